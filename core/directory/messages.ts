@@ -1,0 +1,76 @@
+/**
+ * What agents say to the host of a digest's directory (its owner, its standby, or a tracker): `POST /directory/announce`.
+ * Announces are idempotent: each item carries the whole state, a bitfield of 63 bytes for 500 chunks.
+ */
+import type { Digest } from '../oci/digest.ts'
+import type { PeerId } from '../ports.ts'
+
+/** A run of chunks, `end` exclusive. */
+export interface ChunkRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** How a peer can be reached: libp2p addresses as multiaddr texts. */
+export interface PeerAddress {
+  readonly peer: PeerId
+  readonly addresses: readonly string[]
+}
+
+export interface AnnounceItem {
+  readonly digest: Digest
+  readonly size: number
+  /** Chunks held and verified; `complete` spares the bitfield of a seed. */
+  readonly have: { readonly complete: true } | { readonly complete: false; readonly bits: Uint8Array }
+  /** Does the announcer want chunks that it lacks? */
+  readonly wants: boolean
+  /** Chunks the announcer is fetching from the origin now, so that a standby knows the leases of an owner that died. */
+  readonly fetching: readonly ChunkRange[]
+  /** Ask for a lease of up to `chunks` chunks, at or after `position` first. */
+  readonly lease?: { readonly chunks: number; readonly position: number }
+  /** Leases given back: fetched, or given up (their missing chunks may be granted anew at once). */
+  readonly released?: readonly number[]
+  /** The origin ignores Range: whoever fetches it gets the blob from its first byte. */
+  readonly unranged?: boolean
+  /** The announcer no longer holds or wants this digest. */
+  readonly leaves?: boolean
+}
+
+export interface AnnounceRequest {
+  readonly from: PeerAddress
+  readonly items: readonly AnnounceItem[]
+}
+
+export interface Lease {
+  readonly id: number
+  readonly start: number
+  readonly end: number
+  /** A holder that shows no new chunk for this long loses the lease. */
+  readonly ttlMs: number
+}
+
+export interface PeerHint extends PeerAddress {
+  readonly complete: boolean
+}
+
+export interface AnswerItem {
+  readonly digest: Digest
+  /** This host is not the owner of the digest as it sees the members; ask this one. */
+  readonly ask?: PeerId
+  /** Undefined where nobody told the directory yet. */
+  readonly size?: number
+  readonly peers: readonly PeerHint[]
+  /** Holders per chunk, saturated at 255; present when the announcer wants chunks. */
+  readonly counts?: Uint8Array
+  readonly lease?: Lease
+  /** No lease now (others fetch what is missing, or the host is still learning): ask again after this long. */
+  readonly leaseAfterMs?: number
+  /** Write a DHT provider record for this digest: you are one of at most three named seeds. */
+  readonly provide?: boolean
+}
+
+export interface AnnounceAnswer {
+  readonly items: readonly AnswerItem[]
+  /** When to announce next without a reason of one's own. */
+  readonly announceAfterMs: number
+}

@@ -1,0 +1,145 @@
+/**
+ * The swarm as a program: events in, commands out. Whoever runs it (agent/swarm, test/sim) turns what happens into
+ * events and carries commands out; the swarm itself does nothing and waits for nothing.
+ */
+import type { AnswerItem } from '../directory/messages.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { PeerId } from '../ports.ts'
+import type { Entry } from './entry.ts'
+import type { PeerMessage } from './messages.ts'
+
+/** Why a fetch from the origin ended early. */
+export type OriginFailure =
+  /** Connection failed, 5xx, timeout or stall: worth another try, after `retryAfterMs` where the origin said so. */
+  | { readonly kind: 'unavailable'; readonly retryAfterMs?: number }
+  /** 429: all agents hold back. */
+  | { readonly kind: 'rate-limited'; readonly retryAfterMs: number }
+  /** 401/403/404 for this node's credential: another node may fare better. */
+  | { readonly kind: 'refused' }
+  /** Wrong size, wrong Content-Range, short body. */
+  | { readonly kind: 'protocol' }
+
+export type SwarmEvent =
+  /** The store holds chunks of this blob (at start, or found in containerd). */
+  | {
+      readonly type: 'held'
+      readonly digest: Digest
+      readonly size: number
+      readonly have: Uint8Array
+      readonly complete: boolean
+    }
+  | { readonly type: 'evicted'; readonly digest: Digest }
+  /** Somebody on this node wants bytes `[start, end)`. `whole`: a full-blob read; `prefetch`: below every other reader. */
+  | {
+      readonly type: 'reader-opened'
+      readonly digest: Digest
+      readonly size: number
+      readonly origin: string
+      readonly reader: number
+      readonly start: number
+      readonly end: number
+      readonly whole: boolean
+      readonly prefetch: boolean
+    }
+  /** The reader has taken everything before `position`. */
+  | { readonly type: 'reader-moved'; readonly digest: Digest; readonly reader: number; readonly position: number }
+  | { readonly type: 'reader-closed'; readonly digest: Digest; readonly reader: number }
+  | { readonly type: 'peer-connected'; readonly peer: PeerId }
+  | { readonly type: 'peer-disconnected'; readonly peer: PeerId }
+  | { readonly type: 'dial-failed'; readonly peer: PeerId }
+  | { readonly type: 'message'; readonly peer: PeerId; readonly message: PeerMessage }
+  /** The head of a chunk arrived on the bulk stream: request `id` is being answered from byte `offset` of the chunk. */
+  | {
+      readonly type: 'chunk-started'
+      readonly peer: PeerId
+      readonly id: number
+      readonly offset: number
+      readonly entry: Entry
+    }
+  /** `bytes` more of request `id` are in the chunk's buffer. */
+  | { readonly type: 'frame'; readonly peer: PeerId; readonly id: number; readonly bytes: number }
+  /** An upload that was commanded has left, or can't (chunk unreadable, stream gone). */
+  | { readonly type: 'uploaded'; readonly peer: PeerId; readonly id: number; readonly ok: boolean }
+  /** `bytes` more of chunk `index` came from the origin, in order within fetch `fetch`. */
+  | {
+      readonly type: 'origin-frame'
+      readonly digest: Digest
+      readonly fetch: number
+      readonly index: number
+      readonly bytes: number
+    }
+  /** The fetch is over: all its bytes came, or `failure` says why not. `unranged`: the origin ignored Range. */
+  | { readonly type: 'origin-ended'; readonly digest: Digest; readonly fetch: number; readonly failure?: OriginFailure }
+  | { readonly type: 'origin-unranged'; readonly digest: Digest; readonly fetch: number }
+  /** Answer to `hash`: SHA-256 of the chunk's buffer. */
+  | { readonly type: 'hashed'; readonly digest: Digest; readonly index: number; readonly hash: string }
+  /** Answer to `keep`: the chunk is on disk, or the disk refused it (it stays readable from memory until delivered). */
+  | { readonly type: 'kept'; readonly digest: Digest; readonly index: number; readonly ok: boolean }
+  /** Answer to `prove`: the SHA-256 of the whole blob matched its digest, or not. */
+  | { readonly type: 'proved'; readonly digest: Digest; readonly ok: boolean }
+  /** What the directory said of a digest (core/directory/client turns answers and failures into these). */
+  | { readonly type: 'directory'; readonly answer: AnswerItem }
+  /** Owner and standby are silent and the random wait is over: the swarm may take one chunk from the origin unleased. */
+  | { readonly type: 'directory-silent'; readonly digest: Digest }
+  | { readonly type: 'tick' }
+
+export type SwarmCommand =
+  | { readonly type: 'dial'; readonly peer: PeerId; readonly addresses: readonly string[] }
+  /** Nobody here needs the connection any more; close it when it has been idle for a while. */
+  | { readonly type: 'release'; readonly peer: PeerId }
+  | { readonly type: 'send'; readonly peer: PeerId; readonly message: PeerMessage }
+  /** Answer request `id` of `peer` with chunk `index` from `offset` on and the entry kept with it (a proved blob's is signed when first needed); ends in `uploaded`. */
+  | {
+      readonly type: 'upload'
+      readonly peer: PeerId
+      readonly id: number
+      readonly digest: Digest
+      readonly size: number
+      readonly index: number
+      readonly offset: number
+    }
+  | { readonly type: 'stop-upload'; readonly peer: PeerId; readonly id: number }
+  /** Frames of this request go to the buffer of chunk `index` at `offset` (kept bytes before it stay). */
+  | {
+      readonly type: 'expect'
+      readonly peer: PeerId
+      readonly id: number
+      readonly digest: Digest
+      readonly size: number
+      readonly index: number
+      readonly offset: number
+    }
+  /** Ignore further frames of this request. */
+  | { readonly type: 'ignore'; readonly peer: PeerId; readonly id: number }
+  /** Ranged GET of chunks `[start, end)`, the first from `offset` on. Ends in `origin-ended`. */
+  | {
+      readonly type: 'fetch-origin'
+      readonly digest: Digest
+      readonly size: number
+      readonly fetch: number
+      readonly start: number
+      readonly end: number
+      readonly offset: number
+    }
+  | { readonly type: 'stop-fetch'; readonly digest: Digest; readonly fetch: number }
+  | { readonly type: 'hash'; readonly digest: Digest; readonly size: number; readonly index: number }
+  /** The chunk is verified: keep it on disk and let readers have it. */
+  | {
+      readonly type: 'keep'
+      readonly digest: Digest
+      readonly size: number
+      readonly index: number
+      readonly entry: Entry
+    }
+  /** Drop the buffer of a chunk (its hash was wrong, or nobody wants it). */
+  | { readonly type: 'drop'; readonly digest: Digest; readonly index: number }
+  /** All chunks are here: check the whole blob. */
+  | { readonly type: 'prove'; readonly digest: Digest; readonly size: number }
+  /** The blob did not match its digest: drop every chunk of it. */
+  | { readonly type: 'discard'; readonly digest: Digest }
+  /** The directory should hear of this digest: soon, or `now` (joined, completed, left, or a lease is wanted). */
+  | { readonly type: 'announce'; readonly digest: Digest; readonly now: boolean }
+  /** Own evidence that a peer broke the rules: drop it and do not take it back for a while. */
+  | { readonly type: 'ban'; readonly peer: PeerId; readonly reason: string }
+  /** This digest can't be had now: its readers end. */
+  | { readonly type: 'fail'; readonly digest: Digest; readonly failure: OriginFailure | { readonly kind: 'corrupt' } }
