@@ -17,6 +17,16 @@ export const errorTable = {
     oci: 'BLOB_UNKNOWN',
     help: 'A chunk on disk no longer matches its hash and was dropped; it is fetched again. Check the disk if this repeats.',
   },
+  CONFIG_INVALID: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'The agent does not start with these options. `shoal agent --help` and docs/options.md describe each.',
+  },
+  DIGEST_INVALID: {
+    status: 400,
+    oci: 'DIGEST_INVALID',
+    help: 'A digest is `sha256:` and 64 lower-case hex digits.',
+  },
   DISK_FAILED: {
     status: 500,
     oci: 'BLOB_UNKNOWN',
@@ -27,10 +37,65 @@ export const errorTable = {
     oci: 'BLOB_UNKNOWN',
     help: 'The data directory is full; blobs pass through unkept. Free space or lower --store-max-bytes.',
   },
+  HOST_REFUSED: {
+    status: 421,
+    oci: 'DENIED',
+    help: 'The Host header names none of the names of this mirror; call it by its listen address, or list the name in --mirror-host-names.',
+  },
+  INTERNAL_FAULT: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'A fault of the agent itself; its log says more. The client goes on at the origin.',
+  },
+  MANIFEST_INVALID: {
+    status: 502,
+    oci: 'MANIFEST_INVALID',
+    help: 'The registry holds a manifest that clients could read in two ways or not at all; push the image again with a current tool.',
+  },
+  METHOD_UNSUPPORTED: {
+    status: 405,
+    oci: 'UNSUPPORTED',
+    help: 'The mirror only reads: GET and HEAD. Push to the registry itself.',
+  },
+  NAMESPACE_INVALID: {
+    status: 400,
+    oci: 'NAME_INVALID',
+    help: 'Give `ns` at most once, with the host name of the registry.',
+  },
+  NAME_INVALID: {
+    status: 400,
+    oci: 'NAME_INVALID',
+    help: 'A repository name is lower-case path components of at most 255 characters in all (OCI distribution-spec).',
+  },
+  RANGE_UNSATISFIABLE: {
+    status: 416,
+    oci: 'SIZE_INVALID',
+    help: 'The range lies outside the content; the Content-Range header tells its size.',
+  },
+  REFERENCE_INVALID: {
+    status: 400,
+    oci: 'MANIFEST_UNKNOWN',
+    help: 'A reference is a tag of at most 128 characters from [A-Za-z0-9_.-], or a sha256 digest.',
+  },
+  ROUTE_UNKNOWN: {
+    status: 404,
+    oci: 'UNSUPPORTED',
+    help: 'The mirror serves the pull endpoints of the OCI distribution spec below /v2/.',
+  },
+  SECRET_INVALID: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'A secret file holds 32 random bytes: raw, as 64 hex digits or as base64. Make one with `openssl rand -hex 32`.',
+  },
   SIZE_CONFLICT: {
     status: 502,
     oci: 'SIZE_INVALID',
     help: 'The same digest was described with two sizes; the manifest or the origin is wrong.',
+  },
+  STREAM_BROKEN: {
+    status: 404,
+    oci: 'BLOB_UNKNOWN',
+    help: 'This content broke off a moment ago and is not to be had here; take the rest from the registry itself.',
   },
 } as const satisfies Record<string, ErrorSpec>
 
