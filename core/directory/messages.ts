@@ -26,12 +26,18 @@ export interface AnnounceItem {
   readonly wants: boolean
   /** Chunks the announcer is fetching from the origin now, so that a standby knows the leases of an owner that died. */
   readonly fetching: readonly ChunkRange[]
-  /** Ask for a lease of up to `chunks` chunks, at or after `position` first. */
+  /** Bytes taken from the origin for this digest so far: a slow origin is no stall, even where a chunk takes seconds. */
+  readonly fetchedBytes?: number
+  /** Ask for a lease of up to `chunks` chunks, at or after chunk `position` first, then from the blob's start. */
   readonly lease?: { readonly chunks: number; readonly position: number }
   /** Leases given back: fetched, or given up (their missing chunks may be granted anew at once). */
   readonly released?: readonly number[]
   /** The origin ignores Range: whoever fetches it gets the blob from its first byte. */
   readonly unranged?: boolean
+  /** The registry host that the announcer would fetch this digest from; rate limits are kept per origin. */
+  readonly origin?: string
+  /** The origin answered 429: nobody gets a lease for it before this has passed. */
+  readonly originRetryAfterMs?: number
   /** The announcer no longer holds or wants this digest. */
   readonly leaves?: boolean
 }
@@ -55,7 +61,10 @@ export interface PeerHint extends PeerAddress {
 
 export interface AnswerItem {
   readonly digest: Digest
-  /** This host is not the owner of the digest as it sees the members; ask this one. */
+  /**
+   * This host is not first for the digest as it sees the members: this one is, and only it grants leases. The standby
+   * answers all the same (and says this only to who wished for a lease); any other host answers nothing else.
+   */
   readonly ask?: PeerId
   /** Undefined where nobody told the directory yet. */
   readonly size?: number
@@ -71,6 +80,8 @@ export interface AnswerItem {
 
 export interface AnnounceAnswer {
   readonly items: readonly AnswerItem[]
-  /** When to announce next without a reason of one's own. */
+  /** When to announce the digests that one wants or fetches next, without a reason of one's own. */
   readonly announceAfterMs: number
+  /** The same for digests that one merely holds. */
+  readonly idleAnnounceAfterMs: number
 }
