@@ -1,0 +1,335 @@
+/**
+ * Every option of `shoal agent`, described once. Flags, environment names, the config file's keys, `--help`,
+ * docs/options.md and docs/agent.schema.json all derive from `configSchema`; an option `storeMaxBytes` is the flag
+ * `--store-max-bytes`, the variable `SHOAL_STORE_MAX_BYTES` and the key `storeMaxBytes` of the file.
+ */
+import { isIPv4 } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { z } from 'zod'
+import { ShoalError } from '../core/errors.ts'
+import { minute } from '../core/units.ts'
+import { describeIssue } from './config-faults.ts'
+import { byteSize, duration, hostPort } from './config-values.ts'
+
+export const optionGroups = ['Listeners', 'Cluster', 'Origins', 'Store', 'Behaviour', 'Logs'] as const
+
+export interface OptionNotes {
+  readonly group: (typeof optionGroups)[number]
+  readonly description: string
+  /** How a flag's text becomes data: as it is, a number, `true`/`false`, or a list (comma-separated, repeated, or JSON). */
+  readonly text: 'plain' | 'number' | 'switch' | 'list'
+  /** What the value is called in the help, as in `--seeds <host:port>`. */
+  readonly value?: string
+  /** What holds when nothing is given and the schema has no default of its own. */
+  readonly otherwise?: string
+  readonly examples: readonly unknown[]
+  /** The value names a file that holds a secret; the secret itself is never an option. */
+  readonly secretFile?: true
+}
+
+export const optionNotes = z.registry<OptionNotes>()
+
+function note<Schema extends z.ZodType>(schema: Schema, notes: OptionNotes): Schema {
+  optionNotes.add(schema, notes)
+  return schema
+}
+
+const filePath = z.string().min(1)
+const hostName = z
+  .string()
+  .regex(
+    /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?$/,
+    'expected a registry host in lower case, as registry.example.com:5000',
+  )
+
+const originObject = z.strictObject({
+  host: hostName.meta({ description: 'The registry host as image names have it, with its port where it has one.' }),
+  baseUrl: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .meta({ description: 'Where the registry is reached; `https://<host>` unless given (`http:` with plainHttp).' }),
+  plainHttp: z.boolean().default(false).meta({ description: 'Speak HTTP without TLS to this origin.' }),
+  caFiles: z
+    .array(filePath)
+    .default([])
+    .meta({ description: 'PEM files of CAs that only this origin is checked against, besides the usual ones.' }),
+  private: z.boolean().default(true).meta({
+    description:
+      'May the origin, and where it redirects to, have private or loopback addresses? Metadata addresses never.',
+  }),
+})
+
+/** `registry.example.com` or `http://127.0.0.1:5000`, the short forms of an origin. */
+const originText = z
+  .string()
+  .regex(
+    /^(https?:\/\/)?[a-z0-9][a-z0-9.:-]*$/,
+    'expected a registry host, its URL without a path, or an object with `host`',
+  )
+  .transform((text): unknown => ({ host: text.replace(/^https?:\/\//, ''), plainHttp: text.startsWith('http://') }))
+  .pipe(originObject)
+
+/** An origin that the operator named, with all that is special about it. */
+export type OriginConfig = z.output<typeof originObject>
+
+export const configSchema = z.strictObject({
+  dataDir: note(filePath.default('/var/lib/shoal'), {
+    group: 'Store',
+    description: 'Where chunks, the node identity and everything else that outlives a restart rest.',
+    text: 'plain',
+    value: 'directory',
+    examples: ['/mnt/nvme/shoal'],
+  }),
+  mirrorListen: note(hostPort(0).prefault('127.0.0.1:5050'), {
+    group: 'Listeners',
+    description: 'The pull endpoint for containerd. Keep it on loopback: whoever reaches it pulls through this node.',
+    text: 'plain',
+    value: 'host:port',
+    examples: ['127.0.0.1:30020'],
+  }),
+  peersListen: note(hostPort(0).prefault('0.0.0.0:5051'), {
+    group: 'Listeners',
+    description: 'Where other agents fetch chunks (libp2p over TCP, encrypted, cluster members only).',
+    text: 'plain',
+    value: 'host:port',
+    examples: ['10.0.0.7:5051'],
+  }),
+  clusterListen: note(hostPort(0).prefault('0.0.0.0:5052'), {
+    group: 'Listeners',
+    description: 'Where other agents ask for the directory and the members (HTTP, every message under a MAC).',
+    text: 'plain',
+    value: 'host:port',
+    examples: ['10.0.0.7:5052'],
+  }),
+  opsListen: note(hostPort(0).prefault('127.0.0.1:5053'), {
+    group: 'Listeners',
+    description: 'Health, readiness and metrics: /healthz, /readyz, /metrics.',
+    text: 'plain',
+    value: 'host:port',
+    examples: ['0.0.0.0:5053'],
+  }),
+  advertiseAddress: note(z.union([z.ipv4(), z.ipv6()], 'expected an IP address').optional(), {
+    group: 'Cluster',
+    description: 'The IP address under which other agents reach this node.',
+    text: 'plain',
+    value: 'address',
+    otherwise: 'the address of peers-listen, or the first that is not loopback where that is 0.0.0.0 or ::',
+    examples: ['10.0.0.7'],
+  }),
+  seeds: note(z.array(hostPort(1)).prefault([]), {
+    group: 'Cluster',
+    description:
+      'Cluster listeners of other agents, from which this one learns the members. Any one that answers is enough.',
+    text: 'list',
+    value: 'host:port',
+    examples: [['10.0.0.7:5052', '10.0.0.8:5052']],
+  }),
+  seedsDns: note(hostPort(1).optional(), {
+    group: 'Cluster',
+    description: 'A DNS name whose addresses are agents (a headless Service), and the port of their cluster listeners.',
+    text: 'plain',
+    value: 'name:port',
+    otherwise: 'no look-up',
+    examples: ['shoal.shoal-system.svc.cluster.local:5052'],
+  }),
+  clusterSecretFile: note(filePath.optional(), {
+    group: 'Cluster',
+    description:
+      'A file with the 32 random bytes that all agents of a cluster share: raw, hex or base64. Make one with `openssl rand -hex 32`.',
+    text: 'plain',
+    value: 'file',
+    otherwise: 'none; the agent then starts only with standalone',
+    examples: ['/etc/shoal/cluster-secret'],
+    secretFile: true,
+  }),
+  previousClusterSecretFile: note(filePath.optional(), {
+    group: 'Cluster',
+    description:
+      'The secret that is being replaced: agents that still use it stay members until it is taken away here.',
+    text: 'plain',
+    value: 'file',
+    otherwise: 'only the cluster secret counts',
+    examples: ['/etc/shoal/previous-cluster-secret'],
+    secretFile: true,
+  }),
+  standalone: note(z.boolean().default(false), {
+    group: 'Cluster',
+    description: 'Run without a cluster: a mirror with its own store, no peers.',
+    text: 'switch',
+    examples: [true],
+  }),
+  zone: note(z.string().min(1).max(253).optional(), {
+    group: 'Cluster',
+    description: 'The zone of this node. Peers of the same zone are preferred.',
+    text: 'plain',
+    value: 'name',
+    otherwise: 'every peer counts as equally near',
+    examples: ['eu-west-1a'],
+  }),
+  region: note(z.string().min(1).max(253).default('default'), {
+    group: 'Cluster',
+    description: 'The region of this node. Each region takes its own copy from the origin.',
+    text: 'plain',
+    value: 'name',
+    examples: ['eu-west-1'],
+  }),
+  origins: note(z.array(z.union([originText, originObject])).prefault([]), {
+    group: 'Origins',
+    description:
+      'Registries with something special: plain HTTP, a base URL, CAs, private addresses. Each a host, a URL, or an object (as JSON in a flag).',
+    text: 'list',
+    value: 'origin',
+    examples: [
+      ['registry.example.com', 'http://127.0.0.1:5000'],
+      [{ host: 'registry.corp:5000', caFiles: ['/etc/shoal/corp-ca.pem'] }],
+    ],
+  }),
+  originPatterns: note(z.array(z.string().min(1).max(253)).default([]), {
+    group: 'Origins',
+    description: 'Patterns of registry hosts that may have private addresses, as origins listed by name may.',
+    text: 'list',
+    value: 'pattern',
+    examples: [['*.dkr.ecr.*.amazonaws.com', '*.corp.example.com']],
+  }),
+  unlistedOrigins: note(z.enum(['public', 'refused']).default('public'), {
+    group: 'Origins',
+    description:
+      'Registries that are neither listed nor match a pattern: reached where their addresses are public, or refused.',
+    text: 'plain',
+    examples: ['refused'],
+  }),
+  defaultOrigin: note(hostName.default('docker.io'), {
+    group: 'Origins',
+    description: "The origin of requests that name none, as those of Docker's `registry-mirrors`.",
+    text: 'plain',
+    value: 'host',
+    examples: ['registry.example.com'],
+  }),
+  extraCaFiles: note(z.array(filePath).default([]), {
+    group: 'Origins',
+    description: 'PEM files of CAs that every origin may be signed by, besides those that Node.js ships.',
+    text: 'list',
+    value: 'file',
+    examples: [['/etc/ssl/certs/corp-ca.pem']],
+  }),
+  storeMaxBytes: note(byteSize.prefault('64GiB'), {
+    group: 'Store',
+    description: 'The most that the store takes on disk. 0 keeps nothing beyond the pull that needs it.',
+    text: 'plain',
+    value: 'size',
+    examples: ['200GiB'],
+  }),
+  storeHighWatermarkPercent: note(z.int().min(1).max(100).default(80), {
+    group: 'Store',
+    description:
+      'Blobs are evicted when the filesystem is fuller than this, whoever filled it. Stay below the 85 % at which kubelet collects images.',
+    text: 'number',
+    value: 'percent',
+    examples: [75],
+  }),
+  storeLowWatermarkPercent: note(z.int().min(0).max(99).default(75), {
+    group: 'Store',
+    description: 'Eviction goes on until the filesystem is no fuller than this.',
+    text: 'number',
+    value: 'percent',
+    examples: [70],
+  }),
+  containerdContentDir: note(filePath.optional(), {
+    group: 'Store',
+    description:
+      "containerd's content directory, read and never written: what it holds is served without a second copy.",
+    text: 'plain',
+    value: 'directory',
+    otherwise: "containerd's copies are not used",
+    examples: ['/var/lib/containerd/io.containerd.content.v1.content'],
+  }),
+  prefetchLayers: note(z.int().min(0).max(16).default(2), {
+    group: 'Behaviour',
+    description: 'How many layers after the highest one requested are fetched ahead, below any reader. 0 fetches none.',
+    text: 'number',
+    value: 'layers',
+    examples: [0],
+  }),
+  shutdownTimeoutMs: note(duration.refine((ms) => ms <= 10 * minute, 'expected at most 10m').prefault('25s'), {
+    group: 'Behaviour',
+    description: 'How long running responses may take to end after SIGTERM; stay below the grace period of the pod.',
+    text: 'plain',
+    value: 'time',
+    examples: ['40s'],
+  }),
+  logLevel: note(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'), {
+    group: 'Logs',
+    description: 'The least severe level that is logged. `debug` adds the stack to errors.',
+    text: 'plain',
+    examples: ['debug'],
+  }),
+  logFormat: note(z.enum(['json', 'pretty']).default('json'), {
+    group: 'Logs',
+    description: 'One JSON object a line, or lines for people.',
+    text: 'plain',
+    examples: ['pretty'],
+  }),
+})
+
+export const optionNames = configSchema.keyof().options
+export type OptionName = (typeof optionNames)[number]
+/** What a file or a test may give. */
+export type AgentConfigInput = z.input<typeof configSchema>
+/** What the agent reads: every default filled in, every text parsed. */
+export type AgentConfig = Readonly<Omit<z.output<typeof configSchema>, 'advertiseAddress'>> & {
+  readonly advertiseAddress: string
+}
+
+/**
+ * Checks one set of options and fills in what was left out. Throws `CONFIG_INVALID`, naming every fault at once;
+ * `where` says for each option where its value came from.
+ */
+export function parseConfig(
+  input: unknown,
+  where: (option: string) => string | undefined = () => undefined,
+): AgentConfig {
+  const parsed = configSchema.safeParse(input)
+  if (!parsed.success) {
+    throw new ShoalError(
+      'CONFIG_INVALID',
+      parsed.error.issues.flatMap((issue) => describeIssue(issue, knownKeys, where)).join('; '),
+    )
+  }
+  const faults = contradictions(parsed.data)
+  if (faults.length > 0) throw new ShoalError('CONFIG_INVALID', faults.join('; '))
+  return Object.freeze({
+    ...parsed.data,
+    advertiseAddress: parsed.data.advertiseAddress ?? ownAddress(parsed.data.peersListen.host),
+  })
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  return Object.keys(path.length === 0 ? configSchema.shape : originObject.shape)
+}
+
+type ParsedOptions = z.output<typeof configSchema>
+
+function contradictions(options: ParsedOptions): string[] {
+  const faults: string[] = []
+  const joins = options.seeds.length > 0 || options.seedsDns !== undefined
+  if (options.standalone && (joins || options.clusterSecretFile !== undefined))
+    faults.push('standalone excludes seeds, seedsDns and clusterSecretFile')
+  if (!options.standalone && options.clusterSecretFile === undefined)
+    faults.push('clusterSecretFile is missing: name the secret that the agents of the cluster share, or set standalone')
+  if (options.previousClusterSecretFile !== undefined && options.clusterSecretFile === undefined)
+    faults.push('previousClusterSecretFile needs clusterSecretFile')
+  if (options.storeLowWatermarkPercent >= options.storeHighWatermarkPercent)
+    faults.push('storeLowWatermarkPercent must be below storeHighWatermarkPercent')
+  return faults
+}
+
+/** The address that others should use for a listener on `host`. */
+export function ownAddress(host: string, interfaces = networkInterfaces()): string {
+  if (host !== '0.0.0.0' && host !== '::') return host
+  const outward = Object.values(interfaces).flatMap((addresses) =>
+    (addresses ?? []).filter(({ internal }) => !internal),
+  )
+  const best =
+    outward.find(({ address }) => isIPv4(address)) ?? outward.find(({ address }) => !address.startsWith('fe80:'))
+  return best?.address ?? '127.0.0.1'
+}

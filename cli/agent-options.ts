@@ -1,0 +1,201 @@
+/** Where options come from: a flag before the environment, that before the config file, that before the default. */
+import { Option } from 'commander'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { unknownOption } from '../agent/config-faults.ts'
+import {
+  type AgentConfig,
+  configSchema,
+  optionNames,
+  type OptionName,
+  optionNotes,
+  type OptionNotes,
+  parseConfig,
+} from '../agent/config.ts'
+import { ShoalError } from '../core/errors.ts'
+
+/** What one option is, and what it is called in each place. */
+export interface OptionView extends OptionNotes {
+  readonly name: OptionName
+  readonly flag: string
+  readonly env: string
+  /** As text; undefined where the schema has none. */
+  readonly default?: string
+  /** Bounds or choices, as text. */
+  readonly allowed?: string
+}
+
+const environmentPrefix = 'SHOAL_'
+
+/** Where the config file is named; the only option that can not be in it. */
+export const fileOption = {
+  flag: '--config',
+  env: `${environmentPrefix}CONFIG`,
+  description: 'A YAML or JSON file with options, by their camel-case names.',
+} as const
+
+/** The schema of the config file, as JSON Schema 2020-12. */
+export function agentJsonSchema(): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(configSchema, {
+    io: 'input',
+    override: ({ zodSchema, jsonSchema }) => {
+      const notes = optionNotes.get(zodSchema)
+      if (notes !== undefined) Object.assign(jsonSchema, { description: notes.description, examples: notes.examples })
+    },
+  })
+}
+
+export function optionViews(): OptionView[] {
+  const properties = agentJsonSchema().properties ?? {}
+  return optionNames.map((name) => viewOption(name, properties[name]))
+}
+
+function viewOption(name: OptionName, schema: z.core.JSONSchema._JSONSchema | undefined): OptionView {
+  const notes = optionNotes.get(configSchema.shape[name])
+  if (notes === undefined || typeof schema !== 'object') throw new TypeError(`Option ${name} is not described`)
+  const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  const allowed = schema.enum?.join(', ') ?? bounds(schema)
+  return {
+    ...notes,
+    name,
+    flag: `--${words}`,
+    env: environmentPrefix + words.replaceAll('-', '_').toUpperCase(),
+    ...(schema.default === undefined ? {} : { default: showValue(schema.default) }),
+    ...(allowed === undefined ? {} : { allowed }),
+  }
+}
+
+function bounds({ minimum, maximum }: z.core.JSONSchema.BaseSchema): string | undefined {
+  return minimum === undefined || maximum === undefined ? undefined : `${minimum} to ${maximum}`
+}
+
+/** A value as a flag would give it. */
+export function showValue(value: unknown): string {
+  if (!Array.isArray(value)) return String(value)
+  return value.some((item) => typeof item === 'object') ? JSON.stringify(value) : value.join(',')
+}
+
+/** The flags of `shoal agent`, grouped and described for its help. */
+export function agentFlags(): Option[] {
+  const file = new Option(`${fileOption.flag} <file>`, `${fileOption.description} [${fileOption.env}]`)
+  return [file, ...optionViews().map(flagOf)]
+}
+
+function flagOf(view: OptionView): Option {
+  const value = view.value ?? (view.text === 'switch' ? 'true|false' : 'choice')
+  const option = new Option(`${view.flag} ${view.text === 'switch' ? `[${value}]` : `<${value}>`}`, describe(view))
+  if (view.text === 'list') option.argParser((text: string, before?: string[]) => [...(before ?? []), text])
+  return option.helpGroup(`${view.group}:`)
+}
+
+function describe(view: OptionView): string {
+  const allowed = view.allowed === undefined ? '' : ` (${view.allowed})`
+  const otherwise = view.otherwise ?? (view.default === '' ? 'none' : view.default)
+  return `${view.description}${allowed} [${view.env}] (default: ${otherwise})`
+}
+
+export interface OptionSources {
+  /** By camel-case name, as commander gives them. */
+  readonly flags: Readonly<Record<string, string | boolean | readonly string[] | undefined>>
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Reads the config file; rejects as `node:fs` does. */
+  readonly readFile: (path: string) => Promise<string>
+}
+
+interface Given {
+  readonly value: unknown
+  readonly from: string
+}
+
+/** The agent's options from all sources. Rejects with `CONFIG_INVALID`, naming each fault and where it is. */
+export async function readOptions(sources: OptionSources): Promise<AgentConfig> {
+  const views = optionViews()
+  refuseUnknownVariables(sources.env, views)
+  const file = typeof sources.flags['config'] === 'string' ? sources.flags['config'] : sources.env[fileOption.env]
+  const given = file === undefined ? new Map<string, Given>() : await fromFile(file, sources.readFile)
+  for (const view of views) {
+    const better = fromFlag(view, sources) ?? fromEnvironment(view, sources)
+    if (better !== undefined) given.set(view.name, better)
+  }
+  const input = Object.fromEntries([...given].map(([name, { value }]) => [name, value]))
+  return parseConfig(input, (name) => given.get(name)?.from)
+}
+
+function fromFlag(view: OptionView, { flags }: OptionSources): Given | undefined {
+  const given = flags[view.name]
+  if (given === undefined) return undefined
+  if (typeof given === 'boolean') return { value: given, from: view.flag }
+  const value =
+    typeof given === 'string' ? readText(view, given, view.flag) : given.flatMap((text) => readList(text, view.flag))
+  return { value, from: view.flag }
+}
+
+function fromEnvironment(view: OptionView, { env }: OptionSources): Given | undefined {
+  const text = env[view.env]
+  return text === undefined || text === '' ? undefined : { value: readText(view, text, view.env), from: view.env }
+}
+
+/** Text that is no value of its kind is passed on as it is, for the schema to say what it expected. */
+function readText(view: OptionView, text: string, from: string): unknown {
+  switch (view.text) {
+    case 'plain':
+      return text
+    case 'number':
+      return /^\d+$/.test(text) ? Number(text) : text
+    case 'switch':
+      return text === 'true' ? true : text === 'false' ? false : text
+    case 'list':
+      return readList(text, from)
+  }
+}
+
+function readList(text: string, from: string): unknown[] {
+  if (!/^\s*[[{]/.test(text))
+    return text
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '')
+  try {
+    const json: unknown = JSON.parse(text)
+    return Array.isArray(json) ? json : [json]
+  } catch (cause) {
+    throw new ShoalError('CONFIG_INVALID', `${from}: begins as JSON and is none`, { cause })
+  }
+}
+
+async function fromFile(path: string, read: OptionSources['readFile']): Promise<Map<string, Given>> {
+  const text = await read(path).catch((cause: unknown) => {
+    throw new ShoalError('CONFIG_INVALID', `The config file ${path} can not be read: ${String(cause)}`, { cause })
+  })
+  const content = parseFile(path, text)
+  return new Map(Object.entries(content).map(([name, value]) => [name, { value, from: path }]))
+}
+
+function parseFile(path: string, text: string): object {
+  try {
+    // YAML 1.2 takes JSON as it is.
+    const content: unknown = parse(text) ?? {}
+    if (isMapping(content)) return content
+  } catch (cause) {
+    throw new ShoalError('CONFIG_INVALID', `The config file ${path} is neither YAML nor JSON: ${String(cause)}`, {
+      cause,
+    })
+  }
+  throw new ShoalError('CONFIG_INVALID', `The config file ${path} is not a mapping of options`)
+}
+
+function isMapping(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Kubernetes sets these for every Service of the namespace, also for one that is called shoal. */
+const serviceVariable = /_SERVICE_(HOST|PORT)(_|$)|_PORT(_\d+_(TCP|UDP|SCTP)(_|$)|$)/
+
+function refuseUnknownVariables(env: OptionSources['env'], views: readonly OptionView[]): void {
+  const known = [fileOption.env, ...views.map((view) => view.env)]
+  const unknown = Object.keys(env).filter(
+    (name) => name.startsWith(environmentPrefix) && !known.includes(name) && !serviceVariable.test(name),
+  )
+  if (unknown.length === 0) return
+  throw new ShoalError('CONFIG_INVALID', unknown.map((name) => unknownOption(name, name, known)).join('; '))
+}

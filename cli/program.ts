@@ -1,0 +1,123 @@
+/** The `shoal` command: its subcommands, how it fails, and how it ends. */
+import { readFile } from 'node:fs/promises'
+import { Command, CommanderError, type Help } from 'commander'
+import type { AgentConfig } from '../agent/config.ts'
+import { ShoalError } from '../core/errors.ts'
+import { agentFlags, type OptionSources, readOptions } from './agent-options.ts'
+
+/** How `shoal` ends; also in docs/options.md. A second signal ends it with 128 + the signal's number. */
+export const exitCodes = {
+  stopped: 0,
+  /** It failed while it ran, or did not stop in time. */
+  failed: 1,
+  /** Wrong flags, options or secret files: nothing was started. */
+  usage: 2,
+} as const
+
+export interface Running {
+  stop(): Promise<void>
+}
+
+/** What the command needs from the world; a test gives its own. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly version: string
+  readonly print: (text: string) => void
+  readonly printError: (text: string) => void
+  /** Signals by name, in the order they come. */
+  readonly onSignal: (listener: (signal: 'SIGTERM' | 'SIGINT') => void) => void
+  /** Ends the process at once. */
+  readonly exit: (code: number) => void
+  readonly runAgent: (config: AgentConfig) => Promise<Running>
+}
+
+/** Runs one command line (without the first two words of `process.argv`); resolves to the exit code. */
+export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  let code: number = exitCodes.stopped
+  const program = shoalCommand(surroundings, (value) => {
+    code = value
+  })
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return code
+  } catch (error) {
+    return fail(error, args, surroundings)
+  }
+}
+
+function shoalCommand(surroundings: Surroundings, setCode: (code: number) => void): Command {
+  const program = new Command('shoal')
+    .description('Peer-to-peer image distribution for Kubernetes nodes')
+    .exitOverride()
+    .configureOutput({ writeOut: surroundings.print, writeErr: surroundings.printError })
+  program
+    .command('version')
+    .description('Print the version')
+    .action(() => surroundings.print(`${surroundings.version}\n`))
+  const agent = program
+    .command('agent')
+    .description('Run the agent of this node')
+    .configureHelp({ formatItem: indentedItem })
+    .addHelpText('after', `\n${agentHelp}`)
+    .action(async (flags: OptionSources['flags']) => setCode(await agentCommand(flags, surroundings)))
+  for (const flag of agentFlags()) agent.addOption(flag)
+  return program
+}
+
+/** The flag on a line of its own, its description below: flags here are too long for two columns. */
+function indentedItem(term: string, _termWidth: number, description: string, help: Help): string {
+  const text = help.boxWrap(description, (help.helpWidth ?? 80) - 6)
+  return `  ${term}\n${text.replaceAll(/^/gm, '      ')}`
+}
+
+const agentHelp = `A flag goes before its [VARIABLE], that before the config file, that before the default.
+Lists are comma-separated, JSON, or the flag given several times.
+Exit codes: ${exitCodes.stopped} stopped, ${exitCodes.failed} failed, ${exitCodes.usage} wrong options.
+`
+
+async function agentCommand(flags: OptionSources['flags'], surroundings: Surroundings): Promise<number> {
+  const config = await readOptions({ flags, env: surroundings.env, readFile: (path) => readFile(path, 'utf8') })
+  const stopped = firstSignal(surroundings)
+  const agent = await surroundings.runAgent(config)
+  await stopped
+  return stopWithin(agent, config.shutdownTimeoutMs, surroundings)
+}
+
+const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const
+
+/** Resolves at the first signal; the second one ends the process at once. */
+function firstSignal({ onSignal, exit }: Surroundings): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = 0
+    onSignal((signal) => {
+      seen += 1
+      if (seen === 1) resolve()
+      else exit(128 + signalNumbers[signal])
+    })
+  })
+}
+
+async function stopWithin(agent: Running, timeoutMs: number, { printError }: Surroundings): Promise<number> {
+  const late = Promise.withResolvers<'late'>()
+  const timer = setTimeout(() => late.resolve('late'), timeoutMs)
+  const outcome = await Promise.race([agent.stop(), late.promise]).finally(() => clearTimeout(timer))
+  if (outcome !== 'late') return exitCodes.stopped
+  printError(`shoal: did not stop within ${timeoutMs} ms; running responses were cut off\n`)
+  return exitCodes.failed
+}
+
+/** Says what went wrong; the stack only where somebody asked for it. */
+function fail(error: unknown, args: readonly string[], { env, printError }: Surroundings): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.stopped : exitCodes.usage
+  printError(`shoal: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (asksForStack(args, env) && error instanceof Error) printError(`${error.stack}\n`)
+  return isUsageError(error) ? exitCodes.usage : exitCodes.failed
+}
+
+function asksForStack(args: readonly string[], env: Surroundings['env']): boolean {
+  return /--log-level[= ](debug|trace)\b/.test(args.join(' ')) || /^(debug|trace)$/.test(env['SHOAL_LOG_LEVEL'] ?? '')
+}
+
+function isUsageError(error: unknown): boolean {
+  return error instanceof ShoalError && (error.code === 'CONFIG_INVALID' || error.code === 'SECRET_INVALID')
+}
