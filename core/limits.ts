@@ -64,6 +64,96 @@ export const limits = {
   /** A source that sends nothing for this long is given up or hedged; issue 2 asks for at most 2 s in all. */
   stallMs: 1 * second,
 
+  // Swarm: neighbours
+  /** About 40 neighbours keep a thousand nodes near the bound, and more do not help (research/kraken.md §8.3). */
+  neighboursAim: 40,
+  /** Joins taken per blob: neighbours are chosen by both sides, so about twice the aim meet. */
+  neighboursMax: 80,
+  /** Peers that the directory named and that are not neighbours yet, per blob. */
+  candidatesMax: 160,
+  /** Handshakes under way at once: each costs its acceptor 6-9 ms (facts/transport.md). */
+  dialsMax: 16,
+  /** Wait after a failed dial, doubled each time up to the maximum. */
+  dialBackoffMs: 1 * second,
+  dialBackoffMaxMs: 1 * minute,
+  /** Peers remembered while not connected (back-off, bans). */
+  peersMax: 4096,
+  /** A peer that sent rubbish this often, on own evidence, is banned. */
+  strikesMax: 2,
+  banMs: 10 * minute,
+  /** Contradicting `fetched` entries seen: such a signer's word for such an origin is not taken before the whole blob's proof. */
+  distrustedMax: 1024,
+
+  // Swarm: requests
+  /** Requests to one peer at a time: one that is being sent and one behind it, so that no round trip is idle. */
+  requestsPerPeer: 2,
+  /** Chunks after the lowest reader's position in which the rarest comes first (DESIGN, Swarm). */
+  windowChunks: 32,
+  /** How far ahead of a ranged reader chunks are fetched: a lazy puller reads on, but must not pull the layer. */
+  rangedAheadBytes: 4 * MiB,
+  /** Chunks at a late reader's very position that go before the rarest. */
+  urgentChunks: 2,
+  /** A whole reader whose next chunk is missing for this long is late. */
+  urgentAfterMs: 500,
+  /** Bytes asked of peers and not yet here: about this long at the measured rate, never fewer than so many chunks. */
+  inFlightMs: 200,
+  inFlightChunksMin: 6,
+  inFlightMaxBytes: 64 * MiB,
+  /** A transfer without a frame for this long (or four usual gaps) is asked of a second peer too. */
+  hedgeAfterMs: 200,
+  /** After a stall a peer gets no request for this long, doubled each time. */
+  stallRestMs: 2 * second,
+  /** So many stalls in a row, and the peer is let go. */
+  stallsMax: 3,
+  /** After `busy`, this long until the next request, unless chunks take longer. */
+  busyBackoffMinMs: 10,
+  busyBackoffMaxMs: 250,
+  /** Gained chunks are told at once when none was told for this long, else together. */
+  haveBatchMs: 20,
+  haveBatchChunks: 16,
+  /** How often the swarm is told the time: the grain of hedges, stalls and batches. */
+  tickMs: 25,
+
+  // Swarm: uploads
+  /** Serving nearly one after the other spreads fastest; the second fills the gaps of the first (research/kraken.md §8.3). */
+  uploadsActiveMax: 2,
+  /** Requests that wait; beyond, `busy`. At two a peer, more would wait longer than asking elsewhere takes. */
+  uploadsWaitingMax: 8,
+  /** Requests of one peer, active and waiting. */
+  uploadsPerPeer: 2,
+  /** Peers named in a `busy`. */
+  busyHintsMax: 4,
+  /** A waiting request is told its place this often, so that a hung uploader is not mistaken for a full one. */
+  queuedAgainMs: 400,
+
+  // Swarm: origin
+  /** A lease asks for as much as comes in this time; at most so many chunks; so many bytes while no rate is known. */
+  leaseMs: 1 * second,
+  leaseChunksMax: 16,
+  leaseFirstBytes: 1 * MiB,
+  /** One being fetched, one granted ahead so that the origin's next answer follows without a gap. */
+  leasesPerBlob: 2,
+  /** The next lease is asked for when the present one has less than this left. */
+  leaseAheadMs: 500,
+  /** Leased bytes that are not here yet, all blobs together. */
+  originInFlightMaxBytes: 128 * MiB,
+  /** No answer about a lease: ask again after this long. */
+  leaseAgainMs: 500,
+  /** First byte of the origin, doubled with each try: registries redirect and may wake a cold store. */
+  originFirstByteMs: 2 * second,
+  /** Tries under one lease before it is given back, and the wait before each, doubled. */
+  originTriesMax: 3,
+  originBackoffMs: 200,
+  originBackoffMaxMs: 10 * second,
+  /** A credential that the origin refused is not tried again for this blob for this long. */
+  originRefusedMs: 30 * second,
+  /** Given-back leases in a row before the origin counts as gone. */
+  originFailuresMax: 2,
+  /** How long peers may take to show a missing chunk once the origin is gone, before the readers end. */
+  hopelessAfterMs: 2 * second,
+  /** A reader without any progress for this long (and up to as long again) takes its next chunk from the origin unleased. */
+  starvedMs: 60 * second,
+
   // Members
   /** The most members a list may have (DESIGN, Members). */
   membersMax: 20_000,
