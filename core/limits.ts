@@ -1,5 +1,5 @@
 /** Every bound in Shoal, with its reason. Grouped by what they bound; add yours to its group. */
-import { KiB, MiB, minute, second } from './units.ts'
+import { GiB, hour, KiB, MiB, minute, second } from './units.ts'
 
 export const limits = {
   // Chunks
@@ -59,6 +59,58 @@ export const limits = {
   prefetchUnrequestedMs: 30 * second,
   /** Prefetches at a time on one node: two for each of a handful of pulls. */
   prefetchesMax: 16,
+
+  // Origins: connections and requests
+  /** Connections to one host: a node leads a handful of fetches at a time, next to its manifest requests. */
+  originConnectionsMax: 16,
+  /** Hosts with open connections; anybody on the node may name a host, and each costs sockets. */
+  originHostsMax: 256,
+  /** A TCP and TLS handshake across a continent takes 0.5 s; a lost SYN is re-sent after 1 s. */
+  originConnectMs: 3 * second,
+  /** Registries answer within 1 s when well; Docker Hub's slowest manifests take some seconds. */
+  originHeadersMs: 10 * second,
+  /** Backstop for a body that nobody watches; the swarm gives up a silent source after `stallMs`. */
+  originBodyIdleMs: 30 * second,
+  /** A small body (manifest, token, tag list) must be here by then, however slowly it drips. */
+  originSmallBodyMs: 20 * second,
+  /** Response headers; a signed URL in Location takes up to 4 KiB. */
+  originHeadersMaxBytes: 32 * KiB,
+  /** Registry, storage, and room for a move of either; Go's HTTP client stops at 10. */
+  originRedirectsMax: 5,
+  /** An error's body is shown to people; OCI error bodies take a few hundred bytes. */
+  originErrorBodyMaxBytes: 8 * KiB,
+  /** Tries of one request, the first included, while the origin is unavailable. */
+  originTriesMax: 3,
+  /** First back-off, doubled by each try and drawn at random below that. */
+  originBackoffMs: 100,
+  /** All waiting between the tries of one request, Retry-After included; beyond it the caller decides. */
+  originWaitMaxMs: 3 * second,
+  /** A 429 that names no time: long enough to matter for a limit per minute, short enough to try again in one pull. */
+  originRateLimitedMs: 5 * second,
+  /** No Retry-After holds us longer: Docker Hub's window is six hours, but a wrong date must not stop a node for days. */
+  originRetryAfterMaxMs: 1 * hour,
+
+  // Origins: tokens
+  /** A `WWW-Authenticate` value; GitLab's and Harbor's take 300 bytes. */
+  challengeMaxLength: 4096,
+  /** What `expires_in` means when it is absent (docker distribution, token specification). */
+  tokenLifeMs: 60 * second,
+  /** However long an anonymous token claims to live, access is asked about again by then. */
+  tokenLifeMaxMs: 1 * hour,
+  /** A token answer; JWTs with many scopes take 8 KiB. */
+  tokenAnswerMaxBytes: 64 * KiB,
+  /** Anonymous tokens kept: repositories that one node pulls from within an hour. */
+  tokensMax: 1000,
+
+  // Access
+  /** How long the origin's yes for a repository or a credential counts (DESIGN, Access). */
+  accessOpenMs: 60 * second,
+  /** How long an anonymous no counts: a pull asks for five things within a second, a repository made public waits this long. */
+  accessClosedMs: 10 * second,
+  /** Repositories and credentials remembered, each some 300 bytes. */
+  accessRecordsMax: 10_000,
+  /** How long a repository last seen open stays readable while its origin is down: a night's outage and a morning. */
+  accessOutageMs: 24 * hour,
 
   // Stalls
   /** A source that sends nothing for this long is given up or hedged; issue 2 asks for at most 2 s in all. */
@@ -153,6 +205,48 @@ export const limits = {
   hopelessAfterMs: 2 * second,
   /** A reader without any progress for this long (and up to as long again) takes its next chunk from the origin unleased. */
   starvedMs: 60 * second,
+
+  // Directory: hosting
+  /** Owner, standby and those who would follow: enough to pass over three silent ones. */
+  hostsRankedMax: 5,
+  /** Digests whose ranking is remembered: an agent's images some times over; a lookup among 20,000 members costs 0.2 ms. */
+  rankedDigestsMax: 20_000,
+  /** A successor without a table listens this long before it grants: four announce intervals of those who fetch. */
+  directoryLearnMs: 2 * second,
+  /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
+  leaseTtlMs: 1.75 * second,
+  /** Chunks that one agent may hold leased per digest: 8 MiB to 128 MiB, some seconds of a fast origin. */
+  leaseChunksMax: 32,
+  /** Agents that fetch one digest from the origin at a time: more would all finish late, together (research/kraken.md §8). */
+  leaseHoldersMax: 16,
+  /** Neighbours per node (DESIGN, Swarm). */
+  neighboursAim: 40,
+  /** Holders named first to a leech that has next to nothing. */
+  usefulHolders: 4,
+  /** Who fetches or wants announces this often, where the host is not loaded. */
+  announceMs: 0.5 * second,
+  /** What one announce costs its host (facts/transport.md), and the share of a core that all of them may take. */
+  announceCostMs: 0.3,
+  announceShareOfCore: 0.1,
+  /** Who merely holds a blob says so once a minute; its death is told by the members, its eviction by itself. */
+  announceIdleMs: 1 * minute,
+  /** An announcer unheard for this long, and for three of its intervals, has gone (DESIGN, Members: dead within 5 s). */
+  announcerSilentMs: 5 * second,
+  /** Digests in one host's directory: its share of all digests times two; a table is about 2 KiB. */
+  directoryDigestsMax: 20_000,
+  /** Announcers over all digests of one host: about 0.5 KiB each, so 25 MiB. */
+  directoryAnnouncersMax: 50_000,
+  /** The largest blob that is shared: 65,536 chunks; counts of one answer stay within 64 KiB. */
+  blobSizeMaxBytes: 256 * GiB,
+  /** Seeds per digest that write DHT records (DESIGN, Members). */
+  providersMax: 3,
+  /** A DHT record costs hundreds of milliseconds of CPU (facts/transport.md), so a host asks for one a second at most. */
+  provideEveryMs: 1 * second,
+  /** Half of what kad-dht keeps a record for (48 h), so that it never lapses while its seed lives. */
+  provideAgainMs: 24 * hour,
+  /** Origins whose rate limits are remembered, and for how long at most: a lasting limit is told again. */
+  limitedOriginsMax: 1000,
+  originBackoffMaxMs: 5 * minute,
 
   // Members
   /** The most members a list may have (DESIGN, Members). */
