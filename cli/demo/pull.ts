@@ -1,0 +1,165 @@
+/**
+ * Pulls an image as containerd does (HEAD the tag, then index, manifest, config, then layers three at a time; the
+ * next host on any error before the body; a Range request after an early FIN), checks every digest and keeps nothing.
+ */
+import { createHash } from 'node:crypto'
+import http from 'node:http'
+import { parseDigest } from '../../core/oci/digest.ts'
+import { type Descriptor, mediaTypes } from './image.ts'
+
+export interface PullOptions {
+  /** Base URLs in the order in which they are asked: the mirror, then (or only) the origin. */
+  readonly hosts: readonly string[]
+  /** Registry, repository and tag or digest of the reference. */
+  readonly origin: string
+  readonly repository: string
+  readonly reference: string
+  /** Default: amd64. */
+  readonly architecture?: string
+  /** Layers at a time. Default: 3, as containerd. */
+  readonly concurrency?: number
+  /** Called for each piece of a body with its length. */
+  readonly onBytes?: (bytes: number) => void
+  /** Called when the manifest is known: what the pull will move in all. */
+  readonly onTotal?: (bytes: number) => void
+}
+
+/** Times are milliseconds since the epoch, so that those of several processes compare. */
+export interface PullResult {
+  readonly startedAtMs: number
+  /** When the first byte of the first layer was in hand. */
+  readonly firstLayerByteAtMs: number
+  readonly endedAtMs: number
+  /** All that was pulled, each checked against its digest. */
+  readonly blobs: readonly Descriptor[]
+}
+
+interface Client extends PullOptions {
+  readonly connections: http.Agent
+}
+
+export async function pullImage(options: PullOptions): Promise<PullResult> {
+  const client = { ...options, connections: new http.Agent({ keepAlive: true }) }
+  try {
+    return await pull(client)
+  } finally {
+    client.connections.destroy()
+  }
+}
+
+async function pull(client: Client): Promise<PullResult> {
+  const startedAtMs = nowMs()
+  const index = await resolveTag(client)
+  const { manifests }: Index = JSON.parse(String(await fetchWhole(client, index)))
+  const manifest = manifests.find(({ platform }) => platform.architecture === (client.architecture ?? 'amd64'))
+  if (manifest === undefined) throw new Error(`the index has no ${client.architecture}`)
+  const { config, layers }: Manifest = JSON.parse(String(await fetchWhole(client, manifest)))
+  const blobs = [index, manifest, config, ...layers]
+  client.onTotal?.(blobs.reduce((sum, { size }) => sum + size, 0))
+  await fetchWhole(client, config)
+  let firstLayerByteAtMs = 0
+  const waiting = [...layers]
+  const takeLayers = async () => {
+    for (let layer = waiting.shift(); layer !== undefined; layer = waiting.shift()) {
+      await fetchContent(client, layer, () => (firstLayerByteAtMs ||= nowMs()))
+    }
+  }
+  await Promise.all(Array.from({ length: client.concurrency ?? 3 }, takeLayers))
+  return { startedAtMs, firstLayerByteAtMs, endedAtMs: nowMs(), blobs }
+}
+
+function nowMs(): number {
+  return performance.timeOrigin + performance.now()
+}
+
+// What a checked digest vouches for needs no schema: the images are our own.
+interface Index {
+  readonly manifests: readonly (Descriptor & { readonly platform: { readonly architecture: string } })[]
+}
+interface Manifest {
+  readonly config: Descriptor
+  readonly layers: readonly Descriptor[]
+}
+
+/** The descriptor that containerd builds from a HEAD's headers. */
+async function resolveTag(client: Client): Promise<Descriptor> {
+  const response = await firstAnswer(client, 'HEAD', `manifests/${client.reference}`, mediaTypes.index, 0)
+  response.resume()
+  const { 'content-type': mediaType = '', 'content-length': size, 'docker-content-digest': header } = response.headers
+  const digest = parseDigest(String(header))
+  if (digest === undefined) throw new Error(`HEAD of the manifest: Docker-Content-Digest is ${String(header)}`)
+  return { mediaType, digest, size: Number(size) }
+}
+
+async function fetchWhole(client: Client, content: Descriptor): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  await fetchContent(client, content, (piece) => pieces.push(piece))
+  return Buffer.concat(pieces)
+}
+
+/** Reads one blob or manifest to its end; throws when it is not what its descriptor says. */
+async function fetchContent(client: Client, content: Descriptor, onPiece: (piece: Buffer) => void): Promise<void> {
+  const hash = createHash('sha256')
+  const isManifest = content.mediaType === mediaTypes.index || content.mediaType === mediaTypes.manifest
+  const path = `${isManifest ? 'manifests' : 'blobs'}/${content.digest}`
+  let received = 0
+  let emptyTries = 0
+  while (received < content.size) {
+    const before = received
+    const response = await firstAnswer(client, 'GET', path, content.mediaType, received)
+    for await (const piece of untilEnd(response)) {
+      hash.update(piece)
+      received += piece.length
+      onPiece(piece)
+      client.onBytes?.(piece.length)
+    }
+    if (received === before && ++emptyTries === 4) throw new Error(`${path}: unexpected EOF at ${received}`)
+  }
+  const digest = `sha256:${hash.digest('hex')}`
+  if (digest !== content.digest || received !== content.size)
+    throw new Error(`${path}: got ${received} bytes, ${digest}`)
+}
+
+/** A body that ends early by FIN just ends here; a reset throws, as it fails containerd's pull. */
+async function* untilEnd(response: http.IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    yield* response
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ECONNRESET' && error.message === 'aborted'))
+      throw error
+  }
+}
+
+/** The first host's 2xx; any other answer, and a connection that fails before one, moves on to the next host. */
+async function firstAnswer(
+  client: Client,
+  method: 'GET' | 'HEAD',
+  path: string,
+  accept: string,
+  offset: number,
+): Promise<http.IncomingMessage> {
+  const failures: string[] = []
+  for (const host of client.hosts) {
+    const url = new URL(`/v2/${client.repository}/${path}`, host)
+    if (url.host !== client.origin) url.searchParams.set('ns', client.origin)
+    const headers = { accept: `${accept}, */*`, ...(offset > 0 && { range: `bytes=${offset}-` }) }
+    const answer = await request(url, { method, headers, agent: client.connections }).catch((error: Error) => error)
+    if (answer instanceof Error) failures.push(`${url.href}: ${answer.message}`)
+    else if (answer.statusCode === (offset > 0 ? 206 : 200)) return answer
+    else {
+      answer.resume()
+      failures.push(`${url.href}: HTTP ${answer.statusCode}`)
+    }
+  }
+  throw new Error(`no host has it: ${failures.join('; ')}`)
+}
+
+/** A reset in mid-body is an error of the request; Node's response tells it from a FIN only when destroyed with it. */
+function request(url: URL, options: http.RequestOptions): Promise<http.IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const sent = http.request(url, options, resolve)
+    sent.on('error', reject)
+    sent.once('response', (response) => sent.on('error', (error) => response.destroy(error)))
+    sent.end()
+  })
+}
