@@ -215,12 +215,12 @@ export const limits = {
   directoryLearnMs: 2 * second,
   /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
   leaseTtlMs: 1.75 * second,
-  /** Chunks that one agent may hold leased per digest: 8 MiB to 128 MiB, some seconds of a fast origin. */
-  leaseChunksMax: 32,
+  /** Chunks that one agent may hold leased per digest: `leasesPerBlob` leases of `leaseChunksMax`. */
+  leasedChunksMax: 32,
   /** Agents that fetch one digest from the origin at a time: more would all finish late, together (research/kraken.md §8). */
   leaseHoldersMax: 16,
-  /** Neighbours per node (DESIGN, Swarm). */
-  neighboursAim: 40,
+  /** Peers named to a leech: the neighbours it should have (DESIGN, Swarm). */
+  neighboursNamed: 40,
   /** Holders named first to a leech that has next to nothing. */
   usefulHolders: 4,
   /** Who fetches or wants announces this often, where the host is not loaded. */
@@ -246,7 +246,85 @@ export const limits = {
   provideAgainMs: 24 * hour,
   /** Origins whose rate limits are remembered, and for how long at most: a lasting limit is told again. */
   limitedOriginsMax: 1000,
-  originBackoffMaxMs: 5 * minute,
+  limitedOriginMaxMs: 5 * minute,
+
+  // Peers: messages
+  /** One control message: a bitfield of 8 KiB (65,536 chunks) or 10,000 indices fit with room to spare. */
+  controlFrameMaxBytes: 64 * KiB,
+  /** A blob of `blobSizeMaxBytes` in its largest chunks. */
+  chunksPerBlobMax: 65_536,
+  /** A registry's host name (253) and port in an entry. */
+  originMaxLength: 260,
+  /** Type, id, offset and entry with the longest origin: 409 bytes. */
+  chunkHeadMaxBytes: 512,
+  /** Type and id before a frame's bytes. */
+  frameHeadMaxBytes: 9,
+  /** Payload of the frames that we send: with all heads and tags (41 bytes) one fits one noise record of 65,535 bytes. */
+  frameFillBytes: 64 * KiB - 64,
+  /** Control messages that wait for one peer; one that takes none for so long is not keeping up and is let go. */
+  controlQueueMaxBytes: 1 * MiB,
+  /** A control stream that just opened says hello within this time. */
+  helloMs: 5 * second,
+  /** Links are looked at this often: a silent one is spoken on, and ended at the third look without a word (4.5 s; DESIGN: 5 s). */
+  linkLookMs: 1.5 * second,
+  linkSilentLooks: 3,
+
+  // Peers: connections
+  /** Neighbours by both sides' choice (80), DHT walks and joins under way; each takes about 0.3 MiB (facts/transport.md). */
+  peerConnectionsMax: 160,
+  /** Inbound handshakes under way: each costs 6-9 ms of CPU, so this many take about half a second. libp2p's own 10 refuses a rollout's start. */
+  peerHandshakesMax: 64,
+  /** New connections per second from one address. libp2p's own 5 throttles agents behind one address, such as loopback. */
+  peerConnectionsPerHostMax: 64,
+  /** Handshake and first stream: hundreds of milliseconds while a rollout starts; a lost SYN is re-sent after 1 s and 3 s. */
+  peerDialMs: 5 * second,
+  /** One address of several, so that a dead one leaves time for the next. */
+  peerAddressDialMs: 3 * second,
+  /** Addresses tried per peer: nodes have one or two. */
+  peerAddressesMax: 8,
+  /** Without a byte for this long a connection is closed: links speak every `linkLookMs`, so it has none. */
+  peerConnectionIdleMs: 60 * second,
+  /** yamux's smallest window, 84 ms at 25 Mbit/s, and how far it grows on links that are fast or long. */
+  streamWindowBytes: 256 * KiB,
+  streamWindowMaxBytes: 1 * MiB,
+  /** Streams of one connection and direction: control, bulk, identify, ping and a few of the DHT. */
+  streamsPerConnectionMax: 32,
+  /** Public keys of signers kept ready, some 0.5 KiB each: members that vouch for what this node pulls. */
+  signerKeysMax: 4096,
+
+  // Peers: DHT
+  /** Bans at a time; the oldest ends first. */
+  bansMax: 4096,
+  /** How long a provider record counts: a seed that died is not found for longer. */
+  dhtRecordMs: 1 * hour,
+  /** Old records are swept this often. */
+  dhtSweepMs: 10 * minute,
+  /** A write costs hundreds of milliseconds of CPU over all nodes it touches (facts/transport.md): 4 % of a core at this pace. */
+  dhtProvideEveryMs: 10 * second,
+  /** Digests that wait to be provided; the directory names them again, so more are dropped. */
+  dhtProvidesWaitingMax: 64,
+  /** A look-up that found nothing by then is given up: it is the slow fallback, and origins answer within this time. */
+  dhtFindMs: 10 * second,
+  /** Peers asked in parallel by one DHT query. */
+  dhtParallel: 3,
+
+  // Store
+  /** Synced this often, so that a power loss takes at most 5 s (DESIGN, Store) even when a sync takes three of them. */
+  storeSyncMs: 2 * second,
+  /** The filesystem is asked this often how full it is; kubelet looks every 10 s. */
+  storeSpaceLookMs: 2 * second,
+  /** And again after this many bytes of our own writes. */
+  storeSpaceLookBytes: 64 * MiB,
+  /** After an I/O error nothing is written for this long: each try may hang for seconds in the kernel. */
+  storeBrokenDiskMs: 30 * second,
+  /** Blobs kept open (two descriptors and a log of about 100 KiB each) after their last reader, for the next one. */
+  storeIdleBlobsMax: 32,
+  /** Logs read at a time while the store opens: libuv has four threads. */
+  storeScanParallel: 16,
+  /** Read and hashed at a time: 0.6 ms of a core, so an event loop that hashes still answers. */
+  storeHashPieceBytes: 1 * MiB,
+  /** containerd's directory is listed this often, for what a full inotify queue lost. */
+  storeContainerdLookMs: 1 * minute,
 
   // Members
   /** The most members a list may have (DESIGN, Members). */

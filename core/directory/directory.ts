@@ -1,0 +1,279 @@
+/**
+ * The directory that one host keeps for its share of the digests: a pure machine, hosted by every agent (and by trackers).
+ * All its state is soft: announces rebuild it within seconds.
+ */
+import { limits } from '../limits.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Clock, PeerId, Random } from '../ports.ts'
+import { grantLease } from './leases.ts'
+import type { AnnounceAnswer, AnnounceItem, AnnounceRequest, AnswerItem, PeerAddress } from './messages.ts'
+import { neighboursOf } from './neighbours.ts'
+import { addAnnouncer, countsOf, createTable, lapseStalled, removeAnnouncer, updateAnnouncer } from './table.ts'
+import type { Announcer, Table } from './table.ts'
+
+export interface DirectoryComponents {
+  readonly self: PeerId
+  readonly clock: Clock
+  readonly random: Random
+  /** The hosts of a digest as this host sees the members, best first (core/directory/owners.ts). */
+  ownersOf(digest: Digest): readonly PeerId[]
+  /** How long this host must still listen before it knows what its predecessor for the digest granted. */
+  learningMs(digest: Digest): number
+  /** This host's member list has agreed with its seed's. */
+  ready(): boolean
+  /** Somebody asks here for a lease that `owner` should grant: perhaps it is dead, and worth a look. */
+  suspect(owner: PeerId): void
+}
+
+export interface DirectoryOptions {
+  /** Most digests kept; the longest unheard is forgotten first. Default `limits.directoryDigestsMax`. */
+  readonly digestsMax?: number
+  /** Most announcers kept over all digests; further ones are answered but not noted. Default `limits.directoryAnnouncersMax`. */
+  readonly announcersMax?: number
+}
+
+export interface Directory {
+  announce(request: AnnounceRequest): AnnounceAnswer
+  /** A member left or died: it is out of all answers at once. */
+  memberGone(peer: PeerId): void
+  /** Forgets who has gone silent; call it about every half second. */
+  tick(): void
+  /** What is kept now. */
+  stats(): { readonly digests: number; readonly announcers: number; readonly leases: number }
+}
+
+interface State extends DirectoryComponents {
+  readonly digestsMax: number
+  readonly announcersMax: number
+  readonly tables: Map<Digest, Table>
+  announcers: number
+  /** Who lately announced a digest that it wants or fetches, longest ago first. */
+  readonly callers: Map<PeerId, number>
+  readonly limitedOrigins: Map<string, number>
+  leaseId: number
+  providedMs: number
+}
+
+export function createDirectory(components: DirectoryComponents, options: DirectoryOptions = {}): Directory {
+  const state: State = {
+    ...components,
+    digestsMax: options.digestsMax ?? limits.directoryDigestsMax,
+    announcersMax: options.announcersMax ?? limits.directoryAnnouncersMax,
+    tables: new Map(),
+    announcers: 0,
+    callers: new Map(),
+    limitedOrigins: new Map(),
+    leaseId: components.random.below(2 ** 40),
+    providedMs: Number.NEGATIVE_INFINITY,
+  }
+  return {
+    announce: (request) => announce(state, request),
+    memberGone(peer) {
+      for (const table of state.tables.values()) forget(state, table, peer)
+      state.callers.delete(peer)
+    },
+    tick: () => tick(state),
+    stats: () => stats(state),
+  }
+}
+
+function announce(state: State, { from, items }: AnnounceRequest): AnnounceAnswer {
+  if (items.some(isBusy)) noteCaller(state, from.peer)
+  const loadMs = announceIntervalMs(state)
+  const idleMs = Math.max(limits.announceIdleMs, loadMs)
+  const answers = items.map((item) => answerItem(state, from, item, isBusy(item) ? loadMs : idleMs))
+  const fetches = items.some((item) => isFetching(state, from.peer, item.digest))
+  return {
+    items: answers,
+    announceAfterMs: fetches ? limits.announceMs : loadMs,
+    idleAnnounceAfterMs: idleMs,
+  }
+}
+
+function isBusy(item: AnnounceItem): boolean {
+  return item.wants || item.fetching.length > 0
+}
+
+function isFetching(state: State, peer: PeerId, digest: Digest): boolean {
+  return (state.tables.get(digest)?.announcers.get(peer)?.active ?? 0) > 0
+}
+
+function noteCaller(state: State, peer: PeerId): void {
+  state.callers.delete(peer)
+  state.callers.set(peer, state.clock.now())
+}
+
+/** So long that all who announce together take `limits.announceShareOfCore` of this host. */
+function announceIntervalMs({ callers }: State): number {
+  return Math.max(limits.announceMs, (callers.size * limits.announceCostMs) / limits.announceShareOfCore)
+}
+
+function answerItem(state: State, from: PeerAddress, item: AnnounceItem, intervalMs: number): AnswerItem {
+  const { digest } = item
+  const hosts = state.ownersOf(digest)
+  const rank = hosts.indexOf(state.self)
+  const owner = rank === 0 ? undefined : hosts[0]
+  if (owner !== undefined && item.lease !== undefined) state.suspect(owner)
+  noteRateLimit(state, item)
+  if (rank < 0 || rank > 1) return { digest, peers: [], ...(owner === undefined ? {} : { ask: owner }) }
+  if (item.leaves === true) return answerLeaver(state, from.peer, digest)
+  const table = tableFor(state, from.peer, item, rank === 0)
+  if (table === undefined) return { digest, peers: [] }
+  const announcer = table.size === item.size ? noted(state, table, from, item, intervalMs) : undefined
+  if (announcer === undefined) return { digest, size: table.size, peers: [], ...later(item, intervalMs) }
+  return {
+    digest,
+    size: table.size,
+    peers: item.wants ? neighboursOf(table, announcer) : [],
+    ...(item.wants ? { counts: countsOf(table) } : {}),
+    ...(rank === 0 ? leaseFor(state, table, announcer, item, intervalMs) : later(item, limits.announceMs)),
+    ...(owner !== undefined && item.lease !== undefined ? { ask: owner } : {}),
+    ...(rank === 0 && mayProvide(state, table, announcer) ? { provide: true } : {}),
+  }
+}
+
+function later(item: AnnounceItem, afterMs: number): Pick<AnswerItem, 'leaseAfterMs'> {
+  return item.lease === undefined ? {} : { leaseAfterMs: afterMs }
+}
+
+function answerLeaver(state: State, peer: PeerId, digest: Digest): AnswerItem {
+  const table = state.tables.get(digest)
+  if (table !== undefined) forget(state, table, peer)
+  return { digest, peers: [] }
+}
+
+/**
+ * The digest's table, made at its first announce, now the most recently used. When more announcers describe it with
+ * another size than with the table's, that size is taken and those who told the old one must announce anew.
+ */
+function tableFor(state: State, peer: PeerId, item: AnnounceItem, first: boolean): Table | undefined {
+  if (item.size > limits.blobSizeMaxBytes) return undefined
+  let table = state.tables.get(item.digest)
+  if (table !== undefined && table.size !== item.size && isOutvoted(state, table, peer, item.size)) {
+    for (const told of table.announcers.keys()) forget(state, table, told)
+    table = undefined
+  }
+  const learnUntilMs = first ? state.clock.now() + state.learningMs(item.digest) : 0
+  table ??= createTable(item.digest, item.size, learnUntilMs)
+  state.tables.delete(item.digest)
+  state.tables.set(item.digest, table)
+  if (state.tables.size > state.digestsMax) evictOldest(state)
+  return table
+}
+
+function isOutvoted(state: State, table: Table, peer: PeerId, size: number): boolean {
+  forget(state, table, peer)
+  if (table.dissenters.size < state.announcersMax) table.dissenters.set(peer, size)
+  let votes = 0
+  for (const told of table.dissenters.values()) if (told === size) votes++
+  return votes > table.announcers.size
+}
+
+function evictOldest(state: State): void {
+  for (const [digest, table] of state.tables) {
+    state.announcers -= table.announcers.size
+    state.tables.delete(digest)
+    return
+  }
+}
+
+function noted(
+  state: State,
+  table: Table,
+  from: PeerAddress,
+  item: AnnounceItem,
+  intervalMs: number,
+): Announcer | undefined {
+  const nowMs = state.clock.now()
+  let announcer = table.announcers.get(from.peer)
+  if (announcer === undefined) {
+    if (state.announcers >= state.announcersMax) return undefined
+    announcer = addAnnouncer(table, from.peer, nowMs)
+    state.announcers++
+  }
+  table.dissenters.delete(from.peer)
+  announcer.addresses = from.addresses
+  announcer.silentAfterMs = Math.max(limits.announcerSilentMs, 3 * intervalMs)
+  updateAnnouncer(table, announcer, item, nowMs)
+  return announcer
+}
+
+function forget(state: State, table: Table, peer: PeerId): void {
+  table.dissenters.delete(peer)
+  const announcer = table.announcers.get(peer)
+  if (announcer === undefined) return
+  removeAnnouncer(table, announcer)
+  state.announcers--
+  if (table.announcers.size === 0) state.tables.delete(table.digest)
+}
+
+function leaseFor(
+  state: State,
+  table: Table,
+  announcer: Announcer,
+  item: AnnounceItem,
+  intervalMs: number,
+): Pick<AnswerItem, 'lease' | 'leaseAfterMs'> {
+  if (item.lease === undefined) return {}
+  const heldBackMs = heldBackForMs(state, table, item)
+  if (heldBackMs > 0) return { leaseAfterMs: heldBackMs }
+  const lease = grantLease(table, announcer, { ...item, lease: item.lease }, state.clock.now(), () => state.leaseId++)
+  return lease === undefined ? { leaseAfterMs: intervalMs } : { lease }
+}
+
+/** Why nobody gets a lease now, as the time until it may be otherwise. */
+function heldBackForMs(state: State, table: Table, item: AnnounceItem): number {
+  const nowMs = state.clock.now()
+  const listMs = state.ready() ? 0 : limits.announceMs
+  const originMs = (state.limitedOrigins.get(originOf(item)) ?? 0) - nowMs
+  return Math.max(listMs, table.learnUntilMs - nowMs, originMs)
+}
+
+/** What a rate limit is kept under: the origin, or the digest alone where the announcer names none. */
+function originOf({ origin, digest }: AnnounceItem): string {
+  return origin ?? digest
+}
+
+function noteRateLimit({ limitedOrigins, clock }: State, item: AnnounceItem): void {
+  if (item.originRetryAfterMs === undefined) return
+  const untilMs = clock.now() + Math.min(item.originRetryAfterMs, limits.limitedOriginMaxMs)
+  const origin = originOf(item)
+  const knownMs = limitedOrigins.get(origin)
+  if (knownMs === undefined && limitedOrigins.size >= limits.limitedOriginsMax) return
+  limitedOrigins.set(origin, Math.max(untilMs, knownMs ?? 0))
+}
+
+function mayProvide(state: State, table: Table, announcer: Announcer): boolean {
+  const nowMs = state.clock.now()
+  if (!announcer.complete || nowMs - state.providedMs < limits.provideEveryMs) return false
+  const lastMs = table.providers.get(announcer.peer)
+  if (lastMs === undefined ? table.providers.size >= limits.providersMax : nowMs - lastMs < limits.provideAgainMs) {
+    return false
+  }
+  table.providers.set(announcer.peer, nowMs)
+  state.providedMs = nowMs
+  return true
+}
+
+function tick(state: State): void {
+  const nowMs = state.clock.now()
+  for (const table of state.tables.values()) {
+    lapseStalled(table, nowMs)
+    for (const announcer of table.announcers.values()) {
+      if (nowMs - announcer.heardMs > announcer.silentAfterMs) forget(state, table, announcer.peer)
+    }
+    if (table.announcers.size === 0) state.tables.delete(table.digest)
+  }
+  const callersSinceMs = nowMs - 2 * announceIntervalMs(state)
+  for (const [peer, heardMs] of state.callers) {
+    if (heardMs >= callersSinceMs) break
+    state.callers.delete(peer)
+  }
+  for (const [origin, untilMs] of state.limitedOrigins) if (untilMs <= nowMs) state.limitedOrigins.delete(origin)
+}
+
+function stats({ tables, announcers }: State): ReturnType<Directory['stats']> {
+  let leases = 0
+  for (const table of tables.values()) leases += table.fetchers.size
+  return { digests: tables.size, announcers, leases }
+}

@@ -1,0 +1,27 @@
+/** Which announcers a leech hears of: those that its pair with them ranks highest, so that both sides choose alike. */
+import { limits } from '../limits.ts'
+import type { PeerHint } from './messages.ts'
+import { insertRanked, scoreOf } from './rendezvous.ts'
+import type { Scored } from './rendezvous.ts'
+import type { Announcer, Table } from './table.ts'
+
+/** Below this share of the chunks a leech has next to nothing to trade, and hears of holders first. */
+const poorShare = 1 / 16
+
+/** At most `limits.neighboursNamed` neighbours, behind `limits.usefulHolders` holders where the announcer has little. */
+export function neighboursOf(table: Table, announcer: Announcer): PeerHint[] {
+  const poor = announcer.held < table.chunks * poorShare
+  const near: Scored<Announcer>[] = []
+  const holders: Scored<Announcer>[] = []
+  for (const other of table.announcers.values()) {
+    if (other === announcer || (!other.wants && other.held === 0)) continue
+    const scored = { item: other, score: scoreOf(announcer.mark, other.mark), name: other.peer }
+    insertRanked(near, limits.neighboursNamed, scored)
+    if (poor && other.held > announcer.held) insertRanked(holders, limits.usefulHolders, scored)
+  }
+  return [...new Set([...holders, ...near])].map(({ item }) => hintOf(item))
+}
+
+function hintOf({ peer, addresses, complete }: Announcer): PeerHint {
+  return { peer, addresses, complete }
+}

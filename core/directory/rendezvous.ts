@@ -1,0 +1,62 @@
+/**
+ * Rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates"): whoever scores
+ * highest with a key has it. All agents compute the same scores, so they agree without talking.
+ */
+import { createHash } from 'node:crypto'
+import type { PeerId } from '../ports.ts'
+
+/** 64 well-mixed bits of a name, as two words; computed once per name, since SHA-256 is the slow part. */
+export interface Mark {
+  readonly low: number
+  readonly high: number
+}
+
+export function markOf(name: string): Mark {
+  const hash = createHash('sha256').update(name).digest()
+  return { low: hash.readUInt32LE(0), high: hash.readUInt32LE(4) }
+}
+
+/** The score of two marks, 32 bits, the same whichever comes first. Two rounds of MurmurHash3's finalizer. */
+export function scoreOf(a: Mark, b: Mark): number {
+  return scoreOfWords(a.low, a.high, b.low, b.high)
+}
+
+export function scoreOfWords(aLow: number, aHigh: number, bLow: number, bHigh: number): number {
+  return mix(mix(aLow ^ bLow) ^ aHigh ^ bHigh) >>> 0
+}
+
+function mix(word: number): number {
+  let mixed = word
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return mixed ^ (mixed >>> 16)
+}
+
+/** The score by which two agents choose each other as neighbours: symmetric, and blind to the digest (DESIGN, Swarm). */
+export function pairScore(a: PeerId, b: PeerId): number {
+  return scoreOf(markOf(a), markOf(b))
+}
+
+export interface Scored<T> {
+  readonly item: T
+  readonly score: number
+  /** Breaks ties, so that the order is the same everywhere. */
+  readonly name: string
+}
+
+/** Does `a` come before `b`? The higher score does; of equals, the smaller name. */
+export function outranks(a: Scored<unknown>, b: Scored<unknown>): boolean {
+  return a.score === b.score ? a.name < b.name : a.score > b.score
+}
+
+/** Keeps `best` the first `count` in rank order; an insertion is rare once it has filled up. */
+export function insertRanked<T>(best: Scored<T>[], count: number, candidate: Scored<T>): void {
+  const last = best.at(-1)
+  if (best.length >= count) {
+    if (last === undefined || outranks(last, candidate)) return
+    best.pop()
+  }
+  let at = best.length
+  while (at > 0 && outranks(candidate, best[at - 1]!)) at--
+  best.splice(at, 0, candidate)
+}

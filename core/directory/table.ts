@@ -1,0 +1,246 @@
+/**
+ * One digest's row in the directory: who holds which chunks, and who is fetching which from the origin.
+ *
+ * A *claim* is one chunk that one announcer is fetching, under a lease granted here or (id 0) adopted from what it
+ * announced, so that a successor knows the leases of an owner that died. A claim whose holder shows neither a new chunk
+ * nor more bytes for `limits.leaseTtlMs` *lapses*: the chunk is free again, but stays noted, so that its holder's next
+ * announce of the same stalled fetch does not claim it anew.
+ */
+import { limits } from '../limits.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { PeerId } from '../ports.ts'
+import { bitfieldOf, countBits, hasBit } from '../swarm/bitfield.ts'
+import { chunkCountOf } from '../swarm/chunks.ts'
+import type { AnnounceItem, ChunkRange, Lease } from './messages.ts'
+import { markOf } from './rendezvous.ts'
+import type { Mark } from './rendezvous.ts'
+
+interface Claim {
+  readonly lease: number
+  readonly sinceMs: number
+  lapsed: boolean
+}
+
+export interface Announcer {
+  readonly peer: PeerId
+  readonly mark: Mark
+  addresses: readonly string[]
+  complete: boolean
+  /** Chunks held, all zero while `complete`: those are counted apart. */
+  bits: Uint8Array
+  /** Number of chunks held. */
+  held: number
+  wants: boolean
+  heardMs: number
+  /** Unheard for longer than this, it has gone. */
+  silentAfterMs: number
+  fetchedBytes: number
+  /** When it last showed a chunk it had claimed, or more bytes from the origin. */
+  progressMs: number
+  readonly claims: Map<number, Claim>
+  /** Claims that have not lapsed. */
+  active: number
+  /** Leases granted so far. */
+  grants: number
+  /** The newest lease, given again as long as its holder does not seem to know of it. */
+  lastLease: Lease | undefined
+}
+
+export interface Table {
+  readonly digest: Digest
+  readonly size: number
+  readonly chunks: number
+  /** Until then this host listens and grants nothing. */
+  readonly learnUntilMs: number
+  readonly announcers: Map<PeerId, Announcer>
+  /** Announcers per chunk that hold it without being complete. */
+  readonly partial: Uint16Array
+  completes: number
+  /** Active claims per chunk. */
+  readonly claimed: Uint16Array
+  /** Announcers with active claims. */
+  readonly fetchers: Set<Announcer>
+  /** Who asked for a lease, and when: `limits.leaseTtlMs` long they share what is free. */
+  readonly askers: Map<PeerId, number>
+  /** Who was turned away because `limits.leaseHoldersMax` others fetch, and until when a place is kept for it. */
+  readonly waiting: Map<PeerId, number>
+  /** Who described the digest with another size. */
+  readonly dissenters: Map<PeerId, number>
+  /** The origin ignores Range. */
+  unranged: boolean
+  /** Who was granted the whole blob of such an origin. */
+  whole: Announcer | undefined
+  /** Seeds asked to write a DHT record, and when. */
+  readonly providers: Map<PeerId, number>
+}
+
+export function createTable(digest: Digest, size: number, learnUntilMs: number): Table {
+  const chunks = chunkCountOf(size)
+  return {
+    digest,
+    size,
+    chunks,
+    learnUntilMs,
+    announcers: new Map(),
+    partial: new Uint16Array(chunks),
+    completes: 0,
+    claimed: new Uint16Array(chunks),
+    fetchers: new Set(),
+    askers: new Map(),
+    waiting: new Map(),
+    dissenters: new Map(),
+    unranged: false,
+    whole: undefined,
+    providers: new Map(),
+  }
+}
+
+export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announcer {
+  const announcer: Announcer = {
+    peer,
+    mark: markOf(peer),
+    addresses: [],
+    complete: false,
+    bits: bitfieldOf(table.chunks),
+    held: 0,
+    wants: false,
+    heardMs: nowMs,
+    silentAfterMs: limits.announcerSilentMs,
+    fetchedBytes: 0,
+    progressMs: nowMs,
+    claims: new Map(),
+    active: 0,
+    grants: 0,
+    lastLease: undefined,
+  }
+  table.announcers.set(peer, announcer)
+  return announcer
+}
+
+/** The announcer has gone, with what it held and claimed. */
+export function removeAnnouncer(table: Table, announcer: Announcer): void {
+  hold(table, announcer, { complete: false, bits: bitfieldOf(table.chunks) }, announcer.heardMs)
+  for (const index of announcer.claims.keys()) dropClaim(table, announcer, index)
+  for (const notes of [table.announcers, table.askers, table.waiting, table.providers]) notes.delete(announcer.peer)
+  if (table.whole === announcer) table.whole = undefined
+}
+
+/** Takes over what an announcer says of itself. */
+export function updateAnnouncer(table: Table, announcer: Announcer, item: AnnounceItem, nowMs: number): void {
+  announcer.heardMs = nowMs
+  announcer.wants = item.wants
+  hold(table, announcer, item.have, nowMs)
+  if (item.fetchedBytes !== undefined && item.fetchedBytes !== announcer.fetchedBytes) {
+    announcer.fetchedBytes = item.fetchedBytes
+    announcer.progressMs = nowMs
+  }
+  if (item.unranged === true) table.unranged = true
+  dropReleased(table, announcer, item)
+  adoptFetches(table, announcer, item.fetching, nowMs)
+}
+
+function hold(table: Table, announcer: Announcer, have: AnnounceItem['have'], nowMs: number): void {
+  const bits = have.complete ? bitfieldOf(table.chunks) : have.bits
+  if (have.complete !== announcer.complete) table.completes += have.complete ? 1 : -1
+  announcer.complete = have.complete
+  replaceBits(table, announcer, bits)
+  announcer.held = have.complete ? table.chunks : countBits(bits)
+  for (const index of announcer.claims.keys()) {
+    if (!holds(announcer, index)) continue
+    dropClaim(table, announcer, index)
+    announcer.progressMs = nowMs
+  }
+}
+
+function replaceBits(table: Table, announcer: Announcer, bits: Uint8Array): void {
+  for (let byte = 0; byte < bits.length; byte++) {
+    const before = announcer.bits[byte]!
+    const after = bits[byte]!
+    for (let changed = before ^ after; changed !== 0; changed &= changed - 1) {
+      const bit = 31 - Math.clz32(changed & -changed)
+      table.partial[byte * 8 + bit]! += (after >> bit) & 1 ? 1 : -1
+    }
+  }
+  announcer.bits = bits
+}
+
+export function holds(announcer: Announcer, index: number): boolean {
+  return announcer.complete || hasBit(announcer.bits, index)
+}
+
+function dropReleased(table: Table, announcer: Announcer, item: AnnounceItem): void {
+  for (const [index, claim] of announcer.claims) {
+    const released = item.released?.includes(claim.lease) ?? false
+    const ended = (claim.lease === 0 || claim.lapsed) && !covers(item.fetching, index)
+    if (released || ended) dropClaim(table, announcer, index)
+  }
+}
+
+function adoptFetches(table: Table, announcer: Announcer, fetching: readonly ChunkRange[], nowMs: number): void {
+  if (table.whole !== undefined && table.whole !== announcer) return
+  for (const { start, end } of fetching) {
+    for (let index = start; index < Math.min(end, table.chunks); index++) {
+      if (!announcer.claims.has(index) && !holds(announcer, index)) addClaim(table, announcer, index, 0, nowMs)
+    }
+  }
+}
+
+function covers(ranges: readonly ChunkRange[], index: number): boolean {
+  return ranges.some(({ start, end }) => index >= start && index < end)
+}
+
+/** Notes that `announcer` fetches the chunk under `lease`; in place of a lapsed claim of its own, if there is one. */
+export function addClaim(table: Table, announcer: Announcer, index: number, lease: number, nowMs: number): void {
+  dropClaim(table, announcer, index)
+  announcer.claims.set(index, { lease, sinceMs: nowMs, lapsed: false })
+  announcer.active++
+  table.claimed[index]!++
+  table.fetchers.add(announcer)
+}
+
+function dropClaim(table: Table, announcer: Announcer, index: number): void {
+  const claim = announcer.claims.get(index)
+  if (claim === undefined) return
+  lapse(table, announcer, index, claim)
+  announcer.claims.delete(index)
+}
+
+function lapse(table: Table, announcer: Announcer, index: number, claim: Claim): void {
+  if (claim.lapsed) return
+  claim.lapsed = true
+  table.claimed[index]!--
+  if (--announcer.active === 0) table.fetchers.delete(announcer)
+}
+
+/** Frees the chunks of holders that have shown nothing for `limits.leaseTtlMs`. */
+export function lapseStalled(table: Table, nowMs: number): void {
+  for (const announcer of table.fetchers) {
+    for (const [index, claim] of announcer.claims) {
+      if (nowMs - Math.max(claim.sinceMs, announcer.progressMs) >= limits.leaseTtlMs) {
+        lapse(table, announcer, index, claim)
+      }
+    }
+  }
+}
+
+/** Frees every chunk but those that `except` fetches. */
+export function lapseOthers(table: Table, except: Announcer): void {
+  for (const announcer of table.fetchers) {
+    if (announcer === except) continue
+    for (const [index, claim] of announcer.claims) lapse(table, announcer, index, claim)
+  }
+}
+
+/** Nobody has the chunk and nobody is fetching it. */
+export function isFree(table: Table, index: number): boolean {
+  return table.completes === 0 && table.partial[index] === 0 && table.claimed[index] === 0
+}
+
+/** Holders per chunk, saturated at 255. */
+export function countsOf(table: Table): Uint8Array {
+  const counts = new Uint8Array(table.chunks)
+  for (let index = 0; index < counts.length; index++) {
+    counts[index] = Math.min(255, table.partial[index]! + table.completes)
+  }
+  return counts
+}
