@@ -42,6 +42,16 @@ export const errorTable = {
     oci: 'DENIED',
     help: 'The Host header names none of the names of this mirror; call it by its listen address, or list the name in --mirror-host-names.',
   },
+  IDENTITY_INVALID: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'The identity file in the data directory holds no Ed25519 key. Restore it, or delete it to join as a new peer.',
+  },
+  IDENTITY_UNREADABLE: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'The identity file in the data directory can not be read or written. Check its owner, its mode (0600) and the disk.',
+  },
   INTERNAL_FAULT: {
     status: 500,
     oci: 'UNSUPPORTED',
@@ -67,6 +77,56 @@ export const errorTable = {
     oci: 'NAME_INVALID',
     help: 'A repository name is lower-case path components of at most 255 characters in all (OCI distribution-spec).',
   },
+  ORIGIN_DENIED: {
+    status: 403,
+    oci: 'DENIED',
+    help: 'The registry refuses this to the credential that came with the request; see what it says itself.',
+  },
+  ORIGIN_FORBIDDEN: {
+    status: 403,
+    oci: 'DENIED',
+    help: 'This host may not be asked. Public hosts are reached by name unless --unlisted-origins refuses them; list a private or local one in --origins; metadata addresses are never asked.',
+  },
+  ORIGIN_NOT_FOUND: {
+    status: 404,
+    oci: 'MANIFEST_UNKNOWN',
+    help: 'The registry does not have this, or hides it from the credential that came with the request.',
+  },
+  ORIGIN_PROTOCOL: {
+    status: 502,
+    oci: 'UNSUPPORTED',
+    help: 'The registry, or a proxy before it, answered in a way that can not be trusted; nothing of the answer is used.',
+  },
+  ORIGIN_RATE_LIMITED: {
+    status: 503,
+    oci: 'TOOMANYREQUESTS',
+    help: 'The registry limits how often it may be asked; all agents hold back until the time it named. A pull secret often raises the limit.',
+  },
+  ORIGIN_UNAUTHORIZED: {
+    status: 401,
+    oci: 'UNAUTHORIZED',
+    help: 'The registry wants a credential, or another one; give the pod an image pull secret for it.',
+  },
+  ORIGIN_UNAVAILABLE: {
+    status: 503,
+    oci: 'UNSUPPORTED',
+    help: 'The registry can not be reached from this node, or fails; check its health, DNS, proxy settings and routes.',
+  },
+  PEER_GONE: {
+    status: 502,
+    oci: 'BLOB_UNKNOWN',
+    help: 'The connection to that peer has ended; its chunks come from others.',
+  },
+  PEER_PROTOCOL: {
+    status: 502,
+    oci: 'BLOB_UNKNOWN',
+    help: 'A peer sent what our protocol does not allow and was disconnected. Run one version of Shoal on all nodes.',
+  },
+  PEER_UNREACHABLE: {
+    status: 502,
+    oci: 'BLOB_UNKNOWN',
+    help: 'No connection to that peer: it is down, its address is wrong, a firewall is in between, or it has another cluster secret.',
+  },
   RANGE_UNSATISFIABLE: {
     status: 416,
     oci: 'SIZE_INVALID',
@@ -91,6 +151,16 @@ export const errorTable = {
     status: 502,
     oci: 'SIZE_INVALID',
     help: 'The same digest was described with two sizes; the manifest or the origin is wrong.',
+  },
+  STORE_DIRECTORY_INVALID: {
+    status: 500,
+    oci: 'BLOB_UNKNOWN',
+    help: 'The data directory must be a directory that this process may read and write; see --data-dir.',
+  },
+  STORE_LOCKED: {
+    status: 500,
+    oci: 'BLOB_UNKNOWN',
+    help: 'Two agents never share a data directory; stop the other one, or give this one its own --data-dir.',
   },
   STREAM_BROKEN: {
     status: 404,
