@@ -1,0 +1,161 @@
+/** A real containerd on directories and sockets of its own, beside whatever the machine runs. Needs root. */
+import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { mkdir, open, readFile, readdir, stat, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { Guardian } from '../../../cli/demo/guardian.ts'
+import { type Digest, digestFromHex } from '../../../core/oci/digest.ts'
+import { second } from '../../../core/units.ts'
+import { type Cri, connectCri } from './cri.ts'
+import type { ContainerdBinary } from './versions.ts'
+
+const run = promisify(execFile)
+
+export interface ContainerdOptions {
+  readonly binary: ContainerdBinary
+  readonly snapshotter: Snapshotter
+  /** Where the mirror is, for CRI; `ctr` gets the same directory. */
+  readonly hostsDir: string
+  /** 2.1 and later: read layers as parallel open-ended ranges of this many bytes. */
+  readonly rangeBytes?: number
+}
+
+export type Snapshotter = 'overlayfs' | 'native'
+
+export interface Containerd {
+  readonly cri: Cri
+  /** The content directory that an agent may read. */
+  readonly contentDir: string
+  /** `ctr images pull`; rejects with its output. */
+  pullWithCtr(reference: string, flags?: readonly string[]): Promise<void>
+  /** Every blob in the content store with its size; rejects when one is not what its name says. */
+  blobs(): Promise<Map<Digest, number>>
+}
+
+const readyTimeoutMs = 30 * second
+
+export async function startContainerd(guardian: Guardian, options: ContainerdOptions): Promise<Containerd> {
+  const directory = await guardian.directory()
+  const socket = path.join(directory, 'containerd.sock')
+  const configFile = path.join(directory, 'config.toml')
+  await mkdir(path.join(directory, 'cni'))
+  await writeFile(configFile, containerdConfig(directory, socket, options))
+  const logFile = path.join(directory, 'containerd.log')
+  await using log = await open(logFile, 'a')
+  const child = spawn(options.binary.containerd, ['--config', configFile], { stdio: ['ignore', log.fd, log.fd] })
+  guardian.adopt(child)
+  guardian.atEnd('umount', '--all-targets', '--recursive', '--quiet', directory)
+  const cri = connectCri(socket)
+  await criReady(cri, logFile)
+  const contentDir = path.join(directory, 'root/io.containerd.content.v1.content')
+  return {
+    cri,
+    contentDir,
+    async pullWithCtr(reference, flags = []) {
+      const pull = ['images', 'pull', '--hosts-dir', options.hostsDir, '--snapshotter', options.snapshotter]
+      await run(options.binary.ctr, ['--address', socket, ...pull, ...flags, reference])
+    },
+    blobs: () => verifiedBlobs(path.join(contentDir, 'blobs/sha256')),
+  }
+}
+
+/** hosts.toml for every registry, as facts and README tell users to write it: the mirror first, the origin after it. */
+export async function writeHosts(directory: string, mirror: string): Promise<string> {
+  const hostsDir = path.join(directory, 'certs.d')
+  await mkdir(path.join(hostsDir, '_default'), { recursive: true })
+  const lines = [`[host."${mirror}"]`, '  capabilities = ["pull", "resolve"]', '  dial_timeout = "200ms"', '']
+  await writeFile(path.join(hostsDir, '_default/hosts.toml'), lines.join('\n'))
+  return hostsDir
+}
+
+/** Overlayfs, unless the kernel refuses to mount it here (as where `/tmp` is itself an overlay). */
+export async function usableSnapshotter(guardian: Guardian): Promise<Snapshotter> {
+  const directory = await guardian.directory()
+  const [lower, upper, work, target] = ['lower', 'upper', 'work', 'target'].map((name) => path.join(directory, name))
+  await Promise.all([lower, upper, work, target].map((each) => mkdir(String(each))))
+  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
+  try {
+    await run('mount', ['-t', 'overlay', '-o', options, 'overlay', String(target)])
+    await run('umount', [String(target)])
+    return 'overlayfs'
+  } catch {
+    return 'native'
+  }
+}
+
+async function criReady(cri: Cri, logFile: string): Promise<void> {
+  const deadlineMs = performance.now() + readyTimeoutMs
+  while (
+    !(await cri.list().then(
+      () => true,
+      () => false,
+    ))
+  ) {
+    if (performance.now() > deadlineMs) {
+      const tail = (await readFile(logFile, 'utf8')).split('\n').slice(-20).join('\n')
+      throw new Error(`containerd's CRI did not answer:\n${tail}`)
+    }
+    await sleep(50)
+  }
+}
+
+function containerdConfig(directory: string, socket: string, options: ContainerdOptions): string {
+  const common = `
+root = "${directory}/root"
+state = "${directory}/state"
+[grpc]
+  address = "${socket}"
+[ttrpc]
+  address = "${socket}.ttrpc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${directory}/opt"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = true
+`
+  const plugins = options.binary.major === 1 ? pluginsOf1(directory, options) : pluginsOf2(directory, options)
+  return `version = ${options.binary.major === 1 ? 2 : 3}\n${common}${plugins}`
+}
+
+function pluginsOf1(directory: string, { snapshotter, hostsDir }: ContainerdOptions): string {
+  return `
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "${snapshotter}"
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "${hostsDir}"
+[plugins."io.containerd.grpc.v1.cri".cni]
+  conf_dir = "${directory}/cni"
+`
+}
+
+function pluginsOf2(directory: string, { snapshotter, hostsDir, rangeBytes = 0 }: ContainerdOptions): string {
+  return `
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "${snapshotter}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "${hostsDir}"
+[plugins."io.containerd.cri.v1.runtime".cni]
+  conf_dir = "${directory}/cni"
+[plugins."io.containerd.transfer.v1.local"]
+  concurrent_layer_fetch_buffer = ${rangeBytes}
+  max_concurrent_downloads = ${rangeBytes > 0 ? 4 : 3}
+  [[plugins."io.containerd.transfer.v1.local".unpack_config]]
+    platform = "linux/amd64"
+    snapshotter = "${snapshotter}"
+`
+}
+
+async function verifiedBlobs(directory: string): Promise<Map<Digest, number>> {
+  const blobs = new Map<Digest, number>()
+  for (const name of await readdir(directory)) {
+    const file = path.join(directory, name)
+    const hash = createHash('sha256')
+    await pipeline(createReadStream(file), hash)
+    if (hash.digest('hex') !== name) throw new Error(`containerd holds a wrong ${name}`)
+    blobs.set(digestFromHex(name), (await stat(file)).size)
+  }
+  return blobs
+}

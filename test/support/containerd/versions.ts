@@ -1,0 +1,41 @@
+/** Which containerd versions can be had on this machine. */
+import { execFile } from 'node:child_process'
+import path from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+export interface ContainerdBinary {
+  readonly containerd: string
+  readonly ctr: string
+  /** As `1.7.24`, without Debian's suffixes. */
+  readonly version: string
+  readonly major: number
+}
+
+/** Where each comes from: Debian's own package, or the package of another release, fetched by fetch.sh. */
+export const containerdSources = ['installed', 'trixie', 'sid'] as const
+export type ContainerdSource = (typeof containerdSources)[number]
+
+/** The binary, or the reason why there is none, for a skip that can be seen. */
+export async function findContainerd(source: ContainerdSource): Promise<ContainerdBinary | string> {
+  if (process.getuid?.() !== 0) return 'containerd needs root'
+  try {
+    return await describe(source === 'installed' ? '/usr' : `${await fetchInto(source)}/usr`)
+  } catch (error) {
+    return `no containerd from ${source}: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+async function fetchInto(source: ContainerdSource): Promise<string> {
+  const { stdout } = await run(path.join(import.meta.dirname, 'fetch.sh'), [source])
+  return stdout.trim()
+}
+
+async function describe(prefix: string): Promise<ContainerdBinary> {
+  const containerd = `${prefix}/bin/containerd`
+  const { stdout } = await run(containerd, ['--version'])
+  const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0]
+  if (version === undefined) throw new Error(`it says: ${stdout.trim()}`)
+  return { containerd, ctr: `${prefix}/bin/ctr`, version, major: Number.parseInt(version, 10) }
+}
