@@ -9,8 +9,8 @@ import { cut, faultOf, fractions, peerMessage } from './arbitraries.ts'
 const digest = digestFromHex('ab'.repeat(32))
 const digestHexBytes = 'ab'.repeat(32)
 
-function decodeHex(hex: string) {
-  return decodePeerMessage(Buffer.from(hex, 'hex'))
+function decodeHex(frame: string) {
+  return decodePeerMessage(Buffer.from(frame, 'hex'))
 }
 
 function hex(bytes: Uint8Array): string {
@@ -63,8 +63,8 @@ describe('control messages', () => {
     ['a have with an index beyond the largest blob', `02${digestHexBytes}808004`],
     ['a busy with half a peer', '0701abcd'],
     ['a busy with too many peers', `0701${'ab'.repeat(32 * (limits.busyHintsMax + 1))}`],
-  ])('%s is refused with PEER_PROTOCOL', (_name, hex) => {
-    expect(() => decodeHex(hex)).toThrow(expect.objectContaining({ code: 'PEER_PROTOCOL' }))
+  ])('%s is refused with PEER_PROTOCOL', (_name, frame) => {
+    expect(() => decodeHex(frame)).toThrow(expect.objectContaining({ code: 'PEER_PROTOCOL' }))
   })
 
   test('any bytes decode or are refused with PEER_PROTOCOL, and decode only from their one encoding', () => {
