@@ -248,6 +248,27 @@ export const limits = {
   limitedOriginsMax: 1000,
   limitedOriginMaxMs: 5 * minute,
 
+  // Directory: asking
+  /** A host that has not answered by then is passed over: an announce takes it 0.3 ms. */
+  announceTimeoutMs: 1 * second,
+  /** How long a host that did not answer is passed over; by then the members know whether it died. */
+  hostSilentMs: 3 * second,
+  /** Between two calls to one host: urgent announces of several digests gather meanwhile. */
+  announceGapMs: 20,
+  /** What is due this soon goes along with a call that leaves now. */
+  announceBatchMs: 100,
+  /** Digests in one call: a full bitfield each stays within 25 KiB, the answers within 1 MiB. */
+  announceItemsMax: 128,
+  /** No host can send an agent away for longer, and no back-off grows further. */
+  announceWaitMaxMs: 2 * minute,
+  /** Digests that are merely held find a new host within this time, spread at random. */
+  retargetIdleMs: 2 * second,
+  /** A waiting reader whose hosts answer but grant nothing, while nothing moves: as long as a lease may be lost five times. */
+  leaseStarvedMs: 10 * second,
+  /** Before agents turn to the origin unleased they wait at random up to 5 ms per member, 5 s at most (DESIGN, Directory). */
+  silenceSpreadMaxMs: 5 * second,
+  silenceSpreadPerMemberMs: 5,
+
   // Peers: messages
   /** One control message: a bitfield of 8 KiB (65,536 chunks) or 10,000 indices fit with room to spare. */
   controlFrameMaxBytes: 64 * KiB,
@@ -315,6 +336,8 @@ export const limits = {
   storeSpaceLookMs: 2 * second,
   /** And again after this many bytes of our own writes. */
   storeSpaceLookBytes: 64 * MiB,
+  /** The share of inodes kept free; kubelet evicts pods below 5 %. */
+  storeInodesFreeMin: 0.1,
   /** After an I/O error nothing is written for this long: each try may hang for seconds in the kernel. */
   storeBrokenDiskMs: 30 * second,
   /** Blobs kept open (two descriptors and a log of about 100 KiB each) after their last reader, for the next one. */

@@ -1,0 +1,374 @@
+/**
+ * How one agent talks to the directories of all its digests: a pure machine between the swarm and the hosts.
+ *
+ * Each digest (a *subject*) has a line to its owner and one to its standby, each due at its own time; what is due for one
+ * host leaves in one call, and a host has at most one call in flight. Only the first line carries the wish for a lease.
+ */
+import { limits } from '../limits.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Clock, PeerId, Random } from '../ports.ts'
+import { countBits } from '../swarm/bitfield.ts'
+import type { AnnounceAnswer, AnnounceItem, AnnounceRequest, AnswerItem, PeerAddress } from './messages.ts'
+
+export type DirectoryClientOutput =
+  /** Carry `request` to the host, which may be this agent itself; then `answered` or `failed` with the same id. */
+  | { readonly type: 'call'; readonly to: PeerId; readonly id: number; readonly request: AnnounceRequest }
+  /** Events for the swarm. */
+  | { readonly type: 'directory'; readonly answer: AnswerItem }
+  | { readonly type: 'directory-silent'; readonly digest: Digest }
+
+export interface DirectoryClientComponents {
+  readonly clock: Clock
+  readonly random: Random
+  /** What this agent says of itself in each call. */
+  from(): PeerAddress
+  /** What to announce now (core/swarm); undefined: nothing any more. */
+  state(digest: Digest): AnnounceItem | undefined
+  /** Owner, standby and followers of a digest, best first (core/directory/owners.ts). */
+  hosts(digest: Digest): readonly PeerId[]
+  /** How many members there are: so many may turn to the origin at the same moment. */
+  membersCount(): number
+  /** A host did not answer: perhaps it is dead, and worth a look. */
+  suspect(host: PeerId): void
+  emit(output: DirectoryClientOutput): void
+}
+
+export interface DirectoryClient {
+  /** The swarm wants a digest announced: at once, or when its time comes. */
+  announce(digest: Digest, now: boolean): void
+  answered(id: number, answer: AnnounceAnswer): void
+  failed(id: number): void
+  /** The list of members changed, or who of them is silent. */
+  membersChanged(): void
+  /** Call it at `nextMs()`, or every few milliseconds. */
+  tick(): void
+  /** When there will be something to do, on the clock; Infinity: nothing. */
+  nextMs(): number
+}
+
+interface Subject {
+  readonly digest: Digest
+  /** When each host is to hear of it next, the host that grants leases first. */
+  readonly lines: Map<PeerId, number>
+  /** Who was named by `ask`, until the members change. */
+  redirect: PeerId | undefined
+  /** Calls failed since the last useful answer. */
+  failures: number
+  /** What a waiting reader's wish looked like, and since when nothing has come of it. */
+  wish: { readonly position: number; readonly held: number; readonly sinceMs: number } | undefined
+  /** When the swarm is told to help itself, and how often it was for the present wish. */
+  silentMs: number
+  tries: number
+  /** When to look next whether the reader gets on. */
+  watchMs: number
+}
+
+interface Call {
+  readonly id: number
+  readonly to: PeerId
+  readonly sentMs: number
+  readonly items: readonly AnnounceItem[]
+}
+
+interface State extends DirectoryClientComponents {
+  readonly subjects: Map<Digest, Subject>
+  /** Calls in flight by host. */
+  readonly calls: Map<PeerId, Call>
+  /** Hosts that did not answer, and until when they are passed over. */
+  readonly silent: Map<PeerId, number>
+  /** When a host was last called. */
+  readonly lastMs: Map<PeerId, number>
+  nextId: number
+  nextMs: number
+}
+
+export function createDirectoryClient(components: DirectoryClientComponents): DirectoryClient {
+  const state: State = {
+    ...components,
+    subjects: new Map(),
+    calls: new Map(),
+    silent: new Map(),
+    lastMs: new Map(),
+    nextId: 0,
+    nextMs: Number.POSITIVE_INFINITY,
+  }
+  return {
+    announce: (digest, now) => announce(state, digest, now),
+    answered: (id, answer) => answered(state, id, answer),
+    failed: (id) => failed(state, id),
+    membersChanged() {
+      for (const subject of state.subjects.values()) subject.redirect = undefined
+      retargetAll(state)
+    },
+    tick: () => tick(state),
+    nextMs: () => state.nextMs,
+  }
+}
+
+function announce(state: State, digest: Digest, now: boolean): void {
+  const nowMs = state.clock.now()
+  let subject = state.subjects.get(digest)
+  if (subject === undefined) {
+    subject = createSubject(digest)
+    state.subjects.set(digest, subject)
+    retarget(state, subject, now ? 0 : limits.announceMs)
+  }
+  if (now) for (const host of subject.lines.keys()) subject.lines.set(host, nowMs)
+  state.nextMs = nowMs
+}
+
+function createSubject(digest: Digest): Subject {
+  return {
+    digest,
+    lines: new Map(),
+    redirect: undefined,
+    failures: 0,
+    wish: undefined,
+    silentMs: Number.POSITIVE_INFINITY,
+    tries: 0,
+    watchMs: Number.POSITIVE_INFINITY,
+  }
+}
+
+/** Lines to the first two hosts that are not silent; a new line is due within `withinMs`. */
+function retarget(state: State, subject: Subject, withinMs: number): void {
+  const nowMs = state.clock.now()
+  const ranked = state.hosts(subject.digest)
+  const wanted = subject.redirect === undefined ? ranked : [subject.redirect, ...ranked]
+  const targets = [...new Set(wanted)].filter((host) => !state.silent.has(host)).slice(0, 2)
+  const known = new Map(subject.lines)
+  subject.lines.clear()
+  for (const host of targets) {
+    subject.lines.set(host, known.get(host) ?? nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
+  }
+  state.nextMs = nowMs
+}
+
+/** A digest that is pulled must find its new host at once; one that is merely held has a moment. */
+function retargetAll(state: State): void {
+  for (const subject of state.subjects.values()) {
+    const item = state.state(subject.digest)
+    retarget(state, subject, item === undefined || isBusy(item) ? 0 : limits.retargetIdleMs)
+  }
+}
+
+function isBusy(item: AnnounceItem): boolean {
+  return item.wants || item.fetching.length > 0
+}
+
+function tick(state: State): void {
+  const nowMs = state.clock.now()
+  if (nowMs < state.nextMs) return
+  for (const call of state.calls.values()) if (call.sentMs + limits.announceTimeoutMs <= nowMs) failed(state, call.id)
+  hearAgain(state, nowMs)
+  for (const subject of state.subjects.values()) watch(state, subject, nowMs)
+  for (const [host, subjects] of dueByHost(state, nowMs)) send(state, host, subjects, nowMs)
+  state.nextMs = nextDueMs(state)
+}
+
+function hearAgain(state: State, nowMs: number): void {
+  const before = state.silent.size
+  for (const [host, untilMs] of state.silent) if (untilMs <= nowMs) state.silent.delete(host)
+  if (state.silent.size < before) retargetAll(state)
+}
+
+/** What is due, by host; whatever is nearly due for a host that is called anyway goes along. */
+function dueByHost(state: State, nowMs: number): Map<PeerId, Subject[]> {
+  const due = new Map<PeerId, Subject[]>()
+  for (const subject of state.subjects.values()) {
+    for (const [host, dueMs] of subject.lines) if (dueMs <= nowMs && mayCall(state, host, nowMs)) due.set(host, [])
+  }
+  if (due.size === 0) return due
+  for (const subject of state.subjects.values()) {
+    for (const [host, dueMs] of subject.lines) {
+      const batch = due.get(host)
+      if (batch !== undefined && dueMs <= nowMs + limits.announceBatchMs && batch.length < limits.announceItemsMax) {
+        batch.push(subject)
+      }
+    }
+  }
+  return due
+}
+
+function mayCall(state: State, host: PeerId, nowMs: number): boolean {
+  return !state.calls.has(host) && nowMs >= freeMs(state, host)
+}
+
+function freeMs(state: State, host: PeerId): number {
+  return (state.lastMs.get(host) ?? Number.NEGATIVE_INFINITY) + limits.announceGapMs
+}
+
+function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: number): void {
+  const items: AnnounceItem[] = []
+  for (const subject of subjects) {
+    const item = state.state(subject.digest)
+    if (item === undefined) {
+      state.subjects.delete(subject.digest)
+      continue
+    }
+    noteWish(subject, item, nowMs)
+    items.push(isFirst(subject, to) ? item : withoutWish(item))
+    subject.lines.set(to, Number.POSITIVE_INFINITY)
+    if (item.leaves === true) hangUp(state, subject, to)
+  }
+  if (items.length === 0) return
+  const id = state.nextId++
+  state.calls.set(to, { id, to, sentMs: nowMs, items })
+  if (state.lastMs.size >= limits.announceItemsMax) forgetOldCalls(state, nowMs)
+  state.lastMs.set(to, nowMs)
+  state.emit({ type: 'call', to, id, request: { from: state.from(), items } })
+}
+
+function forgetOldCalls({ lastMs }: State, nowMs: number): void {
+  for (const [host, calledMs] of lastMs) if (calledMs + limits.announceGapMs <= nowMs) lastMs.delete(host)
+}
+
+function isFirst(subject: Subject, host: PeerId): boolean {
+  for (const first of subject.lines.keys()) return first === host
+  return false
+}
+
+function withoutWish(item: AnnounceItem): AnnounceItem {
+  const { lease: _lease, ...rest } = item
+  return rest
+}
+
+function hangUp(state: State, subject: Subject, host: PeerId): void {
+  subject.lines.delete(host)
+  if (subject.lines.size === 0) state.subjects.delete(subject.digest)
+}
+
+function answered(state: State, id: number, answer: AnnounceAnswer): void {
+  const call = takeCall(state, id)
+  if (call === undefined) return
+  const answers = new Map(answer.items.map((item) => [item.digest, item]))
+  for (const sent of call.items) {
+    const subject = state.subjects.get(sent.digest)
+    const item = answers.get(sent.digest)
+    if (subject === undefined || sent.leaves === true) continue
+    const afterMs = isBusy(sent) ? answer.announceAfterMs : answer.idleAnnounceAfterMs
+    plan(state, subject, call.to, sooner(afterMs, sent.lease === undefined ? undefined : item?.leaseAfterMs))
+    if (item !== undefined) heed(state, subject, call.to, sent, item)
+  }
+}
+
+function takeCall(state: State, id: number): Call | undefined {
+  for (const [host, call] of state.calls) {
+    if (call.id !== id) continue
+    state.calls.delete(host)
+    state.nextMs = state.clock.now()
+    return call
+  }
+  return undefined
+}
+
+function sooner(afterMs: number, leaseAfterMs: number | undefined): number {
+  return leaseAfterMs === undefined ? afterMs : Math.min(afterMs, leaseAfterMs)
+}
+
+/** The line's next turn, unless the swarm has asked for an earlier one since. */
+function plan(state: State, subject: Subject, host: PeerId, afterMs: number): void {
+  const dueMs = subject.lines.get(host)
+  if (dueMs === undefined) return
+  const soonMs = Math.min(Math.max(afterMs, limits.announceGapMs), limits.announceWaitMaxMs)
+  subject.lines.set(host, Math.min(dueMs, state.clock.now() + soonMs))
+}
+
+function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, item: AnswerItem): void {
+  const { ask } = item
+  const hosted = ask === undefined || item.size !== undefined
+  if (hosted) subject.failures = 0
+  if (item.lease !== undefined) subject.wish = undefined
+  if (sent.lease !== undefined && ask !== undefined) follow(state, subject, host, ask)
+  if (hosted) state.emit({ type: 'directory', answer: item })
+}
+
+/** `ask` is followed once: whoever was named that way is not followed further. */
+function follow(state: State, subject: Subject, host: PeerId, ask: PeerId): void {
+  const further = host === subject.redirect
+  if (!further && state.silent.has(ask)) return
+  subject.redirect = further ? undefined : ask
+  subject.lines.delete(ask)
+  retarget(state, subject, further ? limits.announceMs : 0)
+}
+
+function failed(state: State, id: number): void {
+  const call = takeCall(state, id)
+  if (call === undefined) return
+  const nowMs = state.clock.now()
+  state.silent.set(call.to, nowMs + limits.hostSilentMs)
+  state.suspect(call.to)
+  for (const { digest } of call.items) {
+    const subject = state.subjects.get(digest)
+    if (subject === undefined) continue
+    subject.failures++
+    subject.watchMs = nowMs
+    if (subject.redirect === call.to) subject.redirect = undefined
+  }
+  retargetAll(state)
+}
+
+/**
+ * While a reader waits for a lease that does not come, because no host answers or for `limits.leaseStarvedMs` nothing
+ * moves, the swarm is told after a random wait to take one chunk from the origin; again with back-off for the same chunk.
+ */
+function watch(state: State, subject: Subject, nowMs: number): void {
+  if (nowMs < subject.watchMs) return
+  noteWish(subject, state.state(subject.digest), nowMs)
+  if (subject.wish !== undefined && isStuck(subject, subject.wish.sinceMs, nowMs)) helpOneself(state, subject, nowMs)
+  else subject.silentMs = Number.POSITIVE_INFINITY
+  const watched = subject.wish !== undefined || isCutOff(subject)
+  subject.watchMs = watched ? Math.min(subject.silentMs, nowMs + limits.announceMs) : Number.POSITIVE_INFINITY
+}
+
+function isCutOff(subject: Subject): boolean {
+  return subject.failures >= 2 || subject.lines.size === 0
+}
+
+function isStuck(subject: Subject, sinceMs: number, nowMs: number): boolean {
+  return isCutOff(subject) || nowMs - sinceMs >= limits.leaseStarvedMs
+}
+
+function helpOneself(state: State, subject: Subject, nowMs: number): void {
+  if (subject.silentMs === Number.POSITIVE_INFINITY) subject.silentMs = nowMs + silenceMs(state, subject.tries)
+  if (subject.silentMs > nowMs) return
+  subject.tries++
+  subject.silentMs = nowMs + silenceMs(state, subject.tries)
+  state.emit({ type: 'directory-silent', digest: subject.digest })
+}
+
+function silenceMs(state: State, tries: number): number {
+  const spreadMs = Math.min(limits.silenceSpreadMaxMs, state.membersCount() * limits.silenceSpreadPerMemberMs)
+  const waitMs = state.random.below(Math.ceil(spreadMs) + 1)
+  if (tries === 0) return waitMs
+  return Math.min(limits.announceWaitMaxMs, (limits.announceMs + waitMs) * 2 ** (tries - 1))
+}
+
+/** A reader that gets on, or wishes for nothing, starts over. */
+function noteWish(subject: Subject, item: AnnounceItem | undefined, nowMs: number): void {
+  if (item?.lease === undefined) {
+    subject.wish = undefined
+    subject.tries = 0
+    return
+  }
+  const { position } = item.lease
+  const held = item.have.complete ? Number.POSITIVE_INFINITY : countBits(item.have.bits)
+  subject.watchMs = Math.min(subject.watchMs, nowMs + limits.announceMs)
+  if (subject.wish?.position === position && subject.wish.held === held) return
+  subject.wish = { position, held, sinceMs: nowMs }
+  subject.silentMs = Number.POSITIVE_INFINITY
+  subject.tries = 0
+}
+
+function nextDueMs(state: State): number {
+  let nextMs = Number.POSITIVE_INFINITY
+  for (const { sentMs } of state.calls.values()) nextMs = Math.min(nextMs, sentMs + limits.announceTimeoutMs)
+  for (const untilMs of state.silent.values()) nextMs = Math.min(nextMs, untilMs)
+  for (const { lines, watchMs } of state.subjects.values()) {
+    nextMs = Math.min(nextMs, watchMs)
+    for (const [host, dueMs] of lines) {
+      if (!state.calls.has(host)) nextMs = Math.min(nextMs, Math.max(dueMs, freeMs(state, host)))
+    }
+  }
+  return nextMs
+}
