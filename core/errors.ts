@@ -12,6 +12,11 @@ interface ErrorSpec {
 
 /** Sorted by code. Add yours here; a test holds that each is used and documented. */
 export const errorTable = {
+  AGENT_STOPPING: {
+    status: 503,
+    oci: 'UNSUPPORTED',
+    help: 'The agent on this node is shutting down; the client goes on at the origin.',
+  },
   CHUNK_CORRUPT: {
     status: 500,
     oci: 'BLOB_UNKNOWN',

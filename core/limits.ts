@@ -39,8 +39,6 @@ export const limits = {
   clientStallMs: 5 * minute,
   /** After our FIN, how long the client may take to close its side. */
   mirrorLingerMs: 5 * second,
-  /** The answer of an origin that is passed through whole (tags, referrers) is a page of at most some thousand names. */
-  passThroughMaxBytes: 4 * MiB,
 
   // Mirror: what it remembers
   /** How long a blob that broke mid-body sends follow-up ranges to the origin; containerd asks again at once, Docker after 5 s. */
@@ -49,9 +47,7 @@ export const limits = {
   /** How long the origin's answer for a tag serves all askers: one pull asks two to three times within a second. */
   tagTtlMs: 3 * second,
   tagsMax: 10_000,
-  /** Manifests whose descriptors are kept in memory: a node's images; at ten descriptors of 0.5 KiB each, 5 MiB. */
-  describedManifestsMax: 1000,
-  /** Descriptors kept over all those manifests. */
+  /** Descriptors of manifests kept in memory, at about 0.5 KiB each: those of a thousand images. */
   descriptorsMax: 20_000,
   /** Layers fetched ahead of the highest one requested (DESIGN, Life of a pull). */
   prefetchLayersAhead: 2,
@@ -83,8 +79,8 @@ export const limits = {
   originTriesMax: 3,
   /** First back-off, doubled by each try and drawn at random below that. */
   originBackoffMs: 100,
-  /** All waiting between the tries of one request, Retry-After included; beyond it the caller decides. */
-  originWaitMaxMs: 3 * second,
+  /** No try of one request starts later than this after the first, Retry-After or not; beyond it the caller decides. */
+  originRetryMs: 3 * second,
   /** A 429 that names no time: long enough to matter for a limit per minute, short enough to try again in one pull. */
   originRateLimitedMs: 5 * second,
   /** No Retry-After holds us longer: Docker Hub's window is six hours, but a wrong date must not stop a node for days. */

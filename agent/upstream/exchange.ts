@@ -1,0 +1,162 @@
+/** One request to an origin: sent, redirected where the origin says, and answered as the origin answered it. */
+import type { Readable } from 'node:stream'
+import type { Dispatcher } from 'undici'
+import { limits } from '../../core/limits.ts'
+import { bodyError, discard, readAtMost } from './bodies.ts'
+import { type Credential, revealAuthorization } from './credential.ts'
+import type { Dispatchers } from './dispatchers.ts'
+import type { Egress, Site, Target } from './egress.ts'
+import { type Headers, headerValues, retryAfterMs, singleHeader } from './headers.ts'
+import { kindOfStatus, OriginError, parseErrorBody } from './origin-error.ts'
+import type { Tokens } from './tokens.ts'
+
+/** What is sent, wherever it is sent to. */
+export interface Message {
+  readonly method: 'GET' | 'HEAD'
+  readonly accept?: string
+  readonly range?: string
+}
+
+export interface Ask extends Message {
+  readonly site: Site
+  readonly url: URL
+  /** What an anonymous token must be good for. */
+  readonly repository: string
+  readonly credential: Credential
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  /** Read it, or `discard` it. Already read where the status is 400 or more: see `errorText`. */
+  readonly body: Readable
+  readonly errorText: string
+  /** Who answered, for errors and logs: the URL may hold a signature. */
+  readonly host: string
+  /** Did another URL answer than the one that was asked? */
+  readonly redirected: boolean
+  /** The `WWW-Authenticate` values met on the way, verbatim. */
+  readonly challenges: readonly string[]
+}
+
+/** Sends one message to one host. Any answer is an answer; no answer is an OriginError. */
+export type Send = (
+  site: Site,
+  target: Target,
+  message: Message,
+  authorization: string | undefined,
+  signal: AbortSignal,
+) => Promise<Answer>
+
+export function createSend(dispatchers: Dispatchers): Send {
+  return async (site, target, message, authorization, signal) => {
+    const { url } = target
+    try {
+      const response = await dispatchers.for(target, site).request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: message.method,
+        headers: requestHeaders(message, authorization),
+        signal,
+      })
+      return await toAnswer(response, url.host)
+    } catch (cause) {
+      signal.throwIfAborted()
+      throw bodyError(cause, url.host)
+    }
+  }
+}
+
+function requestHeaders({ accept, range }: Message, authorization: string | undefined): Record<string, string> {
+  return {
+    'user-agent': 'shoal',
+    accept: accept ?? '*/*',
+    'accept-encoding': 'identity',
+    ...(range === undefined ? {} : { range }),
+    ...(authorization === undefined ? {} : { authorization }),
+  }
+}
+
+async function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData, host: string): Promise<Answer> {
+  const answer = { status: statusCode, headers, body, host, redirected: false }
+  const challenges = headerValues(headers, 'www-authenticate')
+  return { ...answer, challenges, errorText: statusCode < 400 ? '' : await readErrorText(body) }
+}
+
+/** What can be had of an error's text; the status says enough without it. */
+async function readErrorText(body: Readable): Promise<string> {
+  try {
+    const bytes = await readAtMost(body, limits.originErrorBodyMaxBytes, limits.originHeadersMs)
+    return bytes === undefined ? '' : new TextDecoder().decode(bytes)
+  } catch {
+    return ''
+  }
+}
+
+/** Asks the origin and whomever it redirects to, with the right authorization at each. */
+export type Exchange = (ask: Ask, signal: AbortSignal) => Promise<Answer>
+
+export function createExchange({ egress, send, tokens }: { egress: Egress; send: Send; tokens: Tokens }): Exchange {
+  async function follow(ask: Ask, signal: AbortSignal): Promise<Answer> {
+    let target = egress.target(ask.site, ask.url)
+    let authorization = revealAuthorization(ask.credential)
+    for (let hops = 0; ; hops++) {
+      const answer = await sendAuthorized(ask, target, authorization, signal)
+      if (!isRedirect(answer.status)) return { ...answer, redirected: hops > 0 }
+      discard(answer.body)
+      if (hops === limits.originRedirectsMax) throw new OriginError('protocol', `${answer.host} redirects without end`)
+      const next = redirectUrl(answer, target.url)
+      // Scheme, host and port; once dropped it never comes back, not even for the host it belongs to.
+      if (next.origin !== target.url.origin) authorization = undefined
+      target = egress.target(ask.site, next)
+    }
+  }
+
+  async function sendAuthorized(
+    ask: Ask,
+    target: Target,
+    authorization: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    if (authorization !== undefined) return send(ask.site, target, ask, authorization, signal)
+    const held = tokens.held(target, ask.repository)
+    const answer = await send(ask.site, target, ask, held?.authorization, signal)
+    if (answer.status !== 401) return { ...answer, challenges: held?.challenges ?? answer.challenges }
+    const token = await tokens.obtain(ask.site, target, ask.repository, answer.challenges, signal)
+    if (token === undefined) return answer
+    const second = await send(ask.site, target, ask, token.authorization, signal)
+    return { ...second, challenges: token.challenges }
+  }
+
+  return async (ask, signal) => {
+    const answer = await follow(ask, signal)
+    // A signed URL may expire between the registry's answer and the storage's; the registry signs anew.
+    return answer.redirected && answer.status === 403 ? follow(ask, signal) : answer
+  }
+}
+
+function isRedirect(status: number): boolean {
+  return [301, 302, 303, 307, 308].includes(status)
+}
+
+function redirectUrl(answer: Answer, from: URL): URL {
+  const location = singleHeader(answer.headers, 'location')
+  if (location === undefined || !URL.canParse(location, from.href)) {
+    throw new OriginError('protocol', `${answer.host} redirects to nowhere`)
+  }
+  const url = new URL(location, from)
+  url.hash = ''
+  return url
+}
+
+/** The error that an answer is which was not the one hoped for. */
+export function answerError({ status, headers, challenges, errorText, host }: Answer): OriginError {
+  const kind = kindOfStatus(status)
+  const heldBackMs = retryAfterMs(headers) ?? (kind === 'rate-limited' ? limits.originRateLimitedMs : undefined)
+  return new OriginError(kind, `${host} answered ${status}`, {
+    status,
+    challenges,
+    retryAfterMs: heldBackMs,
+    body: parseErrorBody(errorText),
+  })
+}
