@@ -1,0 +1,173 @@
+/**
+ * Every metric of the agent, described once. Label values come from closed sets: no digest, name, address or anything
+ * else that a client or peer chooses ever becomes a label.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { type ErrorCode, errorTable } from '../core/errors.ts'
+
+interface MetricSpec {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  /** Each label's values; anything else is counted as `other`. */
+  readonly labels: Readonly<Record<string, readonly string[]>>
+  /** Upper bounds, in the unit of the name. */
+  readonly buckets?: readonly number[]
+}
+
+const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errorTable, code)
+const errorCodes = Object.keys(errorTable).filter(isErrorCode)
+const sources = ['origin', 'peer', 'local', 'containerd'] as const
+const requestKinds = ['base', 'manifest', 'blob', 'referrers', 'tags', 'other'] as const
+const statusClasses = ['2xx', '3xx', '4xx', '5xx', 'aborted'] as const
+
+/** Sorted by name. Add yours here; docs/metrics.md derives from it. */
+export const metricTable = {
+  shoal_bans_total: {
+    type: 'counter',
+    help: 'Peers that were dropped for breaking the rules, on own evidence.',
+    labels: {},
+  },
+  shoal_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of content: received from origin or peer; delivered to clients of the mirror and uploaded to peers, by where they were taken from.',
+    labels: { direction: ['received', 'delivered', 'uploaded'], source: sources },
+  },
+  shoal_directory_calls_total: {
+    type: 'counter',
+    help: 'Announces sent to directory hosts, and answered as a host.',
+    labels: { role: ['client', 'host'], outcome: ['ok', 'redirected', 'failed'] },
+  },
+  shoal_errors_total: {
+    type: 'counter',
+    help: 'Errors by their code (docs/errors.md).',
+    labels: { code: errorCodes },
+  },
+  shoal_first_byte_seconds: {
+    type: 'histogram',
+    help: 'From a request at the mirror to the first byte of its answer.',
+    labels: { kind: requestKinds },
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
+  },
+  shoal_leases: {
+    type: 'gauge',
+    help: 'Leases: held by this agent, and granted by it as a directory host.',
+    labels: { role: ['holder', 'host'] },
+  },
+  shoal_members: {
+    type: 'gauge',
+    help: 'Agents in the member list, this one included.',
+    labels: {},
+  },
+  shoal_origin_requests_total: {
+    type: 'counter',
+    help: 'Requests to origins and their token services, retries included.',
+    labels: { kind: [...requestKinds, 'token'], status: [...statusClasses, 'failed'] },
+  },
+  shoal_peers_connected: {
+    type: 'gauge',
+    help: 'Peers with an open connection.',
+    labels: {},
+  },
+  shoal_requests_total: {
+    type: 'counter',
+    help: 'Requests at the mirror, by what they ask for and how they ended.',
+    labels: { kind: requestKinds, status: statusClasses },
+  },
+  shoal_sessions: {
+    type: 'gauge',
+    help: 'Blobs that this node is fetching now.',
+    labels: {},
+  },
+  shoal_store_blobs: {
+    type: 'gauge',
+    help: 'Blobs in the store.',
+    labels: { state: ['complete', 'partial'] },
+  },
+  shoal_store_bytes: {
+    type: 'gauge',
+    help: 'Bytes that the store takes on disk.',
+    labels: {},
+  },
+  shoal_uploads_total: {
+    type: 'counter',
+    help: 'Chunk requests of peers, by how they ended.',
+    labels: { outcome: ['sent', 'cancelled', 'busy', 'missing', 'failed'] },
+  },
+} as const satisfies Record<string, MetricSpec>
+
+type Table = typeof metricTable
+export type MetricName = keyof Table
+type NamesOf<Type> = { [Name in MetricName]: Table[Name]['type'] extends Type ? Name : never }[MetricName]
+
+export type MetricLabels<Name extends MetricName> = {
+  readonly [Label in keyof Table[Name]['labels']]: Table[Name]['labels'][Label] extends readonly (infer Value)[]
+    ? Value
+    : never
+}
+/** Labels go last and are left out where a metric has none. */
+type LabelArguments<Name extends MetricName> = [keyof Table[Name]['labels']] extends [never]
+  ? []
+  : [labels: MetricLabels<Name>]
+
+export interface Metrics {
+  add<Name extends NamesOf<'counter'>>(name: Name, by: number, ...labels: LabelArguments<Name>): void
+  set<Name extends NamesOf<'gauge'>>(name: Name, value: number, ...labels: LabelArguments<Name>): void
+  /** `read` is called at each scrape, and sets what it knows. */
+  onScrape(read: () => void): void
+  /** In the unit of the name. */
+  observe<Name extends NamesOf<'histogram'>>(name: Name, value: number, ...labels: LabelArguments<Name>): void
+  /** The Prometheus text format. */
+  render(): Promise<string>
+  readonly contentType: string
+}
+
+/** A registry of its own: two agents in one process share nothing. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const instruments = new Map(
+    Object.entries<MetricSpec>(metricTable).map(([name, spec]) => [name, instrument(name, spec, registry)]),
+  )
+  const readers: (() => void)[] = []
+  const record = (name: MetricName, value: number, labels: object | undefined): void =>
+    instruments.get(name)?.(closed(metricTable[name].labels, labels ?? {}), value)
+  return {
+    add: (name, by, ...[labels]) => record(name, by, labels),
+    set: (name, value, ...[labels]) => record(name, value, labels),
+    observe: (name, value, ...[labels]) => record(name, value, labels),
+    onScrape: (read) => readers.push(read),
+    render: () => {
+      for (const read of readers) read()
+      return registry.metrics()
+    },
+    contentType: registry.contentType,
+  }
+}
+
+/** Keeps label values inside their sets, also where a caller got past the types. */
+function closed(sets: MetricSpec['labels'], given: object): Record<string, string> {
+  const values = new Map<string, unknown>(Object.entries(given))
+  return Object.fromEntries(
+    Object.entries(sets).map(([label, set]) => [label, set.find((value) => value === values.get(label)) ?? 'other']),
+  )
+}
+
+type Recorder = (labels: Record<string, string>, value: number) => void
+
+function instrument(name: string, { type, help, labels, buckets }: MetricSpec, registry: Registry): Recorder {
+  const shape = { name, help, labelNames: Object.keys(labels), registers: [registry] }
+  switch (type) {
+    case 'counter': {
+      const counter = new Counter(shape)
+      return (values, by) => counter.inc(values, by)
+    }
+    case 'gauge': {
+      const gauge = new Gauge(shape)
+      return (values, value) => gauge.set(values, value)
+    }
+    case 'histogram': {
+      const histogram = new Histogram({ ...shape, buckets: [...(buckets ?? [])] })
+      return (values, value) => histogram.observe(values, value)
+    }
+  }
+}

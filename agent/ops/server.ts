@@ -1,0 +1,41 @@
+/** Health, readiness and metrics, on a listener of their own. */
+import { fastify } from 'fastify'
+import type { AddressInfo } from 'node:net'
+import type { HostPort } from '../config-values.ts'
+import type { Metrics } from '../metrics.ts'
+
+/** What a part of the agent says of itself; `reason` is for people. */
+export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string }
+
+export interface OpsComponents {
+  readonly metrics: Pick<Metrics, 'render' | 'contentType'>
+  /** By the part's name. Asked at each request, so each must answer at once. */
+  readonly parts: ReadonlyMap<string, () => Readiness>
+}
+
+export interface OpsServer {
+  /** The port is the real one where 0 was asked for. */
+  readonly address: HostPort
+  close(): Promise<void>
+}
+
+/**
+ * `/healthz`: 200 while the event loop turns. `/readyz`: 200 when every part is ready, else 503; each part's state and
+ * reason are in the body. `/metrics`: the Prometheus text format.
+ */
+export async function startOpsServer({ metrics, parts }: OpsComponents, listen: HostPort): Promise<OpsServer> {
+  const server = fastify({ logger: false, forceCloseConnections: true })
+  server.get('/healthz', () => ({ ok: true }))
+  server.get('/readyz', (_request, reply) => {
+    const states = Object.fromEntries([...parts].map(([name, ask]) => [name, ask()]))
+    const ready = Object.values(states).every((state) => state.ready)
+    return reply.code(ready ? 200 : 503).send({ ready, parts: states })
+  })
+  server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()))
+  await server.listen(listen)
+  return { address: boundAddress(listen, server.server.address()), close: () => server.close() }
+}
+
+function boundAddress(asked: HostPort, bound: AddressInfo | string | null): HostPort {
+  return typeof bound === 'object' && bound !== null ? { host: bound.address, port: bound.port } : asked
+}
