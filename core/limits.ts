@@ -76,9 +76,9 @@ export const limits = {
   /** An error's body is shown to people; OCI error bodies take a few hundred bytes. */
   originErrorBodyMaxBytes: 8 * KiB,
   /** Tries of one request, the first included, while the origin is unavailable. */
-  originTriesMax: 3,
+  originRequestTriesMax: 3,
   /** First back-off, doubled by each try and drawn at random below that. */
-  originBackoffMs: 100,
+  originRequestBackoffMs: 100,
   /** No try of one request starts later than this after the first, Retry-After or not; beyond it the caller decides. */
   originRetryMs: 3 * second,
   /** A 429 that names no time: long enough to matter for a limit per minute, short enough to try again in one pull. */

@@ -24,8 +24,7 @@ export async function readAtMost(body: Readable, maxBytes: number, timeoutMs: nu
 
 /** Lets go of a body nobody wants: a short one is read, so that its connection can be used again. */
 export function discard(body: Readable): void {
-  const ignore = (): void => undefined
-  readAtMost(body, limits.originErrorBodyMaxBytes, limits.originHeadersMs).then(ignore, ignore)
+  readAtMost(body, limits.originErrorBodyMaxBytes, limits.originHeadersMs).catch(() => undefined)
 }
 
 /** Yields exactly `length` bytes of `body`; a byte more or less is an error, and none beyond is ever yielded. */

@@ -80,12 +80,17 @@ export function createDispatchers(resolve: Resolve, options: DispatcherOptions):
 
 function readCertificate(file: string): string {
   try {
-    const pem = readFileSync(file, 'utf8')
-    // Throws here, at start, rather than at the first handshake.
-    return new X509Certificate(pem) && pem
+    const pem = readFileSync(file)
+    requireCertificate(pem)
+    return pem.toString()
   } catch (cause) {
     throw new ShoalError('CONFIG_INVALID', `the CA file ${file} holds no certificate that can be read`, { cause })
   }
+}
+
+/** Throws now, at start, rather than at the first handshake. */
+function requireCertificate(pem: Uint8Array): X509Certificate {
+  return new X509Certificate(pem)
 }
 
 /** Loopback is never asked through a proxy: there it would mean the proxy's own. */

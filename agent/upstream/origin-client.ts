@@ -78,8 +78,8 @@ export interface PassedThrough {
  * breaks the grammar is a mistake of the caller: RangeError. Twin: test/support/memory-origin.ts.
  */
 export interface OriginClient {
-  /** The canonical name of an origin that may be asked. Throws an OriginError (`forbidden-target`) for any other. */
-  parse(origin: string): string
+  /** The origin that a text means, by its canonical name. Throws an OriginError (`forbidden-target`) where it may not be asked. */
+  site(text: string): { readonly origin: string }
   /** What a tag or digest means now. HEAD, and GET only where the answer to that says too little. */
   headManifest(
     at: OriginRepository,
@@ -244,7 +244,7 @@ export function createOriginClient(
   }
 
   return {
-    parse: (origin) => egress.site(origin).origin,
+    site: (text) => egress.site(text),
     headManifest(at, reference, credential, signal) {
       checkReference(reference)
       return heads(flightKey(at, reference, credential), signal, (shared) =>

@@ -12,7 +12,7 @@ export const sleepBySystem: Sleep = async (ms, signal) => {
 }
 
 /**
- * Runs `attempt` up to `limits.originTriesMax` times while it fails in one of the ways `passing`. Waits what Retry-After
+ * Runs `attempt` up to `limits.originRequestTriesMax` times while it fails in one of the ways `passing`. Waits what Retry-After
  * says, else a uniform draw below a doubling bound ("full jitter"). No try starts later than `limits.originRetryMs` after
  * the first one: beyond that, waiting is the caller's decision and the error is thrown.
  */
@@ -27,8 +27,8 @@ export async function withRetries<Value>(
     try {
       return await attempt()
     } catch (error) {
-      if (!isOriginError(error, ...passing) || tries === limits.originTriesMax) throw error
-      const waitMs = error.retryAfterMs ?? random.below(limits.originBackoffMs * 2 ** (tries - 1) + 1)
+      if (!isOriginError(error, ...passing) || tries === limits.originRequestTriesMax) throw error
+      const waitMs = error.retryAfterMs ?? random.below(limits.originRequestBackoffMs * 2 ** (tries - 1) + 1)
       if (clock.now() + waitMs > lastStartMs) throw error
       await sleep(waitMs, signal)
     }
