@@ -69,6 +69,8 @@ export const limits = {
   originBodyIdleMs: 30 * second,
   /** A small body (manifest, token, tag list) must be here by then, however slowly it drips. */
   originSmallBodyMs: 20 * second,
+  /** A page of a tag list or of referrers: some ten thousand names. */
+  originListMaxBytes: 4 * MiB,
   /** Response headers; a signed URL in Location takes up to 4 KiB. */
   originHeadersMaxBytes: 32 * KiB,
   /** Registry, storage, and room for a move of either; Go's HTTP client stops at 10. */
@@ -342,6 +344,8 @@ export const limits = {
   storeScanParallel: 16,
   /** Read and hashed at a time: 0.6 ms of a core, so an event loop that hashes still answers. */
   storeHashPieceBytes: 1 * MiB,
+  /** The background hasher's thread ends after this long without work: layers of one pull come closer together. */
+  storeHasherIdleMs: 5 * second,
   /** containerd's directory is listed this often, for what a full inotify queue lost. */
   storeContainerdLookMs: 1 * minute,
 

@@ -239,7 +239,7 @@ export function createOriginClient(
     const request = asking(at, path, { method: 'GET', accept: passThroughTypes }, credential)
     request.url.search = knownParameters(path, query)
     const answer = await ask(request, [200], signal)
-    const body = await readSmall(answer, limits.passThroughMaxBytes, signal)
+    const body = await readSmall(answer, limits.originListMaxBytes, signal)
     return { status: answer.status, headers: passedHeaders(answer.headers, at.repository, path), body }
   }
 
