@@ -1,0 +1,89 @@
+/** `GET|HEAD /v2/<name>/blobs/<digest>` */
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import type { Digest } from '../../core/oci/digest.ts'
+import type { ByteRange } from '../../core/oci/range.ts'
+import type { Clock } from '../../core/ports.ts'
+import { createBoundedMap } from '../upstream/bounded-map.ts'
+import type { Credential } from '../upstream/credential.ts'
+import type { Descriptors } from './descriptors.ts'
+import type { Exchange } from './exchange.ts'
+import type { OriginRepository } from '../upstream/origin-client.ts'
+import type { Blobs, OpenBlob, ReadOptions, Want } from './ports.ts'
+import type { Prefetch } from './prefetch.ts'
+import { sendContent, sendHead } from './send-content.ts'
+
+export type BlobEndpoint = (
+  exchange: Exchange,
+  at: OriginRepository,
+  digest: Digest,
+  credential: Credential,
+) => Promise<void>
+
+interface BlobEndpointComponents {
+  readonly blobs: Blobs
+  readonly descriptors: Descriptors
+  readonly prefetch: Prefetch
+  readonly clock: Clock
+}
+
+const mediaType = 'application/octet-stream'
+
+export function createBlobEndpoint({ blobs, descriptors, prefetch, clock }: BlobEndpointComponents): BlobEndpoint {
+  const broken = createBoundedMap<number>(limits.brokenContentsMax)
+
+  async function get(exchange: Exchange, want: Want, content: OpenBlob): Promise<void> {
+    if (exchange.request.headers.range !== undefined && !content.complete && isBroken(want)) {
+      throw new ShoalError('STREAM_BROKEN', `${want.digest} broke off`)
+    }
+    const facts = { digest: want.digest, size: content.size, mediaType }
+    const read = (range: ByteRange, options: ReadOptions): AsyncIterable<Uint8Array> => content.read(range, options)
+    await sendContent(exchange, facts, read, (whole) => {
+      prefetch.taken(want)
+      if (whole) prefetch.follow(want, descriptors.find(want, want.digest)?.layers ?? [])
+    })
+  }
+
+  /** containerd asks for the rest of what broke off: here first, and at the origin only once we refuse (facts/protocols.md §0, rule 2). */
+  function isBroken(want: Want): boolean {
+    return clock.now() < (broken.get(keyOf(want)) ?? 0)
+  }
+
+  function rememberBroken(want: Want): void {
+    broken.set(keyOf(want), clock.now() + limits.brokenContentMs)
+  }
+
+  async function serve(exchange: Exchange, want: Want): Promise<void> {
+    const content = await blobs.open(want, exchange.signal)
+    try {
+      await get(exchange, want, content)
+    } catch (error) {
+      if (exchange.response.headersSent && !exchange.signal.aborted) rememberBroken(want)
+      throw error
+    } finally {
+      await content.close()
+    }
+  }
+
+  async function head(exchange: Exchange, want: Want): Promise<void> {
+    const size = want.size ?? (await sizeOf(want, exchange.signal))
+    sendHead(exchange, { digest: want.digest, size, mediaType })
+  }
+
+  async function sizeOf(want: Want, signal: AbortSignal): Promise<number> {
+    const content = await blobs.open(want, signal)
+    await content.close()
+    return content.size
+  }
+
+  return (exchange, at, digest, credential) => {
+    const known = descriptors.find(at, digest)
+    const size = known === undefined ? {} : { size: known.size }
+    const want: Want = { ...at, digest, ...size, kind: 'blob', credential }
+    return exchange.request.method === 'HEAD' ? head(exchange, want) : serve(exchange, want)
+  }
+}
+
+function keyOf({ origin, repository, digest }: Want): string {
+  return `${origin} ${repository} ${digest}`
+}

@@ -1,0 +1,102 @@
+/** Manifests by tag or digest: buffered whole, checked, and read before anybody gets them. */
+import { createHash } from 'node:crypto'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
+import { parseManifest } from '../../core/oci/manifest.ts'
+import type { Reference } from '../../core/oci/reference.ts'
+import type { Descriptors } from './descriptors.ts'
+import type { Credential } from '../upstream/credential.ts'
+import type { ManifestHead, OriginRepository } from '../upstream/origin-client.ts'
+import type { Blobs, OpenBlob } from './ports.ts'
+import type { Tags } from './tags.ts'
+
+export interface HeldManifest extends ManifestHead {
+  readonly body: Uint8Array
+}
+
+export interface Manifests {
+  /** What a HEAD answers. A digest that no descriptor told of yet is read whole, since its type stands in its body. */
+  head(at: OriginRepository, reference: Reference, credential: Credential, signal: AbortSignal): Promise<ManifestHead>
+  get(at: OriginRepository, reference: Reference, credential: Credential, signal: AbortSignal): Promise<HeldManifest>
+}
+
+interface ManifestsComponents {
+  readonly blobs: Blobs
+  readonly tags: Tags
+  readonly descriptors: Descriptors
+}
+
+export function createManifests({ blobs, tags, descriptors }: ManifestsComponents): Manifests {
+  async function resolve(
+    at: OriginRepository,
+    reference: Reference,
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<Digest> {
+    if (reference.kind === 'digest') return reference.digest
+    const resolved = await tags.resolve(at, reference.tag, credential, signal)
+    descriptors.recordHead(at, resolved)
+    return resolved.digest
+  }
+
+  async function load(
+    at: OriginRepository,
+    digest: Digest,
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<HeldManifest> {
+    const known = descriptors.find(at, digest)
+    const size = known === undefined ? {} : { size: known.size }
+    const content = await blobs.open({ ...at, digest, ...size, kind: 'manifest', credential }, signal)
+    const body = await readWhole(content, signal)
+    refuseOther(digest, body)
+    const manifest = parseManifest(body, known?.mediaType)
+    const held = { digest, size: body.length, mediaType: manifest.mediaType, body }
+    descriptors.recordHead(at, held)
+    descriptors.recordManifest(at, manifest)
+    return held
+  }
+
+  async function get(
+    at: OriginRepository,
+    reference: Reference,
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<HeldManifest> {
+    return load(at, await resolve(at, reference, credential, signal), credential, signal)
+  }
+
+  async function head(
+    at: OriginRepository,
+    reference: Reference,
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<ManifestHead> {
+    const digest = await resolve(at, reference, credential, signal)
+    const known = descriptors.find(at, digest)
+    return known === undefined ? load(at, digest, credential, signal) : { digest, ...known }
+  }
+
+  return { head, get }
+}
+
+/** Closes what it read. */
+async function readWhole(content: OpenBlob, signal: AbortSignal): Promise<Uint8Array> {
+  try {
+    if (content.size > limits.manifestSizeMaxBytes) {
+      throw new ShoalError('MANIFEST_INVALID', `The manifest has ${content.size} bytes`)
+    }
+    const pieces: Uint8Array[] = []
+    for await (const piece of content.read({ start: 0, end: content.size }, { whole: true, signal })) pieces.push(piece)
+    return Buffer.concat(pieces)
+  } finally {
+    await content.close()
+  }
+}
+
+/** `Blobs` checked it already; a manifest is small enough to be sure. */
+function refuseOther(digest: Digest, body: Uint8Array): void {
+  const actual = digestFromHex(createHash('sha256').update(body).digest('hex'))
+  if (actual !== digest) throw new ShoalError('MANIFEST_INVALID', `The bytes of ${digest} are those of ${actual}`)
+}

@@ -1,0 +1,143 @@
+/** The OCI pull endpoint that containerd, Podman and Docker call (OCI distribution-spec 1.1, category pull). */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import type { Clock } from '../../core/ports.ts'
+import { jsonAnswer } from './answer.ts'
+import { createBlobEndpoint } from './blob-endpoint.ts'
+import { createDescriptors } from './descriptors.ts'
+import { sendDiscovery } from './discovery.ts'
+import { createExchange, type Exchange, fail } from './exchange.ts'
+import { isOwnHost } from './host-names.ts'
+import { sendManifest } from './manifest-endpoint.ts'
+import { createManifests } from './manifests.ts'
+import type { Access, AnsweredRequest, Blobs, Observer, Origin, Subject } from './ports.ts'
+import { createPrefetch } from './prefetch.ts'
+import { parseRoute, type Route } from './route.ts'
+import { createRunning } from './running.ts'
+import { createServer } from './server.ts'
+import { createTags } from './tags.ts'
+
+export interface MirrorComponents {
+  readonly blobs: Blobs
+  readonly origin: Origin
+  readonly access: Access
+  readonly observer: Observer
+  readonly clock: Clock
+}
+
+export interface MirrorOptions {
+  /** The address to listen on. Default `127.0.0.1`. */
+  readonly host?: string
+  /** Default 5050; 0 takes a free one. */
+  readonly port?: number
+  /** Where requests go that name no registry, as Docker's `registry-mirrors` send them. Default `docker.io`. */
+  readonly defaultOrigin?: string
+  /** Names that clients may call the mirror by, beside its addresses and `localhost`. Default none. */
+  readonly hostNames?: readonly string[]
+  /** How long a client may take to send a request's head. Default `limits.mirrorRequestMs`. */
+  readonly requestMs?: number
+  /** A client that takes no byte of a response for this long is dropped. Default `limits.clientStallMs`. */
+  readonly clientStallMs?: number
+}
+
+export interface Mirror {
+  /** Resolves with the bound address once requests are answered. */
+  listen(): Promise<AddressInfo>
+  /** Takes no more connections, lets running responses finish for `graceMs`, ends the rest with FIN. */
+  close(graceMs: number): Promise<void>
+}
+
+const defaults = {
+  host: '127.0.0.1',
+  port: 5050,
+  defaultOrigin: 'docker.io',
+  hostNames: [],
+  requestMs: limits.mirrorRequestMs,
+  clientStallMs: limits.clientStallMs,
+} as const satisfies Required<MirrorOptions>
+
+export function createMirror(components: MirrorComponents, options: MirrorOptions = {}): Mirror {
+  const settings = { ...defaults, ...options }
+  const { access, blobs, clock, observer, origin } = components
+  const descriptors = createDescriptors()
+  const prefetch = createPrefetch({ blobs })
+  const manifests = createManifests({ blobs, descriptors, tags: createTags({ origin, clock }) })
+  const sendBlob = createBlobEndpoint({ blobs, descriptors, prefetch, clock })
+  const running = createRunning()
+  const app = createServer(settings, handle)
+
+  async function handle(request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
+    const exchange = createExchange({ request, response, clock }, settings)
+    let kind: AnsweredRequest['kind'] = 'none'
+    let failure: unknown
+    running.add(exchange)
+    try {
+      refuseForeign(request)
+      const route = parseRoute(url, {
+        parseOrigin: (text) => origin.parse(text),
+        defaultOrigin: settings.defaultOrigin,
+      })
+      kind = route.kind === 'discovery' ? route.discovery.kind : route.kind
+      await answer(exchange, route)
+    } catch (error) {
+      failure = error
+      fail(exchange, error)
+    } finally {
+      observer.answered(exchange.result(kind, failure))
+    }
+  }
+
+  function refuseForeign({ headers, method }: IncomingMessage): void {
+    if (!isOwnHost(headers.host, settings.hostNames)) {
+      throw new ShoalError('HOST_REFUSED', 'The request is for another host')
+    }
+    if (method !== 'GET' && method !== 'HEAD') throw new ShoalError('METHOD_UNSUPPORTED', 'The request would write')
+  }
+
+  /** Whatever is sent, but for the ping, is sent after `authorize`. */
+  async function answer(exchange: Exchange, route: Route): Promise<void> {
+    if (route.kind === 'ping') return exchange.send(jsonAnswer(200, {}))
+    const { authorization } = exchange.request.headers
+    const credential = await access.authorize({ authorization }, subjectOf(route), exchange.signal)
+    switch (route.kind) {
+      case 'manifest':
+        return sendManifest(exchange, manifests, route.at, route.reference, credential)
+      case 'blob':
+        return sendBlob(exchange, route.at, route.digest, credential)
+      case 'discovery':
+        return sendDiscovery(exchange, origin, route.at, route.discovery, credential)
+    }
+  }
+
+  async function listen(): Promise<AddressInfo> {
+    await app.listen({ host: settings.host, port: settings.port })
+    const address = app.server.address()
+    if (address === null || typeof address === 'string') throw new TypeError('a TCP server has an address')
+    return address
+  }
+
+  async function close(graceMs: number): Promise<void> {
+    prefetch.stop()
+    const closed = app.close()
+    await running.settled(graceMs)
+    running.stop(new ShoalError('AGENT_STOPPING', 'The agent is stopping'))
+    await running.settled(limits.mirrorLingerMs)
+    app.server.closeAllConnections()
+    await closed
+  }
+
+  return { listen, close }
+}
+
+function subjectOf(route: Exclude<Route, { kind: 'ping' }>): Subject {
+  switch (route.kind) {
+    case 'manifest':
+      return { ...route.at, content: { kind: 'manifest', reference: route.reference } }
+    case 'blob':
+      return { ...route.at, content: { kind: 'blob', reference: { kind: 'digest', digest: route.digest } } }
+    case 'discovery':
+      return route.at
+  }
+}
