@@ -17,6 +17,11 @@ export const errorTable = {
     oci: 'UNSUPPORTED',
     help: 'The agent on this node is shutting down; the client goes on at the origin.',
   },
+  BLOB_CORRUPT: {
+    status: 502,
+    oci: 'BLOB_UNKNOWN',
+    help: 'The bytes that came do not match the digest and were thrown away. Pull again; if it repeats, the registry holds a broken blob.',
+  },
   CHUNK_CORRUPT: {
     status: 500,
     oci: 'BLOB_UNKNOWN',

@@ -349,6 +349,14 @@ export const limits = {
   /** containerd's directory is listed this often, for what a full inotify queue lost. */
   storeContainerdLookMs: 1 * minute,
 
+  // Running the swarm (agent/swarm)
+  /** A blob that nobody uses stays open this long, since the next read or upload of it is likely soon. */
+  sessionIdleMs: 10 * second,
+  /** Chunks waiting for the disk; the origin's body is paused beyond it. */
+  writeBacklogMaxBytes: 32 * MiB,
+  /** What one read hands to a client at once: large enough for the disk's full rate, small enough for memory. */
+  readPieceSizeBytes: 1 * MiB,
+
   // Members
   /** The most members a list may have (DESIGN, Members). */
   membersMax: 20_000,

@@ -1,0 +1,96 @@
+/** Content by digest for the mirror: opens a session, reads it as the swarm brings it, prefetches. */
+import type { ByteRange } from '../../core/oci/range.ts'
+import type { BlobStore } from '../../core/ports.ts'
+import type { Logger } from '../logging.ts'
+import type { Blobs, OpenBlob, ReadOptions, Want } from '../registry/ports.ts'
+import { readVerified } from './reader.ts'
+import type { Runner } from './runner.ts'
+import { pruneUnkept, type BlobSession } from './sessions.ts'
+
+export interface BlobsComponents {
+  readonly runner: Runner
+  readonly store: BlobStore
+  readonly logger: Logger
+  /** Asks the origin how long the content is; needed only where no descriptor told it. */
+  readonly askSize: (want: Want, signal: AbortSignal) => Promise<number>
+  /** Bytes of a session went to a client; `local` when they were all here before the client asked. */
+  readonly onDelivered: (session: BlobSession, local: boolean, bytes: number) => void
+}
+
+export function createBlobs({ runner, store, logger, askSize, onDelivered }: BlobsComponents): Blobs {
+  const { sessions, post } = runner
+  let readers = 0
+
+  async function open(want: Want, signal: AbortSignal): Promise<OpenBlob> {
+    const size = want.size ?? store.state(want.digest)?.size ?? (await askSize(want, signal))
+    const session = await sessions.acquire(want.digest, size)
+    session.want = want
+    return {
+      size,
+      get complete() {
+        return session.proved
+      },
+      read: (range, options) => read(session, want, range, options),
+      close: async () => sessions.release(session),
+    }
+  }
+
+  async function* read(
+    session: BlobSession,
+    want: Want,
+    range: ByteRange,
+    options: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
+    const local = session.proved
+    const reader = local ? undefined : openReader(session, want, range, { whole: options.whole, prefetch: false })
+    try {
+      for await (const piece of readVerified(session, range, options.signal, (position) => reader?.moved(position))) {
+        onDelivered(session, local, piece.length)
+        yield piece
+      }
+    } finally {
+      reader?.close()
+    }
+  }
+
+  /** Tells the swarm what is wanted here, how far it has been taken, and when no more of it is. */
+  function openReader(session: BlobSession, want: Want, range: ByteRange, kind: { whole: boolean; prefetch: boolean }) {
+    const { digest, size } = session
+    const reader = ++readers
+    session.failure = undefined
+    session.positions.set(reader, range.start)
+    post({ type: 'reader-opened', digest, size, origin: want.origin, reader, ...range, ...kind })
+    return {
+      moved(position: number) {
+        session.positions.set(reader, position)
+        pruneUnkept(session)
+        post({ type: 'reader-moved', digest, reader, position })
+      },
+      close() {
+        session.positions.delete(reader)
+        pruneUnkept(session)
+        post({ type: 'reader-closed', digest, reader })
+      },
+    }
+  }
+
+  function prefetch(want: Want): () => void {
+    const cancelled = new AbortController()
+    runPrefetch(want, cancelled.signal).catch((error: unknown) => logger.debug({ err: error }, 'prefetch failed'))
+    return () => cancelled.abort()
+  }
+
+  async function runPrefetch(want: Want, cancelled: AbortSignal): Promise<void> {
+    if (want.size === undefined) return
+    const session = await sessions.acquire(want.digest, want.size)
+    session.want ??= want
+    if (session.proved || cancelled.aborted) return sessions.release(session)
+    const reader = openReader(session, want, { start: 0, end: want.size }, { whole: true, prefetch: true })
+    cancelled.addEventListener('abort', () => {
+      reader.close()
+      sessions.release(session)
+    })
+  }
+
+  return { open, prefetch }
+}

@@ -1,0 +1,61 @@
+/**
+ * Bytes of chunks on their way in. A chunk may come from several sources at once (a hedge), each of which goes on from
+ * what was there when it began; the first to reach the end is the chunk:
+ *
+ *     peer A, request 7   |■■■■■■■■■■■■■■■□□□□|   began at 0
+ *     peer B, request 2   |■■■■■■■■■■■■■■□□□□□|   began at 10, with a copy of A's first ten
+ */
+interface Source {
+  readonly bytes: Uint8Array
+  received: number
+}
+
+export interface ChunkBuffers {
+  /** `source` begins at `offset` of a chunk of `length` bytes; those before it are taken from whoever has them. */
+  begin(chunk: string, source: string, offset: number, length: number): void
+  /** The bytes go behind what `source` brought so far; they are copied. */
+  append(chunk: string, source: string, bytes: Uint8Array): void
+  /** The chunk, from the first source that has all of it. */
+  complete(chunk: string): Uint8Array | undefined
+  drop(chunk: string): void
+  sizeBytes(): number
+}
+
+/** Throws a RangeError when told of bytes that can't be: the swarm checks offsets and lengths before. */
+export function createChunkBuffers(): ChunkBuffers {
+  const chunks = new Map<string, Map<string, Source>>()
+  let total = 0
+
+  function begin(chunk: string, source: string, offset: number, length: number): void {
+    const sources = chunks.get(chunk) ?? new Map<string, Source>()
+    const bytes = Buffer.allocUnsafeSlow(length)
+    if (offset > 0) bytes.set(prefixOf(sources, offset))
+    sources.set(source, { bytes, received: offset })
+    chunks.set(chunk, sources)
+    total += length
+  }
+
+  function append(chunk: string, source: string, bytes: Uint8Array): void {
+    const into = chunks.get(chunk)?.get(source)
+    if (into === undefined) throw new RangeError(`${source} never began ${chunk}`)
+    into.bytes.set(bytes, into.received)
+    into.received += bytes.length
+  }
+
+  function complete(chunk: string): Uint8Array | undefined {
+    for (const { bytes, received } of chunks.get(chunk)?.values() ?? []) if (received === bytes.length) return bytes
+    return undefined
+  }
+
+  function drop(chunk: string): void {
+    for (const { bytes } of chunks.get(chunk)?.values() ?? []) total -= bytes.length
+    chunks.delete(chunk)
+  }
+
+  return { begin, append, complete, drop, sizeBytes: () => total }
+}
+
+function prefixOf(sources: ReadonlyMap<string, Source>, offset: number): Uint8Array {
+  for (const { bytes, received } of sources.values()) if (received >= offset) return bytes.subarray(0, offset)
+  throw new RangeError(`nobody has brought the first ${offset} bytes`)
+}

@@ -1,0 +1,145 @@
+/** Carries out `fetch-origin`: one ranged GET, cut into chunks as it arrives. */
+import type { Digest } from '../../core/oci/digest.ts'
+import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import type { OriginFailure, SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
+import type { Logger } from '../logging.ts'
+import type { ContentKind } from '../registry/ports.ts'
+import type { Credential } from '../upstream/credential.ts'
+import { isOriginError, toOriginFailure } from '../upstream/origin-error.ts'
+import type { ChunkBuffers } from './chunk-buffers.ts'
+import { chunkKey } from './chunk-key.ts'
+import type { Writes } from './writes.ts'
+import type { Sessions } from './sessions.ts'
+
+export interface RangeRequest {
+  readonly origin: string
+  readonly repository: string
+  readonly kind: ContentKind
+  readonly digest: Digest
+  readonly size: number
+  readonly start: number
+  /** Exclusive. */
+  readonly end: number
+}
+
+export interface RangeAnswer {
+  /** False when the origin ignored the range: `body` is the whole blob. */
+  readonly ranged: boolean
+  readonly body: AsyncIterable<Uint8Array>
+}
+
+/** The part of the origin client that the swarm needs. Rejects, and its body throws, with an OriginError. */
+export interface RangeOrigin {
+  fetchRange(request: RangeRequest, credential: Credential, signal: AbortSignal): Promise<RangeAnswer>
+}
+
+type FetchCommand = Extract<SwarmCommand, { type: 'fetch-origin' }>
+
+export interface OriginFetchComponents {
+  readonly origin: RangeOrigin
+  readonly sessions: Sessions
+  readonly buffers: ChunkBuffers
+  readonly writes: Writes
+  readonly post: (event: SwarmEvent) => void
+  readonly logger: Logger
+  readonly onBytes: (bytes: number) => void
+}
+
+export interface OriginFetches {
+  start(command: FetchCommand): void
+  stop(fetch: number): void
+  stopAll(): void
+}
+
+export function createOriginFetches(components: OriginFetchComponents): OriginFetches {
+  const { post, sessions, logger } = components
+  const running = new Map<number, AbortController>()
+
+  function start(command: FetchCommand): void {
+    const controller = new AbortController()
+    running.set(command.fetch, controller)
+    void run(command, controller.signal).then((failure) => {
+      running.delete(command.fetch)
+      if (controller.signal.aborted) return
+      const { digest, fetch } = command
+      post(
+        failure === undefined
+          ? { type: 'origin-ended', digest, fetch }
+          : { type: 'origin-ended', digest, fetch, failure },
+      )
+    })
+  }
+
+  async function run(command: FetchCommand, signal: AbortSignal): Promise<OriginFailure | undefined> {
+    const want = sessions.find(command.digest)?.want
+    if (want === undefined) return { kind: 'refused' }
+    const chunkSize = chunkSizeOf(command.size)
+    const start = command.start * chunkSize + command.offset
+    const end = Math.min(command.end * chunkSize, command.size)
+    try {
+      const { digest, size } = command
+      const request = { origin: want.origin, repository: want.repository, kind: want.kind, digest, size, start, end }
+      const { ranged, body } = await components.origin.fetchRange(request, want.credential, signal)
+      if (!ranged) post({ type: 'origin-unranged', digest, fetch: command.fetch })
+      await receive(command, ranged ? start : 0, body, signal)
+      return undefined
+    } catch (error) {
+      if (!isOriginError(error)) {
+        if (!signal.aborted) logger.error({ err: error }, 'fetch from the origin failed in the agent itself')
+        return { kind: 'unavailable' }
+      }
+      if (!signal.aborted) logger.debug({ err: error }, 'fetch from the origin failed')
+      return toOriginFailure(error)
+    }
+  }
+
+  async function receive(
+    { digest, size, fetch }: FetchCommand,
+    start: number,
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let position = start
+    for await (const bytes of body) {
+      signal.throwIfAborted()
+      components.onBytes(bytes.length)
+      for (let rest = bytes; rest.length > 0;) {
+        const index = Math.floor(position / chunkSizeOf(size))
+        const piece = rest.subarray(0, Math.min(rest.length, chunkEnd(size, index) - position))
+        place({ digest, size, fetch, index, position, first: position === start }, piece)
+        post({ type: 'origin-frame', digest, fetch, index, bytes: piece.length })
+        position += piece.length
+        rest = rest.subarray(piece.length)
+      }
+      await components.writes.room(signal)
+    }
+  }
+
+  function place(
+    at: { digest: Digest; size: number; fetch: number; index: number; position: number; first: boolean },
+    piece: Uint8Array,
+  ): void {
+    const offset = at.position - at.index * chunkSizeOf(at.size)
+    const chunk = chunkKey(at.digest, at.index)
+    const source = `origin ${at.fetch}`
+    if (offset === 0 || at.first) components.buffers.begin(chunk, source, offset, chunkLengthOf(at.size, at.index))
+    components.buffers.append(chunk, source, piece)
+  }
+
+  function stop(fetch: number): void {
+    running.get(fetch)?.abort()
+    running.delete(fetch)
+  }
+
+  return {
+    start,
+    stop,
+    stopAll: () => {
+      for (const fetch of running.keys()) stop(fetch)
+    },
+  }
+}
+
+function chunkEnd(size: number, index: number): number {
+  return index === chunkCountOf(size) - 1 ? size : (index + 1) * chunkSizeOf(size)
+}

@@ -1,0 +1,68 @@
+/** The SHA-256 of each blob, taken while its chunks arrive, so that the proof is there with the last one. */
+import { bitfieldOf, setBit } from '../../core/swarm/bitfield.ts'
+import { chunkCountOf } from '../../core/swarm/chunks.ts'
+import { createProver, type Prover } from '../store/whole-hash.ts'
+import { pruneUnkept, readHeld, type BlobSession } from './sessions.ts'
+
+export interface Proofs {
+  /** A chunk was gained: hash on, as far as chunks are held without a gap. */
+  advance(session: BlobSession): void
+  /** Resolves when the whole blob is hashed: is it what its digest says? */
+  result(session: BlobSession): Promise<boolean>
+  /** Every chunk was thrown away: begin anew. */
+  restart(session: BlobSession): void
+}
+
+/** `onEnd` hears how each proof ended, once. */
+export function createProofs(onEnd: (session: BlobSession, ok: boolean) => void): Proofs {
+  const provers = new WeakMap<BlobSession, Prover>()
+
+  function proverOf(session: BlobSession): Prover {
+    const known = provers.get(session)
+    if (known !== undefined) return known
+    const prover = createProver(provable(session))
+    provers.set(session, prover)
+    prover.proved().then(
+      (ok) => onEnd(session, ok),
+      () => {}, // Stopped: another prover has taken its place.
+    )
+    return prover
+  }
+
+  function restart(session: BlobSession): void {
+    provers.get(session)?.stop()
+    provers.delete(session)
+  }
+
+  return {
+    advance: (session) => {
+      if (!session.proved) proverOf(session).advance()
+    },
+    result: (session) => (session.proved ? Promise.resolve(true) : proverOf(session).proved()),
+    restart,
+  }
+}
+
+/** The blob as its readers see it: what the disk refused counts as well. */
+function provable(session: BlobSession): Parameters<typeof createProver>[0] {
+  return {
+    digest: session.digest,
+    size: session.size,
+    get have() {
+      return session.unkept.size === 0 ? session.stored.have : withUnkept(session)
+    },
+    read: async (offset, length) => {
+      const bytes = await readHeld(session, offset, length)
+      session.provedBytes = offset + length
+      pruneUnkept(session)
+      return bytes
+    },
+  }
+}
+
+function withUnkept(session: BlobSession): Uint8Array {
+  const have = bitfieldOf(chunkCountOf(session.size))
+  have.set(session.stored.have)
+  for (const index of session.unkept.keys()) setBit(have, index)
+  return have
+}

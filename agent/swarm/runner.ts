@@ -1,0 +1,238 @@
+/**
+ * Runs core/swarm on real parts: what transport, origin, store and directory report becomes events, taken one at a
+ * time; the swarm's commands are carried out. Decides nothing itself.
+ */
+import type { Digest } from '../../core/oci/digest.ts'
+import type { BlobStore, Clock, Notary, PeerId, Random } from '../../core/ports.ts'
+import { chunkLengthOf } from '../../core/swarm/chunks.ts'
+import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
+import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
+import { limits } from '../../core/limits.ts'
+import type { Logger } from '../logging.ts'
+import type { PeerTransport, TransportEvent } from '../transport/peer-transport.ts'
+import { createChunkBuffers } from './chunk-buffers.ts'
+import { chunkKey } from './chunk-key.ts'
+import { createOriginFetches, type RangeOrigin } from './origin-fetches.ts'
+import { createProofs } from './proofs.ts'
+import { createSessions, type BlobSession, type Sessions } from './sessions.ts'
+import { createUploads, type UploadOutcome } from './uploads.ts'
+import { createWrites } from './writes.ts'
+
+export interface RunnerObserver {
+  received(source: 'origin' | 'peer', bytes: number): void
+  uploaded(outcome: UploadOutcome, source: BlobSession['stored']['source'], bytes: number): void
+  refused(answer: 'busy' | 'missing'): void
+  banned(): void
+}
+
+export interface RunnerComponents {
+  readonly clock: Clock
+  readonly random: Random
+  readonly notary: Notary
+  readonly store: BlobStore
+  readonly transport: PeerTransport
+  readonly origin: RangeOrigin
+  readonly logger: Logger
+  readonly observer: RunnerObserver
+  /** Tells the directory of a digest. */
+  readonly announce: (digest: Digest, now: boolean) => void
+}
+
+export interface Runner {
+  readonly swarm: Swarm
+  readonly sessions: Sessions
+  post(event: SwarmEvent): void
+  start(): void
+  /** Ends transfers and waits for writes under way. */
+  stop(): Promise<void>
+}
+
+export function createRunner(components: RunnerComponents): Runner {
+  const { store, transport, logger, observer } = components
+  const sessions = createSessions(components)
+  const buffers = createChunkBuffers()
+  const queue: SwarmEvent[] = []
+  /** Requests whose frames are wanted, and the buffer they fill. */
+  const expected = new Map<string, string>()
+  let draining = false
+  let timers: NodeJS.Timeout[] = []
+
+  const swarm = createSwarm({ ...components, self: transport.self, emit: carryOut }, {})
+  const proofs = createProofs(onProofEnd)
+  const writes = createWrites({ sessions, buffers, post, logger, onGained })
+  const fetches = createOriginFetches({
+    ...components,
+    sessions,
+    buffers,
+    writes,
+    post,
+    onBytes: (bytes) => observer.received('origin', bytes),
+  })
+  const uploads = createUploads({
+    ...components,
+    sessions,
+    post,
+    onUploaded: (...outcome) => observer.uploaded(...outcome),
+  })
+
+  /** Events that a command brings about at once wait for their turn: the swarm handles one at a time. */
+  function post(event: SwarmEvent): void {
+    queue.push(event)
+    if (draining) return
+    draining = true
+    try {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) swarm.handle(next)
+    } finally {
+      draining = false
+    }
+  }
+
+  function carryOut(command: SwarmCommand): void {
+    switch (command.type) {
+      case 'dial':
+        return void dial(command.peer, command.addresses)
+      case 'release':
+        return transport.disconnect(command.peer)
+      case 'send':
+        if (command.message.type === 'busy' || command.message.type === 'missing')
+          observer.refused(command.message.type)
+        return transport.send(command.peer, command.message)
+      case 'upload':
+        return uploads.start(command)
+      case 'stop-upload':
+        return uploads.stop(command.peer, command.id)
+      case 'expect':
+        return expect(command)
+      case 'ignore':
+        return void expected.delete(requestKey(command.peer, command.id))
+      case 'fetch-origin':
+        return fetches.start(command)
+      case 'stop-fetch':
+        return fetches.stop(command.fetch)
+      case 'hash':
+        return writes.hash(command)
+      case 'keep':
+        return writes.keep(command)
+      case 'drop':
+        return buffers.drop(chunkKey(command.digest, command.index))
+      case 'prove':
+        return void prove(command.digest, command.size)
+      case 'discard':
+        return void discard(command.digest)
+      case 'announce':
+        return components.announce(command.digest, command.now)
+      case 'ban':
+        logger.warn({ peer: command.peer, reason: command.reason }, 'peer banned')
+        observer.banned()
+        return transport.ban(command.peer, limits.banMs)
+      case 'fail':
+        return fail(command)
+    }
+  }
+
+  async function dial(peer: PeerId, addresses: readonly string[]): Promise<void> {
+    try {
+      await transport.dial(peer, addresses)
+    } catch (error) {
+      logger.debug({ err: error, peer }, 'dial failed')
+      post({ type: 'dial-failed', peer })
+    }
+  }
+
+  function expect({ peer, id, digest, size, index, offset }: Extract<SwarmCommand, { type: 'expect' }>): void {
+    const chunk = chunkKey(digest, index)
+    const request = requestKey(peer, id)
+    buffers.begin(chunk, request, offset, chunkLengthOf(size, index))
+    expected.set(request, chunk)
+  }
+
+  function onTransport(event: TransportEvent): void {
+    switch (event.type) {
+      case 'connected':
+        return post({ type: 'peer-connected', peer: event.peer })
+      case 'disconnected':
+        return post({ type: 'peer-disconnected', peer: event.peer })
+      case 'message':
+        return post(event)
+      case 'chunk-started':
+        return post(event)
+      case 'frame':
+        return onFrame(event)
+      case 'violation':
+        return logger.warn({ err: event.error, peer: event.peer }, 'peer broke the protocol')
+    }
+  }
+
+  function onFrame({ peer, id, bytes }: Extract<TransportEvent, { type: 'frame' }>): void {
+    observer.received('peer', bytes.length)
+    const request = requestKey(peer, id)
+    const chunk = expected.get(request)
+    if (chunk !== undefined) buffers.append(chunk, request, bytes)
+    post({ type: 'frame', peer, id, bytes: bytes.length })
+  }
+
+  function onGained(session: BlobSession): void {
+    session.changed.notify()
+    proofs.advance(session)
+  }
+
+  /** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
+  function onProofEnd(session: BlobSession, ok: boolean): void {
+    if (ok) session.proved = true
+    else if (session.unkept.size > 0) session.failure = { kind: 'corrupt' }
+    session.changed.notify()
+  }
+
+  async function prove(digest: Digest, size: number): Promise<void> {
+    const session = await sessions.acquire(digest, size)
+    const ok = await proofs.result(session)
+    if (ok) await session.stored.markComplete().catch((error: unknown) => logger.warn({ err: error }, 'proof not kept'))
+    sessions.release(session)
+    post({ type: 'proved', digest, ok })
+  }
+
+  async function discard(digest: Digest): Promise<void> {
+    const session = sessions.find(digest)
+    if (session === undefined) return
+    session.generation++
+    session.unkept.clear()
+    session.proofs.clear()
+    session.provedBytes = 0
+    proofs.restart(session)
+    session.changed.notify()
+    await session.stored.discard().catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
+  }
+
+  function fail({ digest, failure }: Extract<SwarmCommand, { type: 'fail' }>): void {
+    const session = sessions.find(digest)
+    logger.info({ digest, failure: failure.kind }, 'no source is left for a blob')
+    if (session === undefined) return
+    session.failure = failure
+    session.changed.notify()
+  }
+
+  function start(): void {
+    for (const { digest, size, have, complete } of store.list()) post({ type: 'held', digest, size, have, complete })
+    store.onFound(({ digest, size, have, complete }) => post({ type: 'held', digest, size, have, complete }))
+    store.onEvicted((digest) => post({ type: 'evicted', digest }))
+    transport.on(onTransport)
+    timers = [
+      setInterval(() => post({ type: 'tick' }), limits.tickMs),
+      setInterval(() => void sessions.sweep(limits.sessionIdleMs), limits.sessionIdleMs / 2),
+    ]
+  }
+
+  async function stop(): Promise<void> {
+    for (const timer of timers) clearInterval(timer)
+    fetches.stopAll()
+    uploads.stopAll()
+    await writes.settled()
+    await sessions.sweep(0)
+  }
+
+  return { swarm, sessions, post, start, stop }
+}
+
+function requestKey(peer: PeerId, id: number): string {
+  return `${peer} ${id}`
+}

@@ -1,0 +1,126 @@
+/** The blobs of this node that somebody reads, fetches or uploads from now: each opened once, closed when long unused. */
+import type { Digest } from '../../core/oci/digest.ts'
+import type { BlobStore, Clock, StoredBlob } from '../../core/ports.ts'
+import { hasBit } from '../../core/swarm/bitfield.ts'
+import { chunkSizeOf } from '../../core/swarm/chunks.ts'
+import type { Entry } from '../../core/swarm/entry.ts'
+import type { OriginFailure } from '../../core/swarm/events.ts'
+import type { Want } from '../registry/ports.ts'
+import { createChange, type Change } from './change.ts'
+
+export type SessionFailure = OriginFailure | { readonly kind: 'corrupt' }
+
+export interface BlobSession {
+  readonly digest: Digest
+  readonly size: number
+  readonly stored: StoredBlob
+  /** Chunks that the disk refused, kept for the readers of now. */
+  readonly unkept: Map<number, Uint8Array>
+  /** Entries that this node signed for chunks of the proved blob, made when first needed. */
+  readonly proofs: Map<number, Entry>
+  /** Told of every chunk gained or lost, of the proof, and of failure. */
+  readonly changed: Change
+  /** Who wanted it last: a fetch from the origin shows that caller's credential. */
+  want: Want | undefined
+  failure: SessionFailure | undefined
+  /** The whole blob matched its digest. */
+  proved: boolean
+  /** Grows when the blob's chunks are thrown away: what a reader took before means nothing after. */
+  generation: number
+  /** How far the proof has read; what lies before it is needed by readers only. */
+  provedBytes: number
+  /** Where each reader is. */
+  readonly positions: Map<number, number>
+  /** Readers, uploads and writes under way. */
+  uses: number
+  idleSinceMs: number
+}
+
+export interface Sessions {
+  /** Opens the blob, or joins the session there is; pair each with `release`. Rejects as `BlobStore.open`. */
+  acquire(digest: Digest, size: number): Promise<BlobSession>
+  release(session: BlobSession): void
+  find(digest: Digest): BlobSession | undefined
+  /** Closes the sessions that nobody used for `idleMs`. */
+  sweep(idleMs: number): Promise<void>
+  count(): number
+}
+
+export function createSessions({ store, clock }: { store: BlobStore; clock: Clock }): Sessions {
+  const opening = new Map<Digest, Promise<BlobSession>>()
+  const open = new Map<Digest, BlobSession>()
+
+  async function acquire(digest: Digest, size: number): Promise<BlobSession> {
+    const session = open.get(digest) ?? (await (opening.get(digest) ?? start(digest, size)))
+    session.uses++
+    return session
+  }
+
+  function start(digest: Digest, size: number): Promise<BlobSession> {
+    const started = store
+      .open(digest, size)
+      .then((stored) => {
+        const session = createSession(stored, clock.now())
+        open.set(digest, session)
+        return session
+      })
+      .finally(() => opening.delete(digest))
+    opening.set(digest, started)
+    return started
+  }
+
+  function release(session: BlobSession): void {
+    session.uses--
+    session.idleSinceMs = clock.now()
+  }
+
+  async function sweep(idleMs: number): Promise<void> {
+    const unused = [...open.values()].filter(
+      ({ uses, idleSinceMs }) => uses === 0 && clock.now() - idleSinceMs >= idleMs,
+    )
+    for (const session of unused) open.delete(session.digest)
+    await Promise.all(unused.map(({ stored }) => stored.close()))
+  }
+
+  return { acquire, release, find: (digest) => open.get(digest), sweep, count: () => open.size }
+}
+
+function createSession(stored: StoredBlob, nowMs: number): BlobSession {
+  return {
+    digest: stored.digest,
+    size: stored.size,
+    stored,
+    unkept: new Map(),
+    proofs: new Map(),
+    changed: createChange(),
+    want: undefined,
+    failure: undefined,
+    proved: stored.complete,
+    generation: 0,
+    provedBytes: 0,
+    positions: new Map(),
+    uses: 0,
+    idleSinceMs: nowMs,
+  }
+}
+
+export function holdsChunk(session: BlobSession, index: number): boolean {
+  return hasBit(session.stored.have, index) || session.unkept.has(index)
+}
+
+/** Reads bytes within one held chunk, from memory where the disk refused it. */
+export async function readHeld(session: BlobSession, offset: number, length: number): Promise<Uint8Array> {
+  const chunkSize = chunkSizeOf(session.size)
+  const unkept = session.unkept.get(Math.floor(offset / chunkSize))
+  if (unkept === undefined) return session.stored.read(offset, length)
+  const start = offset % chunkSize
+  return unkept.subarray(start, start + length)
+}
+
+/** Lets go of unkept chunks that the proof and every reader have behind them. */
+export function pruneUnkept(session: BlobSession): void {
+  if (session.unkept.size === 0) return
+  const needed = Math.min(session.proved ? session.size : session.provedBytes, ...session.positions.values())
+  const chunkSize = chunkSizeOf(session.size)
+  for (const index of session.unkept.keys()) if ((index + 1) * chunkSize <= needed) session.unkept.delete(index)
+}

@@ -1,0 +1,96 @@
+/** Carries out `upload`: a chunk from disk to a peer, with the entry that vouches for it. */
+import type { Digest } from '../../core/oci/digest.ts'
+import type { Notary, PeerId } from '../../core/ports.ts'
+import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
+import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
+import type { Logger } from '../logging.ts'
+import type { PeerTransport } from '../transport/peer-transport.ts'
+import type { BlobSession, Sessions } from './sessions.ts'
+
+type UploadCommand = Extract<SwarmCommand, { type: 'upload' }>
+export type UploadOutcome = 'sent' | 'cancelled' | 'failed'
+
+export interface UploadComponents {
+  readonly transport: PeerTransport
+  readonly sessions: Sessions
+  readonly notary: Notary
+  readonly post: (event: SwarmEvent) => void
+  readonly logger: Logger
+  readonly onUploaded: (outcome: UploadOutcome, source: BlobSession['stored']['source'], bytes: number) => void
+}
+
+export interface Uploads {
+  start(command: UploadCommand): void
+  stop(peer: PeerId, id: number): void
+  stopAll(): void
+}
+
+export function createUploads({ transport, sessions, notary, post, logger, onUploaded }: UploadComponents): Uploads {
+  const running = new Map<string, AbortController>()
+
+  function start(command: UploadCommand): void {
+    const { peer, id } = command
+    const controller = new AbortController()
+    running.set(uploadKey(peer, id), controller)
+    void run(command, controller.signal).then((ok) => {
+      running.delete(uploadKey(peer, id))
+      if (!controller.signal.aborted) post({ type: 'uploaded', peer, id, ok })
+    })
+  }
+
+  async function run(command: UploadCommand, signal: AbortSignal): Promise<boolean> {
+    let session: BlobSession | undefined
+    try {
+      session = await sessions.acquire(command.digest, command.size)
+      const bytes = await send(session, command, signal)
+      onUploaded('sent', session.stored.source, bytes)
+      return true
+    } catch (error) {
+      if (!signal.aborted) logger.debug({ err: error }, 'upload failed')
+      onUploaded(signal.aborted ? 'cancelled' : 'failed', session?.stored.source ?? 'shoal', 0)
+      return false
+    } finally {
+      if (session !== undefined) sessions.release(session)
+    }
+  }
+
+  async function send(session: BlobSession, command: UploadCommand, signal: AbortSignal): Promise<number> {
+    const { digest, size, index, offset, peer, id } = command
+    const length = chunkLengthOf(size, index) - offset
+    const bytes = await session.stored.read(index * chunkSizeOf(size) + offset, length)
+    const entry = entryFor(session, index)
+    if (entry === undefined) throw new Error(`nobody vouches for chunk ${index} of ${digest}`)
+    await transport.upload(peer, id, offset, entry, bytes, signal)
+    return length
+  }
+
+  /** A proved blob is vouched for by this node itself; a chunk that is relayed keeps the entry it came with. */
+  function entryFor(session: BlobSession, index: number): Entry | undefined {
+    const known = session.proofs.get(index)
+    if (known !== undefined) return known
+    const hash = session.proved ? session.stored.hash(index) : undefined
+    if (hash === undefined) return session.stored.entry(index)
+    const witness = { kind: 'proved' } as const
+    const signature = notary.sign(entryPayload(session.digest, session.size, { index, hash, witness }))
+    const entry = { index, hash, witness, signer: notary.self, signature }
+    session.proofs.set(index, entry)
+    return entry
+  }
+
+  function stop(peer: PeerId, id: number): void {
+    running.get(uploadKey(peer, id))?.abort()
+  }
+
+  return {
+    start,
+    stop,
+    stopAll: () => {
+      for (const controller of running.values()) controller.abort()
+    },
+  }
+}
+
+function uploadKey(peer: PeerId, id: number): string {
+  return `${peer} ${id}`
+}

@@ -1,0 +1,90 @@
+/** Carries out `hash` and `keep`: from the buffer to the disk, and to memory where the disk refuses. */
+import { createHash } from 'node:crypto'
+import { limits } from '../../core/limits.ts'
+import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
+import type { Logger } from '../logging.ts'
+import { createChange } from './change.ts'
+import type { ChunkBuffers } from './chunk-buffers.ts'
+import { chunkKey } from './chunk-key.ts'
+import type { BlobSession, Sessions } from './sessions.ts'
+
+type HashCommand = Extract<SwarmCommand, { type: 'hash' }>
+type KeepCommand = Extract<SwarmCommand, { type: 'keep' }>
+
+export interface WriteComponents {
+  readonly sessions: Sessions
+  readonly buffers: ChunkBuffers
+  readonly post: (event: SwarmEvent) => void
+  readonly logger: Logger
+  /** A chunk became readable. */
+  readonly onGained: (session: BlobSession) => void
+}
+
+export interface Writes {
+  hash(command: HashCommand): void
+  keep(command: KeepCommand): void
+  /** Waits until the disk has caught up with what the network brings. */
+  room(signal: AbortSignal): Promise<void>
+  /** Resolves when no write is under way. */
+  settled(): Promise<void>
+}
+
+export function createWrites({ sessions, buffers, post, logger, onGained }: WriteComponents): Writes {
+  const drained = createChange()
+  const writing = new Set<Promise<void>>()
+  let pendingBytes = 0
+
+  /** On this thread: 0.15 ms for 256 KiB, 2.4 ms for 4 MiB (research/kraken.md §8.2), less than handing it over and back. */
+  function hash({ digest, index }: HashCommand): void {
+    const bytes = buffers.complete(chunkKey(digest, index))
+    if (bytes === undefined) return
+    post({ type: 'hashed', digest, index, hash: createHash('sha256').update(bytes).digest('hex') })
+  }
+
+  function keep(command: KeepCommand): void {
+    const key = chunkKey(command.digest, command.index)
+    const bytes = buffers.complete(key)
+    buffers.drop(key)
+    const session = sessions.find(command.digest)
+    if (bytes === undefined || session === undefined) {
+      post({ type: 'kept', digest: command.digest, index: command.index, ok: false })
+      return
+    }
+    pendingBytes += bytes.length
+    const written = write(session, command, bytes).finally(() => {
+      pendingBytes -= bytes.length
+      writing.delete(written)
+      drained.notify()
+    })
+    writing.add(written)
+  }
+
+  async function write(session: BlobSession, { digest, index, entry }: KeepCommand, bytes: Uint8Array): Promise<void> {
+    session.uses++
+    const { generation } = session
+    const ok = await session.stored.write(index, [bytes], entry).then(
+      () => true,
+      (error: unknown) => {
+        logger.warn({ err: error }, 'a chunk passes through unkept')
+        return false
+      },
+    )
+    if (!ok && session.generation === generation) session.unkept.set(index, bytes)
+    sessions.release(session)
+    post({ type: 'kept', digest, index, ok })
+    onGained(session)
+  }
+
+  async function room(signal: AbortSignal): Promise<void> {
+    while (pendingBytes > limits.writeBacklogMaxBytes) await drained.next(signal)
+  }
+
+  return {
+    hash,
+    keep,
+    room,
+    settled: async () => {
+      await Promise.all(writing)
+    },
+  }
+}
