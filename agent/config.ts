@@ -87,6 +87,13 @@ export const configSchema = z.strictObject({
     value: 'host:port',
     examples: ['127.0.0.1:30020'],
   }),
+  mirrorHostNames: note(z.array(hostName).default([]), {
+    group: 'Listeners',
+    description: 'Names by which clients may call the mirror, beside its addresses and localhost.',
+    text: 'list',
+    value: 'name',
+    examples: [['shoal.local']],
+  }),
   peersListen: note(hostPort(0).prefault('0.0.0.0:5051'), {
     group: 'Listeners',
     description: 'Where other agents fetch chunks (libp2p over TCP, encrypted, cluster members only).',
@@ -176,7 +183,7 @@ export const configSchema = z.strictObject({
   origins: note(z.array(z.union([originText, originObject])).prefault([]), {
     group: 'Origins',
     description:
-      'Registries with something special: plain HTTP, a base URL, CAs, private addresses. Each a host, a URL, or an object (as JSON in a flag).',
+      'Registries with something special: plain HTTP, a base URL, CAs, private or loopback addresses. Each a host, a URL, or an object (as JSON in a flag).',
     text: 'list',
     value: 'origin',
     examples: [
@@ -186,7 +193,8 @@ export const configSchema = z.strictObject({
   }),
   originPatterns: note(z.array(z.string().min(1).max(253)).default([]), {
     group: 'Origins',
-    description: 'Patterns of registry hosts that may have private addresses, as origins listed by name may.',
+    description:
+      'Patterns of registry hosts that may have private addresses. `*` stands for any part of one label; no pattern matches an IP address.',
     text: 'list',
     value: 'pattern',
     examples: [['*.dkr.ecr.*.amazonaws.com', '*.corp.example.com']],

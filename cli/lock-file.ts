@@ -35,11 +35,14 @@ function missingOf(path: string, owner: unknown, packages: Readonly<Record<strin
 
 function placeholder(name: string, version: string, dev: boolean): unknown {
   const words = name.split(/[-/]/)
-  const platform = {
-    os: platformWords.os.filter((os) => words.includes(os)),
+  const libc = words.some((word) => word.startsWith('musl')) ? ['musl'] : words.includes('gnu') ? ['glibc'] : []
+  const fields = {
+    version,
     cpu: platformWords.cpu.filter((cpu) => words.includes(cpu)),
-    libc: words.some((word) => word.startsWith('musl')) ? ['musl'] : words.includes('gnu') ? ['glibc'] : [],
+    ...(dev ? { dev } : {}),
+    libc,
+    optional: true,
+    os: platformWords.os.filter((os) => words.includes(os)),
   }
-  const named = Object.entries(platform).filter(([, values]) => values.length > 0)
-  return { version, ...(dev ? { dev } : {}), optional: true, ...Object.fromEntries(named) }
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => !Array.isArray(value) || value.length > 0))
 }

@@ -1,0 +1,107 @@
+/** Everything in the repository that derives from one source elsewhere in it; `npm run generate` writes it. */
+import { readFileSync } from 'node:fs'
+import { optionGroups } from '../agent/config.ts'
+import { metricTable } from '../agent/metrics.ts'
+import { errorTable } from '../core/errors.ts'
+import { agentJsonSchema, fileOption, type OptionView, optionViews, showValue } from './agent-options.ts'
+import { completeLockFile } from './lock-file.ts'
+import { exitCodes } from './program.ts'
+
+/** Text by path, from the root of the repository. */
+export function generatedFiles(root: string): Readonly<Record<string, string>> {
+  return {
+    'docs/agent.schema.json': `${JSON.stringify(agentJsonSchema(), null, 2)}\n`,
+    'docs/errors.md': errorsPage(),
+    'docs/metrics.md': metricsPage(),
+    'docs/options.md': optionsPage(),
+    'package-lock.json': completeLockFile(readFileSync(`${root}/package-lock.json`, 'utf8')),
+  }
+}
+
+const notice = (source: string): string => `<!-- Generated from ${source} by \`npm run generate\`; do not edit. -->\n`
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => '---'), ...rows].map(tableRow).join('\n')
+}
+
+function tableRow(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+}
+
+const code = (text: string): string => `\`${text}\``
+
+function optionsPage(): string {
+  const views = optionViews()
+  const groups = optionGroups.map((group) => {
+    const rows = views.filter((view) => view.group === group).map(optionRow)
+    return `## ${group}\n\n${table(['Option', 'Meaning', 'Default', 'Example'], rows)}\n`
+  })
+  return `${notice('agent/config.ts')}
+# Options of \`shoal agent\`
+
+Each can be given as a flag, as an environment variable or in a YAML or JSON file (${code(fileOption.flag)} or ${code(fileOption.env)};
+schema: [agent.schema.json](agent.schema.json)). A flag goes before the environment, that before the file, that before the
+default. An option that nobody knows is refused, wherever it stands. Lists are comma-separated, JSON, or the flag given several
+times; in a file they are lists. No option holds a secret: secrets are in files, and options name the files.
+
+${groups.join('\n')}
+## Exit codes
+
+${table(
+  ['Code', 'Meaning'],
+  [
+    [String(exitCodes.stopped), 'Stopped, all responses ended'],
+    [String(exitCodes.failed), 'Failed while it ran, or did not stop within the time that is given'],
+    [String(exitCodes.usage), 'Wrong flags, options or secret files; nothing was started'],
+    ['128 + n', 'Ended at once by a second signal, whose number is n'],
+  ],
+)}
+`
+}
+
+function optionRow(view: OptionView): string[] {
+  const names = [view.flag, view.env, view.name].map(code).join('<br>')
+  const allowed = view.allowed === undefined ? '' : ` (${view.allowed})`
+  const secret = view.secretFile === true ? ' Names a file that holds a secret.' : ''
+  const standard = view.default === undefined || view.default === '' ? (view.otherwise ?? 'none') : code(view.default)
+  const examples = view.examples.map((example) => code(showValue(example))).join('<br>')
+  return [names, `${view.description}${allowed}${secret}`, standard, examples]
+}
+
+function metricsPage(): string {
+  const rows = Object.entries<{ type: string; help: string; labels: Readonly<Record<string, readonly string[]>> }>(
+    metricTable,
+  ).map(([name, { type, help, labels }]) => {
+    const shown = Object.entries(labels).map(([label, values]) => `${code(label)}: ${labelValues(label, values)}`)
+    return [code(name), type, help, shown.join('<br>')]
+  })
+  return `${notice('agent/metrics.ts')}
+# Metrics of the agent
+
+At \`/metrics\` of the ops listener, in the Prometheus text format, beside the usual \`process_*\` and \`nodejs_*\` (memory, CPU,
+event-loop lag, garbage collection). Label values come from the sets below, or are \`other\`; no digest, name or address is ever one.
+
+${table(['Metric', 'Type', 'Meaning', 'Labels'], rows)}
+`
+}
+
+function labelValues(label: string, values: readonly string[]): string {
+  return label === 'code' ? 'the codes of [errors.md](errors.md)' : values.join(', ')
+}
+
+function errorsPage(): string {
+  const rows = Object.entries(errorTable).map(([name, { status, oci, help }]) => [
+    code(name),
+    String(status),
+    code(oci),
+    help,
+  ])
+  return `${notice('core/errors.ts')}
+# Errors
+
+The code stands in the log and in \`shoal_errors_total\`; where the error reaches a client over HTTP, it does so with this status
+and OCI code.
+
+${table(['Code', 'Status', 'OCI code', 'What to do'], rows)}
+`
+}
