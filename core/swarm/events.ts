@@ -98,6 +98,7 @@ export type SwarmCommand =
       readonly index: number
       readonly offset: number
     }
+  /** The upload is not wanted any more; no `uploaded` need follow. */
   | { readonly type: 'stop-upload'; readonly peer: PeerId; readonly id: number }
   /** Frames of this request go to the buffer of chunk `index` at `offset` (kept bytes before it stay). */
   | {
@@ -111,11 +112,15 @@ export type SwarmCommand =
     }
   /** Ignore further frames of this request. */
   | { readonly type: 'ignore'; readonly peer: PeerId; readonly id: number }
-  /** Ranged GET of chunks `[start, end)`, the first from `offset` on. Ends in `origin-ended`. */
+  /**
+   * Ranged GET of chunks `[start, end)`, the first from `offset` on, from `origin` and no other: the swarm vouches for its
+   * chunks as that origin's. Ends in `origin-ended`.
+   */
   | {
       readonly type: 'fetch-origin'
       readonly digest: Digest
       readonly size: number
+      readonly origin: string
       readonly fetch: number
       readonly start: number
       readonly end: number
@@ -133,7 +138,7 @@ export type SwarmCommand =
     }
   /** Drop the buffer of a chunk (its hash was wrong, or nobody wants it). */
   | { readonly type: 'drop'; readonly digest: Digest; readonly index: number }
-  /** All chunks are here: check the whole blob. */
+  /** All chunks are on disk: check the whole blob. Not asked where the disk refused one: then the reader's own check decides. */
   | { readonly type: 'prove'; readonly digest: Digest; readonly size: number }
   /** The blob did not match its digest: drop every chunk of it. */
   | { readonly type: 'discard'; readonly digest: Digest }

@@ -1,0 +1,71 @@
+/** How a digest's session ends: unwanted, gone from disk, or beyond hope. */
+import { leaveAll, rejoinAll } from './neighbours.ts'
+import { peersMayHelp, stopOrigin } from './origin.ts'
+import { forgetChunks, tellDirectory } from './session.ts'
+import { phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
+import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
+
+/** No reader is left: nothing more is fetched, and what is held goes on being served. */
+export function settleUnread(state: SwarmState, session: Session): void {
+  stopOrigin(state, session)
+  for (const index of session.buffers.keys()) {
+    cancelChunk(state, session, index)
+    if (session.phase[index] === phases.missing) dropBuffer(state, session, index)
+  }
+  if (!forgetWhenEmpty(state, session)) tellDirectory(state, session, true)
+}
+
+/** A session that holds, wants and awaits nothing is forgotten; neighbours and directory hear of it. */
+export function forgetWhenEmpty(state: SwarmState, session: Session): boolean {
+  if (session.readers.size > 0 || session.heldCount > 0 || session.buffers.size > 0) return false
+  leaveAll(state, session)
+  state.sessions.delete(session.digest)
+  const [oldest] = state.left.keys()
+  if (state.left.size >= state.limits.candidatesMax && oldest !== undefined) state.left.delete(oldest)
+  state.left.set(session.digest, session.size)
+  state.emit({ type: 'announce', digest: session.digest, now: true })
+  return true
+}
+
+/** Whatever is on its way in is given up. */
+export function abandonBuffers(state: SwarmState, session: Session): void {
+  stopOrigin(state, session)
+  for (const index of session.buffers.keys()) {
+    cancelChunk(state, session, index)
+    const phase = session.phase[index]
+    if (phase === phases.hashing || phase === phases.keeping) chunkSettled(state, session, index, phases.missing)
+    else dropBuffer(state, session, index)
+  }
+}
+
+/** The chunks are gone from disk, or must go: readers begin anew. */
+export function loseChunks(state: SwarmState, session: Session): void {
+  abandonBuffers(state, session)
+  forgetChunks(session)
+  if (forgetWhenEmpty(state, session)) return
+  rejoinAll(state, session)
+  tellDirectory(state, session, true)
+}
+
+/** This digest can't be had: its readers end. */
+export function fail(state: SwarmState, session: Session, failure: OriginTrouble): void {
+  state.emit({ type: 'fail', digest: session.digest, failure })
+  session.readers.clear()
+  const at = state.active.indexOf(session)
+  if (at >= 0) state.active.splice(at, 1)
+  settleUnread(state, session)
+}
+
+/** The origin is gone for this node; peers may still have what is missing, or show within a moment that they do. */
+export function failWhenHopeless(state: SwarmState, session: Session, nowMs: number): void {
+  const { failure, leases } = session.supply
+  if (failure === undefined || leases.size > 0 || !isOriginGone(state, session, nowMs)) return
+  const isAlone = session.candidates.size === 0 && session.neighbours.size === 0
+  const graceMs = isAlone ? 0 : state.limits.hopelessAfterMs
+  if (nowMs - session.progressAtMs >= graceMs && !peersMayHelp(session)) fail(state, session, failure)
+}
+
+function isOriginGone(state: SwarmState, { supply }: Session, nowMs: number): boolean {
+  if (supply.failure?.kind === 'refused' || supply.failures >= state.limits.originFailuresMax) return true
+  return supply.restUntilMs - nowMs >= state.limits.originRefusedMs
+}

@@ -1,0 +1,233 @@
+/** What may be believed: entries of peers, hashes of chunks, and the digest of the whole (DESIGN, Integrity). */
+import { entryPayload, type Entry } from './entry.ts'
+import type { SwarmEvent } from './events.ts'
+import { lose, noteGained } from './neighbours.ts'
+import { leaseSettled, stopOrigin } from './origin.ts'
+import { ban, isBanned, strike } from './peers.ts'
+import { fail, loseChunks } from './ending.ts'
+import { advanceCursors, lengthOf, markHeld, tellDirectory } from './session.ts'
+import { isOwn, phases, type Session, type SwarmState, type Transfer } from './state.ts'
+import {
+  cancelChunk,
+  cancelTransfer,
+  chunkArrived,
+  chunkSettled,
+  countFrame,
+  dropBuffer,
+  endTransfer,
+} from './transfers.ts'
+
+type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type }>
+
+function transferOf(state: SwarmState, peer: string, id: number): Transfer | undefined {
+  return state.peers.get(peer)?.transfers.get(id)
+}
+
+export function onChunkStarted(state: SwarmState, event: EventOf<'chunk-started'>): void {
+  const transfer = transferOf(state, event.peer, event.id)
+  if (transfer === undefined) return
+  const { index, session } = transfer
+  if (event.offset !== transfer.offset || event.entry.index !== index || !isSigned(state, session, event.entry)) {
+    cancelTransfer(state, transfer)
+    strike(state, transfer.peer, 'answered with another chunk, or an entry whose signature is wrong')
+    return
+  }
+  if (contradicts(state, session, event.entry)) return
+  if (!isBelieved(state, session, event.entry)) {
+    cancelTransfer(state, transfer)
+    const neighbour = session.neighbours.get(transfer.peer.id)
+    if (neighbour !== undefined) lose(neighbour, index)
+    return
+  }
+  start(state, transfer, event.entry)
+}
+
+function isSigned(state: SwarmState, session: Session, entry: Entry): boolean {
+  return state.notary.verify(entry.signer, entryPayload(session.digest, session.size, entry), entry.signature)
+}
+
+/** Is the witness one that counts for this session's origin? */
+function isBelieved(state: SwarmState, session: Session, { signer, witness }: Entry): boolean {
+  if (session.ownOnly || isBanned(state, signer)) return false
+  if (witness.kind === 'proved') return true
+  return witness.origin === session.origin && !state.distrusted.has(trustKey(witness.origin, signer))
+}
+
+function trustKey(origin: string, signer: string): string {
+  return `${origin} ${signer}`
+}
+
+/** Two entries by one signer for one chunk that differ: the signer lies, whoever relayed them. */
+function contradicts(state: SwarmState, session: Session, entry: Entry): boolean {
+  const known = [session.accepted[entry.index], session.buffers.get(entry.index)?.entry]
+  known.push(...(session.rivals.get(entry.index) ?? []))
+  if (!known.some((other) => other?.signer === entry.signer && other.hash !== entry.hash)) return false
+  cancelChunk(state, session, entry.index)
+  dropBuffer(state, session, entry.index)
+  ban(state, entry.signer, 'signed two contradicting entries for one chunk')
+  return true
+}
+
+function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
+  const { index, session } = transfer
+  const buffer = session.buffers.get(index)
+  if (buffer === undefined) return
+  if (buffer.entry !== undefined && buffer.entry.hash !== entry.hash && buffer.received > 0) {
+    // Two signers disagree about what the bytes here are part of: take it whole from one sender, and see who lied.
+    addRival(session, buffer.entry)
+    startOver(state, session, index)
+    return
+  }
+  buffer.entry = entry
+  transfer.entry = entry
+  transfer.state = 'active'
+  transfer.heardAtMs = state.clock.now()
+}
+
+function startOver(state: SwarmState, session: Session, index: number): void {
+  session.single.add(index)
+  cancelChunk(state, session, index)
+  dropBuffer(state, session, index)
+}
+
+/** Kept small: a few entries a chunk are enough to catch a signer. */
+function addRival(session: Session, entry: Entry): void {
+  const rivals = session.rivals.get(entry.index) ?? []
+  if (rivals.length < 4) rivals.push(entry)
+  session.rivals.set(entry.index, rivals)
+}
+
+export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
+  const transfer = transferOf(state, event.peer, event.id)
+  if (transfer === undefined) return
+  const { index, peer, session } = transfer
+  const length = lengthOf(session, index)
+  if (transfer.entry === undefined || transfer.received + event.bytes > length) {
+    cancelTransfer(state, transfer)
+    strike(state, peer, 'sent more bytes than the chunk has, or bytes before its head')
+    return
+  }
+  const nowMs = state.clock.now()
+  peer.frameGapMs = smoothedGap(peer.frameGapMs, nowMs - transfer.heardAtMs)
+  transfer.heardAtMs = nowMs
+  countFrame(state, transfer, event.bytes)
+  if (transfer.received === length) finish(state, transfer, nowMs)
+}
+
+function smoothedGap(mean: number, sample: number): number {
+  return mean === 0 ? sample : mean + (sample - mean) / 8
+}
+
+function finish(state: SwarmState, transfer: Transfer, nowMs: number): void {
+  const { index, peer, session } = transfer
+  const buffer = session.buffers.get(index)
+  if (buffer !== undefined) buffer.entry = transfer.entry
+  peer.stalls = 0
+  peer.ahead = 0
+  state.chunkMs += (nowMs - transfer.askedAtMs - state.chunkMs) / 8
+  endTransfer(state, transfer)
+  chunkArrived(state, session, index)
+}
+
+export function onHashed(state: SwarmState, event: EventOf<'hashed'>): void {
+  const session = state.sessions.get(event.digest)
+  const buffer = session?.buffers.get(event.index)
+  if (session === undefined || buffer === undefined || session.phase[event.index] !== phases.hashing) return
+  const entry = isOwn(session, buffer) ? ownEntry(state, session, event) : buffer.entry
+  if (entry?.hash === event.hash) keep(state, session, entry)
+  else onMismatch(state, session, event.index)
+}
+
+function ownEntry(state: SwarmState, session: Session, { hash, index }: EventOf<'hashed'>): Entry {
+  const witness = { kind: 'fetched', origin: session.origin ?? '' } as const
+  const payload = entryPayload(session.digest, session.size, { index, hash, witness })
+  return { index, hash, witness, signer: state.self, signature: state.notary.sign(payload) }
+}
+
+function keep(state: SwarmState, session: Session, entry: Entry): void {
+  const { digest, size } = session
+  session.phase[entry.index] = phases.keeping
+  session.accepted[entry.index] = entry
+  state.emit({ type: 'keep', digest, size, index: entry.index, entry })
+}
+
+/** The bytes are not what the entry says: the only sender is to blame, or one of several. */
+function onMismatch(state: SwarmState, session: Session, index: number): void {
+  const buffer = session.buffers.get(index)
+  if (buffer?.entry !== undefined) addRival(session, buffer.entry)
+  const senders = [...(buffer?.sources ?? [])]
+  const lone = senders.length === 1 ? state.peers.get(senders[0] ?? '') : undefined
+  state.emit({ type: 'drop', digest: session.digest, index })
+  chunkSettled(state, session, index, phases.missing)
+  session.single.add(index)
+  leaseSettled(state, session, index)
+  if (lone === undefined) return
+  const neighbour = session.neighbours.get(lone.id)
+  if (neighbour !== undefined) lose(neighbour, index)
+  strike(state, lone, 'sent bytes that do not match their entry')
+}
+
+export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
+  const session = state.sessions.get(event.digest)
+  if (session === undefined || session.phase[event.index] !== phases.keeping) return
+  chunkSettled(state, session, event.index, event.ok ? phases.held : phases.passed)
+  session.single.delete(event.index)
+  const nowMs = state.clock.now()
+  session.progressAtMs = nowMs
+  if (event.ok) {
+    markHeld(session, event.index)
+    noteGained(state, session, event.index)
+    tellDirectory(state, session, false)
+  }
+  advanceCursors(session, nowMs)
+  leaseSettled(state, session, event.index)
+  proveWhenWhole(state, session)
+}
+
+export function proveWhenWhole(state: SwarmState, session: Session): void {
+  if (session.heldCount < session.count || session.complete || session.proving) return
+  session.proving = true
+  state.emit({ type: 'prove', digest: session.digest, size: session.size })
+}
+
+export function onProved(state: SwarmState, event: EventOf<'proved'>): void {
+  const session = state.sessions.get(event.digest)
+  if (session?.proving !== true) return
+  session.proving = false
+  if (event.ok) onGenuine(state, session)
+  else onForged(state, session)
+}
+
+/** The whole blob is right, and so is each chunk of it: whoever signed another hash for one was wrong. */
+function onGenuine(state: SwarmState, session: Session): void {
+  session.complete = true
+  for (const rivals of session.rivals.values())
+    for (const rival of rivals) if (rival.hash !== session.accepted[rival.index]?.hash) refute(state, rival)
+  session.rivals.clear()
+  session.accepted.length = 0
+  session.ownOnly = false
+  stopOrigin(state, session)
+  tellDirectory(state, session, true)
+}
+
+function refute(state: SwarmState, { signer, witness }: Entry): void {
+  if (witness.kind === 'proved') {
+    ban(state, signer, 'vouched for a chunk as proved that is not part of the blob')
+    return
+  }
+  if (signer === state.self) return
+  const [oldest] = state.distrusted
+  if (state.distrusted.size >= state.limits.distrustedMax && oldest !== undefined) state.distrusted.delete(oldest)
+  state.distrusted.add(trustKey(witness.origin, signer))
+}
+
+/** All chunks match their entries and yet the blob is wrong: some signer lied, or the origin did. */
+function onForged(state: SwarmState, session: Session): void {
+  const again = !session.ownOnly && session.readers.size > 0
+  for (const entry of session.accepted) if (entry !== undefined) addRival(session, entry)
+  session.accepted.length = 0
+  session.ownOnly = true
+  state.emit({ type: 'discard', digest: session.digest })
+  loseChunks(state, session)
+  if (!again && session.readers.size > 0) fail(state, session, { kind: 'corrupt' })
+}

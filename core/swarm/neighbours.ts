@@ -1,0 +1,140 @@
+/** Peers in a session: who they are, what they hold, and what they are told. */
+import { fullBitfield, bitfieldOf, clearBit, countBits, hasBit, isBitfieldFor, setBit } from './bitfield.ts'
+import type { PeerMessage } from './messages.ts'
+import { wake } from './session.ts'
+import type { Neighbour, Peer, Session, SwarmState } from './state.ts'
+import { cancelTransfer } from './transfers.ts'
+
+function neighbourOf(session: Session, peer: Peer): Neighbour {
+  const known = session.neighbours.get(peer.id)
+  if (known !== undefined) return known
+  const bits = bitfieldOf(session.count)
+  const neighbour: Neighbour = { peer, session, bits, held: 0, joinSent: false, joinReceived: false }
+  session.neighbours.set(peer.id, neighbour)
+  peer.neighbours.set(session.digest, neighbour)
+  peer.released = false
+  return neighbour
+}
+
+export function sendJoin(state: SwarmState, session: Session, peer: Peer): void {
+  const neighbour = neighbourOf(session, peer)
+  if (neighbour.joinSent) return
+  neighbour.joinSent = true
+  const { digest, size } = session
+  const have = session.complete ? fullBitfield(session.count) : session.have.slice()
+  state.emit({ type: 'send', peer: peer.id, message: { type: 'join', digest, size, have } })
+}
+
+/** True when the message breaks the rules. */
+export function onJoin(state: SwarmState, peer: Peer, message: Extract<PeerMessage, { type: 'join' }>): boolean {
+  const session = state.sessions.get(message.digest)
+  if (session === undefined || session.size !== message.size || isFull(state, session, peer)) {
+    sendLeave(state, peer, message.digest)
+    // Two manifests may lie about a size; only a copy of one's own that is proved refutes the peer.
+    return session?.complete === true && session.size !== message.size
+  }
+  if (!isBitfieldFor(message.have, session.count)) return true
+  const neighbour = neighbourOf(session, peer)
+  countOut(neighbour)
+  neighbour.bits.set(message.have)
+  neighbour.held = countBits(message.have)
+  neighbour.joinReceived = true
+  countIn(neighbour)
+  sendJoin(state, session, peer)
+  wake(session)
+  return false
+}
+
+function isFull(state: SwarmState, session: Session, peer: Peer): boolean {
+  return !session.neighbours.has(peer.id) && session.neighbours.size >= state.limits.neighboursMax
+}
+
+function sendLeave(state: SwarmState, peer: Peer, digest: Session['digest']): void {
+  state.emit({ type: 'send', peer: peer.id, message: { type: 'leave', digest } })
+}
+
+function countIn({ bits, session }: Neighbour): void {
+  for (let index = 0; index < session.count; index++)
+    if (hasBit(bits, index)) session.availability[index] = (session.availability[index] ?? 0) + 1
+}
+
+function countOut({ bits, session }: Neighbour): void {
+  for (let index = 0; index < session.count; index++)
+    if (hasBit(bits, index)) session.availability[index] = (session.availability[index] ?? 0) - 1
+}
+
+/** True when the message breaks the rules. */
+export function onHave(state: SwarmState, peer: Peer, message: Extract<PeerMessage, { type: 'have' }>): boolean {
+  const neighbour = peer.neighbours.get(message.digest)
+  if (neighbour?.joinReceived !== true) return false
+  if (message.indices.length > neighbour.session.count) return true
+  for (const index of message.indices) {
+    if (!Number.isInteger(index) || index < 0 || index >= neighbour.session.count) return true
+    gain(neighbour, index)
+  }
+  wake(neighbour.session)
+  return false
+}
+
+/** The neighbour holds this chunk: by its own word, or by that of a busy peer. */
+export function gain(neighbour: Neighbour, index: number): void {
+  if (hasBit(neighbour.bits, index)) return
+  setBit(neighbour.bits, index)
+  neighbour.held++
+  const { availability } = neighbour.session
+  availability[index] = (availability[index] ?? 0) + 1
+}
+
+/** The neighbour does not hold this chunk, or not in a form that counts here. */
+export function lose(neighbour: Neighbour, index: number): void {
+  if (!hasBit(neighbour.bits, index)) return
+  clearBit(neighbour.bits, index)
+  neighbour.held--
+  const { availability } = neighbour.session
+  availability[index] = (availability[index] ?? 0) - 1
+}
+
+export function dropNeighbour(state: SwarmState, neighbour: Neighbour): void {
+  const { peer, session } = neighbour
+  for (const transfer of peer.transfers.values()) if (transfer.session === session) cancelTransfer(state, transfer)
+  countOut(neighbour)
+  session.neighbours.delete(peer.id)
+  peer.neighbours.delete(session.digest)
+  wake(session)
+}
+
+/** Tells every neighbour that this node neither holds nor wants the blob any more. */
+export function leaveAll(state: SwarmState, session: Session): void {
+  for (const neighbour of session.neighbours.values()) {
+    sendLeave(state, neighbour.peer, session.digest)
+    dropNeighbour(state, neighbour)
+  }
+}
+
+/** The chunks held are others than those told: each neighbour hears the whole bitfield anew. */
+export function rejoinAll(state: SwarmState, session: Session): void {
+  for (const neighbour of session.neighbours.values()) {
+    neighbour.joinSent = false
+    sendJoin(state, session, neighbour.peer)
+  }
+}
+
+/** A chunk was gained. The first after a pause is told at once, those that follow together. */
+export function noteGained(state: SwarmState, session: Session, index: number): void {
+  session.fresh.push(index)
+  const pausedMs = state.clock.now() - session.toldAtMs
+  if (pausedMs >= state.limits.haveBatchMs || session.fresh.length >= state.limits.haveBatchChunks)
+    tellGained(state, session)
+}
+
+export function tellGained(state: SwarmState, session: Session): void {
+  if (session.fresh.length === 0) return
+  const { digest, fresh } = session
+  session.fresh = []
+  session.toldAtMs = state.clock.now()
+  for (const { bits, held, joinSent, peer } of session.neighbours.values()) {
+    if (!joinSent || held === session.count) continue
+    const indices = fresh.filter((index) => !hasBit(bits, index))
+    if (indices.length > 0) state.emit({ type: 'send', peer: peer.id, message: { type: 'have', digest, indices } })
+  }
+}

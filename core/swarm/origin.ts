@@ -1,0 +1,441 @@
+/**
+ * Bytes from the origin. A lease of the directory names chunks that this node alone should fetch:
+ *
+ *     wish ─▶ lease ─▶ fetch ─▶ (stall, failure: fetch the rest) ─▶ hashed, kept ─▶ given back
+ *                └─ a second one waits meanwhile, so that the origin never idles between the two
+ */
+import type { Lease as Grant } from '../directory/messages.ts'
+import { hasBit } from './bitfield.ts'
+import type { OriginFailure, SwarmEvent } from './events.ts'
+import { lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
+import {
+  isOwn,
+  ownSource,
+  phases,
+  smoothed,
+  type Lease,
+  type OriginFetch,
+  type Session,
+  type SwarmState,
+} from './state.ts'
+import { bufferOf, cancelChunk, chunkArrived, dropBuffer } from './transfers.ts'
+
+type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type }>
+
+// Wishes
+
+/** The lease to ask the directory for, if one is wanted now. */
+export function leaseWish(
+  state: SwarmState,
+  session: Session,
+): { readonly chunks: number; readonly position: number } | undefined {
+  if (!mayAsk(state, session)) return undefined
+  const position = nextWanted(state, session, (index) => isNowhere(session, index))
+  if (position === undefined) return undefined
+  return session.supply.unranged
+    ? { chunks: session.count, position: 0 }
+    : { chunks: wishChunks(state, session), position }
+}
+
+function mayAsk(state: SwarmState, session: Session): boolean {
+  if (session.complete || session.ownOnly || session.readers.size === 0 || isResting(state, session)) return false
+  if (state.clock.now() < session.supply.askAfterMs) return false
+  const coming = comingBytes(session)
+  return (
+    openLeases(session).length < state.limits.leasesPerBlob &&
+    coming <= Math.max(session.chunkSize, (state.originRateBytesPerMs ?? 0) * state.limits.leaseAheadMs) &&
+    leasedBytes(state) < state.limits.originInFlightMaxBytes
+  )
+}
+
+function openLeases(session: Session): Lease[] {
+  return [...session.supply.leases].filter((lease) => lease.remaining.length > 0)
+}
+
+function comingBytes(session: Session): number {
+  let bytes = 0
+  for (const lease of session.supply.leases) bytes += lease.remaining.length * session.chunkSize
+  return bytes
+}
+
+function leasedBytes(state: SwarmState): number {
+  let bytes = 0
+  for (const session of state.active) bytes += comingBytes(session)
+  return bytes
+}
+
+/** Has no neighbour this chunk, nor anybody else the directory knows? */
+function isNowhere(session: Session, index: number): boolean {
+  return session.availability[index] === 0 && (session.counts?.[index] ?? 0) === 0
+}
+
+/** As much as the origin gives in `leaseMs`. */
+function wishChunks(state: SwarmState, session: Session): number {
+  const rate = state.originRateBytesPerMs
+  const bytes = rate === undefined ? state.limits.leaseFirstBytes : rate * state.limits.leaseMs
+  return Math.min(Math.max(Math.round(bytes / session.chunkSize), 1), state.limits.leaseChunksMax)
+}
+
+/** Speaks up when a lease is wanted; called when that may have changed. */
+export function askForLease(state: SwarmState, session: Session): void {
+  if (session.supply.asking || leaseWish(state, session) === undefined) return
+  session.supply.asking = true
+  tellDirectory(state, session, true)
+}
+
+// Leases
+
+/** The directory granted these chunks. Those that are here or on their way from a peer stay as they are. */
+export function onGranted(state: SwarmState, session: Session, grant: Grant): void {
+  if ([...session.supply.leases].some((lease) => lease.id === grant.id)) return
+  const end = Math.min(grant.end, session.count)
+  const remaining: number[] = []
+  for (let index = Math.max(grant.start, 0); index < end; index++)
+    if (session.phase[index] === phases.missing) remaining.push(index)
+  addLease(state, session, grant.id, grant.ttlMs, session.readers.size === 0 || session.complete ? [] : remaining)
+}
+
+function addLease(
+  state: SwarmState,
+  session: Session,
+  id: number | undefined,
+  ttlMs: number,
+  remaining: number[],
+): void {
+  const lease: Lease = {
+    id,
+    session,
+    ttlMs,
+    remaining,
+    settling: new Set(),
+    tries: 0,
+    touchedAtMs: state.clock.now(),
+    startAfterMs: 0,
+    fetch: undefined,
+  }
+  for (const index of remaining) session.phase[index] = phases.origin
+  session.supply.leases.add(lease)
+  endWhenDone(state, lease)
+}
+
+/** Takes chunk `index` from the origin without a lease: nobody is there to grant one. */
+export function fetchUnleased(state: SwarmState, session: Session, index: number): void {
+  if (session.phase[index] === phases.missing) addLease(state, session, undefined, Infinity, [index])
+}
+
+/** Owner and standby are silent: only what the reader needs next, and only if no neighbour has it. */
+export function onDirectorySilent(state: SwarmState, session: Session): void {
+  session.supply.asking = false
+  if (openLeases(session).length > 0 || isResting(state, session)) return
+  const index = nextWanted(state, session, () => true)
+  if (index !== undefined && session.availability[index] === 0) fetchUnleased(state, session, index)
+}
+
+/** After a failure, or because the origin asked for it. */
+function isResting(state: SwarmState, { origin, supply }: Session): boolean {
+  const nowMs = state.clock.now()
+  return nowMs < (state.originRests.get(origin ?? '') ?? 0) || nowMs < supply.restUntilMs
+}
+
+/** Gives the lease back once each of its chunks shows in `have`, or is given up. */
+function endWhenDone(state: SwarmState, lease: Lease): void {
+  const { session } = lease
+  if (lease.remaining.length > 0 || lease.settling.size > 0) return
+  if (!session.supply.leases.delete(lease)) return
+  if (lease.id === undefined) return
+  session.supply.released.add(lease.id)
+  tellDirectory(state, session, true)
+}
+
+/** A chunk was kept, or found wrong. */
+export function leaseSettled(state: SwarmState, session: Session, index: number): void {
+  for (const lease of session.supply.leases) if (lease.settling.delete(index)) endWhenDone(state, lease)
+}
+
+/** Gives up what is left of a lease. */
+function surrender(state: SwarmState, lease: Lease): void {
+  stopFetch(state, lease)
+  const { remaining, session } = lease
+  lease.remaining = []
+  for (const index of remaining) {
+    if (session.phase[index] !== phases.origin) continue
+    setPhase(session, index, phases.missing)
+  }
+  endWhenDone(state, lease)
+}
+
+/** Nobody here needs the origin for this blob any more. */
+export function stopOrigin(state: SwarmState, session: Session): void {
+  for (const lease of session.supply.leases) {
+    lease.settling.clear()
+    surrender(state, lease)
+  }
+}
+
+// Fetches
+
+/** Starts what may start: one fetch a blob, and the next when the present one is nearly through. */
+export function startFetches(state: SwarmState, session: Session): void {
+  const nowMs = state.clock.now()
+  for (const lease of session.supply.leases) {
+    if (lease.fetch !== undefined || lease.remaining.length === 0 || nowMs < lease.startAfterMs) continue
+    if (leftToFetch(session) > leadBytes(state)) return
+    startFetch(state, lease)
+  }
+}
+
+function leftToFetch(session: Session): number {
+  let bytes = 0
+  for (const { fetch, remaining } of session.supply.leases)
+    if (fetch !== undefined) bytes += remaining.length * session.chunkSize - fetch.received
+  return bytes
+}
+
+/** What the origin sends while the next request is on its way to it. */
+function leadBytes(state: SwarmState): number {
+  return (state.originRateBytesPerMs ?? 0) * state.originFirstByteMs
+}
+
+function startFetch(state: SwarmState, lease: Lease): void {
+  const { session } = lease
+  yieldToPeers(lease)
+  const [first] = lease.remaining
+  if (first === undefined) {
+    endWhenDone(state, lease)
+    return
+  }
+  const offset = ownPrefix(state, session, first)
+  const nowMs = state.clock.now()
+  const fetch: OriginFetch = {
+    id: state.nextId++,
+    index: first,
+    received: offset,
+    bytes: 0,
+    startedAtMs: nowMs,
+    firstByteAtMs: undefined,
+    heardAtMs: nowMs,
+    unranged: false,
+  }
+  lease.fetch = fetch
+  state.fetches.set(fetch.id, lease)
+  const end = runEnd(lease.remaining)
+  const { digest, size } = session
+  const origin = session.origin ?? ''
+  state.emit({ type: 'fetch-origin', digest, size, origin, fetch: fetch.id, start: first, end, offset })
+}
+
+/** Neighbours have gained some of the chunks while the lease waited, or an unranged fetch brought them. */
+function yieldToPeers(lease: Lease): void {
+  const { session } = lease
+  const isLeased = lease.id !== undefined
+  const open = lease.remaining.filter((index) => session.phase[index] === phases.origin)
+  lease.remaining = open.filter((index) => !isLeased || session.availability[index] === 0)
+  for (const index of open) if (!lease.remaining.includes(index)) setPhase(session, index, phases.missing)
+}
+
+/** Bytes of the chunk that may stay: only this node's own can end in an entry of its own. */
+function ownPrefix(state: SwarmState, session: Session, index: number): number {
+  const buffer = session.buffers.get(index)
+  if (buffer === undefined) return 0
+  if (isOwn(session, buffer) && !session.single.has(index)) return buffer.received
+  dropBuffer(state, session, index)
+  return 0
+}
+
+function runEnd(indices: readonly number[]): number {
+  let end = indices[0] ?? 0
+  for (const index of indices) {
+    if (index !== end) break
+    end++
+  }
+  return end
+}
+
+function stopFetch(state: SwarmState, lease: Lease): void {
+  if (lease.fetch === undefined) return
+  state.emit({ type: 'stop-fetch', digest: lease.session.digest, fetch: lease.fetch.id })
+  forgetFetch(state, lease)
+}
+
+function forgetFetch(state: SwarmState, lease: Lease): void {
+  if (lease.fetch !== undefined) state.fetches.delete(lease.fetch.id)
+  lease.fetch = undefined
+}
+
+export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>): void {
+  const lease = state.fetches.get(event.fetch)
+  if (lease?.fetch === undefined) return
+  const { fetch, session } = lease
+  const nowMs = state.clock.now()
+  if (fetch.firstByteAtMs === undefined) {
+    fetch.firstByteAtMs = nowMs
+    state.originFirstByteMs = smoothed(state.originFirstByteMs, nowMs - fetch.startedAtMs)
+  }
+  fetch.heardAtMs = nowMs
+  fetch.bytes += event.bytes
+  state.tickBytes += event.bytes
+  lease.touchedAtMs = nowMs
+  if (event.index !== fetch.index) nextChunk(fetch, event.index)
+  fetch.received += event.bytes
+  if (fetch.unranged) takeUnasked(state, lease, event.index)
+  if (session.phase[event.index] === phases.origin) countOriginFrame(state, lease, event)
+  else if (fetch.received >= lengthOf(session, event.index))
+    state.emit({ type: 'drop', digest: session.digest, index: event.index })
+}
+
+function nextChunk(fetch: OriginFetch, index: number): void {
+  fetch.index = index
+  fetch.received = 0
+}
+
+/** The origin sends the whole blob: what is still missing is taken from it, also what peers were asked for. */
+function takeUnasked(state: SwarmState, lease: Lease, index: number): void {
+  const { session } = lease
+  if (session.phase[index] === phases.asked) cancelChunk(state, session, index)
+  if (session.phase[index] !== phases.missing) return
+  dropBuffer(state, session, index)
+  session.phase[index] = phases.origin
+  if (!lease.remaining.includes(index)) lease.remaining.unshift(index)
+}
+
+function countOriginFrame(state: SwarmState, lease: Lease, event: EventOf<'origin-frame'>): void {
+  const { fetch, session } = lease
+  const buffer = bufferOf(session, event.index)
+  buffer.sources.add(ownSource(session))
+  buffer.received = Math.max(buffer.received, fetch?.received ?? 0)
+  if ((fetch?.received ?? 0) < lengthOf(session, event.index)) return
+  lease.remaining = lease.remaining.filter((index) => index !== event.index)
+  lease.settling.add(event.index)
+  lease.tries = 0
+  chunkArrived(state, session, event.index)
+  askForLease(state, session)
+}
+
+export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unranged'>): void {
+  const lease = state.fetches.get(event.fetch)
+  if (lease?.fetch === undefined) return
+  const { fetch, session, remaining } = lease
+  const isNews = !session.supply.unranged
+  session.supply.unranged = true
+  tellDirectory(state, session, true)
+  if (isNews && remaining[0] !== 0 && lease.id !== undefined && session.neighbours.size > 0) {
+    // Several nodes hold leases: only the one whose begins the blob goes on, so that the origin sends it once.
+    surrender(state, lease)
+    return
+  }
+  for (const index of remaining) dropBuffer(state, session, index)
+  fetch.unranged = true
+  nextChunk(fetch, 0)
+}
+
+export function onOriginEnded(state: SwarmState, event: EventOf<'origin-ended'>): void {
+  const lease = state.fetches.get(event.fetch)
+  if (lease?.fetch === undefined) return
+  const { fetch } = lease
+  forgetFetch(state, lease)
+  if (event.failure !== undefined) {
+    onFailed(state, lease, event.failure)
+    return
+  }
+  noteRate(state, fetch)
+  const short = lease.remaining[0] === fetch.index && fetch.received < lengthOf(lease.session, fetch.index)
+  if (short) onFailed(state, lease, { kind: 'protocol' })
+  else noteSuccess(state, lease)
+}
+
+/** Rates of fetches too short to measure say nothing. */
+function noteRate(state: SwarmState, fetch: OriginFetch): void {
+  const tookMs = state.clock.now() - (fetch.firstByteAtMs ?? fetch.startedAtMs)
+  if (tookMs < 1) return
+  state.originRateBytesPerMs = smoothed(state.originRateBytesPerMs, fetch.bytes / tookMs)
+}
+
+function noteSuccess(state: SwarmState, lease: Lease): void {
+  lease.session.supply.failures = 0
+  lease.session.supply.failure = undefined
+  endWhenDone(state, lease)
+}
+
+function onFailed(state: SwarmState, lease: Lease, failure: OriginFailure): void {
+  const { limits } = state
+  lease.tries++
+  const backoffMs = Math.min(limits.originBackoffMs * 2 ** lease.tries, limits.originBackoffMaxMs)
+  const waitMs = 'retryAfterMs' in failure ? (failure.retryAfterMs ?? backoffMs) : backoffMs
+  const again = failure.kind === 'unavailable' && waitMs <= limits.stallMs && lease.tries < limits.originTriesMax
+  if (again) lease.startAfterMs = state.clock.now() + waitMs / 2 + state.random.below(Math.ceil(waitMs))
+  else giveUp(state, lease, failure, waitMs)
+}
+
+/** The lease goes back, and this node leaves the origin alone for a while. */
+function giveUp(state: SwarmState, lease: Lease, failure: OriginFailure, waitMs: number): void {
+  const { session } = lease
+  const { limits } = state
+  const { supply } = session
+  const nowMs = state.clock.now()
+  supply.failures++
+  supply.failure = failure
+  const restMs = failure.kind === 'refused' ? limits.originRefusedMs : waitMs
+  supply.restUntilMs = nowMs + restMs
+  if (failure.kind === 'rate-limited') state.originRests.set(session.origin ?? '', nowMs + restMs)
+  surrender(state, lease)
+}
+
+/** Looks for fetches that hang. `nowMs` is after a tick that came in time, so silence is the origin's. */
+export function watchFetches(state: SwarmState, nowMs: number): void {
+  for (const lease of state.fetches.values()) {
+    const { fetch } = lease
+    if (fetch === undefined) continue
+    const allowedMs =
+      fetch.firstByteAtMs === undefined ? state.limits.originFirstByteMs * 2 ** lease.tries : state.limits.stallMs
+    if (nowMs - fetch.heardAtMs < allowedMs) continue
+    stopFetch(state, lease)
+    lease.tries++
+    if (lease.tries >= state.limits.originTriesMax)
+      giveUp(state, lease, { kind: 'unavailable' }, state.limits.originBackoffMs)
+  }
+}
+
+/** Drives what hangs on time: leases wished for, a reader that starves, a second try that takes own bytes only. */
+export function pumpOrigin(state: SwarmState, session: Session, nowMs: number): void {
+  if (session.ownOnly) refetchOwn(state, session)
+  feedStarving(state, session, nowMs)
+  askForLease(state, session)
+  startFetches(state, session)
+}
+
+/** Nobody is believed any more: all chunks again from the origin, whoever else may have them. */
+function refetchOwn(state: SwarmState, session: Session): void {
+  if (session.supply.leases.size > 0 || session.complete || isResting(state, session)) return
+  const first = nextWanted(state, session, () => true)
+  if (first === undefined) return
+  const run: number[] = []
+  for (let index = first; index < session.count && run.length < state.limits.leaseChunksMax; index++)
+    if (session.phase[index] === phases.missing) run.push(index)
+  addLease(state, session, undefined, Infinity, run)
+}
+
+/** The directory answers, and yet nothing comes for a very long time: better one chunk too many than a pull that hangs. */
+function feedStarving(state: SwarmState, session: Session, nowMs: number): void {
+  const { supply } = session
+  const { starvedMs } = state.limits
+  if (nowMs - session.progressAtMs < starvedMs) {
+    supply.starvesAtMs = Infinity
+    return
+  }
+  if (supply.starvesAtMs === Infinity) supply.starvesAtMs = nowMs + state.random.below(starvedMs)
+  if (nowMs < supply.starvesAtMs || supply.leases.size > 0 || isResting(state, session)) return
+  const index = nextWanted(state, session, () => true)
+  if (index !== undefined) fetchUnleased(state, session, index)
+}
+
+/** May a missing chunk still come from a peer? */
+export function peersMayHelp(session: Session): boolean {
+  const mayHave = (index: number): boolean =>
+    (session.availability[index] ?? 0) > 0 || (session.counts?.[index] ?? 0) > 0
+  for (let index = 0; index < session.count; index++) {
+    const phase = session.phase[index]
+    if (phase === phases.asked || phase === phases.hashing || phase === phases.keeping) return true
+    if (phase === phases.missing && !hasBit(session.have, index) && mayHave(index)) return true
+  }
+  return false
+}

@@ -1,0 +1,178 @@
+/** The other agents: connecting to the right ones, and letting go of those that do not serve. */
+import type { PeerHint } from '../directory/messages.ts'
+import type { PeerId } from '../ports.ts'
+import { dropNeighbour, sendJoin } from './neighbours.ts'
+import { pairHash } from './pair-hash.ts'
+import { wantsMore } from './session.ts'
+import type { Peer, Session, SwarmState } from './state.ts'
+import { cancelPeer } from './transfers.ts'
+import { withdrawPeer } from './uploads.ts'
+
+export function peerOf(state: SwarmState, id: PeerId): Peer {
+  const known = state.peers.get(id)
+  if (known !== undefined) return known
+  if (state.peers.size >= state.limits.peersMax) forgetPeers(state)
+  const peer: Peer = {
+    id,
+    pairHash: pairHash(state.self, id),
+    connected: false,
+    dialing: false,
+    dialFailures: 0,
+    dialAfterMs: 0,
+    neighbours: new Map(),
+    transfers: new Map(),
+    restUntilMs: 0,
+    stalls: 0,
+    strikes: 0,
+    bannedUntilMs: 0,
+    frameGapMs: 0,
+    ahead: 0,
+    released: false,
+  }
+  state.peers.set(id, peer)
+  return peer
+}
+
+/** Makes room: of those not connected the older half goes, bans last. */
+function forgetPeers(state: SwarmState): void {
+  const idle = [...state.peers.values()].filter((peer) => !peer.connected && !peer.dialing)
+  idle.sort((a, b) => a.bannedUntilMs - b.bannedUntilMs)
+  for (const peer of idle.slice(0, Math.ceil(idle.length / 2))) state.peers.delete(peer.id)
+}
+
+export function isBanned(state: SwarmState, id: PeerId): boolean {
+  return (state.peers.get(id)?.bannedUntilMs ?? 0) > state.clock.now()
+}
+
+/** The directory named peers for a session. */
+export function addCandidates(state: SwarmState, session: Session, hints: readonly PeerHint[]): void {
+  for (const { addresses, peer } of hints) {
+    if (peer === state.self) continue
+    session.candidates.delete(peer)
+    session.candidates.set(peer, addresses)
+  }
+  for (const oldest of session.candidates.keys()) {
+    if (session.candidates.size <= state.limits.candidatesMax) break
+    session.candidates.delete(oldest)
+  }
+}
+
+/** Joins or dials candidates, lowest pair hash first, until there are enough neighbours. */
+export function connectMore(state: SwarmState, session: Session): void {
+  let missing = state.limits.neighboursAim - session.neighbours.size
+  if (missing <= 0 || session.candidates.size === 0) return
+  const ranked = [...session.candidates.keys()]
+    .filter((id) => !session.neighbours.has(id) && !isBanned(state, id))
+    .map((id) => peerOf(state, id))
+    .toSorted((a, b) => a.pairHash - b.pairHash)
+  for (const peer of ranked) {
+    if (missing <= 0) return
+    if (approach(state, session, peer)) missing--
+  }
+}
+
+/** True when the peer is, or is about to be, a neighbour. */
+function approach(state: SwarmState, session: Session, peer: Peer): boolean {
+  if (peer.connected) sendJoin(state, session, peer)
+  else if (!peer.dialing) return dial(state, peer, session.candidates.get(peer.id) ?? [])
+  return true
+}
+
+function dial(state: SwarmState, peer: Peer, addresses: readonly string[]): boolean {
+  if (state.clock.now() < peer.dialAfterMs || state.dialing >= state.limits.dialsMax) return false
+  peer.dialing = true
+  state.dialing++
+  state.emit({ type: 'dial', peer: peer.id, addresses })
+  return true
+}
+
+export function onConnected(state: SwarmState, id: PeerId): void {
+  const peer = peerOf(state, id)
+  stopDialing(state, peer)
+  peer.dialFailures = 0
+  peer.connected = true
+  if (isBanned(state, id)) return
+  for (const session of state.active) {
+    const wanted = session.candidates.has(id) && session.neighbours.size < state.limits.neighboursAim
+    if (wanted && wantsMore(state, session)) sendJoin(state, session, peer)
+  }
+}
+
+export function onDialFailed(state: SwarmState, id: PeerId): void {
+  const peer = state.peers.get(id)
+  if (peer === undefined || peer.connected) return
+  stopDialing(state, peer)
+  backOff(state, peer)
+}
+
+export function onDisconnected(state: SwarmState, id: PeerId): void {
+  const peer = state.peers.get(id)
+  if (peer === undefined) return
+  stopDialing(state, peer)
+  dropPeer(state, peer)
+  peer.connected = false
+  if (!peer.released) backOff(state, peer)
+}
+
+function stopDialing(state: SwarmState, peer: Peer): void {
+  if (peer.dialing) state.dialing--
+  peer.dialing = false
+}
+
+function backOff(state: SwarmState, peer: Peer): void {
+  const { dialBackoffMaxMs, dialBackoffMs } = state.limits
+  const waitMs = Math.min(dialBackoffMs * 2 ** peer.dialFailures, dialBackoffMaxMs)
+  peer.dialFailures++
+  peer.dialAfterMs = state.clock.now() + waitMs
+}
+
+/** Ends all dealings with a peer; its chunks are asked of others. */
+function dropPeer(state: SwarmState, peer: Peer): void {
+  cancelPeer(state, peer)
+  for (const neighbour of peer.neighbours.values()) dropNeighbour(state, neighbour)
+  withdrawPeer(state, peer.id)
+}
+
+export function ban(state: SwarmState, id: PeerId, reason: string): void {
+  if (id === state.self || isBanned(state, id)) return
+  const peer = peerOf(state, id)
+  dropPeer(state, peer)
+  peer.bannedUntilMs = state.clock.now() + state.limits.banMs
+  peer.strikes = 0
+  state.emit({ type: 'ban', peer: id, reason })
+}
+
+/** Own evidence that a peer broke the rules; enough of it is a ban. */
+export function strike(state: SwarmState, peer: Peer, reason: string): void {
+  peer.strikes++
+  if (peer.strikes >= state.limits.strikesMax) ban(state, peer.id, reason)
+}
+
+/** Nothing came from the peer for too long: its requests move on, and it rests. */
+export function onStalled(state: SwarmState, peer: Peer): void {
+  cancelPeer(state, peer)
+  peer.restUntilMs = state.clock.now() + state.limits.stallRestMs * 2 ** peer.stalls
+  peer.stalls++
+  if (peer.stalls < state.limits.stallsMax) return
+  peer.stalls = 0
+  dropPeer(state, peer)
+  backOff(state, peer)
+  release(state, peer)
+}
+
+function release(state: SwarmState, peer: Peer): void {
+  if (peer.released) return
+  peer.released = true
+  state.emit({ type: 'release', peer: peer.id })
+}
+
+/** Lets go of connections that neither side draws on. */
+export function releaseIdle(state: SwarmState): void {
+  for (const peer of state.peers.values()) if (peer.connected && !isNeeded(state, peer)) release(state, peer)
+}
+
+function isNeeded(state: SwarmState, peer: Peer): boolean {
+  for (const { held, session } of peer.neighbours.values())
+    if (held < session.count || wantsMore(state, session)) return true
+  return state.uploads.active.some((upload) => upload.peer === peer.id)
+}

@@ -1,0 +1,95 @@
+/** Which chunk comes next: the late reader's, else the rarest in the window, else the rarest of the rest. */
+import type { Random } from '../ports.ts'
+import { hasBit } from './bitfield.ts'
+import { aheadLimit } from './session.ts'
+import { phases, type Reader, type Session, type SwarmLimits } from './state.ts'
+
+export type Priority = 'demand' | 'prefetch'
+
+export interface PickerView {
+  readonly nowMs: number
+  readonly random: Random
+  readonly limits: SwarmLimits
+}
+
+/** A missing chunk among `obtainable` that readers of this priority want, or undefined. */
+export function pickChunk(
+  session: Session,
+  obtainable: Uint8Array,
+  priority: Priority,
+  view: PickerView,
+): number | undefined {
+  const readers = [...session.readers.values()].filter((reader) => reader.prefetch === (priority === 'prefetch'))
+  return pickUrgent(session, obtainable, readers, view) ?? pickForWhole(session, obtainable, readers, view)
+}
+
+/** Ranged readers take their chunks in order; whole readers only when they are late, since order costs variety. */
+function pickUrgent(
+  session: Session,
+  obtainable: Uint8Array,
+  readers: readonly Reader[],
+  view: PickerView,
+): number | undefined {
+  for (const reader of readers) {
+    const late = view.nowMs - reader.cursorSinceMs > view.limits.urgentAfterMs
+    if (reader.whole && !late) continue
+    const end = reader.whole
+      ? Math.min(reader.cursor + view.limits.urgentChunks, session.count)
+      : aheadLimit(session, reader, view.limits.rangedAheadBytes)
+    const index = firstIn(session, obtainable, reader.cursor, end)
+    if (index !== undefined) return index
+  }
+  return undefined
+}
+
+function pickForWhole(
+  session: Session,
+  obtainable: Uint8Array,
+  readers: readonly Reader[],
+  view: PickerView,
+): number | undefined {
+  let lowest = Infinity
+  for (const reader of readers) if (reader.whole) lowest = Math.min(lowest, reader.cursor)
+  if (lowest === Infinity) return undefined
+  const windowEnd = Math.min(lowest + view.limits.windowChunks, session.count)
+  return (
+    rarestIn(session, obtainable, lowest, windowEnd, view.random) ??
+    rarestIn(session, obtainable, windowEnd, session.count, view.random) ??
+    rarestIn(session, obtainable, 0, lowest, view.random)
+  )
+}
+
+function firstIn(session: Session, obtainable: Uint8Array, start: number, end: number): number | undefined {
+  for (let index = start; index < end; index++)
+    if (session.phase[index] === phases.missing && hasBit(obtainable, index)) return index
+  return undefined
+}
+
+/** Starts at a random place, so that nodes that know the same choose differently. */
+function rarestIn(
+  session: Session,
+  obtainable: Uint8Array,
+  start: number,
+  end: number,
+  random: Random,
+): number | undefined {
+  const span = end - start
+  if (span <= 0) return undefined
+  let best: number | undefined
+  let bestRarity = Infinity
+  const turn = random.below(span)
+  for (let step = 0; step < span && bestRarity > 1; step++) {
+    const index = start + ((turn + step) % span)
+    if (session.phase[index] !== phases.missing || !hasBit(obtainable, index)) continue
+    const rarity = rarityOf(session, index)
+    if (rarity >= bestRarity) continue
+    best = index
+    bestRarity = rarity
+  }
+  return best
+}
+
+/** Copies known: among neighbours, or in the whole swarm as the directory counts them. */
+export function rarityOf(session: Session, index: number): number {
+  return Math.max(session.availability[index] ?? 0, session.counts?.[index] ?? 0)
+}

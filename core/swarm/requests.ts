@@ -1,0 +1,171 @@
+/** Which peer is asked for which chunk, and what becomes of requests that hang. */
+import type { PeerId } from '../ports.ts'
+import { hasBit } from './bitfield.ts'
+import { gain, lose } from './neighbours.ts'
+import { onStalled } from './peers.ts'
+import { pickChunk, type Priority } from './picker.ts'
+import { isWanted } from './session.ts'
+import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
+import { beginTransfer, cancelTransfer, endTransfer } from './transfers.ts'
+
+/** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
+export function requestMore(state: SwarmState): void {
+  for (const priority of ['demand', 'prefetch'] as const) {
+    let idleTurns = 0
+    while (idleTurns < state.active.length) {
+      const session = nextTurn(state)
+      if (session !== undefined && requestOne(state, session, priority)) idleTurns = 0
+      else idleTurns++
+    }
+  }
+}
+
+function nextTurn(state: SwarmState): Session | undefined {
+  state.turn = (state.turn + 1) % state.active.length
+  return state.active[state.turn]
+}
+
+function requestOne(state: SwarmState, session: Session, priority: Priority): boolean {
+  if (session.complete || session.ownOnly || session.exhausted[priority] || !hasRoom(state, session)) return false
+  const free = freeNeighbours(state, session)
+  const view = { nowMs: state.clock.now(), random: state.random, limits: state.limits }
+  const index = free.length === 0 ? undefined : pickChunk(session, unionOf(session, free), priority, view)
+  const neighbour = index === undefined ? undefined : leastLoaded(state, free, index)
+  session.exhausted[priority] = neighbour === undefined
+  if (index === undefined || neighbour === undefined) return false
+  beginTransfer(state, neighbour, index)
+  return true
+}
+
+/** Bytes in flight are bounded by what the link brings in `inFlightMs`; what is not hashed and kept yet counts too. */
+function hasRoom(state: SwarmState, session: Session): boolean {
+  const { inFlightChunksMin, inFlightMaxBytes, inFlightMs } = state.limits
+  const aim = Math.max(state.rateBytesPerMs * inFlightMs, inFlightChunksMin * session.chunkSize)
+  return state.flightBytes + state.settlingBytes + session.chunkSize <= Math.min(aim, inFlightMaxBytes)
+}
+
+function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
+  const nowMs = state.clock.now()
+  const free: Neighbour[] = []
+  for (const neighbour of session.neighbours.values())
+    if (neighbour.held > 0 && isFree(state, neighbour.peer, nowMs)) free.push(neighbour)
+  return free
+}
+
+function isFree(state: SwarmState, peer: Peer, nowMs: number): boolean {
+  return peer.transfers.size < state.limits.requestsPerPeer && peer.restUntilMs <= nowMs
+}
+
+function unionOf(session: Session, neighbours: readonly Neighbour[]): Uint8Array {
+  const union = new Uint8Array(session.have.length)
+  for (const { bits } of neighbours)
+    for (let at = 0; at < union.length; at++) union[at] = (union[at] ?? 0) | (bits[at] ?? 0)
+  return union
+}
+
+/** The one of those that hold the chunk that is likely to send it first; equals by chance. */
+function leastLoaded(state: SwarmState, free: readonly Neighbour[], index: number): Neighbour | undefined {
+  let best: Neighbour | undefined
+  let bestLoad = Infinity
+  let ties = 0
+  for (const neighbour of free) {
+    if (!hasBit(neighbour.bits, index)) continue
+    const load = loadOf(neighbour.peer)
+    if (load > bestLoad) continue
+    ties = load < bestLoad ? 1 : ties + 1
+    bestLoad = load
+    if (state.random.below(ties) === 0) best = neighbour
+  }
+  return best
+}
+
+function loadOf(peer: Peer): number {
+  return peer.transfers.size * 2 + peer.ahead + peer.stalls * 8
+}
+
+function transferOf(state: SwarmState, peer: PeerId, id: number): Transfer | undefined {
+  return state.peers.get(peer)?.transfers.get(id)
+}
+
+export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: number): void {
+  const transfer = transferOf(state, peer, id)
+  if (transfer === undefined || transfer.state === 'active') return
+  transfer.state = 'queued'
+  transfer.heardAtMs = state.clock.now()
+  transfer.peer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
+}
+
+/** The peer's queue is full: it rests, and those it names are believed to hold the chunk. */
+export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: readonly PeerId[]): void {
+  const transfer = transferOf(state, peer, id)
+  if (transfer === undefined) return
+  const { index, session } = transfer
+  const { busyBackoffMaxMs, busyBackoffMinMs, busyHintsMax } = state.limits
+  const restMs = Math.min(Math.max(state.chunkMs, busyBackoffMinMs), busyBackoffMaxMs)
+  transfer.peer.restUntilMs = Math.max(transfer.peer.restUntilMs, state.clock.now() + restMs)
+  withdrawRequest(state, transfer)
+  for (const hint of hints.slice(0, busyHintsMax)) {
+    const neighbour = session.neighbours.get(hint)
+    if (neighbour?.joinReceived === true) gain(neighbour, index)
+  }
+}
+
+export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
+  const transfer = transferOf(state, peer, id)
+  if (transfer === undefined) return
+  const neighbour = transfer.session.neighbours.get(peer)
+  if (neighbour !== undefined) lose(neighbour, transfer.index)
+  withdrawRequest(state, transfer)
+}
+
+/** The peer has let go of the request: nothing is left to cancel. */
+function withdrawRequest(state: SwarmState, transfer: Transfer): void {
+  state.emit({ type: 'ignore', peer: transfer.peer.id, id: transfer.id })
+  endTransfer(state, transfer)
+}
+
+/** Drops requests for chunks that no reader wants any more. */
+export function cancelUnwanted(state: SwarmState, session: Session): void {
+  for (const buffer of session.buffers.values())
+    if (!isWanted(state, session, buffer.index))
+      for (const transfer of buffer.transfers.slice()) cancelTransfer(state, transfer)
+}
+
+/** Looks at every request: silent ones are asked of a second peer, and after `stallMs` taken away from the first. */
+export function watchTransfers(state: SwarmState, nowMs: number): void {
+  const stalled = new Set<Peer>()
+  for (const transfer of state.transfers) {
+    const silentMs = nowMs - transfer.heardAtMs
+    if (silentMs >= state.limits.stallMs) stalled.add(transfer.peer)
+    else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
+  }
+  for (const peer of stalled) onStalled(state, peer)
+}
+
+function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
+  return transfer.state === 'queued' ? Infinity : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
+}
+
+function hedge(state: SwarmState, { index, session }: Transfer): void {
+  const buffer = session.buffers.get(index)
+  if (buffer?.transfers.length !== 1 || session.single.has(index)) return
+  const others = freeNeighbours(state, session).filter(({ peer }) => buffer.transfers[0]?.peer !== peer)
+  const neighbour = leastLoaded(state, others, index)
+  if (neighbour !== undefined) beginTransfer(state, neighbour, index)
+}
+
+/** After a pause of our own, silence says nothing about others: their time starts anew. */
+export function forgivePause(state: SwarmState, nowMs: number): void {
+  for (const transfer of state.transfers) transfer.heardAtMs = nowMs
+  for (const lease of state.fetches.values()) if (lease.fetch !== undefined) lease.fetch.heardAtMs = nowMs
+}
+
+/** The rate at which bytes come, smoothed over about a second. */
+export function measureRate(state: SwarmState, nowMs: number): void {
+  const elapsedMs = nowMs - state.tickAtMs
+  if (elapsedMs <= 0) return
+  const weight = Math.min(elapsedMs / 1000, 1)
+  state.rateBytesPerMs += (state.tickBytes / elapsedMs - state.rateBytesPerMs) * weight
+  state.tickBytes = 0
+  state.tickAtMs = nowMs
+}

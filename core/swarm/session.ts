@@ -1,0 +1,217 @@
+/** One digest on this node: its chunks, their phases, and what its readers want of them. */
+import type { Digest } from '../oci/digest.ts'
+import { bitfieldOf, clearBit, countBits, hasBit, setBit } from './bitfield.ts'
+import { chunkCountOf, chunkLengthOf, chunkSizeOf } from './chunks.ts'
+import type { SwarmEvent } from './events.ts'
+import { phases, type Reader, type Session, type SwarmState } from './state.ts'
+
+export function createSession(digest: Digest, size: number, nowMs: number): Session {
+  const count = chunkCountOf(size)
+  return {
+    digest,
+    size,
+    chunkSize: chunkSizeOf(size),
+    count,
+    have: bitfieldOf(count),
+    heldCount: 0,
+    complete: false,
+    phase: new Uint8Array(count),
+    buffers: new Map(),
+    single: new Set(),
+    accepted: [],
+    rivals: new Map(),
+    readers: new Map(),
+    origin: undefined,
+    neighbours: new Map(),
+    candidates: new Map(),
+    availability: new Uint16Array(count),
+    counts: undefined,
+    fresh: [],
+    toldAtMs: 0,
+    exhausted: { demand: false, prefetch: false },
+    progressAtMs: nowMs,
+    proving: false,
+    ownOnly: false,
+    announcePending: false,
+    supply: {
+      leases: new Set(),
+      released: new Set(),
+      releasedSent: new Set(),
+      asking: false,
+      askAfterMs: 0,
+      restUntilMs: 0,
+      unranged: false,
+      failures: 0,
+      failure: undefined,
+      starvesAtMs: Infinity,
+    },
+  }
+}
+
+export function lengthOf(session: Session, index: number): number {
+  return chunkLengthOf(session.size, index)
+}
+
+/** Is the chunk here for readers, on disk or in memory? */
+export function isHere(session: Session, index: number): boolean {
+  const phase = session.phase[index]
+  return phase === phases.held || phase === phases.passed
+}
+
+export function setPhase(session: Session, index: number, phase: number): void {
+  session.phase[index] = phase
+  if (phase === phases.missing) wake(session)
+}
+
+/** Something that requests depend on has changed. */
+export function wake(session: Session): void {
+  session.exhausted.demand = false
+  session.exhausted.prefetch = false
+}
+
+export function markHeld(session: Session, index: number): void {
+  session.phase[index] = phases.held
+  if (hasBit(session.have, index)) return
+  setBit(session.have, index)
+  session.heldCount++
+}
+
+/** The store says what it holds: at start, or because containerd committed the blob. */
+export function adoptHeld(session: Session, have: Uint8Array, complete: boolean): void {
+  for (let index = 0; index < session.count; index++) if (complete || hasBit(have, index)) markHeld(session, index)
+  session.heldCount = countBits(session.have)
+  session.complete = complete
+}
+
+/** No chunk is held any more. */
+export function forgetChunks(session: Session): void {
+  for (let index = 0; index < session.count; index++) clearBit(session.have, index)
+  session.phase.fill(phases.missing)
+  session.heldCount = 0
+  session.complete = false
+  session.proving = false
+  session.fresh = []
+  wake(session)
+}
+
+export function openReader(
+  state: SwarmState,
+  session: Session,
+  event: Extract<SwarmEvent, { type: 'reader-opened' }>,
+): void {
+  const nowMs = state.clock.now()
+  const first = Math.floor(event.start / session.chunkSize)
+  const reader: Reader = {
+    id: event.reader,
+    origin: event.origin,
+    first,
+    limit: Math.ceil(Math.min(event.end, session.size) / session.chunkSize),
+    whole: event.whole,
+    prefetch: event.prefetch,
+    position: event.start,
+    cursor: first,
+    cursorSinceMs: nowMs,
+  }
+  if (session.readers.size === 0) becomeActive(state, session, nowMs)
+  session.readers.set(event.reader, reader)
+  session.origin ??= event.origin
+  revivePassed(session, event.whole ? 0 : first)
+  advanceCursor(session, reader, nowMs)
+  wake(session)
+}
+
+function becomeActive(state: SwarmState, session: Session, nowMs: number): void {
+  state.active.push(session)
+  session.progressAtMs = nowMs
+  session.supply.starvesAtMs = Infinity
+}
+
+/** Chunks that the disk refused are gone from memory by the time of a later reader: it needs them again. */
+function revivePassed(session: Session, from: number): void {
+  for (let index = from; index < session.count; index++)
+    if (session.phase[index] === phases.passed) session.phase[index] = phases.missing
+}
+
+export function moveReader(state: SwarmState, session: Session, id: number, position: number): void {
+  const reader = session.readers.get(id)
+  if (reader === undefined || position <= reader.position) return
+  reader.position = position
+  advanceCursor(session, reader, state.clock.now())
+  wake(session)
+}
+
+/** True when the last reader has gone. */
+export function closeReader(state: SwarmState, session: Session, id: number): boolean {
+  if (!session.readers.delete(id)) return false
+  const [next] = session.readers.values()
+  if (![...session.readers.values()].some((reader) => reader.origin === session.origin)) session.origin = next?.origin
+  if (session.readers.size > 0) return false
+  const at = state.active.indexOf(session)
+  if (at >= 0) state.active.splice(at, 1)
+  return true
+}
+
+export function advanceCursors(session: Session, nowMs: number): void {
+  for (const reader of session.readers.values()) advanceCursor(session, reader, nowMs)
+}
+
+function advanceCursor(session: Session, reader: Reader, nowMs: number): void {
+  const at = Math.floor(reader.position / session.chunkSize)
+  let cursor = Math.max(reader.cursor, at)
+  if (reader.cursor > at && !isHere(session, at)) cursor = at
+  while (cursor < session.count && isHere(session, cursor)) cursor++
+  if (cursor === reader.cursor) return
+  reader.cursor = cursor
+  reader.cursorSinceMs = nowMs
+}
+
+/** The chunk after the last one that a ranged reader may have fetched now. */
+export function aheadLimit(session: Session, reader: Reader, rangedAheadBytes: number): number {
+  return Math.min(reader.limit, Math.ceil((reader.position + rangedAheadBytes) / session.chunkSize))
+}
+
+/** Does any reader want this chunk now? */
+export function isWanted(state: SwarmState, session: Session, index: number): boolean {
+  for (const reader of session.readers.values()) {
+    if (reader.whole) return true
+    const first = Math.floor(reader.position / session.chunkSize)
+    if (index >= first && index < aheadLimit(session, reader, state.limits.rangedAheadBytes)) return true
+  }
+  return false
+}
+
+export function wantsMore(state: SwarmState, session: Session): boolean {
+  return !session.complete && nextWanted(state, session, () => true) !== undefined
+}
+
+/** The first chunk, in the order in which readers will need them, that is wanted, missing, and passes `test`. */
+export function nextWanted(state: SwarmState, session: Session, test: (index: number) => boolean): number | undefined {
+  let found: number | undefined
+  for (const reader of session.readers.values()) {
+    const end = reader.whole ? session.count : aheadLimit(session, reader, state.limits.rangedAheadBytes)
+    const index =
+      firstMissing(session, reader.cursor, end, test) ??
+      (reader.whole ? firstMissing(session, 0, reader.cursor, test) : undefined)
+    if (index === undefined) continue
+    if (!reader.whole && !reader.prefetch) return index
+    if (found === undefined || !reader.prefetch) found = index
+  }
+  return found
+}
+
+function firstMissing(
+  session: Session,
+  start: number,
+  end: number,
+  test: (index: number) => boolean,
+): number | undefined {
+  for (let index = start; index < end; index++) if (session.phase[index] === phases.missing && test(index)) return index
+  return undefined
+}
+
+/** The directory should hear of this digest: soon, or `now`. Said once until the announce is made up. */
+export function tellDirectory(state: SwarmState, session: Session, now: boolean): void {
+  if (session.announcePending && !now) return
+  session.announcePending = true
+  state.emit({ type: 'announce', digest: session.digest, now })
+}

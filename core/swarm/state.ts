@@ -1,0 +1,289 @@
+/** What a swarm remembers. One object, changed only while an event is handled; every other file here holds one kind of change. */
+import { limits } from '../limits.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Clock, Notary, PeerId, Random } from '../ports.ts'
+import type { Entry } from './entry.ts'
+import type { SwarmCommand } from './events.ts'
+
+export interface SwarmComponents {
+  readonly self: PeerId
+  readonly clock: Clock
+  readonly random: Random
+  readonly notary: Notary
+  readonly emit: (command: SwarmCommand) => void
+}
+
+export type SwarmLimits = { readonly [Name in keyof typeof limits]: number }
+
+export interface SwarmOptions {
+  /** Bounds that differ from core/limits.ts; the simulator sweeps them. Default: none. */
+  readonly limits?: Partial<SwarmLimits>
+}
+
+/**
+ * Where a chunk is on its way in:
+ *
+ *     missing ─▶ asked ──▶ hashing ─▶ keeping ─▶ held
+ *        │  ◀──────┘  ◀───────┘          └────▶ passed   (the disk refused it; its readers have it from memory)
+ *        └────▶ origin ──────▲
+ */
+export const phases = { missing: 0, asked: 1, origin: 2, hashing: 3, keeping: 4, held: 5, passed: 6 } as const
+
+/** One digest on this node: held, wanted, or both. */
+export interface Session {
+  readonly digest: Digest
+  readonly size: number
+  readonly chunkSize: number
+  readonly count: number
+  /** Chunks verified and kept. */
+  readonly have: Uint8Array
+  heldCount: number
+  /** All chunks are held and the whole blob matched its digest. */
+  complete: boolean
+  /** A `phases` value for each chunk. */
+  readonly phase: Uint8Array
+  /** Chunks of which some bytes are here or asked for. */
+  readonly buffers: Map<number, ChunkBuffer>
+  /** Chunks that must come whole from one sender: a mixture did not match. */
+  readonly single: Set<number>
+  /** The entry under which each chunk was kept, until the blob is proved. */
+  readonly accepted: (Entry | undefined)[]
+  /** Entries that peers showed and that this node's copy did not bear out so far. */
+  readonly rivals: Map<number, Entry[]>
+  readonly readers: Map<number, Reader>
+  /** The origin whose `fetched` entries count here: that of the first reader. */
+  origin: string | undefined
+  readonly neighbours: Map<PeerId, Neighbour>
+  /** Peers that the directory named, with their addresses. */
+  readonly candidates: Map<PeerId, readonly string[]>
+  /** Neighbours that hold each chunk. */
+  readonly availability: Uint16Array
+  /** Holders of each chunk as the directory knows them, saturated. */
+  counts: Uint8Array | undefined
+  /** Chunks gained and not told to neighbours yet. */
+  fresh: number[]
+  toldAtMs: number
+  /** Priorities in which nothing could be picked since the last change. */
+  readonly exhausted: { demand: boolean; prefetch: boolean }
+  /** When this node last gained a chunk of it, or began to want it. */
+  progressAtMs: number
+  proving: boolean
+  /** The blob that peers gave did not match its digest: the second try takes this node's own origin bytes only. */
+  ownOnly: boolean
+  /** The directory was asked to hear of this digest since `announceState` last spoke. */
+  announcePending: boolean
+  readonly supply: OriginSupply
+}
+
+/** How this node stands with the origin for one digest. */
+export interface OriginSupply {
+  readonly leases: Set<Lease>
+  /** Lease ids to give back, until the directory has answered an announce that named them. */
+  readonly released: Set<number>
+  readonly releasedSent: Set<number>
+  /** A lease was asked for and the directory has not answered. */
+  asking: boolean
+  /** The directory said to ask again then. */
+  askAfterMs: number
+  /** After a failure the origin is left alone until then. */
+  restUntilMs: number
+  unranged: boolean
+  /** Leases given up in a row. */
+  failures: number
+  failure: OriginTrouble | undefined
+  /** When a reader without progress may take its next chunk unleased. */
+  starvesAtMs: number
+}
+
+export type OriginTrouble = Extract<SwarmCommand, { type: 'fail' }>['failure']
+
+/** A run of chunks that this node fetches from the origin, leased or (id undefined) on its own. */
+export interface Lease {
+  readonly id: number | undefined
+  readonly session: Session
+  readonly ttlMs: number
+  /** Chunks still to come, ascending. */
+  remaining: number[]
+  /** Chunks that came and are being hashed and written: the lease is given back when they show in `have`. */
+  readonly settling: Set<number>
+  tries: number
+  touchedAtMs: number
+  /** Not fetched before this time: back-off after a failure. */
+  startAfterMs: number
+  fetch: OriginFetch | undefined
+}
+
+export interface OriginFetch {
+  readonly id: number
+  /** The chunk being received and how many of its bytes are here. */
+  index: number
+  received: number
+  bytes: number
+  readonly startedAtMs: number
+  firstByteAtMs: number | undefined
+  heardAtMs: number
+  unranged: boolean
+}
+
+/** The bytes of one chunk that are here, in order from its first. */
+export interface ChunkBuffer {
+  readonly index: number
+  received: number
+  /** Who sent them: peers, or `ownSource`. */
+  readonly sources: Set<string>
+  /** Who is sending now: one, or two while hedged. */
+  readonly transfers: Transfer[]
+  /** What the chunk must hash to, as its last sender's entry has it. */
+  entry: Entry | undefined
+}
+
+export interface Reader {
+  readonly id: number
+  readonly origin: string
+  /** Chunks `[first, limit)` that it may ever want. */
+  readonly first: number
+  readonly limit: number
+  readonly whole: boolean
+  readonly prefetch: boolean
+  position: number
+  /** The first chunk at or after `position` that is not here, and since when it is that one. */
+  cursor: number
+  cursorSinceMs: number
+}
+
+/** Another agent. */
+export interface Peer {
+  readonly id: PeerId
+  /** Orders peers as neighbours; the same seen from both sides. */
+  readonly pairHash: number
+  connected: boolean
+  dialing: boolean
+  dialFailures: number
+  dialAfterMs: number
+  /** By digest, on the present connection. */
+  readonly neighbours: Map<Digest, Neighbour>
+  /** Requests to it, by id. */
+  readonly transfers: Map<number, Transfer>
+  /** No requests before this time: it was busy, or stalled. */
+  restUntilMs: number
+  stalls: number
+  strikes: number
+  bannedUntilMs: number
+  /** Usual time between frames, smoothed. */
+  frameGapMs: number
+  /** How many requests it last said were ahead of ours. */
+  ahead: number
+  released: boolean
+}
+
+/** A peer in a session. Ends with `leave` from either side, or with the connection. */
+export interface Neighbour {
+  readonly peer: Peer
+  readonly session: Session
+  readonly bits: Uint8Array
+  held: number
+  joinSent: boolean
+  joinReceived: boolean
+}
+
+/** A request of ours. */
+export interface Transfer {
+  readonly id: number
+  readonly peer: Peer
+  readonly session: Session
+  readonly index: number
+  readonly offset: number
+  /** Bytes of the chunk that are here by this transfer: those before `offset`, and its own. */
+  received: number
+  state: 'sent' | 'queued' | 'active'
+  entry: Entry | undefined
+  readonly askedAtMs: number
+  heardAtMs: number
+}
+
+/** A request of a peer. */
+export interface Upload {
+  readonly peer: PeerId
+  readonly id: number
+  readonly digest: Digest
+  readonly index: number
+  readonly offset: number
+  toldAtMs: number
+}
+
+export interface SwarmState extends SwarmComponents {
+  readonly limits: SwarmLimits
+  readonly sessions: Map<Digest, Session>
+  /** Sessions with readers, in turn. */
+  readonly active: Session[]
+  turn: number
+  readonly peers: Map<PeerId, Peer>
+  dialing: number
+  readonly transfers: Set<Transfer>
+  readonly fetches: Map<number, Lease>
+  nextId: number
+  readonly uploads: { readonly active: Upload[]; readonly waiting: Upload[] }
+  /** Bytes asked of peers and not here yet. */
+  flightBytes: number
+  /** Bytes here and not yet hashed and kept. */
+  settlingBytes: number
+  /** Bytes that came since the last tick, and their smoothed rate. */
+  tickBytes: number
+  tickAtMs: number
+  rateBytesPerMs: number
+  /** Usual time from a chunk's head to its end, smoothed. */
+  chunkMs: number
+  originRateBytesPerMs: number | undefined
+  originFirstByteMs: number
+  /** Origins that asked to be left alone, and until when. */
+  readonly originRests: Map<string, number>
+  /** `origin signer` pairs whose `fetched` entries were found wrong. */
+  readonly distrusted: Set<string>
+  /** Digests left with nothing held, to be told to the directory once. */
+  readonly left: Map<Digest, number>
+  sweptAtMs: number
+}
+
+export function createState(components: SwarmComponents, options: SwarmOptions): SwarmState {
+  const nowMs = components.clock.now()
+  return {
+    ...components,
+    limits: { ...limits, ...options.limits },
+    sessions: new Map(),
+    active: [],
+    turn: 0,
+    peers: new Map(),
+    dialing: 0,
+    transfers: new Set(),
+    fetches: new Map(),
+    nextId: 1,
+    uploads: { active: [], waiting: [] },
+    flightBytes: 0,
+    settlingBytes: 0,
+    tickBytes: 0,
+    tickAtMs: nowMs,
+    rateBytesPerMs: 0,
+    chunkMs: 0,
+    originRateBytesPerMs: undefined,
+    originFirstByteMs: 0,
+    originRests: new Map(),
+    distrusted: new Set(),
+    left: new Map(),
+    sweptAtMs: nowMs,
+  }
+}
+
+/** An exponential mean that moves a fifth of the way to each sample; the first sample starts it. */
+export function smoothed(mean: number | undefined, sample: number): number {
+  return mean === undefined || mean === 0 ? sample : mean + (sample - mean) / 5
+}
+
+/** In `ChunkBuffer.sources`: this node's own bytes, over TLS from the session's origin. No peer's name has a space. */
+export function ownSource(session: Session): string {
+  return `origin ${session.origin}`
+}
+
+/** Did all bytes come from the origin that the session's readers trust? */
+export function isOwn(session: Session, buffer: ChunkBuffer): boolean {
+  return buffer.sources.size === 1 && buffer.sources.has(ownSource(session))
+}

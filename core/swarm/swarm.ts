@@ -1,0 +1,289 @@
+/**
+ * The swarm of one agent: every digest it holds or wants, every peer it deals with. Pure: events in, commands out, time and
+ * chance from ports, so that the agent and the simulator run the same program (DESIGN, Swarm).
+ */
+import type { AnnounceItem } from '../directory/messages.ts'
+import { second } from '../units.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { PeerId } from '../ports.ts'
+import { announceState, onAnswer } from './directory-talk.ts'
+import { abandonBuffers, failWhenHopeless, forgetWhenEmpty, loseChunks, settleUnread } from './ending.ts'
+import type { SwarmEvent } from './events.ts'
+import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
+import type { PeerMessage } from './messages.ts'
+import { dropNeighbour, onHave, onJoin, rejoinAll, tellGained } from './neighbours.ts'
+import {
+  askForLease,
+  onDirectorySilent,
+  onOriginEnded,
+  onOriginFrame,
+  onOriginUnranged,
+  pumpOrigin,
+  startFetches,
+  stopOrigin,
+  watchFetches,
+} from './origin.ts'
+import {
+  connectMore,
+  isBanned,
+  onConnected,
+  onDialFailed,
+  onDisconnected,
+  peerOf,
+  releaseIdle,
+  strike,
+} from './peers.ts'
+import {
+  cancelUnwanted,
+  forgivePause,
+  measureRate,
+  onBusy,
+  onMissing,
+  onQueued,
+  requestMore,
+  watchTransfers,
+} from './requests.ts'
+import {
+  adoptHeld,
+  advanceCursors,
+  closeReader,
+  createSession,
+  moveReader,
+  openReader,
+  tellDirectory,
+  wake,
+} from './session.ts'
+import { createState, type Session, type SwarmComponents, type SwarmOptions, type SwarmState } from './state.ts'
+import { onCancel, onRequest, onUploaded, remindWaiting } from './uploads.ts'
+
+/** Numbers for metrics and for the simulator's checkers. */
+export interface SwarmStats {
+  readonly sessions: number
+  readonly readers: number
+  readonly peersConnected: number
+  readonly peersKnown: number
+  readonly requests: number
+  readonly uploadsActive: number
+  readonly uploadsWaiting: number
+  readonly inFlightBytes: number
+  readonly settlingBytes: number
+  readonly fetches: number
+  readonly leases: number
+}
+
+/** How far one digest is. */
+export interface SwarmProgress {
+  readonly size: number
+  readonly chunks: number
+  readonly held: number
+  readonly complete: boolean
+  readonly neighbours: number
+}
+
+export interface Swarm {
+  handle(event: SwarmEvent): void
+  /** What the directory should hear of `digest` now; undefined when this node has nothing to say of it. */
+  announceState(digest: Digest): AnnounceItem | undefined
+  /** Digests held or wanted. */
+  digests(): Iterable<Digest>
+  progress(digest: Digest): SwarmProgress | undefined
+  stats(): SwarmStats
+}
+
+export function createSwarm(components: SwarmComponents, options: SwarmOptions = {}): Swarm {
+  const state = createState(components, options)
+  return {
+    handle: (event) => {
+      dispatch(state, event)
+      requestMore(state)
+    },
+    announceState: (digest) => announceState(state, digest),
+    digests: () => state.sessions.keys(),
+    progress: (digest) => progressOf(state.sessions.get(digest)),
+    stats: () => statsOf(state),
+  }
+}
+
+function progressOf(session: Session | undefined): SwarmProgress | undefined {
+  if (session === undefined) return undefined
+  const { complete, count, heldCount, neighbours, size } = session
+  return { size, chunks: count, held: heldCount, complete, neighbours: neighbours.size }
+}
+
+function statsOf(state: SwarmState): SwarmStats {
+  const sessions = [...state.sessions.values()]
+  return {
+    sessions: sessions.length,
+    readers: state.active.reduce((sum, session) => sum + session.readers.size, 0),
+    peersConnected: [...state.peers.values()].filter((peer) => peer.connected).length,
+    peersKnown: state.peers.size,
+    requests: state.transfers.size,
+    uploadsActive: state.uploads.active.length,
+    uploadsWaiting: state.uploads.waiting.length,
+    inFlightBytes: state.flightBytes,
+    settlingBytes: state.settlingBytes,
+    fetches: state.fetches.size,
+    leases: sessions.reduce((sum, session) => sum + session.supply.leases.size, 0),
+  }
+}
+
+function dispatch(state: SwarmState, event: SwarmEvent): void {
+  switch (event.type) {
+    case 'held':
+      return onHeld(state, event)
+    case 'evicted':
+      return withSession(state, event.digest, (session) => loseChunks(state, session))
+    case 'reader-opened':
+      return onReaderOpened(state, event)
+    case 'reader-moved':
+      return withSession(state, event.digest, (session) => moveReader(state, session, event.reader, event.position))
+    case 'reader-closed':
+      return withSession(state, event.digest, (session) => onReaderClosed(state, session, event.reader))
+    case 'peer-connected':
+      return onConnected(state, event.peer)
+    case 'peer-disconnected':
+      return onDisconnected(state, event.peer)
+    case 'dial-failed':
+      return onDialFailed(state, event.peer)
+    case 'message':
+      return onMessage(state, event.peer, event.message)
+    case 'chunk-started':
+      return onChunkStarted(state, event)
+    case 'frame':
+      return onFrame(state, event)
+    case 'uploaded':
+      return onUploaded(state, event.peer, event.id, event.ok)
+    case 'origin-frame':
+      return withSession(state, event.digest, (session) => {
+        onOriginFrame(state, event)
+        startFetches(state, session)
+      })
+    case 'origin-ended':
+      return withSession(state, event.digest, (session) => {
+        onOriginEnded(state, event)
+        askForLease(state, session)
+        startFetches(state, session)
+      })
+    case 'origin-unranged':
+      return onOriginUnranged(state, event)
+    case 'hashed':
+      return withSession(state, event.digest, (session) => {
+        onHashed(state, event)
+        forgetWhenEmpty(state, session)
+      })
+    case 'kept':
+      return withSession(state, event.digest, (session) => {
+        onKept(state, event)
+        forgetWhenEmpty(state, session)
+      })
+    case 'proved':
+      return onProved(state, event)
+    case 'directory':
+      onAnswer(state, event.answer)
+      return withSession(state, event.answer.digest, (session) => startFetches(state, session))
+    case 'directory-silent':
+      state.left.delete(event.digest)
+      return withSession(state, event.digest, (session) => {
+        onDirectorySilent(state, session)
+        startFetches(state, session)
+      })
+    case 'tick':
+      return onTick(state)
+  }
+}
+
+function withSession(state: SwarmState, digest: Digest, act: (session: Session) => void): void {
+  const session = state.sessions.get(digest)
+  if (session !== undefined) act(session)
+}
+
+/** The session of a digest; a new size for a known digest is not believed. */
+function sessionFor(state: SwarmState, digest: Digest, size: number): Session | undefined {
+  const known = state.sessions.get(digest)
+  if (known !== undefined) return known.size === size ? known : undefined
+  const session = createSession(digest, size, state.clock.now())
+  state.sessions.set(digest, session)
+  state.left.delete(digest)
+  return session
+}
+
+function onHeld(state: SwarmState, event: Extract<SwarmEvent, { type: 'held' }>): void {
+  const session = sessionFor(state, event.digest, event.size)
+  if (session === undefined) return
+  abandonBuffers(state, session)
+  adoptHeld(session, event.have, event.complete)
+  advanceCursors(session, state.clock.now())
+  proveWhenWhole(state, session)
+  rejoinAll(state, session)
+  tellDirectory(state, session, true)
+}
+
+function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'reader-opened' }>): void {
+  const session = sessionFor(state, event.digest, event.size)
+  if (session === undefined) return
+  openReader(state, session, event)
+  if (session.complete) return
+  tellDirectory(state, session, true)
+  connectMore(state, session)
+}
+
+function onReaderClosed(state: SwarmState, session: Session, reader: number): void {
+  const { origin } = session
+  const wasLast = closeReader(state, session, reader)
+  if (wasLast) settleUnread(state, session)
+  else if (session.origin !== origin) stopOrigin(state, session)
+  cancelUnwanted(state, session)
+}
+
+function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
+  if (isBanned(state, id)) return
+  const peer = peerOf(state, id)
+  switch (message.type) {
+    case 'join':
+      if (onJoin(state, peer, message)) strike(state, peer, 'sent a bitfield or size that is wrong')
+      return
+    case 'have':
+      if (onHave(state, peer, message)) strike(state, peer, 'claimed chunks that the blob does not have')
+      return
+    case 'leave': {
+      const neighbour = peer.neighbours.get(message.digest)
+      if (neighbour !== undefined) dropNeighbour(state, neighbour)
+      return
+    }
+    case 'request':
+      return onRequest(state, id, message)
+    case 'cancel':
+      return onCancel(state, id, message.id)
+    case 'queued':
+      return onQueued(state, id, message.id, message.ahead)
+    case 'busy':
+      return onBusy(state, id, message.id, message.try)
+    case 'missing':
+      return onMissing(state, id, message.id)
+  }
+}
+
+/** A pause of our own, for a garbage collection or a suspended machine, is not the peers' silence. */
+const pauseTicks = 8
+
+function onTick(state: SwarmState): void {
+  const nowMs = state.clock.now()
+  const pausedMs = nowMs - state.tickAtMs
+  measureRate(state, nowMs)
+  if (pausedMs > pauseTicks * state.limits.tickMs) forgivePause(state, nowMs)
+  watchTransfers(state, nowMs)
+  watchFetches(state, nowMs)
+  remindWaiting(state, nowMs)
+  for (const session of state.active.slice()) {
+    wake(session)
+    tellGained(state, session)
+    pumpOrigin(state, session, nowMs)
+    failWhenHopeless(state, session, nowMs)
+  }
+  if (nowMs - state.sweptAtMs < sweepMs) return
+  state.sweptAtMs = nowMs
+  releaseIdle(state)
+}
+
+/** How often idle connections are looked for. */
+const sweepMs = 1 * second

@@ -1,0 +1,115 @@
+/** Requests of ours and the chunk buffers they fill. The lowest layer: it keeps the counts right and decides nothing. */
+import { lengthOf, setPhase, wake } from './session.ts'
+import {
+  phases,
+  type ChunkBuffer,
+  type Neighbour,
+  type Peer,
+  type Session,
+  type SwarmState,
+  type Transfer,
+} from './state.ts'
+
+export function bufferOf(session: Session, index: number): ChunkBuffer {
+  const known = session.buffers.get(index)
+  if (known !== undefined) return known
+  const buffer: ChunkBuffer = { index, received: 0, sources: new Set(), transfers: [], entry: undefined }
+  session.buffers.set(index, buffer)
+  return buffer
+}
+
+/** Forgets the bytes of a chunk that has no transfer. */
+export function dropBuffer(state: SwarmState, session: Session, index: number): void {
+  const buffer = session.buffers.get(index)
+  if (buffer === undefined) return
+  session.buffers.delete(index)
+  if (buffer.received > 0) state.emit({ type: 'drop', digest: session.digest, index })
+}
+
+/** Asks `neighbour` for a chunk, from the first byte that is not here. */
+export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: number): void {
+  const { peer, session } = neighbour
+  if (session.single.has(index)) dropBuffer(state, session, index)
+  const buffer = bufferOf(session, index)
+  const nowMs = state.clock.now()
+  const transfer: Transfer = {
+    id: state.nextId++,
+    peer,
+    session,
+    index,
+    offset: buffer.received,
+    received: buffer.received,
+    state: 'sent',
+    entry: undefined,
+    askedAtMs: nowMs,
+    heardAtMs: nowMs,
+  }
+  buffer.transfers.push(transfer)
+  peer.transfers.set(transfer.id, transfer)
+  state.transfers.add(transfer)
+  state.flightBytes += lengthOf(session, index) - transfer.received
+  session.phase[index] = phases.asked
+  sendRequest(state, transfer)
+}
+
+function sendRequest(state: SwarmState, transfer: Transfer): void {
+  const { id, index, offset, peer, session } = transfer
+  const { digest, size } = session
+  state.emit({ type: 'expect', peer: peer.id, id, digest, size, index, offset })
+  state.emit({ type: 'send', peer: peer.id, message: { type: 'request', id, digest, index, offset } })
+}
+
+export function countFrame(state: SwarmState, transfer: Transfer, bytes: number): void {
+  const buffer = bufferOf(transfer.session, transfer.index)
+  transfer.received += bytes
+  state.flightBytes -= bytes
+  state.tickBytes += bytes
+  buffer.received = Math.max(buffer.received, transfer.received)
+  buffer.sources.add(transfer.peer.id)
+}
+
+/** Takes a transfer off the books. The chunk is missing again when nobody else sends it; its bytes stay. */
+export function endTransfer(state: SwarmState, transfer: Transfer): void {
+  const { index, peer, session } = transfer
+  if (!state.transfers.delete(transfer)) return
+  peer.transfers.delete(transfer.id)
+  state.flightBytes -= lengthOf(session, index) - transfer.received
+  for (const neighbour of peer.neighbours.values()) wake(neighbour.session)
+  const buffer = session.buffers.get(index)
+  buffer?.transfers.splice(buffer.transfers.indexOf(transfer), 1)
+  if (buffer?.transfers.length !== 0 || session.phase[index] !== phases.asked) return
+  if (buffer.received === 0) session.buffers.delete(index)
+  setPhase(session, index, phases.missing)
+}
+
+/** Ends a transfer that the peer still works on. */
+export function cancelTransfer(state: SwarmState, transfer: Transfer): void {
+  if (!state.transfers.has(transfer)) return
+  state.emit({ type: 'ignore', peer: transfer.peer.id, id: transfer.id })
+  state.emit({ type: 'send', peer: transfer.peer.id, message: { type: 'cancel', id: transfer.id } })
+  endTransfer(state, transfer)
+}
+
+export function cancelChunk(state: SwarmState, session: Session, index: number): void {
+  for (const transfer of session.buffers.get(index)?.transfers.slice() ?? []) cancelTransfer(state, transfer)
+}
+
+export function cancelPeer(state: SwarmState, peer: Peer): void {
+  for (const transfer of peer.transfers.values()) cancelTransfer(state, transfer)
+}
+
+/** All bytes of the chunk are here: whoever else is sending it may stop, and its hash decides. */
+export function chunkArrived(state: SwarmState, session: Session, index: number): void {
+  const { digest, size } = session
+  session.phase[index] = phases.hashing
+  cancelChunk(state, session, index)
+  state.settlingBytes += lengthOf(session, index)
+  state.emit({ type: 'hash', digest, size, index })
+}
+
+/** The chunk is kept, refused by the disk, or rubbish. */
+export function chunkSettled(state: SwarmState, session: Session, index: number, phase: number): void {
+  session.buffers.delete(index)
+  state.settlingBytes -= lengthOf(session, index)
+  setPhase(session, index, phase)
+}

@@ -1,0 +1,124 @@
+/** What peers ask of us: one queue for all digests, nearly serial, fair between peers. */
+import type { PeerId } from '../ports.ts'
+import { hasBit } from './bitfield.ts'
+import type { PeerMessage } from './messages.ts'
+import { lengthOf } from './session.ts'
+import type { Session, SwarmState, Upload } from './state.ts'
+
+/** A request came: upload now, queue it, or say why not. */
+export function onRequest(state: SwarmState, peer: PeerId, request: Extract<PeerMessage, { type: 'request' }>): void {
+  if (find(state, peer, request.id) !== undefined) return
+  const session = state.sessions.get(request.digest)
+  if (session === undefined || !canServe(session, request.index, request.offset)) {
+    state.emit({ type: 'send', peer, message: { type: 'missing', id: request.id } })
+    return
+  }
+  if (isFull(state, peer)) {
+    const hints = holdersOf(state, session, request.index, peer)
+    state.emit({ type: 'send', peer, message: { type: 'busy', id: request.id, try: hints } })
+    return
+  }
+  const { digest, id, index, offset } = request
+  state.uploads.waiting.push({ peer, id, digest, index, offset, toldAtMs: state.clock.now() })
+  startUploads(state)
+  tellPlace(state, state.uploads.waiting.length - 1, id, peer)
+}
+
+function canServe(session: Session, index: number, offset: number): boolean {
+  return index < session.count && hasBit(session.have, index) && offset < lengthOf(session, index)
+}
+
+function isFull(state: SwarmState, peer: PeerId): boolean {
+  const { active, waiting } = state.uploads
+  let ofPeer = 0
+  for (const upload of active) if (upload.peer === peer) ofPeer++
+  for (const upload of waiting) if (upload.peer === peer) ofPeer++
+  return waiting.length >= state.limits.uploadsWaitingMax || ofPeer >= state.limits.uploadsPerPeer
+}
+
+function holdersOf(state: SwarmState, session: Session, index: number, asker: PeerId): PeerId[] {
+  const holders: PeerId[] = []
+  for (const neighbour of session.neighbours.values()) {
+    if (neighbour.peer.id === asker || !hasBit(neighbour.bits, index)) continue
+    holders.push(neighbour.peer.id)
+    if (holders.length === state.limits.busyHintsMax) break
+  }
+  return holders
+}
+
+/** The one that waits at `place` hears how many are before it; not if it has started meanwhile. */
+function tellPlace(state: SwarmState, place: number, id: number, peer: PeerId): void {
+  const upload = state.uploads.waiting[place]
+  if (upload?.id !== id || upload.peer !== peer) return
+  upload.toldAtMs = state.clock.now()
+  const ahead = state.uploads.active.length + place
+  state.emit({ type: 'send', peer, message: { type: 'queued', id, ahead } })
+}
+
+function startUploads(state: SwarmState): void {
+  const { active, waiting } = state.uploads
+  while (active.length < state.limits.uploadsActiveMax && waiting.length > 0) {
+    const served = (upload: Upload): boolean => active.some((other) => other.peer === upload.peer)
+    const next = Math.max(
+      0,
+      waiting.findIndex((upload) => !served(upload)),
+    )
+    const [upload] = waiting.splice(next, 1)
+    if (upload !== undefined) start(state, upload)
+  }
+}
+
+function start(state: SwarmState, upload: Upload): void {
+  const { digest, id, index, offset, peer } = upload
+  const session = state.sessions.get(digest)
+  if (session === undefined || !canServe(session, index, offset)) {
+    state.emit({ type: 'send', peer, message: { type: 'missing', id } })
+    return
+  }
+  state.uploads.active.push(upload)
+  state.emit({ type: 'upload', peer, id, digest, size: session.size, index, offset })
+}
+
+export function onCancel(state: SwarmState, peer: PeerId, id: number): void {
+  const upload = find(state, peer, id)
+  if (upload !== undefined) withdraw(state, upload)
+}
+
+/** The peer is gone: so are its requests. */
+export function withdrawPeer(state: SwarmState, peer: PeerId): void {
+  for (const upload of [...state.uploads.active, ...state.uploads.waiting])
+    if (upload.peer === peer) withdraw(state, upload)
+}
+
+function withdraw(state: SwarmState, upload: Upload): void {
+  const wasActive = state.uploads.active.includes(upload)
+  remove(state.uploads.active, upload)
+  remove(state.uploads.waiting, upload)
+  if (!wasActive) return
+  state.emit({ type: 'stop-upload', peer: upload.peer, id: upload.id })
+  startUploads(state)
+}
+
+export function onUploaded(state: SwarmState, peer: PeerId, id: number, ok: boolean): void {
+  const upload = state.uploads.active.find((one) => one.peer === peer && one.id === id)
+  if (upload === undefined) return
+  remove(state.uploads.active, upload)
+  if (!ok) state.emit({ type: 'send', peer, message: { type: 'missing', id } })
+  startUploads(state)
+}
+
+/** Those who wait long hear again where they stand, so that they know that we live. */
+export function remindWaiting(state: SwarmState, nowMs: number): void {
+  for (const [place, upload] of state.uploads.waiting.entries())
+    if (nowMs - upload.toldAtMs >= state.limits.queuedAgainMs) tellPlace(state, place, upload.id, upload.peer)
+}
+
+function find(state: SwarmState, peer: PeerId, id: number): Upload | undefined {
+  const isIt = (upload: Upload): boolean => upload.peer === peer && upload.id === id
+  return state.uploads.active.find(isIt) ?? state.uploads.waiting.find(isIt)
+}
+
+function remove(list: Upload[], upload: Upload): void {
+  const at = list.indexOf(upload)
+  if (at >= 0) list.splice(at, 1)
+}
