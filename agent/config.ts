@@ -233,7 +233,7 @@ export const configSchema = z.strictObject({
       'Blobs are evicted when the filesystem is fuller than this, whoever filled it. Stay below the 85 % at which kubelet collects images.',
     text: 'number',
     value: 'percent',
-    examples: [75],
+    examples: [82],
   }),
   storeLowWatermarkPercent: note(z.int().min(0).max(99).default(75), {
     group: 'Store',

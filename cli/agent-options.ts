@@ -149,8 +149,11 @@ function readText(view: OptionView, text: string, from: string): unknown {
   }
 }
 
+/** Not the bracket of an IPv6 address. */
+const beginsAsJson = /^\s*(\{|\[\s*["{\]])/
+
 function readList(text: string, from: string): unknown[] {
-  if (!/^\s*[[{]/.test(text))
+  if (!beginsAsJson.test(text))
     return text
       .split(',')
       .map((item) => item.trim())

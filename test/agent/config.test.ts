@@ -1,0 +1,29 @@
+import type { NetworkInterfaceInfo } from 'node:os'
+import { expect, test } from 'vitest'
+import { ownAddress, parseConfig } from '../../agent/config.ts'
+import { formatHostPort } from '../../agent/config-values.ts'
+
+const address = (text: string, internal = false) =>
+  ({ address: text, family: text.includes(':') ? 'IPv6' : 'IPv4', internal }) as NetworkInterfaceInfo
+
+test('what others dial is the listen address, else the first that leaves the host', () => {
+  const interfaces = {
+    lo: [address('127.0.0.1', true)],
+    eth0: [address('fe80::1'), address('fd00::7'), address('10.0.0.7')],
+  }
+  expect(ownAddress('10.9.9.9', interfaces)).toBe('10.9.9.9')
+  expect(ownAddress('0.0.0.0', interfaces)).toBe('10.0.0.7')
+  expect(ownAddress('::', { lo: interfaces.lo, eth0: [address('fe80::1'), address('fd00::7')] })).toBe('fd00::7')
+  expect(ownAddress('0.0.0.0', { lo: interfaces.lo })).toBe('127.0.0.1')
+})
+
+test('the options of a running agent do not change', () => {
+  const config = parseConfig({ standalone: true, advertiseAddress: '10.0.0.7' })
+  expect(Object.isFrozen(config)).toBe(true)
+  expect(config.advertiseAddress).toBe('10.0.0.7')
+})
+
+test('an address is written as it is read', () => {
+  expect(formatHostPort({ host: '::1', port: 5052 })).toBe('[::1]:5052')
+  expect(formatHostPort(parseConfig({ standalone: true }).mirrorListen)).toBe('127.0.0.1:5050')
+})

@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest'
+import { type Running, runCommand, type Surroundings } from '../../cli/program.ts'
+import type { AgentConfig } from '../../agent/config.ts'
+
+type Signal = Parameters<Parameters<Surroundings['onSignal']>[0]>[0]
+
+/** The command in a world of its own. */
+function world(given: { env?: Surroundings['env']; agent?: Running; startFails?: Error } = {}) {
+  const started = Promise.withResolvers<AgentConfig>()
+  const seen = { out: '', err: '', exits: [] as number[] }
+  const listeners: ((signal: Signal) => void)[] = []
+  const surroundings: Surroundings = {
+    env: given.env ?? {},
+    version: '1.2.3',
+    print: (text) => (seen.out += text),
+    printError: (text) => (seen.err += text),
+    onSignal: (listener) => listeners.push(listener),
+    exit: (code) => seen.exits.push(code),
+    runAgent: async (config) => {
+      if (given.startFails !== undefined) throw given.startFails
+      started.resolve(config)
+      return given.agent ?? { stop: () => Promise.resolve() }
+    },
+  }
+  return {
+    seen,
+    started: started.promise,
+    run: (...args: string[]) => runCommand(args, surroundings),
+    signal: (signal: Signal) => listeners.forEach((listener) => listener(signal)),
+  }
+}
+
+describe('shoal agent', () => {
+  test('runs until a signal, stops the agent and ends well', async () => {
+    let stops = 0
+    const { run, started, signal } = world({ agent: { stop: async () => void stops++ } })
+    const ended = run('agent', '--standalone', '--mirror-listen', '127.0.0.1:0')
+    expect(await started).toMatchObject({ standalone: true, mirrorListen: { host: '127.0.0.1', port: 0 } })
+    expect(stops).toBe(0)
+    signal('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(stops).toBe(1)
+  })
+
+  test('gives up on an agent that does not stop in time', async () => {
+    const { run, started, signal, seen } = world({ agent: { stop: () => Promise.race([]) } })
+    const ended = run('agent', '--standalone', '--shutdown-timeout-ms', '1ms')
+    await started
+    signal('SIGINT')
+    expect(await ended).toBe(1)
+    expect(seen.err).toContain('did not stop within 1 ms')
+  })
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('a second signal, %s, ends it at once with %d', async (second, code) => {
+    const { run, started, signal, seen } = world({ agent: { stop: () => Promise.race([]) } })
+    const ended = run('agent', '--standalone', '--shutdown-timeout-ms', '1ms')
+    await started
+    signal('SIGTERM')
+    expect(seen.exits).toEqual([])
+    signal(second)
+    expect(seen.exits).toEqual([code])
+    await ended
+  })
+
+  test('says what is wrong with the options, without a stack', async () => {
+    const { run, seen } = world()
+    expect(await run('agent')).toBe(2)
+    expect(seen.err).toMatch(/^shoal: clusterSecretFile is missing: .*\n$/)
+  })
+
+  test('a failure at the start ends it with 1; the stack comes with debug', async () => {
+    const startFails = new Error('port taken')
+    const brief = world({ startFails })
+    expect(await brief.run('agent', '--standalone')).toBe(1)
+    expect(brief.seen.err).toBe('shoal: port taken\n')
+    const long = world({ startFails })
+    expect(await long.run('agent', '--standalone', '--log-level', 'debug')).toBe(1)
+    expect(long.seen.err).toMatch(/^shoal: port taken\nError: port taken\n {4}at /)
+  })
+
+  test('a flag with a slip is refused with a hint', async () => {
+    const { run, seen } = world()
+    expect(await run('agent', '--seed', 'a:1')).toBe(2)
+    expect(seen.err).toContain('Did you mean --seeds?')
+  })
+
+  test('the help has every group, with variables and defaults', async () => {
+    const { run, seen } = world()
+    expect(await run('agent', '--help')).toBe(0)
+    expect(seen.out.match(/^\w+:$/gm)).toEqual(
+      expect.arrayContaining(['Options:', 'Listeners:', 'Cluster:', 'Origins:', 'Store:', 'Behaviour:', 'Logs:']),
+    )
+    expect(seen.out).toContain('  --mirror-listen <host:port>\n')
+    expect(seen.out).toContain('[SHOAL_MIRROR_LISTEN]')
+    expect(seen.out).toContain('(default: 127.0.0.1:5050)')
+    expect(Math.max(...seen.out.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100)
+  })
+})
+
+test('shoal version prints the version', async () => {
+  const { run, seen } = world()
+  expect(await run('version')).toBe(0)
+  expect(seen.out).toBe('1.2.3\n')
+})
+
+test('an unknown command ends with 2', async () => {
+  const { run, seen } = world()
+  expect(await run('agnet')).toBe(2)
+  expect(seen.err).toContain("unknown command 'agnet'")
+})
