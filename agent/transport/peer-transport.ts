@@ -22,7 +22,7 @@ export type TransportEvent =
     }
   /** The next bytes of request `id`: a view of a packet, of any length up to `limits.frameSizeBytes`; copy what is kept. */
   | { readonly type: 'frame'; readonly peer: PeerId; readonly id: number; readonly bytes: Uint8Array }
-  /** The peer broke the protocol; `disconnected` follows. */
+  /** The peer broke the protocol; its link, where there is one, ends. */
   | { readonly type: 'violation'; readonly peer: PeerId; readonly error: ShoalError }
 
 export interface PeerTransport {

@@ -1,0 +1,55 @@
+/** The control stream of one link: what comes in as frames, what goes out batched and bounded. */
+import type { Stream } from '@libp2p/interface'
+import { pipe } from 'it-pipe'
+import { Uint8ArrayList } from 'uint8arraylist'
+import { limits } from '../../core/limits.ts'
+import type { PeerMessage } from '../../core/swarm/messages.ts'
+import { splitFrames } from '../../core/wire/frames.ts'
+import { decodePeerMessage } from '../../core/wire/peer-messages.ts'
+
+export const controlProtocol = '/shoal/control/1'
+
+export type Frames = AsyncGenerator<Uint8Array>
+
+export function framesOf(stream: Stream): Frames {
+  return pipe(stream, (source) => splitFrames(source, limits.controlFrameMaxBytes))
+}
+
+/** A frame without bytes: I am here. */
+export const heartbeat = Uint8Array.of(0)
+
+/** Frames as messages; `heard` is called for every frame, heartbeats included. */
+export async function* messagesIn(frames: Frames, heard: () => void): AsyncGenerator<PeerMessage> {
+  for await (const frame of frames) {
+    heard()
+    if (frame.length > 0) yield decodePeerMessage(frame)
+  }
+}
+
+export interface Outbox {
+  /** Queues an encoded message; false when more waits than the bound allows. */
+  push(bytes: Uint8Array): boolean
+  /** Hands on what is queued now. */
+  flush(): void
+}
+
+/** Messages of one turn of the event loop leave together: each packet costs its receiver as much as the next. */
+export function createOutbox(stream: Stream): Outbox {
+  let waiting = new Uint8ArrayList()
+
+  function flush(): void {
+    if (waiting.byteLength === 0 || stream.writeStatus !== 'writable') return
+    const batch = waiting
+    waiting = new Uint8ArrayList()
+    stream.send(batch)
+  }
+
+  return {
+    flush,
+    push(bytes) {
+      if (waiting.byteLength === 0) queueMicrotask(flush)
+      waiting.append(bytes)
+      return waiting.byteLength + stream.writeBufferLength <= limits.controlQueueMaxBytes
+    },
+  }
+}

@@ -1,0 +1,287 @@
+/**
+ * Links: at most one control stream per peer that both sides have agreed on. A connection alone is no link; the DHT makes
+ * connections too. Who dials opens a control stream and says hello with the number of its attempt:
+ *
+ *     opener            acceptor
+ *       hello 17  ──▶    no link, not dialing, or its own hello is not sent yet   ──▶  taken: linked on both sides
+ *                        dialing too, its hello is sent, its ID is the smaller    ──▶  not taken: mine is coming
+ *                        has a link whose peer counted to 17 or further           ──▶  reset: this attempt is void
+ *                        has an older link                                        ──▶  that one is dead over there: replace it
+ *
+ * So of two simultaneous dials exactly one lives: the one with the smaller ID, unless it had not got through by then. An
+ * answer carries the answerer's own count, so that its attempts still under way are known to be void. Counts start at the
+ * time of day, so that those of a restarted process are higher.
+ */
+import type { Connection, Stream } from '@libp2p/interface'
+import { pipe } from 'it-pipe'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import type { PeerId } from '../../core/ports.ts'
+import type { PeerMessage } from '../../core/swarm/messages.ts'
+import { decodeAnswer, decodeHello, encodeAnswer, encodeHello } from '../../core/wire/hello.ts'
+import { encodePeerMessage } from '../../core/wire/peer-messages.ts'
+import { targetsOf } from './addresses.ts'
+import { controlProtocol, createOutbox, framesOf, heartbeat, messagesIn, type Frames, type Outbox } from './control.ts'
+import type { Gate } from './gate.ts'
+import type { Node } from './node.ts'
+import type { TransportEvent } from './peer-transport.ts'
+
+export interface Link {
+  readonly peer: PeerId
+  readonly connection: Connection
+  readonly stream: Stream
+  readonly outbox: Outbox
+  /** The other side's attempts up to this number are void. */
+  readonly voidUpTo: number
+  /** Looks since the other side was heard. */
+  silentLooks: number
+}
+
+interface Attempt {
+  readonly number: number
+  readonly stop: AbortController
+  readonly settled: PromiseWithResolvers<void>
+  helloSent: boolean
+}
+
+export interface Links {
+  get(peer: PeerId): Link | undefined
+  isCurrent(link: Link): boolean
+  dial(peer: PeerId, addresses: readonly string[]): Promise<void>
+  accept(stream: Stream, connection: Connection): Promise<void>
+  send(peer: PeerId, message: PeerMessage): void
+  /** Ends the link, once; `politely` lets what is queued leave first. */
+  end(link: Link, manner: 'politely' | 'at once'): void
+  /** Ends the link and everything else under way with this peer, at once. */
+  cut(peer: PeerId): void
+  /** Reports what a peer did to the protocol and ends its link. */
+  violated(link: Link, error: ShoalError): void
+  /** Gives a sign of life on every link and ends the dead ones; called every `limits.linkLookMs`. */
+  look(): void
+  endAll(): void
+}
+
+export function createLinks(components: {
+  readonly node: Node
+  readonly self: PeerId
+  readonly gate: Pick<Gate, 'isBanned'>
+  readonly emit: (event: TransportEvent) => void
+}): Links {
+  const { node, self, gate, emit } = components
+  const links = new Map<PeerId, Link>()
+  const attempts = new Map<PeerId, Attempt>()
+  /** Connections that are being closed politely; libp2p would still hand them out. */
+  const closing = new Map<PeerId, Promise<void>>()
+  let attemptCount = Date.now()
+  let stopped = false
+
+  function isCurrent(link: Link): boolean {
+    return links.get(link.peer) === link
+  }
+
+  // Dialing
+
+  function dial(peer: PeerId, addresses: readonly string[]): Promise<void> {
+    if (links.has(peer)) return Promise.resolve()
+    const running = attempts.get(peer) ?? begin(peer, addresses)
+    return running.settled.promise
+  }
+
+  function begin(peer: PeerId, addresses: readonly string[]): Attempt {
+    attemptCount++
+    const attempt = {
+      number: attemptCount,
+      stop: new AbortController(),
+      settled: Promise.withResolvers<void>(),
+      helloSent: false,
+    }
+    attempts.set(peer, attempt)
+    const signal = AbortSignal.any([attempt.stop.signal, AbortSignal.timeout(limits.peerDialMs)])
+    signal.addEventListener('abort', () => fail(peer, attempt, signal.reason))
+    open(peer, addresses, attempt, signal).catch((error: unknown) => fail(peer, attempt, error))
+    return attempt
+  }
+
+  async function open(
+    peer: PeerId,
+    addresses: readonly string[],
+    attempt: Attempt,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const targets = peer === self || stopped || gate.isBanned(peer) ? [] : targetsOf(peer, addresses)
+    if (targets.length === 0) throw new Error('it is refused, or has no address to dial')
+    await closing.get(peer)
+    const connection = await node.dial(targets, { signal })
+    try {
+      const stream = await connection.newStream(controlProtocol, { signal })
+      await introduce(peer, attempt, connection, stream, signal)
+    } finally {
+      closeUnused(connection)
+    }
+  }
+
+  async function introduce(
+    peer: PeerId,
+    attempt: Attempt,
+    connection: Connection,
+    stream: Stream,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.addEventListener('abort', () => {
+      if (links.get(peer)?.stream !== stream) stream.abort(new Error('the attempt is over'))
+    })
+    // An attempt that another stream has settled must not say hello any more.
+    signal.throwIfAborted()
+    const frames = framesOf(stream)
+    stream.send(encodeHello(attempt.number))
+    attempt.helloSent = true
+    const answer = decodeAnswer(await nextFrame(frames))
+    if (attempts.get(peer) !== attempt) return
+    // Not taken: the other side's own stream is on its way and settles this attempt, or the time runs out.
+    if (answer.taken) establish(peer, connection, stream, frames, answer.attempt)
+    else await attempt.settled.promise
+  }
+
+  function fail(peer: PeerId, attempt: Attempt, cause: unknown): void {
+    if (attempts.get(peer) !== attempt) return
+    attempts.delete(peer)
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    attempt.settled.reject(new ShoalError('PEER_UNREACHABLE', `${peer} was not reached: ${reason}`, { cause }))
+    attempt.stop.abort()
+  }
+
+  // Accepting
+
+  async function accept(stream: Stream, connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString()
+    const late = setTimeout(() => stream.abort(new Error('no hello came')), limits.helloMs)
+    try {
+      const frames = framesOf(stream)
+      const number = decodeHello(await nextFrame(frames))
+      judge(peer, number, stream, connection, frames)
+    } catch (error) {
+      stream.abort(new Error('no hello'))
+      if (error instanceof ShoalError && error.code === 'PEER_PROTOCOL') emit({ type: 'violation', peer, error })
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  function judge(peer: PeerId, number: number, stream: Stream, connection: Connection, frames: Frames): void {
+    const link = links.get(peer)
+    if (stopped || gate.isBanned(peer) || (link !== undefined && number <= link.voidUpTo)) {
+      stream.abort(new Error('this attempt is void'))
+      return
+    }
+    const mine = attempts.get(peer)?.helloSent === true && self < peer
+    stream.send(encodeAnswer({ taken: !mine, attempt: attemptCount }))
+    if (mine) return
+    if (link !== undefined) end(link, 'at once')
+    establish(peer, connection, stream, frames, number)
+  }
+
+  // Links
+
+  function establish(peer: PeerId, connection: Connection, stream: Stream, frames: Frames, voidUpTo: number): void {
+    const outbox = createOutbox(stream)
+    const link: Link = { peer, connection, stream, outbox, voidUpTo, silentLooks: 0 }
+    links.set(peer, link)
+    const attempt = attempts.get(peer)
+    attempts.delete(peer)
+    emit({ type: 'connected', peer })
+    attempt?.settled.resolve()
+    attempt?.stop.abort()
+    void listen(link, frames)
+  }
+
+  async function listen(link: Link, frames: Frames): Promise<void> {
+    try {
+      await pipe(
+        messagesIn(frames, () => (link.silentLooks = 0)),
+        async (messages) => {
+          for await (const message of messages) {
+            if (!isCurrent(link)) return
+            emit({ type: 'message', peer: link.peer, message })
+          }
+        },
+      )
+    } catch (error) {
+      if (error instanceof ShoalError) violated(link, error)
+    }
+    end(link, 'at once')
+  }
+
+  function send(peer: PeerId, message: PeerMessage): void {
+    const link = links.get(peer)
+    if (link !== undefined) push(link, encodePeerMessage(message))
+  }
+
+  function push(link: Link, bytes: Uint8Array): void {
+    if (!link.outbox.push(bytes)) end(link, 'at once')
+  }
+
+  function violated(link: Link, error: ShoalError): void {
+    if (!isCurrent(link)) return
+    emit({ type: 'violation', peer: link.peer, error })
+    end(link, 'at once')
+  }
+
+  function end(link: Link, manner: 'politely' | 'at once'): void {
+    if (!isCurrent(link)) return
+    links.delete(link.peer)
+    if (manner === 'politely') closePolitely(link)
+    else link.connection.abort(new Error('the link has ended'))
+    emit({ type: 'disconnected', peer: link.peer })
+  }
+
+  function closePolitely({ peer, outbox, connection }: Link): void {
+    outbox.flush()
+    const closed = connection
+      .close()
+      .catch((error: Error) => connection.abort(error))
+      .finally(() => closing.delete(peer))
+    closing.set(peer, closed)
+  }
+
+  function cut(peer: PeerId): void {
+    const attempt = attempts.get(peer)
+    if (attempt !== undefined) fail(peer, attempt, 'it was cut')
+    const link = links.get(peer)
+    if (link !== undefined) end(link, 'at once')
+    for (const connection of node.getConnections()) {
+      if (connection.remotePeer.toString() === peer) connection.abort(new Error('the peer was cut'))
+    }
+  }
+
+  function look(): void {
+    for (const link of links.values()) {
+      link.silentLooks++
+      if (link.silentLooks >= limits.linkSilentLooks) end(link, 'at once')
+      else push(link, heartbeat)
+    }
+  }
+
+  function endAll(): void {
+    stopped = true
+    for (const [peer, attempt] of attempts) fail(peer, attempt, 'the agent stops')
+    for (const link of links.values()) end(link, 'politely')
+  }
+
+  function isLinked(connection: Connection): boolean {
+    return links.get(connection.remotePeer.toString())?.connection === connection
+  }
+
+  /** A connection that an attempt of ours made, or borrowed, and that has no stream left but those libp2p opens itself. */
+  function closeUnused(connection: Connection): void {
+    const inUse = connection.streams.some((stream) => stream.protocol.startsWith('/shoal/') && stream.status === 'open')
+    if (!inUse && !isLinked(connection)) connection.close().catch((error: Error) => connection.abort(error))
+  }
+
+  return { get: (peer) => links.get(peer), isCurrent, dial, accept, send, end, cut, violated, look, endAll }
+}
+
+async function nextFrame(frames: Frames): Promise<Uint8Array> {
+  const next = await frames.next()
+  if (next.done === true) throw new Error('the stream ended before a word')
+  return next.value
+}
