@@ -52,8 +52,9 @@ interface Subject {
   readonly lines: Map<PeerId, number>
   /** Who was named by `ask`, until the members change. */
   redirect: PeerId | undefined
-  /** Calls failed since the last useful answer. */
+  /** Calls failed since the last useful answer, and when that came. */
   failures: number
+  answeredMs: number
   /** What a waiting reader's wish looked like, and since when nothing has come of it. */
   wish: { readonly position: number; readonly held: number; readonly sinceMs: number } | undefined
   /** When the swarm is told to help itself, and how often it was for the present wish. */
@@ -123,6 +124,7 @@ function createSubject(digest: Digest): Subject {
     lines: new Map(),
     redirect: undefined,
     failures: 0,
+    answeredMs: Number.NEGATIVE_INFINITY,
     wish: undefined,
     silentMs: Number.POSITIVE_INFINITY,
     tries: 0,
@@ -137,9 +139,12 @@ function retarget(state: State, subject: Subject, withinMs: number): void {
   const wanted = subject.redirect === undefined ? ranked : [subject.redirect, ...ranked]
   const targets = [...new Set(wanted)].filter((host) => !state.silent.has(host)).slice(0, 2)
   const known = new Map(subject.lines)
+  const [first] = known.keys()
   subject.lines.clear()
-  for (const host of targets) {
-    subject.lines.set(host, known.get(host) ?? nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
+  for (const [rank, host] of targets.entries()) {
+    // Whoever is first from now on has not heard of the wish.
+    const kept = rank > 0 || host === first ? known.get(host) : undefined
+    subject.lines.set(host, kept ?? nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
   }
   state.nextMs = nowMs
 }
@@ -224,8 +229,8 @@ function forgetOldCalls({ lastMs }: State, nowMs: number): void {
 }
 
 function isFirst(subject: Subject, host: PeerId): boolean {
-  for (const first of subject.lines.keys()) return first === host
-  return false
+  const [first] = subject.lines.keys()
+  return first === host
 }
 
 function withoutWish(item: AnnounceItem): AnnounceItem {
@@ -277,7 +282,10 @@ function plan(state: State, subject: Subject, host: PeerId, afterMs: number): vo
 function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, item: AnswerItem): void {
   const { ask } = item
   const hosted = ask === undefined || item.size !== undefined
-  if (hosted) subject.failures = 0
+  if (hosted) {
+    subject.failures = 0
+    subject.answeredMs = state.clock.now()
+  }
   if (item.lease !== undefined) subject.wish = undefined
   if (sent.lease !== undefined && ask !== undefined) follow(state, subject, host, ask)
   if (hosted) state.emit({ type: 'directory', answer: item })
@@ -317,16 +325,17 @@ function watch(state: State, subject: Subject, nowMs: number): void {
   noteWish(subject, state.state(subject.digest), nowMs)
   if (subject.wish !== undefined && isStuck(subject, subject.wish.sinceMs, nowMs)) helpOneself(state, subject, nowMs)
   else subject.silentMs = Number.POSITIVE_INFINITY
-  const watched = subject.wish !== undefined || isCutOff(subject)
+  const watched = subject.wish !== undefined || isCutOff(subject, nowMs)
   subject.watchMs = watched ? Math.min(subject.silentMs, nowMs + limits.announceMs) : Number.POSITIVE_INFINITY
 }
 
-function isCutOff(subject: Subject): boolean {
-  return subject.failures >= 2 || subject.lines.size === 0
+/** Neither host answers: the calls of a while failed, and not just two of many. */
+function isCutOff({ failures, answeredMs, lines }: Subject, nowMs: number): boolean {
+  return lines.size === 0 || (failures >= 2 && nowMs - answeredMs >= limits.announceTimeoutMs)
 }
 
 function isStuck(subject: Subject, sinceMs: number, nowMs: number): boolean {
-  return isCutOff(subject) || nowMs - sinceMs >= limits.leaseStarvedMs
+  return isCutOff(subject, nowMs) || nowMs - sinceMs >= limits.leaseStarvedMs
 }
 
 function helpOneself(state: State, subject: Subject, nowMs: number): void {

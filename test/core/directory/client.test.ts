@@ -1,0 +1,398 @@
+import { describe, expect, it } from 'vitest'
+import { createDirectoryClient } from '../../../core/directory/client.ts'
+import type { DirectoryClient, DirectoryClientOutput } from '../../../core/directory/client.ts'
+import type { AnnounceAnswer, AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
+import type { Digest } from '../../../core/oci/digest.ts'
+import type { PeerId } from '../../../core/ports.ts'
+import { seededRandom } from '../../support/seeded-random.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+import type { VirtualClock } from '../../support/virtual-clock.ts'
+import { addressOf, digestOf, having, itemOf, sizeOf, span } from './world.ts'
+
+type Call = Extract<DirectoryClientOutput, { type: 'call' }>
+
+interface Bench {
+  readonly clock: VirtualClock
+  readonly client: DirectoryClient
+  readonly items: Map<Digest, AnnounceItem>
+  readonly hosts: { of(digest: Digest): PeerId[] }
+  readonly suspects: PeerId[]
+  members: number
+  /** Hosts that answer at once, and how; the others are silent. */
+  readonly replies: Map<PeerId, Partial<AnswerItem> | 'refuse'>
+  /** What was emitted since the last look. */
+  taken(): DirectoryClientOutput[]
+  calls(): Call[]
+  /** Passes time in steps of 5 ms, ticking. */
+  pass(ms: number): void
+}
+
+function createBench(): Bench {
+  const clock = virtualClock(1000)
+  const outputs: DirectoryClientOutput[] = []
+  const items = new Map<Digest, AnnounceItem>()
+  const suspects: PeerId[] = []
+  const emit = (output: DirectoryClientOutput): void => {
+    outputs.push(output)
+    const reply = output.type === 'call' ? bench.replies.get(output.to) : undefined
+    if (output.type !== 'call' || reply === undefined) return
+    if (reply === 'refuse') bench.client.failed(output.id)
+    else bench.client.answered(output.id, answerTo(output, reply))
+  }
+  const bench: Bench = {
+    clock,
+    items,
+    suspects,
+    members: 8,
+    replies: new Map(),
+    hosts: { of: () => ['owner', 'standby', 'third', 'fourth', 'fifth'] },
+    client: createDirectoryClient({
+      clock,
+      random: seededRandom('client'),
+      from: () => addressOf('self'),
+      state: (digest) => items.get(digest),
+      hosts: (digest) => bench.hosts.of(digest),
+      membersCount: () => bench.members,
+      suspect: (host) => void suspects.push(host),
+      emit,
+    }),
+    taken: () => outputs.splice(0),
+    calls: () => bench.taken().filter((output) => output.type === 'call'),
+    pass(ms) {
+      for (let passed = 0; passed < ms; passed += 5) {
+        clock.advance(5)
+        bench.client.tick()
+      }
+    },
+  }
+  return bench
+}
+
+const digest = digestOf(1)
+const wish = { lease: { chunks: 4, position: 0 } }
+
+function answerTo(call: Call, change: Partial<AnswerItem> = {}): AnnounceAnswer {
+  const items = call.request.items.map((item) => ({ digest: item.digest, size: item.size, peers: [], ...change }))
+  return { items, announceAfterMs: 500, idleAnnounceAfterMs: 60_000 }
+}
+
+/** Announces one digest and gives the calls that leave. */
+function start(bench: Bench, change: Partial<AnnounceItem> = {}): Call[] {
+  bench.items.set(digest, itemOf(change))
+  bench.client.announce(digest, true)
+  bench.client.tick()
+  return bench.calls()
+}
+
+function silences(bench: Bench): DirectoryClientOutput[] {
+  return bench.taken().filter(({ type }) => type === 'directory-silent')
+}
+
+describe('announces', () => {
+  it('go to owner and standby at once, with the wish for a lease to the owner only', () => {
+    const calls = start(createBench(), wish)
+    expect(calls.map(({ to }) => to)).toEqual(['owner', 'standby'])
+    expect(calls[0]?.request).toEqual({ from: addressOf('self'), items: [itemOf(wish)] })
+    expect(calls[1]?.request.items).toEqual([itemOf()])
+  })
+
+  it('of all digests of one host leave in one call', () => {
+    const bench = createBench()
+    for (const number of span(1, 6)) {
+      bench.items.set(digestOf(number), itemOf({ digest: digestOf(number) }))
+      bench.client.announce(digestOf(number), true)
+    }
+    bench.client.tick()
+    expect(bench.calls().map(({ to, request }) => [to, request.items.length])).toEqual([
+      ['owner', 5],
+      ['standby', 5],
+    ])
+  })
+
+  it('wait while a call to the host is in flight', () => {
+    const bench = createBench()
+    const [first] = start(bench)
+    bench.client.announce(digest, true)
+    bench.pass(100)
+    expect(bench.calls()).toEqual([])
+    bench.client.answered(first!.id, answerTo(first!))
+    bench.client.tick()
+    expect(bench.calls().map(({ to }) => to)).toEqual(['owner'])
+  })
+
+  it('come again when the answer says', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, { ...answerTo(call), announceAfterMs: 700 })
+    bench.pass(695)
+    expect(bench.calls()).toEqual([])
+    bench.pass(5)
+    expect(bench.calls()).toHaveLength(2)
+  })
+
+  it('of what is merely held come again at the idle interval', () => {
+    const bench = createBench()
+    for (const call of start(bench, { have: { complete: true }, wants: false })) {
+      bench.client.answered(call.id, answerTo(call))
+    }
+    bench.pass(59_995)
+    expect(bench.calls()).toEqual([])
+    bench.pass(5)
+    expect(bench.calls()).toHaveLength(2)
+  })
+
+  it('come sooner where a lease is to be had sooner', () => {
+    const bench = createBench()
+    for (const call of start(bench, wish)) bench.client.answered(call.id, answerTo(call, { leaseAfterMs: 200 }))
+    bench.pass(195)
+    expect(bench.calls()).toEqual([])
+    bench.pass(5)
+    expect(bench.calls().map(({ to }) => to)).toEqual(['owner'])
+  })
+
+  it('that are urgent keep 20 ms apart per host', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call))
+    bench.client.announce(digest, true)
+    bench.pass(15)
+    expect(bench.calls()).toEqual([])
+    bench.pass(5)
+    expect(bench.calls()).toHaveLength(2)
+  })
+
+  it('say once that the digest is left', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call))
+    bench.items.set(digest, itemOf({ leaves: true }))
+    bench.client.announce(digest, true)
+    bench.pass(20)
+    expect(bench.calls().map(({ request }) => request.items[0]?.leaves)).toEqual([true, true])
+    bench.pass(5000)
+    expect(bench.calls()).toEqual([])
+  })
+
+  it('cease when the swarm knows the digest no more', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call))
+    bench.items.delete(digest)
+    bench.pass(5000)
+    expect(bench.calls()).toEqual([])
+    expect(bench.client.nextMs()).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('go to a new owner at once when the members change', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call))
+    bench.hosts.of = () => ['newcomer', 'owner', 'standby']
+    bench.client.membersChanged()
+    bench.client.tick()
+    expect(bench.calls().map(({ to }) => to)).toEqual(['newcomer'])
+  })
+
+  it('of what is merely held find a new owner within two seconds', () => {
+    const bench = createBench()
+    for (const call of start(bench, { have: { complete: true }, wants: false })) {
+      bench.client.answered(call.id, answerTo(call))
+    }
+    bench.hosts.of = () => ['newcomer', 'owner']
+    bench.client.membersChanged()
+    bench.pass(2000)
+    expect(bench.calls().map(({ to }) => to)).toEqual(['newcomer'])
+  })
+
+  it('hand each answer to the swarm', () => {
+    const bench = createBench()
+    const [owner] = start(bench, wish)
+    const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
+    bench.client.answered(owner!.id, answerTo(owner!, { lease }))
+    expect(bench.taken()).toEqual([{ type: 'directory', answer: { digest, size: sizeOf(100), peers: [], lease } }])
+  })
+})
+
+describe('"ask" instead of an answer', () => {
+  it('is followed once, with the wish', () => {
+    const bench = createBench()
+    const [owner, standby] = start(bench, wish)
+    bench.client.answered(standby!.id, answerTo(standby!))
+    bench.taken()
+    bench.client.answered(owner!.id, {
+      items: [{ digest, peers: [], ask: 'better' }],
+      announceAfterMs: 500,
+      idleAnnounceAfterMs: 60_000,
+    })
+    bench.client.tick()
+    const [followed, ...rest] = bench.calls()
+    expect(rest).toEqual([])
+    expect(followed).toMatchObject({ to: 'better', request: { items: [wish] } })
+    bench.client.answered(followed!.id, {
+      items: [{ digest, peers: [], ask: 'owner' }],
+      announceAfterMs: 500,
+      idleAnnounceAfterMs: 60_000,
+    })
+    bench.client.tick()
+    expect(bench.calls().map(({ to }) => to)).not.toContain('better')
+  })
+
+  it('holds until the members change', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { ask: 'better' }).set('standby', {}).set('better', {})
+    start(bench, wish)
+    bench.client.tick()
+    bench.taken()
+    bench.pass(500)
+    expect(bench.calls()[0]).toMatchObject({ to: 'better', request: { items: [wish] } })
+    bench.client.membersChanged()
+    bench.pass(20)
+    expect(bench.calls()[0]).toMatchObject({ to: 'owner', request: { items: [wish] } })
+  })
+
+  it('that names a silent host is not followed', () => {
+    const bench = createBench()
+    const [owner, standby] = start(bench, wish)
+    bench.client.failed(owner!.id)
+    bench.client.answered(standby!.id, answerTo(standby!, { ask: 'owner' }))
+    bench.client.tick()
+    expect(bench.calls().map(({ to }) => to)).toEqual(['third'])
+  })
+})
+
+describe('a host that does not answer', () => {
+  it('is given up after a second, reported, and passed over for three', () => {
+    const bench = createBench()
+    bench.replies.set('standby', {}).set('third', {})
+    start(bench, wish)
+    bench.pass(990)
+    expect(bench.suspects).toEqual([])
+    bench.taken()
+    bench.pass(10)
+    expect(bench.suspects).toEqual(['owner'])
+    bench.pass(20)
+    expect(bench.calls().map(({ to, request }) => [to, request.items])).toEqual([
+      ['standby', [itemOf(wish)]],
+      ['third', [itemOf()]],
+    ])
+    bench.pass(2970)
+    expect(bench.calls().map(({ to }) => to)).not.toContain('owner')
+    bench.pass(10)
+    expect(bench.calls().find(({ to }) => to === 'owner')?.request.items).toEqual([itemOf(wish)])
+  })
+
+  it('may answer too late without harm', () => {
+    const bench = createBench()
+    const [owner] = start(bench)
+    bench.pass(1000)
+    bench.taken()
+    bench.client.answered(owner!.id, answerTo(owner!))
+    bench.client.failed(owner!.id)
+    expect(bench.taken()).toEqual([])
+  })
+})
+
+function failAll(bench: Bench): void {
+  for (const output of bench.taken()) {
+    if (output.type === 'call') bench.client.failed(output.id)
+  }
+}
+
+function silentAt(bench: Bench, forMs: number): number[] {
+  const startMs = bench.clock.now()
+  const times: number[] = []
+  for (let passed = 0; passed < forMs; passed += 5) {
+    bench.pass(5)
+    for (const output of bench.taken()) {
+      if (output.type === 'call') bench.client.failed(output.id)
+      if (output.type === 'directory-silent') times.push(bench.clock.now() - startMs)
+    }
+  }
+  return times
+}
+
+describe('a reader whose hosts are silent', () => {
+  it('is helped after a random wait of up to 5 ms per member, then with back-off for the same chunk', () => {
+    const bench = createBench()
+    for (const call of start(bench, wish)) bench.client.failed(call.id)
+    const times = silentAt(bench, 10_000)
+    expect(times[0]).toBeLessThanOrEqual(45)
+    const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0))
+    expect(gaps.length).toBeGreaterThanOrEqual(3)
+    for (const [index, gap] of gaps.entries()) {
+      expect(gap).toBeGreaterThanOrEqual(500 * 2 ** index)
+      expect(gap).toBeLessThanOrEqual((540 + 5) * 2 ** index + 5)
+    }
+  })
+
+  it('waits up to five seconds among many members', () => {
+    const bench = createBench()
+    bench.members = 20_000
+    for (const call of start(bench, wish)) bench.client.failed(call.id)
+    const [first] = silentAt(bench, 6000)
+    expect(first).toBeGreaterThan(40)
+    expect(first).toBeLessThanOrEqual(5005)
+  })
+
+  it('is helped with its next chunk without back-off', () => {
+    const bench = createBench()
+    for (const call of start(bench, wish)) bench.client.failed(call.id)
+    expect(silentAt(bench, 50)).toHaveLength(1)
+    bench.items.set(digest, itemOf({ lease: { chunks: 4, position: 1 }, ...having(100, [0]) }))
+    const times = silentAt(bench, 550)
+    expect(times).toHaveLength(1)
+  })
+
+  it('is left alone when it wishes for nothing', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.failed(call.id)
+    expect(silentAt(bench, 5000)).toEqual([])
+  })
+
+  it('is left alone while one of its hosts answers', () => {
+    const bench = createBench()
+    bench.replies.set('owner', 'refuse').set('standby', { leaseAfterMs: 300 }).set('third', 'refuse')
+    start(bench, wish)
+    bench.pass(8000)
+    expect(silences(bench)).toEqual([])
+  })
+
+  it('is helped when hosts answer but for ten seconds grant nothing and nothing moves', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', {})
+    start(bench, wish)
+    bench.pass(9000)
+    bench.items.set(digest, itemOf({ ...wish, ...having(100, [9]) }))
+    bench.pass(9900)
+    expect(silences(bench)).toEqual([])
+    bench.pass(700)
+    expect(silences(bench)).toEqual([{ type: 'directory-silent', digest }])
+  })
+
+  it('hears of the directory again once the members have found who follows', () => {
+    const bench = createBench()
+    for (const call of start(bench, wish)) bench.client.failed(call.id)
+    failAll(bench)
+    bench.hosts.of = () => ['self']
+    bench.client.membersChanged()
+    bench.client.tick()
+    const [call] = bench.calls().filter(({ to }) => to === 'self')
+    bench.client.answered(call!.id, answerTo(call!, { lease: { id: 1, start: 0, end: 4, ttlMs: 1750 } }))
+    bench.items.set(digest, itemOf())
+    bench.taken()
+    bench.pass(400)
+    expect(bench.taken()).toEqual([])
+  })
+})
+
+it('says when it next has something to do', () => {
+  const bench = createBench()
+  expect(bench.client.nextMs()).toBe(Number.POSITIVE_INFINITY)
+  const calls = start(bench)
+  expect(bench.client.nextMs()).toBe(bench.clock.now() + 1000)
+  for (const call of calls) bench.client.answered(call.id, answerTo(call))
+  bench.client.tick()
+  expect(bench.client.nextMs()).toBe(bench.clock.now() + 500)
+})
+
+it('survives a host that answers for digests it was not asked about', () => {
+  const bench = createBench()
+  const [owner] = start(bench)
+  bench.client.answered(owner!.id, { ...answerTo(owner!), items: [{ digest: digestOf(9), peers: [] }] })
+  expect(bench.taken()).toEqual([])
+})

@@ -1,0 +1,490 @@
+import { describe, expect, it } from 'vitest'
+import { createTable } from '../../../core/directory/table.ts'
+import { pairScore } from '../../../core/directory/rendezvous.ts'
+import { GiB } from '../../../core/units.ts'
+import { addressOf, createWorld, digestHostedBy, digestOf, having, itemOf, sizeOf, span } from './world.ts'
+import type { World } from './world.ts'
+
+const wish = { lease: { chunks: 10, position: 0 } }
+
+describe('who holds what', () => {
+  it('counts holders per chunk as they gain, lose and complete', () => {
+    const world = createWorld()
+    world.say('a', having(100, [0, 1, 2]))
+    world.say('b', having(100, [2, 3]))
+    const counts = (): number[] => [...(world.say('z').counts ?? [])].slice(0, 5)
+    expect(counts()).toEqual([1, 1, 2, 1, 0])
+    world.say('a', having(100, [1, 2]))
+    expect(counts()).toEqual([0, 1, 2, 1, 0])
+    world.say('b', { have: { complete: true }, wants: false })
+    expect(counts()).toEqual([1, 2, 2, 1, 1])
+    world.say('b', having(100, [4]))
+    expect(counts()).toEqual([0, 1, 1, 0, 1])
+    world.say('a', { leaves: true })
+    expect(counts()).toEqual([0, 0, 0, 0, 1])
+  })
+
+  it('saturates the counts at 255', () => {
+    const world = createWorld()
+    for (const number of span(0, 300)) world.say(`seed-${number}`, { have: { complete: true }, wants: false })
+    expect(world.say('z').counts?.[0]).toBe(255)
+  })
+
+  it('tells a holder that wants nothing neither peers nor counts', () => {
+    const world = createWorld()
+    world.say('a')
+    const answer = world.say('b', { have: { complete: true }, wants: false })
+    expect(answer.peers).toEqual([])
+    expect(answer.counts).toBeUndefined()
+    expect(answer.size).toBe(sizeOf(100))
+  })
+
+  it('names the forty announcers that rank highest with the asker, so that both sides choose alike', () => {
+    const world = createWorld()
+    const leeches = span(0, 200).map((number) => `leech-${number}`)
+    for (const leech of leeches) world.say(leech)
+    const nearest = leeches
+      .filter((leech) => leech !== 'leech-7')
+      .toSorted((a, b) => pairScore(b, 'leech-7') - pairScore(a, 'leech-7'))
+      .slice(0, 40)
+    expect(world.say('leech-7').peers.map(({ peer }) => peer)).toEqual(nearest)
+  })
+
+  it('names a few holders first to a leech that has next to nothing', () => {
+    const world = createWorld()
+    for (const number of span(0, 200)) world.say(`leech-${number}`)
+    for (const number of span(0, 6)) world.say(`seed-${number}`, { have: { complete: true }, wants: false })
+    const { peers } = world.say('leech-7')
+    const seeds = span(0, 6)
+      .map((number) => `seed-${number}`)
+      .toSorted((a, b) => pairScore(b, 'leech-7') - pairScore(a, 'leech-7'))
+    expect(peers.slice(0, 4)).toEqual(seeds.slice(0, 4).map((peer) => ({ ...addressOf(peer), complete: true })))
+    expect(new Set(peers.map(({ peer }) => peer)).size).toBe(peers.length)
+    expect(peers.length).toBeLessThanOrEqual(44)
+    const rich = world.say('leech-7', having(100, span(0, 50)))
+    expect(rich.peers).toHaveLength(40)
+  })
+
+  it('does not name who neither holds nor wants', () => {
+    const world = createWorld()
+    world.say('idle', { wants: false })
+    expect(world.say('a').peers).toEqual([])
+  })
+
+  it('forgets who is silent for five seconds, with its counts and leases', () => {
+    const world = createWorld()
+    expect(world.say('a', { ...having(100, [50]), ...wish }).lease).toMatchObject({ start: 0, end: 10 })
+    world.clock.advance(5000)
+    world.directory.tick()
+    expect(world.directory.stats().announcers).toBe(1)
+    world.clock.advance(1)
+    world.directory.tick()
+    expect(world.directory.stats()).toEqual({ digests: 0, announcers: 0, leases: 0 })
+    const answer = world.say('b', wish)
+    expect(answer).toMatchObject({ peers: [], lease: { start: 0, end: 10 } })
+    expect(answer.counts?.[50]).toBe(0)
+  })
+
+  it('forgets who merely holds only after three of its long intervals', () => {
+    const world = createWorld()
+    world.say('seed', { have: { complete: true }, wants: false })
+    world.clock.advance(180_000)
+    world.directory.tick()
+    expect(world.directory.stats().announcers).toBe(1)
+    world.clock.advance(1)
+    world.directory.tick()
+    expect(world.directory.stats().announcers).toBe(0)
+  })
+
+  it('forgets a member that is gone at once, in every digest', () => {
+    const world = createWorld()
+    world.say('a', { ...having(100, [3]), ...wish })
+    world.say('a', { digest: digestOf(2) })
+    world.say('b')
+    world.directory.memberGone('a')
+    expect(world.directory.stats()).toEqual({ digests: 1, announcers: 1, leases: 0 })
+    expect(world.say('b', wish)).toMatchObject({ peers: [], lease: { start: 0 } })
+  })
+})
+
+describe('sizes that conflict', () => {
+  it('keeps the first and answers others with it', () => {
+    const world = createWorld()
+    world.say('a')
+    expect(world.say('b', { size: sizeOf(50), ...wish })).toEqual({
+      digest: digestOf(1),
+      size: sizeOf(100),
+      peers: [],
+      leaseAfterMs: 500,
+    })
+    expect(world.say('a').peers).toEqual([])
+  })
+
+  it('takes what the majority says', () => {
+    const world = createWorld()
+    world.say('liar')
+    expect(world.say('a', { size: sizeOf(50) }).size).toBe(sizeOf(100))
+    expect(world.say('b', { size: sizeOf(50) }).size).toBe(sizeOf(50))
+    expect(world.say('liar').size).toBe(sizeOf(50))
+    expect(world.say('a', { size: sizeOf(50) }).peers).toEqual([{ ...addressOf('b'), complete: false }])
+  })
+
+  it('hosts no blob larger than is shared', () => {
+    const world = createWorld()
+    const answer = world.say('a', { size: 256 * GiB + 1, have: { complete: true } })
+    expect(answer).toEqual({ digest: digestOf(1), peers: [] })
+    expect(world.directory.stats().digests).toBe(0)
+  })
+})
+
+describe('leases', () => {
+  it('are the lowest chunks that nobody has or fetches, from the position on', () => {
+    const world = createWorld()
+    world.say('a', having(100, span(0, 5)))
+    expect(world.say('b', wish).lease).toMatchObject({ start: 5, end: 15, ttlMs: 1750 })
+    expect(world.say('c', { lease: { chunks: 10, position: 40 } }).lease).toMatchObject({ start: 40, end: 50 })
+    expect(world.say('d', wish).lease).toMatchObject({ start: 15, end: 25 })
+    expect(world.say('e', { lease: { chunks: 20, position: 30 } }).lease).toMatchObject({ start: 30, end: 40 })
+  })
+
+  it('wrap around at the end of the blob', () => {
+    const world = createWorld()
+    expect(world.say('a', { lease: { chunks: 10, position: 95 } }).lease).toMatchObject({ start: 95, end: 100 })
+    expect(world.say('b', { lease: { chunks: 10, position: 95 } }).lease).toMatchObject({ start: 0, end: 10 })
+    expect(world.say('c', { lease: { chunks: 10, position: 1000 } }).lease).toMatchObject({ start: 10, end: 20 })
+  })
+
+  it('skip what another announces to be fetching', () => {
+    const world = createWorld()
+    world.say('a', { fetching: [{ start: 0, end: 7 }] })
+    expect(world.say('b', wish).lease).toMatchObject({ start: 7, end: 17 })
+  })
+
+  it('shrink to a fair share when many ask', () => {
+    const world = createWorld()
+    const sizes = span(0, 10).map((number) => {
+      const { lease } = world.say(`leech-${number}`, { size: sizeOf(20), ...wish })
+      return (lease?.end ?? 0) - (lease?.start ?? 0)
+    })
+    expect(sizes).toEqual([10, 5, 2, 1, 1, 1, 0, 0, 0, 0])
+  })
+
+  it('are bounded however much is asked', () => {
+    const world = createWorld()
+    expect(world.say('a', { lease: { chunks: 1000, position: 0 } }).lease).toMatchObject({ start: 0, end: 32 })
+    const full = world.say('a', { fetching: [{ start: 0, end: 32 }], lease: { chunks: 10, position: 32 } })
+    expect(full.lease).toBeUndefined()
+    expect(full.leaseAfterMs).toBe(500)
+    const more = world.say('a', {
+      ...having(100, span(0, 4)),
+      fetching: [{ start: 4, end: 32 }],
+      lease: { chunks: 10, position: 32 },
+    })
+    expect(more.lease).toMatchObject({ start: 32, end: 36 })
+  })
+
+  it('are given again when the answer was lost, and not twice when it was not', () => {
+    const world = createWorld()
+    const first = world.say('a', wish).lease
+    expect(world.say('a', wish).lease).toEqual(first)
+    const next = world.say('a', { ...wish, fetching: [{ start: 0, end: 10 }] }).lease
+    expect(next).toMatchObject({ start: 10, end: 20 })
+    expect(next?.id).not.toBe(first?.id)
+  })
+
+  it('are never granted twice while they live', () => {
+    const world = createWorld()
+    const seen = new Set<number>()
+    for (const number of span(0, 8)) {
+      const { lease } = world.say(`leech-${number}`, wish)
+      for (const index of span(lease?.start ?? 0, lease?.end ?? 0)) {
+        expect(seen.has(index)).toBe(false)
+        seen.add(index)
+      }
+    }
+    expect(seen.size).toBeGreaterThan(60)
+  })
+
+  it('are lost without progress, and granted anew', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.clock.advance(1749)
+    world.say('a', { fetching: [{ start: 0, end: 10 }] })
+    expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
+    world.clock.advance(1)
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
+  it('live on while new chunks come', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    for (const got of span(1, 10)) {
+      world.clock.advance(1500)
+      world.say('a', { ...having(100, span(0, got)), fetching: [{ start: got, end: 10 }] })
+      expect(world.say('z', { ...wish, lease: { chunks: 1, position: 0 } }).lease?.start).not.toBe(got)
+      world.say('z', { leaves: true })
+    }
+  })
+
+  it('live on while bytes come from a slow origin', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    for (const second of span(1, 10)) {
+      world.clock.advance(1000)
+      world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: second * 10_000 })
+    }
+    expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
+    world.clock.advance(1000)
+    world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: 90_000 })
+    world.clock.advance(750)
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0 })
+  })
+
+  it('do not live on by chunks that came from peers', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.clock.advance(1000)
+    world.say('a', { ...having(100, [50, 51]), fetching: [{ start: 0, end: 10 }] })
+    world.clock.advance(750)
+    expect(world.say('b', wish).lease).toMatchObject({ start: 0 })
+  })
+
+  it('once lost are not claimed back by announcing the same stalled fetch', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.clock.advance(1750)
+    world.directory.tick()
+    world.say('a', { fetching: [{ start: 0, end: 10 }] })
+    expect(world.say('b', wish).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
+  it('given back are free at once', () => {
+    const world = createWorld()
+    const { lease } = world.say('a', wish)
+    world.say('a', { ...having(100, [0, 1]), released: [lease?.id ?? -1] })
+    expect(world.say('b', wish).lease).toMatchObject({ start: 2, end: 12 })
+  })
+
+  it('of who leaves or dies are free at once', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.say('a', { leaves: true })
+    expect(world.say('b', wish).lease).toMatchObject({ start: 0 })
+    world.directory.memberGone('b')
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0 })
+  })
+
+  it('end when every chunk is here: the answer says when to ask again', () => {
+    const world = createWorld()
+    world.say('seed', { have: { complete: true }, wants: false })
+    expect(world.say('a', wish)).toMatchObject({ leaseAfterMs: 500 })
+    expect(world.say('a', wish).lease).toBeUndefined()
+  })
+
+  it('go to sixteen agents at a time, and then to those who have had fewer', () => {
+    const world = createWorld()
+    const one = { size: sizeOf(500), lease: { chunks: 1, position: 0 } }
+    const ids = span(0, 16).map((number) => world.say(`leech-${number}`, one).lease?.id ?? -1)
+    expect(new Set(ids).size).toBe(16)
+    expect(world.say('late', one)).toMatchObject({ leaseAfterMs: 500 })
+    const again = { ...having(500, [0]), ...one, released: [ids[0] ?? -1] }
+    expect(world.say('leech-0', again).lease).toBeUndefined()
+    expect(world.say('late', one).lease).toMatchObject({ start: 16, end: 17 })
+  })
+
+  it('of an unranged origin are the whole blob, for one agent', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.say('b', wish)
+    const whole = world.say('a', { ...wish, unranged: true, fetching: [{ start: 0, end: 10 }] }).lease
+    expect(whole).toMatchObject({ start: 0, end: 100 })
+    expect(world.say('b', { ...wish, unranged: true, fetching: [{ start: 10, end: 20 }] }).lease).toBeUndefined()
+    expect(world.say('c', wish).lease).toBeUndefined()
+    world.directory.memberGone('a')
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 100 })
+  })
+
+  it('of an unranged origin move on when their holder stalls', () => {
+    const world = createWorld()
+    world.say('a', { ...wish, unranged: true })
+    world.clock.advance(1750)
+    expect(world.say('b', wish).lease).toMatchObject({ start: 0, end: 100 })
+    world.say('a', { unranged: true, fetching: [{ start: 0, end: 100 }] })
+    expect(world.say('c', wish).lease).toBeUndefined()
+  })
+
+  it('wait for a rate-limited origin, in every digest and for all', () => {
+    const world = createWorld()
+    world.say('a', { origin: 'docker.io', originRetryAfterMs: 3000 })
+    const other = { digest: digestOf(2), origin: 'docker.io', ...wish }
+    expect(world.say('b', other)).toMatchObject({ leaseAfterMs: 3000 })
+    world.say('a', { origin: 'docker.io', originRetryAfterMs: 1000 })
+    world.clock.advance(2999)
+    expect(world.say('b', other)).toMatchObject({ leaseAfterMs: 1 })
+    expect(world.say('b', { ...other, origin: 'quay.io' }).lease).toMatchObject({ start: 0 })
+    world.clock.advance(1)
+    expect(world.say('c', other).lease).toMatchObject({ start: 10 })
+  })
+
+  it('wait five minutes for an origin at most', () => {
+    const world = createWorld()
+    expect(world.say('a', { originRetryAfterMs: 86_400_000, ...wish }).leaseAfterMs).toBe(300_000)
+  })
+})
+
+function addTen(world: World): void {
+  for (const number of span(0, 10)) world.owners.add(`member-${number}`)
+}
+
+describe('who hosts', () => {
+  it('answers "ask" and nothing else where it is neither owner nor standby', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 3)
+    const owner = world.owners.of(digest)[0]
+    expect(world.say('a', { digest })).toEqual({ digest, peers: [], ask: owner })
+    expect(world.suspects).toEqual([])
+    expect(world.directory.stats().digests).toBe(0)
+  })
+
+  it('keeps the table but grants nothing as standby, and has the owner looked at', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    const owner = world.owners.of(digest)[0] ?? ''
+    world.say('a', { digest, ...having(100, [1]) })
+    const answer = world.say('b', { digest, ...wish })
+    expect(answer).toMatchObject({ ask: owner, leaseAfterMs: 500, peers: [{ peer: 'a' }] })
+    expect(answer.lease).toBeUndefined()
+    expect(world.suspects).toEqual([owner])
+    expect(world.say('c', { digest }).ask).toBeUndefined()
+  })
+
+  it('grants at once when a standby with a table succeeds, knowing what is being fetched', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    world.say('a', { digest, fetching: [{ start: 0, end: 10 }] })
+    world.owners.remove(world.owners.of(digest)[0] ?? '')
+    expect(world.say('b', { digest, ...wish }).lease).toMatchObject({ start: 10, end: 20 })
+  })
+
+  it('listens for two seconds when a successor has no table', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    world.owners.remove(world.owners.of(digest)[0] ?? '')
+    world.clock.advance(300)
+    expect(world.say('b', { digest, ...wish })).toMatchObject({ leaseAfterMs: 1700 })
+    world.say('a', { digest, fetching: [{ start: 0, end: 10 }] })
+    world.clock.advance(1699)
+    expect(world.say('b', { digest, ...wish })).toMatchObject({ leaseAfterMs: 1 })
+    world.clock.advance(1)
+    world.say('a', { digest, fetching: [{ start: 0, end: 10 }] })
+    expect(world.say('b', { digest, ...wish }).lease).toMatchObject({ start: 10 })
+  })
+
+  it('does not listen for a digest first asked about long after it became owner', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    world.owners.remove(world.owners.of(digest)[0] ?? '')
+    world.clock.advance(2000)
+    expect(world.say('b', { digest, ...wish }).lease).toMatchObject({ start: 0 })
+  })
+
+  it('grants nothing before its list agrees with its seed', () => {
+    const world = createWorld()
+    world.ready = false
+    expect(world.say('a', wish)).toMatchObject({ leaseAfterMs: 500 })
+    world.ready = true
+    expect(world.say('a', wish).lease).toMatchObject({ start: 0 })
+  })
+})
+
+describe('load', () => {
+  it('asks for announces every half second, and rarer the more announce', () => {
+    const world = createWorld()
+    const afterMs = (peer: string): number =>
+      world.directory.announce({ from: addressOf(peer), items: [itemOf()] }).announceAfterMs
+    expect(afterMs('first')).toBe(500)
+    for (const number of span(0, 999)) world.say(`leech-${number}`)
+    expect(afterMs('first')).toBe(3000)
+    world.clock.advance(6001)
+    world.say('first')
+    world.directory.tick()
+    expect(afterMs('first')).toBe(500)
+  })
+
+  it('keeps who fetches at half a second, however many announce', () => {
+    const world = createWorld()
+    for (const number of span(0, 1000)) world.say(`leech-${number}`)
+    const from = addressOf('leech-0')
+    expect(world.directory.announce({ from, items: [itemOf(wish)] }).announceAfterMs).toBe(500)
+    expect(world.directory.announce({ from: addressOf('leech-1'), items: [itemOf()] }).announceAfterMs).toBe(3000)
+  })
+
+  it('lets hundreds join at once without naming one chunk twice', () => {
+    const world = createWorld()
+    const seen = new Set<number>()
+    let leases = 0
+    for (const number of span(0, 800)) {
+      const { lease } = world.say(`leech-${number}`, { size: sizeOf(500), lease: { chunks: 8, position: 0 } })
+      if (lease !== undefined) leases++
+      for (const index of span(lease?.start ?? 0, lease?.end ?? 0)) {
+        expect(seen.has(index)).toBe(false)
+        seen.add(index)
+      }
+    }
+    expect(leases).toBe(16)
+    expect(world.directory.stats()).toEqual({ digests: 1, announcers: 800, leases: 16 })
+  })
+
+  it('keeps a bounded number of digests, forgetting the longest unheard', () => {
+    const world = createWorld({ directory: { digestsMax: 2 } })
+    for (const number of [1, 2, 1, 3]) world.say('a', { digest: digestOf(number) })
+    world.say('b', { digest: digestOf(1) })
+    expect(world.directory.stats()).toMatchObject({ digests: 2, announcers: 3 })
+    expect(world.say('b', { digest: digestOf(1) }).peers).toHaveLength(1)
+  })
+
+  it('answers but does not note announcers beyond its bound', () => {
+    const world = createWorld({ directory: { announcersMax: 1 } })
+    world.say('a')
+    expect(world.say('b', wish)).toEqual({ digest: digestOf(1), size: sizeOf(100), peers: [], leaseAfterMs: 500 })
+    expect(world.directory.stats().announcers).toBe(1)
+  })
+})
+
+describe('seeds named for the DHT', () => {
+  const seed = { have: { complete: true }, wants: false } as const
+
+  it('are three per digest, one a second', () => {
+    const world = createWorld()
+    const named = span(0, 6).map((number) => {
+      world.clock.advance(number === 1 ? 999 : 1000)
+      return world.say(`seed-${number}`, seed).provide ?? false
+    })
+    expect(named).toEqual([true, false, true, true, false, false])
+  })
+
+  it('are replaced when one goes', () => {
+    const world = createWorld()
+    for (const number of span(0, 3)) {
+      world.clock.advance(1000)
+      world.say(`seed-${number}`, seed)
+    }
+    world.directory.memberGone('seed-1')
+    world.clock.advance(1000)
+    expect(world.say('seed-9', seed).provide).toBe(true)
+  })
+
+  it('hold everything', () => {
+    expect(createWorld().say('a').provide).toBeUndefined()
+  })
+})
+
+it('makes a table for the empty blob, which has no chunk', () => {
+  expect(createTable(digestOf(1), 0, 0).chunks).toBe(0)
+  expect(createWorld().say('a', { size: 0, have: { complete: true }, wants: true, ...wish }).leaseAfterMs).toBe(500)
+})
