@@ -12,7 +12,8 @@ import { createExchange, type Exchange, fail } from './exchange.ts'
 import { isOwnHost } from './host-names.ts'
 import { sendManifest } from './manifest-endpoint.ts'
 import { createManifests } from './manifests.ts'
-import type { Access, AnsweredRequest, Blobs, Observer, Origin, Subject } from './ports.ts'
+import type { Access, Subject } from '../access/access.ts'
+import type { AnsweredRequest, Blobs, Observer, Origin } from './ports.ts'
 import { createPrefetch } from './prefetch.ts'
 import { parseRoute, type Route } from './route.ts'
 import { createRunning } from './running.ts'
@@ -76,7 +77,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
     try {
       refuseForeign(request)
       const route = parseRoute(url, {
-        parseOrigin: (text) => origin.parse(text),
+        parseOrigin: (text) => origin.site(text).origin,
         defaultOrigin: settings.defaultOrigin,
       })
       kind = route.kind === 'discovery' ? route.discovery.kind : route.kind

@@ -1,28 +1,10 @@
 /** What the mirror needs from the rest of the agent; twins are in test/support/. */
 import type { Digest } from '../../core/oci/digest.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
-import type { Reference } from '../../core/oci/reference.ts'
 import type { Credential } from '../upstream/credential.ts'
 import type { OriginClient, OriginRepository } from '../upstream/origin-client.ts'
 
 export type ContentKind = 'blob' | 'manifest'
-
-/** What the caller showed us; it goes to nobody but `Access`. */
-export interface Caller {
-  readonly authorization: string | undefined
-}
-
-/** What a request is about, once it is parsed; the origin by its canonical name. */
-export interface Subject extends OriginRepository {
-  /** Undefined where a list is asked for (tags, referrers). */
-  readonly content?: { readonly kind: ContentKind; readonly reference: Reference }
-}
-
-/** Grant and possession (DESIGN, Access). */
-export interface Access {
-  /** Resolves when the caller may read this; rejects with an OriginError, which the caller hears, or another ShoalError. */
-  authorize(caller: Caller, subject: Subject, signal: AbortSignal): Promise<Credential>
-}
 
 /** One content of one repository, as a caller wants it. */
 export interface Want extends OriginRepository {
@@ -61,7 +43,7 @@ export interface OpenBlob {
 }
 
 /** The part of the origin client that the mirror uses itself. */
-export type Origin = Pick<OriginClient, 'parse' | 'headManifest' | 'passThrough'>
+export type Origin = Pick<OriginClient, 'site' | 'headManifest' | 'passThrough'>
 
 /** What became of a response. */
 export type Outcome =

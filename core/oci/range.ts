@@ -53,7 +53,7 @@ interface RangeSpec {
 
 /** The parts of a well-formed `bytes=` header, or undefined where it is to be ignored. */
 function rangeSpecs(header: string): readonly RangeSpec[] | undefined {
-  const set = /^[ \t]*bytes[ \t]*=(.*)$/i.exec(header)?.[1]
+  const set = /^bytes=(.*)$/i.exec(header)?.[1]
   // RFC 9110, 5.6.1: a recipient must accept empty list elements.
   const parts = set?.split(',', limits.rangePartsMax + 1).filter((part) => part.trim() !== '')
   if (parts === undefined || parts.length === 0 || parts.length > limits.rangePartsMax) return undefined
