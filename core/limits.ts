@@ -185,9 +185,11 @@ export const limits = {
   leasesPerBlob: 2,
   /** The next lease is asked for when the present one has less than this left. */
   leaseAheadMs: 500,
+  /** A lease given back is named in announces for this long: four of them. */
+  releasedToldMs: 2 * second,
   /** Leased bytes that are not here yet, all blobs together. */
   originInFlightMaxBytes: 128 * MiB,
-  /** No answer about a lease: ask again after this long. */
+  /** No answer about a lease: speak up again after this long. */
   leaseAgainMs: 500,
   /** First byte of the origin, doubled with each try: registries redirect and may wake a cold store. */
   originFirstByteMs: 2 * second,
@@ -201,7 +203,7 @@ export const limits = {
   originFailuresMax: 2,
   /** How long peers may take to show a missing chunk once the origin is gone, before the readers end. */
   hopelessAfterMs: 2 * second,
-  /** A reader without any progress for this long (and up to as long again) takes its next chunk from the origin unleased. */
+  /** Without any progress for this long, peers that are said to have a chunk do not keep a reader from the origin any more. */
   starvedMs: 60 * second,
 
   // Directory: hosting
@@ -342,8 +344,8 @@ export const limits = {
   storeIdleBlobsMax: 32,
   /** Logs read at a time while the store opens: libuv has four threads. */
   storeScanParallel: 16,
-  /** Read and hashed at a time: 0.6 ms of a core, so an event loop that hashes still answers. */
-  storeHashPieceBytes: 1 * MiB,
+  /** Read and hashed at a time: 0.3 ms of a core, so an event loop that hashes still answers. */
+  storeHashPieceBytes: 512 * KiB,
   /** The background hasher's thread ends after this long without work: layers of one pull come closer together. */
   storeHasherIdleMs: 5 * second,
   /** containerd's directory is listed this often, for what a full inotify queue lost. */

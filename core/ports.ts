@@ -70,13 +70,17 @@ export interface StoredBlob {
   readonly complete: boolean
   /** The entry kept with a chunk; undefined where none was kept (containerd's copy). */
   entry(index: number): Entry | undefined
+  /** SHA-256 of a chunk held, in lower-case hex, without reading its data. */
+  hash(index: number): string | undefined
   /** Keeps a chunk whose hash was checked: data first, then the log record. `parts` are the chunk's bytes in order. */
   write(index: number, parts: readonly Uint8Array[], entry: Entry): Promise<void>
   /**
    * Reads bytes that lie in held chunks. A chunk read for the first time since the process started is hashed
-   * first; when it does not match it is dropped from `have` and the read rejects with `CHUNK_CORRUPT`.
+   * first; when it does not match it is dropped from `have` and the read rejects with `CHUNK_CORRUPT`, as does a read of
+   * a chunk that is not held (any more). `into`, of at least `length` bytes, is filled and its start returned in place of
+   * a new buffer: whoever reads much and lets go soon saves half the cost so.
    */
-  read(offset: number, length: number): Promise<Uint8Array>
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>
   /** SHA-256 of each chunk is proven by the whole blob's digest from here on. */
   markComplete(): Promise<void>
   /** The whole blob did not match its digest: every chunk is dropped. */

@@ -1,0 +1,282 @@
+/** One blob of the store's own: chunks in a sparse file, vouched for by the log beside it. Knows nothing of other blobs. */
+import { readFile } from 'node:fs/promises'
+import { ShoalError } from '../../core/errors.ts'
+import type { Digest } from '../../core/oci/digest.ts'
+import { bitfieldOf, clearBit, countBits, hasBit, setBit } from '../../core/swarm/bitfield.ts'
+import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import type { Entry } from '../../core/swarm/entry.ts'
+import { KiB } from '../../core/units.ts'
+import { createBlobFiles, openBlobFiles, removeBlobFiles, type BlobFiles, type BlobPaths } from './blob-files.ts'
+import { diskError, writeFully, type Disk } from './disk.ts'
+import { entryOf, readLog, type LogRecord, type LogView } from './log-format.ts'
+import type { StoreLogger } from './logger.ts'
+import { createVerifiedReader, type ReadRange } from './verified-reader.ts'
+
+/** What filesystems allot at a time: the first guess at what a write takes, until `sync` asks. */
+const blockBytes = 4 * KiB
+
+export interface OwnBlobComponents {
+  readonly disk: Disk
+  readonly logger: StoreLogger
+  /** Hears of every chunk that is dropped because its bytes were wrong. */
+  readonly onDropped: () => void
+  /** Hears by how much the blob's share of the disk grew, or shrank. */
+  readonly onUsed: (deltaBytes: number) => void
+  /** Hears that a file was created in the blobs' directory, whose own entry is not durable yet. */
+  readonly onCreated: () => void
+}
+
+export interface OwnBlobOptions {
+  readonly digest: Digest
+  readonly size: number
+  readonly paths: BlobPaths
+  /** What the start-up scan found on disk; undefined for a new blob. */
+  readonly found?: { readonly have: Uint8Array; readonly complete: boolean; readonly usedBytes: number }
+  /** Files are created only after this: the end of an older copy's removal. */
+  readonly after?: Promise<void>
+}
+
+export interface OwnBlob {
+  readonly digest: Digest
+  readonly size: number
+  readonly have: Uint8Array
+  readonly complete: boolean
+  readonly usedBytes: number
+  /** Something was written that a power loss would take back. */
+  readonly isDirty: boolean
+  /** Opens the files and reads the log, where there are any. Rejects when they are not what the scan saw. */
+  load(): Promise<void>
+  entry(index: number): Entry | undefined
+  write(index: number, parts: readonly Uint8Array[], entry: Entry): Promise<void>
+  readonly read: ReadRange
+  markComplete(): Promise<void>
+  discard(): Promise<void>
+  /** Makes what was written before durable, data before log. Chunks whose sync fails are dropped. */
+  sync(): Promise<void>
+  /** Closes the files; nothing may be under way. The blob can be loaded again. */
+  unload(): Promise<void>
+  /** Deletes the files. The blob is of no use afterwards. */
+  remove(): Promise<void>
+}
+
+export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOptions): OwnBlob {
+  const { disk, logger } = components
+  const { digest, size, paths, found } = options
+  const count = chunkCountOf(size)
+  const have = found?.have ?? bitfieldOf(count)
+  const verified = bitfieldOf(count)
+  const entries = new Map<number, Entry>()
+  const writes = new Map<number, Promise<void>>()
+  let complete = found?.complete ?? false
+  let usedBytes = found?.usedBytes ?? 0
+  let generation = 0
+  let isOnDisk = found !== undefined
+  let isDirty = false
+  let unsynced = new Set<number>()
+  let files: BlobFiles | undefined
+  let log: LogView | undefined
+  let creating: Promise<BlobFiles> | undefined
+  let removed = options.after ?? Promise.resolve()
+
+  const read = createVerifiedReader(disk, {
+    digest,
+    size,
+    have,
+    verified,
+    get generation() {
+      return generation
+    },
+    hash: (index) => entry(index)?.hash,
+    hold: () => files?.hold(),
+    drop,
+  })
+
+  function account(bytes: number): void {
+    components.onUsed(bytes - usedBytes)
+    usedBytes = bytes
+  }
+
+  async function load(): Promise<void> {
+    if (files !== undefined || !isOnDisk) return
+    const view = readLog(await readFile(paths.log))
+    if (view === undefined || view.digest !== digest || view.size !== size) {
+      throw new ShoalError('DISK_FAILED', `the log of ${digest} is damaged`)
+    }
+    files = await openBlobFiles(disk, paths, view.tail)
+    log = view
+    have.set(view.have)
+    complete = view.complete
+  }
+
+  function entry(index: number): Entry | undefined {
+    return entries.get(index) ?? (log === undefined ? undefined : entryOf(log, index))
+  }
+
+  function filesForWriting(): Promise<BlobFiles> {
+    if (files !== undefined) return Promise.resolve(files)
+    creating ??= create().finally(() => {
+      creating = undefined
+    })
+    return creating
+  }
+
+  async function create(): Promise<BlobFiles> {
+    await removed
+    files = await createBlobFiles(disk, paths, digest, size)
+    isOnDisk = true
+    components.onCreated()
+    return files
+  }
+
+  async function write(index: number, parts: readonly Uint8Array[], chunkEntry: Entry): Promise<void> {
+    requireChunk(size, index, parts, chunkEntry)
+    if (hasBit(have, index)) return
+    const ongoing = writes.get(index)
+    if (ongoing !== undefined) return ongoing
+    const writing = keep(index, parts, chunkEntry).finally(() => writes.delete(index))
+    writes.set(index, writing)
+    return writing
+  }
+
+  async function keep(index: number, parts: readonly Uint8Array[], chunkEntry: Entry): Promise<void> {
+    const target = await orDiskError(filesForWriting(), 'create')
+    await orDiskError(writeData(target, index, parts), 'write')
+    await appendTo(target, { kind: 'chunk', entry: chunkEntry })
+    if (target !== files)
+      throw new ShoalError('CHUNK_CORRUPT', `${digest} was discarded while chunk ${index} was written`)
+    entries.set(index, chunkEntry)
+    setBit(verified, index)
+    setBit(have, index)
+    unsynced.add(index)
+  }
+
+  async function writeData(target: BlobFiles, index: number, parts: readonly Uint8Array[]): Promise<void> {
+    const file = target.hold()
+    isDirty = true
+    try {
+      await writeFully(disk, file.fd, parts, index * chunkSizeOf(size))
+    } finally {
+      file.release()
+    }
+    if (target === files) account(usedBytes + Math.ceil(chunkLengthOf(size, index) / blockBytes) * blockBytes)
+  }
+
+  async function appendTo(target: BlobFiles, record: LogRecord): Promise<void> {
+    isDirty = true
+    await orDiskError(target.append(record), 'write the log of')
+  }
+
+  async function drop(index: number, reason: string): Promise<void> {
+    if (!hasBit(have, index)) return
+    forget(index)
+    logger.warn({ digest, index, reason }, 'dropped a chunk: it will be fetched again')
+    components.onDropped()
+    try {
+      if (files !== undefined) await appendTo(files, { kind: 'dropped', index })
+    } catch (error) {
+      // The next process hashes the chunk before it serves it, and drops it then.
+      logger.warn({ digest, index, error }, 'could not note in the log that a chunk was dropped')
+    }
+  }
+
+  function forget(index: number): void {
+    generation++
+    complete = false
+    clearBit(have, index)
+    clearBit(verified, index)
+    unsynced.delete(index)
+    entries.delete(index)
+    if (log !== undefined) log.positions[index] = 0
+  }
+
+  async function markComplete(): Promise<void> {
+    if (complete) return
+    if (countBits(have) !== count) throw new RangeError(`${digest} lacks chunks, so it can not be complete`)
+    // True of the bytes whether or not the disk takes the note of it.
+    complete = true
+    await appendTo(await orDiskError(filesForWriting(), 'create'), { kind: 'complete' })
+  }
+
+  async function discard(): Promise<void> {
+    for (let index = 0; index < count; index++) forget(index)
+    complete = false
+    await remove()
+  }
+
+  async function remove(): Promise<void> {
+    await creating?.catch(() => {})
+    const old = files
+    files = undefined
+    log = undefined
+    isDirty = false
+    isOnDisk = false
+    account(0)
+    removed = removed.then(() => removeBlobFiles(paths))
+    await Promise.all([orDiskError(removed, 'delete'), old?.close()])
+  }
+
+  async function sync(): Promise<void> {
+    const target = files
+    if (!isDirty) return
+    isDirty = false
+    if (target === undefined) return
+    const pending = unsynced
+    unsynced = new Set()
+    try {
+      await target.syncData()
+      await target.syncLog()
+      const bytes = await target.usedBytes()
+      if (target === files) account(bytes)
+    } catch (error) {
+      // After a failed sync the kernel holds such pages clean while the disk may not have them: their bytes are no longer known.
+      for (const index of pending) await drop(index, 'could not be made durable')
+      throw diskError(error, `sync ${digest}`)
+    }
+  }
+
+  async function unload(): Promise<void> {
+    const old = files
+    files = undefined
+    log = undefined
+    entries.clear()
+    await old?.close()
+  }
+
+  function orDiskError<Result>(work: Promise<Result>, doing: string): Promise<Result> {
+    return work.catch((error: unknown) => {
+      throw diskError(error, `${doing} ${digest}`)
+    })
+  }
+
+  return {
+    digest,
+    size,
+    have,
+    get complete() {
+      return complete
+    },
+    get usedBytes() {
+      return usedBytes
+    },
+    get isDirty() {
+      return isDirty
+    },
+    load,
+    entry,
+    write,
+    read,
+    markComplete,
+    discard,
+    sync,
+    unload,
+    remove,
+  }
+}
+
+function requireChunk(size: number, index: number, parts: readonly Uint8Array[], entry: Entry): void {
+  const isIndex = Number.isInteger(index) && index >= 0 && index < chunkCountOf(size)
+  if (!isIndex || entry.index !== index) throw new RangeError(`chunk ${index} of a blob of ${size} bytes`)
+  let length = 0
+  for (const part of parts) length += part.length
+  if (length !== chunkLengthOf(size, index)) throw new RangeError(`chunk ${index} has ${length} bytes`)
+}
