@@ -3,7 +3,7 @@
  * requests, are remembered for a short time and on this node only.
  *
  *   open?  ── yes ─────────────────────────────→ anonymous credential
- *     │ no: the origin refused us as nobody
+ *     │ no: the origin refuses us as nobody, or limits our rate
  *   shown a credential? ── no ─────────────────→ the origin's challenge, for the caller to answer
  *     │ yes
  *   does the origin take it? ── yes ───────────→ that credential     ── no ──→ the origin's answer
@@ -88,18 +88,41 @@ export function createAccess({ origin, clock, key }: AccessComponents, options: 
       await proofs(`${id} ${subjectText(subject)}`, signal, (shared) => ask(subject, credential, id, shared))
     } catch (error) {
       if (isOriginError(error, 'unavailable') && granted(id, outageMs)) return
-      // A no ends the yes before it, so that a later outage can't bring that back.
-      if (isOriginError(error, 'unauthorized', 'denied')) grants.delete(id)
+      // A no ends the yes before it, so that a later outage can't bring that back; some origins hide what is private.
+      if (isOriginError(error, 'unauthorized', 'denied', 'not-found')) grants.delete(id)
       throw error
     }
   }
 
   async function ask(subject: Subject, credential: Credential, id: string, signal: AbortSignal): Promise<void> {
-    const manifest = manifestOf(subject) ?? grants.get(id)?.manifest
+    const manifest = manifestOf(subject)
+    const remembered = grants.get(id)?.manifest
     if (manifest !== undefined) await origin.headManifest(subject, manifest, credential, signal)
-    else if (subject.content === undefined) await origin.passThrough(subject, 'tags/list', 'n=1', credential, signal)
+    else if (remembered === undefined || !(await stillThere(subject, remembered, credential, signal))) {
+      await askForContent(subject, credential, signal)
+    }
+    grants.set(id, { provenAtMs: clock.now(), manifest: manifest ?? remembered })
+  }
+
+  /** Storages behind signed URLs are slow at HEAD or refuse it, so what proved the repository before proves it again. */
+  async function stillThere(
+    subject: Subject,
+    manifest: string,
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    try {
+      await origin.headManifest(subject, manifest, credential, signal)
+      return true
+    } catch (error) {
+      if (isOriginError(error, 'not-found')) return false
+      throw error
+    }
+  }
+
+  async function askForContent(subject: Subject, credential: Credential, signal: AbortSignal): Promise<void> {
+    if (subject.content === undefined) await origin.passThrough(subject, 'tags/list', 'n=1', credential, signal)
     else await origin.headBlob(subject, blobOf(subject.content.reference), credential, signal)
-    grants.set(id, { provenAtMs: clock.now(), manifest })
   }
 
   /** Undefined where anybody may read this, else why not. */
@@ -111,9 +134,9 @@ export function createAccess({ origin, clock, key }: AccessComponents, options: 
       await prove(subject, anonymous, openOutageMs, signal)
       return undefined
     } catch (error) {
-      if (!isOriginError(error, 'unauthorized', 'denied', 'not-found')) throw error
-      // A missing tag says nothing about the repository.
-      if (error.kind !== 'not-found') refusals.set(id, { refusedAtMs: clock.now(), error })
+      if (!isOriginError(error)) throw error
+      // Anything else (a missing tag, an outage) says nothing about the repository.
+      if (isOriginError(error, 'unauthorized', 'denied')) refusals.set(id, { refusedAtMs: clock.now(), error })
       return error
     }
   }
