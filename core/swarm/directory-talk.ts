@@ -10,11 +10,11 @@ import type { Session, SwarmState } from './state.ts'
 export function announceState(state: SwarmState, digest: Digest): AnnounceItem | undefined {
   const session = state.sessions.get(digest)
   if (session === undefined) return leavingItem(state, digest)
-  session.announcePending = false
   const lease = leaseWish(state, session)
-  if (lease !== undefined) session.supply.asking = true
-  const { released, releasedSent, unranged } = session.supply
-  for (const id of released) releasedSent.add(id)
+  const { fetchedBytes, unranged } = session.supply
+  const { origin } = session
+  const released = releasedNow(state, session)
+  const originRetryAfterMs = (state.originRests.get(origin ?? '') ?? 0) - state.clock.now()
   return {
     digest,
     size: session.size,
@@ -22,8 +22,11 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     wants: wantsMore(state, session),
     fetching: fetchingRanges(session),
     ...(lease === undefined ? {} : { lease }),
-    ...(released.size === 0 ? {} : { released: [...released] }),
+    ...(fetchedBytes > 0 ? { fetchedBytes } : {}),
+    ...(released.length > 0 ? { released } : {}),
     ...(unranged ? { unranged } : {}),
+    ...(origin === undefined ? {} : { origin }),
+    ...(originRetryAfterMs > 0 ? { originRetryAfterMs } : {}),
   }
 }
 
@@ -53,21 +56,23 @@ export function onAnswer(state: SwarmState, answer: AnswerItem): void {
     return
   }
   if (answer.ask !== undefined) return
-  noteReleased(session)
-  session.supply.asking = false
   addCandidates(state, session, answer.peers)
   if (answer.size === undefined || answer.size === session.size) takeSupply(state, session, answer)
   if (session.readers.size > 0 && wantsMore(state, session)) connectMore(state, session)
 }
 
-/** The directory has heard of the leases that the last announce gave back. */
-function noteReleased({ supply }: Session): void {
-  for (const id of supply.releasedSent) supply.released.delete(id)
-  supply.releasedSent.clear()
+/** Said for a while, since an announce may be lost, and to owner and standby alike. */
+function releasedNow(state: SwarmState, { supply }: Session): number[] {
+  const oldestMs = state.clock.now() - state.limits.releasedToldMs
+  for (const [id, sinceMs] of supply.released) if (sinceMs < oldestMs) supply.released.delete(id)
+  return [...supply.released.keys()]
 }
 
+/** An answer without a word on leases is that of a standby, and leaves the wish open. */
 function takeSupply(state: SwarmState, session: Session, { counts, lease, leaseAfterMs }: AnswerItem): void {
   if (counts?.length === session.count) session.counts = counts
+  if (lease === undefined && leaseAfterMs === undefined) return
+  session.supply.askingUntilMs = 0
   if (lease !== undefined) onGranted(state, session, lease)
-  else session.supply.askAfterMs = state.clock.now() + (leaseAfterMs ?? state.limits.leaseAgainMs)
+  else session.supply.askAfterMs = state.clock.now() + (leaseAfterMs ?? 0)
 }

@@ -177,7 +177,6 @@ export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   if (event.ok) {
     markHeld(session, event.index)
     noteGained(state, session, event.index)
-    tellDirectory(state, session, false)
   }
   advanceCursors(session, nowMs)
   leaseSettled(state, session, event.index)

@@ -30,7 +30,8 @@ export function leaseWish(
   session: Session,
 ): { readonly chunks: number; readonly position: number } | undefined {
   if (!mayAsk(state, session)) return undefined
-  const position = nextWanted(state, session, (index) => isNowhere(session, index))
+  const starving = isStarving(state, session)
+  const position = nextWanted(state, session, (index) => starving || isNowhere(session, index))
   if (position === undefined) return undefined
   return session.supply.unranged
     ? { chunks: session.count, position: 0 }
@@ -69,6 +70,11 @@ function isNowhere(session: Session, index: number): boolean {
   return session.availability[index] === 0 && (session.counts?.[index] ?? 0) === 0
 }
 
+/** Others are said to have what is missing, and yet nothing has come for very long: they do not count any more. */
+function isStarving(state: SwarmState, session: Session): boolean {
+  return state.clock.now() - session.progressAtMs > state.limits.starvedMs
+}
+
 /** As much as the origin gives in `leaseMs`. */
 function wishChunks(state: SwarmState, session: Session): number {
   const rate = state.originRateBytesPerMs
@@ -78,8 +84,9 @@ function wishChunks(state: SwarmState, session: Session): number {
 
 /** Speaks up when a lease is wanted; called when that may have changed. */
 export function askForLease(state: SwarmState, session: Session): void {
-  if (session.supply.asking || leaseWish(state, session) === undefined) return
-  session.supply.asking = true
+  const nowMs = state.clock.now()
+  if (nowMs < session.supply.askingUntilMs || leaseWish(state, session) === undefined) return
+  session.supply.askingUntilMs = nowMs + state.limits.leaseAgainMs
   tellDirectory(state, session, true)
 }
 
@@ -119,16 +126,17 @@ function addLease(
 }
 
 /** Takes chunk `index` from the origin without a lease: nobody is there to grant one. */
-export function fetchUnleased(state: SwarmState, session: Session, index: number): void {
+function fetchUnleased(state: SwarmState, session: Session, index: number): void {
   if (session.phase[index] === phases.missing) addLease(state, session, undefined, Infinity, [index])
 }
 
 /** Owner and standby are silent: only what the reader needs next, and only if no neighbour has it. */
 export function onDirectorySilent(state: SwarmState, session: Session): void {
-  session.supply.asking = false
+  session.supply.askingUntilMs = 0
   if (openLeases(session).length > 0 || isResting(state, session)) return
   const index = nextWanted(state, session, () => true)
-  if (index !== undefined && session.availability[index] === 0) fetchUnleased(state, session, index)
+  if (index === undefined) return
+  if (session.availability[index] === 0 || isStarving(state, session)) fetchUnleased(state, session, index)
 }
 
 /** After a failure, or because the origin asked for it. */
@@ -143,7 +151,7 @@ function endWhenDone(state: SwarmState, lease: Lease): void {
   if (lease.remaining.length > 0 || lease.settling.size > 0) return
   if (!session.supply.leases.delete(lease)) return
   if (lease.id === undefined) return
-  session.supply.released.add(lease.id)
+  session.supply.released.set(lease.id, state.clock.now())
   tellDirectory(state, session, true)
 }
 
@@ -273,6 +281,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   }
   fetch.heardAtMs = nowMs
   fetch.bytes += event.bytes
+  session.supply.fetchedBytes += event.bytes
   state.tickBytes += event.bytes
   lease.touchedAtMs = nowMs
   if (event.index !== fetch.index) nextChunk(fetch, event.index)
@@ -395,10 +404,9 @@ export function watchFetches(state: SwarmState, nowMs: number): void {
   }
 }
 
-/** Drives what hangs on time: leases wished for, a reader that starves, a second try that takes own bytes only. */
-export function pumpOrigin(state: SwarmState, session: Session, nowMs: number): void {
+/** Drives what hangs on time: leases wished for, and a second try that takes own bytes only. */
+export function pumpOrigin(state: SwarmState, session: Session): void {
   if (session.ownOnly) refetchOwn(state, session)
-  feedStarving(state, session, nowMs)
   askForLease(state, session)
   startFetches(state, session)
 }
@@ -412,20 +420,6 @@ function refetchOwn(state: SwarmState, session: Session): void {
   for (let index = first; index < session.count && run.length < state.limits.leaseChunksMax; index++)
     if (session.phase[index] === phases.missing) run.push(index)
   addLease(state, session, undefined, Infinity, run)
-}
-
-/** The directory answers, and yet nothing comes for a very long time: better one chunk too many than a pull that hangs. */
-function feedStarving(state: SwarmState, session: Session, nowMs: number): void {
-  const { supply } = session
-  const { starvedMs } = state.limits
-  if (nowMs - session.progressAtMs < starvedMs) {
-    supply.starvesAtMs = Infinity
-    return
-  }
-  if (supply.starvesAtMs === Infinity) supply.starvesAtMs = nowMs + state.random.below(starvedMs)
-  if (nowMs < supply.starvesAtMs || supply.leases.size > 0 || isResting(state, session)) return
-  const index = nextWanted(state, session, () => true)
-  if (index !== undefined) fetchUnleased(state, session, index)
 }
 
 /** May a missing chunk still come from a peer? */

@@ -1,8 +1,8 @@
 /** The other agents: connecting to the right ones, and letting go of those that do not serve. */
 import type { PeerHint } from '../directory/messages.ts'
+import { markOf, scoreOf } from '../directory/rendezvous.ts'
 import type { PeerId } from '../ports.ts'
 import { dropNeighbour, sendJoin } from './neighbours.ts'
-import { pairHash } from './pair-hash.ts'
 import { wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
 import { cancelPeer } from './transfers.ts'
@@ -14,7 +14,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
   if (state.peers.size >= state.limits.peersMax) forgetPeers(state)
   const peer: Peer = {
     id,
-    pairHash: pairHash(state.self, id),
+    pairScore: scoreOf(state.mark, markOf(id)),
     connected: false,
     dialing: false,
     dialFailures: 0,
@@ -57,14 +57,14 @@ export function addCandidates(state: SwarmState, session: Session, hints: readon
   }
 }
 
-/** Joins or dials candidates, lowest pair hash first, until there are enough neighbours. */
+/** Joins or dials candidates, highest pair score first, until there are enough neighbours. */
 export function connectMore(state: SwarmState, session: Session): void {
   let missing = state.limits.neighboursAim - session.neighbours.size
   if (missing <= 0 || session.candidates.size === 0) return
   const ranked = [...session.candidates.keys()]
     .filter((id) => !session.neighbours.has(id) && !isBanned(state, id))
     .map((id) => peerOf(state, id))
-    .toSorted((a, b) => a.pairHash - b.pairHash)
+    .toSorted((a, b) => b.pairScore - a.pairScore)
   for (const peer of ranked) {
     if (missing <= 0) return
     if (approach(state, session, peer)) missing--

@@ -32,18 +32,16 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     progressAtMs: nowMs,
     proving: false,
     ownOnly: false,
-    announcePending: false,
     supply: {
       leases: new Set(),
-      released: new Set(),
-      releasedSent: new Set(),
-      asking: false,
+      released: new Map(),
+      askingUntilMs: 0,
       askAfterMs: 0,
       restUntilMs: 0,
       unranged: false,
       failures: 0,
       failure: undefined,
-      starvesAtMs: Infinity,
+      fetchedBytes: 0,
     },
   }
 }
@@ -123,7 +121,6 @@ export function openReader(
 function becomeActive(state: SwarmState, session: Session, nowMs: number): void {
   state.active.push(session)
   session.progressAtMs = nowMs
-  session.supply.starvesAtMs = Infinity
 }
 
 /** Chunks that the disk refused are gone from memory by the time of a later reader: it needs them again. */
@@ -209,9 +206,7 @@ function firstMissing(
   return undefined
 }
 
-/** The directory should hear of this digest: soon, or `now`. Said once until the announce is made up. */
+/** The directory should hear of this digest: soon, or `now`. Chunks gained go along with the next announce anyway. */
 export function tellDirectory(state: SwarmState, session: Session, now: boolean): void {
-  if (session.announcePending && !now) return
-  session.announcePending = true
   state.emit({ type: 'announce', digest: session.digest, now })
 }

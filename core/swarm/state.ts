@@ -1,4 +1,5 @@
 /** What a swarm remembers. One object, changed only while an event is handled; every other file here holds one kind of change. */
+import { markOf, type Mark } from '../directory/rendezvous.ts'
 import { limits } from '../limits.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, Notary, PeerId, Random } from '../ports.ts'
@@ -70,19 +71,16 @@ export interface Session {
   proving: boolean
   /** The blob that peers gave did not match its digest: the second try takes this node's own origin bytes only. */
   ownOnly: boolean
-  /** The directory was asked to hear of this digest since `announceState` last spoke. */
-  announcePending: boolean
   readonly supply: OriginSupply
 }
 
 /** How this node stands with the origin for one digest. */
 export interface OriginSupply {
   readonly leases: Set<Lease>
-  /** Lease ids to give back, until the directory has answered an announce that named them. */
-  readonly released: Set<number>
-  readonly releasedSent: Set<number>
-  /** A lease was asked for and the directory has not answered. */
-  asking: boolean
+  /** Lease ids to give back and since when; named in each announce for `releasedToldMs`. */
+  readonly released: Map<number, number>
+  /** A lease is being asked for until then, or until the directory answers. */
+  askingUntilMs: number
   /** The directory said to ask again then. */
   askAfterMs: number
   /** After a failure the origin is left alone until then. */
@@ -91,8 +89,8 @@ export interface OriginSupply {
   /** Leases given up in a row. */
   failures: number
   failure: OriginTrouble | undefined
-  /** When a reader without progress may take its next chunk unleased. */
-  starvesAtMs: number
+  /** Bytes taken from the origin since the session began. */
+  fetchedBytes: number
 }
 
 export type OriginTrouble = Extract<SwarmCommand, { type: 'fail' }>['failure']
@@ -154,8 +152,8 @@ export interface Reader {
 /** Another agent. */
 export interface Peer {
   readonly id: PeerId
-  /** Orders peers as neighbours; the same seen from both sides. */
-  readonly pairHash: number
+  /** Orders peers as neighbours, highest first; the same seen from both sides. */
+  readonly pairScore: number
   connected: boolean
   dialing: boolean
   dialFailures: number
@@ -212,6 +210,7 @@ export interface Upload {
 }
 
 export interface SwarmState extends SwarmComponents {
+  readonly mark: Mark
   readonly limits: SwarmLimits
   readonly sessions: Map<Digest, Session>
   /** Sessions with readers, in turn. */
@@ -248,6 +247,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
   const nowMs = components.clock.now()
   return {
     ...components,
+    mark: markOf(components.self),
     limits: { ...limits, ...options.limits },
     sessions: new Map(),
     active: [],

@@ -215,7 +215,7 @@ function onHeld(state: SwarmState, event: Extract<SwarmEvent, { type: 'held' }>)
   advanceCursors(session, state.clock.now())
   proveWhenWhole(state, session)
   rejoinAll(state, session)
-  tellDirectory(state, session, true)
+  tellDirectory(state, session, session.readers.size > 0)
 }
 
 function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'reader-opened' }>): void {
@@ -277,7 +277,7 @@ function onTick(state: SwarmState): void {
   for (const session of state.active.slice()) {
     wake(session)
     tellGained(state, session)
-    pumpOrigin(state, session, nowMs)
+    pumpOrigin(state, session)
     failWhenHopeless(state, session, nowMs)
   }
   if (nowMs - state.sweptAtMs < sweepMs) return
