@@ -73,7 +73,12 @@ function sayWhatIsMissing(absent: readonly string[]): void {
 
 function runVitest(project: string, reportFile: string, args: readonly string[]): Promise<number> {
   const vitest = path.resolve(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`]
+  // In the last project each test takes seconds, and a skipped one says why.
+  const reporters = [
+    `--reporter=${project === 'e2e' ? 'verbose' : 'default'}`,
+    '--reporter=json',
+    `--outputFile.json=${reportFile}`,
+  ]
   const child = spawn(
     process.execPath,
     [vitest, 'run', '--project', project, '--passWithNoTests', ...reporters, ...args],
