@@ -286,6 +286,8 @@ export const limits = {
   controlQueueMaxBytes: 1 * MiB,
   /** A control stream that just opened says hello within this time. */
   helloMs: 5 * second,
+  /** What was said before a goodbye has left by then, or the peer does not take it. */
+  goodbyeMs: 1 * second,
   /** Links are looked at this often: a silent one is spoken on, and ended at the third look without a word (4.5 s; DESIGN: 5 s). */
   linkLookMs: 1.5 * second,
   linkSilentLooks: 3,
@@ -362,4 +364,43 @@ export const limits = {
   // Members
   /** The most members a list may have (DESIGN, Members). */
   membersMax: 20_000,
+  /** Buckets of a member list: 78 members each in the largest, and 3 KiB to compare two lists. */
+  memberBuckets: 256,
+  /** Records in one message, about 0.25 KiB each: a list of 20,000 takes ten. */
+  membersPerMessage: 2000,
+  /** Each member exchanges with a random one and with its successor this often (DESIGN, Members). */
+  exchangeMs: 1 * second,
+  /** No answer by then is a failure. */
+  exchangeTimeoutMs: 1 * second,
+  /** News is gathered this long, then pushed to so many members at once, so many times: six messages reach 99.7 %. */
+  newsMs: 150,
+  newsTargets: 3,
+  newsPushes: 2,
+  /** More changes than this in one message are two lists meeting: the rounds carry them on, not pushes. */
+  newsAtOnceMax: 64,
+  /** A goodbye goes to more, as its sender can't repeat it. */
+  goodbyeTargets: 5,
+  /** A tick this late means that this process was held up, and excuses whoever seems late. */
+  lagMs: 0.25 * second,
+  /** A member that failed is tried again after this long. */
+  probeAgainMs: 300,
+  /** Failures in a row after which a member is passed over, and after which it is dead though nobody else says so. */
+  failuresSilent: 2,
+  failuresDead: 3,
+  /** Members asked to look at one that failed. */
+  accusationTargets: 2,
+  /** How long an accusation counts, and how long own contact outweighs it until a look confirms it. */
+  accusationMs: 5 * second,
+  contactFreshMs: 3 * second,
+  /** Seeds are asked this often until the list agrees with one of them, then while nobody else is known, then for good measure. */
+  seedEagerMs: 250,
+  seedLonelyMs: 1 * second,
+  seedIdleMs: 10 * second,
+  /** A cluster whose seeds are all down for this long works without their word. */
+  seedGraceMs: 10 * second,
+  seedsMax: 3,
+  /** The dead and the departed are remembered this long, so that a list that missed it does not bring them back. */
+  departedKeptMs: 10 * minute,
+  /** One of the departed is tried this often, so that a healed partition is noticed. */
+  departedTryMs: 10 * second,
 } as const

@@ -65,12 +65,10 @@ export function createBulk(components: {
     const link = links.get(peer)
     if (link === undefined) throw gone(peer)
     const stream = await streamTo(link)
-    await room(stream, peer, signal)
-    stream.send(encodeChunkHead({ type: 'chunk', id, offset, entry }))
+    await put(stream, peer, encodeChunkHead({ type: 'chunk', id, offset, entry }), signal)
     for await (const piece of source instanceof Uint8Array ? [source] : source) {
       for (const frame of framesIn(piece)) {
-        await room(stream, peer, signal)
-        stream.send(new Uint8ArrayList(encodeFrameHead(id, frame.length), frame))
+        await put(stream, peer, new Uint8ArrayList(encodeFrameHead(id, frame.length), frame), signal)
       }
     }
     await room(stream, peer, signal)
@@ -99,6 +97,21 @@ function gone(peer: PeerId, cause?: unknown): ShoalError {
 function* framesIn(piece: Uint8Array): Generator<Uint8Array> {
   for (let start = 0; start < piece.length; start += limits.frameFillBytes) {
     yield piece.subarray(start, start + limits.frameFillBytes)
+  }
+}
+
+async function put(
+  stream: Stream,
+  peer: PeerId,
+  bytes: Uint8Array | Uint8ArrayList,
+  signal: AbortSignal,
+): Promise<void> {
+  await room(stream, peer, signal)
+  try {
+    stream.send(bytes)
+  } catch (cause) {
+    // The connection below has closed, and the stream has not been told yet.
+    throw gone(peer, cause)
   }
 }
 

@@ -41,7 +41,12 @@ export function createOutbox(stream: Stream): Outbox {
     if (waiting.byteLength === 0 || stream.writeStatus !== 'writable') return
     const batch = waiting
     waiting = new Uint8ArrayList()
-    stream.send(batch)
+    try {
+      stream.send(batch)
+    } catch (error) {
+      // The connection below has closed; the stream is told next, and with it the link.
+      stream.log.error('lost %d bytes - %e', batch.byteLength, error)
+    }
   }
 
   return {

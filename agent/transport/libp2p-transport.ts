@@ -48,7 +48,7 @@ export async function createPeerTransport(
 
   return {
     self,
-    addresses: () => node.getMultiaddrs().map((address) => `${address}/p2p/${self}`),
+    addresses: () => node.getMultiaddrs().map((address) => address.encapsulate(`/p2p/${self}`).toString()),
     async start() {
       await node.handle(controlProtocol, (stream, connection) => links.accept(stream, connection), oneStream)
       await node.handle(bulkProtocol, (stream, connection) => bulk.accept(stream, connection), oneStream)
@@ -58,7 +58,7 @@ export async function createPeerTransport(
     async stop() {
       clearInterval(looking)
       seeds.stop()
-      links.endAll()
+      await links.endAll()
       await node.stop()
     },
     dial: (peer, addresses) => links.dial(peer, addresses),

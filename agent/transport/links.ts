@@ -58,7 +58,8 @@ export interface Links {
   violated(link: Link, error: ShoalError): void
   /** Gives a sign of life on every link and ends the dead ones; called every `limits.linkLookMs`. */
   look(): void
-  endAll(): void
+  /** For good: no link comes after it. */
+  endAll(): Promise<void>
 }
 
 export function createLinks(components: {
@@ -234,13 +235,20 @@ export function createLinks(components: {
     emit({ type: 'disconnected', peer: link.peer })
   }
 
-  function closePolitely({ peer, outbox, connection }: Link): void {
+  /** Says that no more will come; the other side then ends the connection, so everything said before has been heard. */
+  function closePolitely({ peer, outbox, stream, connection }: Link): void {
+    const closed = Promise.withResolvers<void>()
+    const finish = (): void => connection.abort(new Error('the link has ended'))
+    const late = setTimeout(finish, limits.goodbyeMs)
+    connection.addEventListener('close', () => {
+      clearTimeout(late)
+      closing.delete(peer)
+      closed.resolve()
+    })
+    closing.set(peer, closed.promise)
+    stream.addEventListener('close', finish)
     outbox.flush()
-    const closed = connection
-      .close()
-      .catch((error: Error) => connection.abort(error))
-      .finally(() => closing.delete(peer))
-    closing.set(peer, closed)
+    stream.close().catch(finish)
   }
 
   function cut(peer: PeerId): void {
@@ -261,10 +269,11 @@ export function createLinks(components: {
     }
   }
 
-  function endAll(): void {
+  async function endAll(): Promise<void> {
     stopped = true
     for (const [peer, attempt] of attempts) fail(peer, attempt, 'the agent stops')
     for (const link of links.values()) end(link, 'politely')
+    await Promise.all(closing.values())
   }
 
   function isLinked(connection: Connection): boolean {
