@@ -69,7 +69,11 @@ export function retryAfterMs(headers: Headers): number | undefined {
   return waitMs === undefined ? undefined : Math.min(Math.max(waitMs, 0), limits.originRetryAfterMaxMs)
 }
 
+/** RFC 9110, 5.6.7, "IMF-fixdate": the only form that senders may use. */
+const dateGrammar = /^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$/
+
 function msBetween(from: string | undefined, to: string): number | undefined {
-  const ms = Date.parse(to) - (from === undefined ? Date.now() : Date.parse(from))
+  if (!dateGrammar.test(to)) return undefined
+  const ms = Date.parse(to) - (from !== undefined && dateGrammar.test(from) ? Date.parse(from) : Date.now())
   return Number.isNaN(ms) ? undefined : ms
 }
