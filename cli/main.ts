@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /** The `shoal` command. */
 import { existsSync, readFileSync } from 'node:fs'
 import { z } from 'zod'
