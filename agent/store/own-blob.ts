@@ -15,33 +15,38 @@ import { createVerifiedReader, type ReadRange } from './verified-reader.ts'
 /** What filesystems allot at a time: the first guess at what a write takes, until `sync` asks. */
 const blockBytes = 4 * KiB
 
+/** What is known of a blob even while its files are closed: as little as will do, for there are thousands. */
+export interface BlobRecord {
+  readonly digest: Digest
+  readonly size: number
+  readonly have: Uint8Array
+  /** Chunks that this process wrote or hashed; made when first needed. */
+  verified: Uint8Array | undefined
+  complete: boolean
+  /** What its files take on disk. */
+  usedBytes: number
+  isOnDisk: boolean
+}
+
 export interface OwnBlobComponents {
   readonly disk: Disk
   readonly logger: StoreLogger
   /** Hears of every chunk that is dropped because its bytes were wrong. */
-  readonly onDropped: () => void
+  readonly onDropped: (digest: Digest) => void
   /** Hears by how much the blob's share of the disk grew, or shrank. */
   readonly onUsed: (deltaBytes: number) => void
-  /** Hears that a file was created in the blobs' directory, whose own entry is not durable yet. */
+  /** Hears that files were created, whose directory entries are not durable yet. */
   readonly onCreated: () => void
 }
 
 export interface OwnBlobOptions {
-  readonly digest: Digest
-  readonly size: number
   readonly paths: BlobPaths
-  /** What the start-up scan found on disk; undefined for a new blob. */
-  readonly found?: { readonly have: Uint8Array; readonly complete: boolean; readonly usedBytes: number }
   /** Files are created only after this: the end of an older copy's removal. */
-  readonly after?: Promise<void>
+  readonly after: Promise<void> | undefined
 }
 
+/** Works on its record, which outlives it. */
 export interface OwnBlob {
-  readonly digest: Digest
-  readonly size: number
-  readonly have: Uint8Array
-  readonly complete: boolean
-  readonly usedBytes: number
   /** Something was written that a power loss would take back. */
   readonly isDirty: boolean
   /** Opens the files and reads the log, where there are any. Rejects when they are not what the scan saw. */
@@ -55,22 +60,20 @@ export interface OwnBlob {
   sync(): Promise<void>
   /** Closes the files; nothing may be under way. The blob can be loaded again. */
   unload(): Promise<void>
-  /** Deletes the files. The blob is of no use afterwards. */
+  /** Deletes the files. */
   remove(): Promise<void>
 }
 
-export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOptions): OwnBlob {
+export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord, options: OwnBlobOptions): OwnBlob {
   const { disk, logger } = components
-  const { digest, size, paths, found } = options
+  const { paths } = options
+  const { digest, size, have } = record
   const count = chunkCountOf(size)
-  const have = found?.have ?? bitfieldOf(count)
-  const verified = bitfieldOf(count)
+  const verified = (record.verified ??= bitfieldOf(count))
+  /** Kept since the log was read. */
   const entries = new Map<number, Entry>()
   const writes = new Map<number, Promise<void>>()
-  let complete = found?.complete ?? false
-  let usedBytes = found?.usedBytes ?? 0
   let generation = 0
-  let isOnDisk = found !== undefined
   let isDirty = false
   let unsynced = new Set<number>()
   let files: BlobFiles | undefined
@@ -92,12 +95,12 @@ export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOpt
   })
 
   function account(bytes: number): void {
-    components.onUsed(bytes - usedBytes)
-    usedBytes = bytes
+    components.onUsed(bytes - record.usedBytes)
+    record.usedBytes = bytes
   }
 
   async function load(): Promise<void> {
-    if (files !== undefined || !isOnDisk) return
+    if (files !== undefined || !record.isOnDisk) return
     const view = readLog(await readFile(paths.log))
     if (view === undefined || view.digest !== digest || view.size !== size) {
       throw new ShoalError('DISK_FAILED', `the log of ${digest} is damaged`)
@@ -105,7 +108,7 @@ export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOpt
     files = await openBlobFiles(disk, paths, view.tail)
     log = view
     have.set(view.have)
-    complete = view.complete
+    record.complete = view.complete
   }
 
   function entry(index: number): Entry | undefined {
@@ -123,7 +126,7 @@ export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOpt
   async function create(): Promise<BlobFiles> {
     await removed
     files = await createBlobFiles(disk, paths, digest, size)
-    isOnDisk = true
+    record.isOnDisk = true
     components.onCreated()
     return files
   }
@@ -158,19 +161,19 @@ export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOpt
     } finally {
       file.release()
     }
-    if (target === files) account(usedBytes + Math.ceil(chunkLengthOf(size, index) / blockBytes) * blockBytes)
+    if (target === files) account(record.usedBytes + Math.ceil(chunkLengthOf(size, index) / blockBytes) * blockBytes)
   }
 
-  async function appendTo(target: BlobFiles, record: LogRecord): Promise<void> {
+  async function appendTo(target: BlobFiles, logRecord: LogRecord): Promise<void> {
     isDirty = true
-    await orDiskError(target.append(record), 'write the log of')
+    await orDiskError(target.append(logRecord), 'write the log of')
   }
 
   async function drop(index: number, reason: string): Promise<void> {
     if (!hasBit(have, index)) return
     forget(index)
     logger.warn({ digest, index, reason }, 'dropped a chunk: it will be fetched again')
-    components.onDropped()
+    components.onDropped(digest)
     try {
       if (files !== undefined) await appendTo(files, { kind: 'dropped', index })
     } catch (error) {
@@ -181,7 +184,7 @@ export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOpt
 
   function forget(index: number): void {
     generation++
-    complete = false
+    record.complete = false
     clearBit(have, index)
     clearBit(verified, index)
     unsynced.delete(index)
@@ -190,26 +193,27 @@ export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOpt
   }
 
   async function markComplete(): Promise<void> {
-    if (complete) return
+    if (record.complete) return
     if (countBits(have) !== count) throw new RangeError(`${digest} lacks chunks, so it can not be complete`)
     // True of the bytes whether or not the disk takes the note of it.
-    complete = true
+    record.complete = true
     await appendTo(await orDiskError(filesForWriting(), 'create'), { kind: 'complete' })
   }
 
   async function discard(): Promise<void> {
     for (let index = 0; index < count; index++) forget(index)
-    complete = false
+    record.complete = false
     await remove()
   }
 
   async function remove(): Promise<void> {
     await creating?.catch(() => {})
+    if (!record.isOnDisk) return
     const old = files
     files = undefined
     log = undefined
     isDirty = false
-    isOnDisk = false
+    record.isOnDisk = false
     account(0)
     removed = removed.then(() => removeBlobFiles(paths))
     await Promise.all([orDiskError(removed, 'delete'), old?.close()])
@@ -249,15 +253,6 @@ export function createOwnBlob(components: OwnBlobComponents, options: OwnBlobOpt
   }
 
   return {
-    digest,
-    size,
-    have,
-    get complete() {
-      return complete
-    },
-    get usedBytes() {
-      return usedBytes
-    },
     get isDirty() {
       return isDirty
     },

@@ -3,24 +3,22 @@
  * copies beside them. What a blob is on disk is in own-blob.ts; when it must go, in space.ts.
  */
 import { constants as fsConstants } from 'node:fs'
-import { access, chmod, mkdir, open as openFile, utimes } from 'node:fs/promises'
+import { access, chmod, mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { BlobStore, Clock, StoredBlob, StoredBlobState } from '../../core/ports.ts'
-import { countBits, hasBit } from '../../core/swarm/bitfield.ts'
-import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
-import type { Entry } from '../../core/swarm/entry.ts'
-import { blobPaths } from './blob-files.ts'
 import { createContainerdContent, type ContainerdContent } from './containerd-content.ts'
 import { lockDirectory, type DirectoryLock } from './directory-lock.ts'
-import { diskError, errnoOf, realDisk, type Disk } from './disk.ts'
-import { createHasher } from './hasher.ts'
+import { errnoOf, realDisk, type Disk } from './disk.ts'
+import { createEviction } from './eviction.ts'
 import type { StoreLogger } from './logger.ts'
-import { createOwnBlob, type OwnBlob, type OwnBlobOptions } from './own-blob.ts'
 import { scanBlobs, type FoundBlob } from './scan.ts'
-import { createSpace, type Excess } from './space.ts'
+import { createShelves, sizeConflict, type UsedShelf } from './shelves.ts'
+import { createSpace } from './space.ts'
+import { createSyncer } from './syncer.ts'
+import { createWriter } from './writer.ts'
 
 export interface StoreComponents {
   readonly clock: Clock
@@ -69,15 +67,6 @@ export interface DiskStore extends BlobStore {
   pin(digest: Digest): void
   unpin(digest: Digest): void
   stats(): StoreStats
-}
-
-/** One of our own blobs and who uses it. */
-interface Shelf {
-  readonly blob: OwnBlob
-  /** Open handles, and operations under way. */
-  users: number
-  lastUsedAt: number
-  loading?: Promise<void> | undefined
 }
 
 /**
@@ -130,364 +119,147 @@ interface CreateOptions extends StoreOptions {
 
 function createStore(components: StoreComponents, options: CreateOptions, { lock, found }: Prepared): DiskStore {
   const { clock, logger, disk = realDisk } = components
-  const { maxBytes, blobsDirectory } = options
-  const shelves = new Map<Digest, Shelf>()
-  /** Nobody uses these, but their files are still open for whoever comes next; least recent first. */
-  const idle = new Set<Shelf>()
-  const dirty = new Set<Shelf>()
-  const pins = new Set<Digest>()
-  const removals = new Map<Digest, Promise<void>>()
-  const evictedListeners: ((digest: Digest) => void)[] = []
-  const foundListeners: ((state: StoredBlobState) => void)[] = []
-  const counts = { evictedBlobs: 0, evictedBytes: 0, droppedChunks: 0, refusedFull: 0, refusedFailed: 0 }
-  let isDirectoryDirty = false
-  let syncTimer: NodeJS.Timeout | undefined
+  const { maxBytes, blobsDirectory: directory } = options
+  const evicted: ((digest: Digest) => void)[] = []
+  const arrived: ((state: StoredBlobState) => void)[] = []
   let lookTimer: NodeJS.Timeout | undefined
-  let syncing: Promise<void> = Promise.resolve()
   let isStopped = false
 
-  const space = createSpace({ clock, disk, logger, evict }, options)
-  const containerd = watchContainerd()
-  for (const blob of found) shelve({ ...blob, found: blob }, clock.now() - Math.max(0, Date.now() - blob.lastUsedAt))
+  const space = createSpace({ clock, disk, logger, evict: (excess) => eviction.evict(excess) }, options)
+  const onFailed = (error: unknown): void => space.failed(error)
+  const syncer = createSyncer({ logger, onFailed }, { directory })
+  const shelves = createShelves(
+    {
+      clock,
+      disk,
+      logger,
+      syncer,
+      onFailed,
+      onCreated: () => syncer.noteCreated(),
+      onUsed: (deltaBytes) => space.add(deltaBytes),
+      onDropped: noteDropped,
+      onRemoved: noteLost,
+    },
+    { directory },
+  )
+  const containerd = createContainerd()
+  const eviction = createEviction({ shelves, containerd })
+  const writer = createWriter({ space, syncer }, { maxBytes })
+  let droppedChunks = 0
+  for (const blob of found) shelves.add(blob)
   if (lock === undefined) space.close()
 
-  function watchContainerd(): ContainerdContent | undefined {
+  function createContainerd(): ContainerdContent | undefined {
     if (options.containerdContentDirectory === undefined) return undefined
     return createContainerdContent(
-      {
-        disk,
-        hasher: createHasher(),
-        logger,
-        isHeldElsewhere: (digest) => shelves.get(digest)?.blob.complete === true,
-        onVouched: emitFound,
-        onForgotten(digest) {
-          if (shelves.get(digest)?.blob.complete === true) return
-          emitEvicted(digest)
-          if (shelves.has(digest)) emitFound(digest)
-        },
-      },
+      { disk, logger, isHeldElsewhere: isProven, onVouched: noteArrived, onForgotten: noteLost },
       { directory: options.containerdContentDirectory },
     )
   }
 
-  function emitEvicted(digest: Digest): void {
-    for (const listener of evictedListeners) listener(digest)
+  function isProven(digest: Digest): boolean {
+    return shelves.get(digest)?.complete === true
   }
 
-  function emitFound(digest: Digest): void {
+  function noteDropped(digest: Digest): void {
+    droppedChunks++
+    containerd?.consider(digest)
+  }
+
+  function noteArrived(digest: Digest): void {
     const now = state(digest)
-    if (now !== undefined) for (const listener of foundListeners) listener(now)
+    if (now !== undefined) for (const listener of arrived) listener(now)
+  }
+
+  /** One of two copies is gone. What is left, if anything, may be less than there was. */
+  function noteLost(digest: Digest): void {
+    const left = state(digest)
+    if (left?.complete === true) return
+    for (const listener of evicted) listener(digest)
+    if (left !== undefined) noteArrived(digest)
+    containerd?.consider(digest)
   }
 
   function state(digest: Digest): StoredBlobState | undefined {
-    const own = shelves.get(digest)?.blob
-    if (own?.complete === true) return stateOf(own)
-    return containerd?.state(digest) ?? (own === undefined ? undefined : stateOf(own))
+    const shelf = shelves.get(digest)
+    const copy = shelf?.complete === true ? shelf : (containerd?.state(digest) ?? shelf)
+    return copy === undefined ? undefined : stateOf(copy)
   }
 
   function* list(): Iterable<StoredBlobState> {
-    for (const copy of containerd?.list() ?? []) if (shelves.get(copy.digest)?.blob.complete !== true) yield copy
-    for (const { blob } of shelves.values())
-      if (blob.complete || containerd?.state(blob.digest) === undefined) yield stateOf(blob)
+    for (const copy of containerd?.list() ?? []) if (!isProven(copy.digest)) yield stateOf(copy)
+    for (const shelf of shelves.values())
+      if (shelf.complete || containerd?.state(shelf.digest) === undefined) yield stateOf(shelf)
   }
-
-  // Opening and closing
 
   async function open(digest: Digest, size: number): Promise<StoredBlob> {
     if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`a blob of ${size} bytes`)
-    if (isStopped) throw new ShoalError('DISK_FAILED', 'the store has stopped')
-    return (await openContainerd(digest, size)) ?? handle(await useShelf(digest, size))
+    if (isStopped) throw stopped()
+    return (await openContainerd(digest, size)) ?? handleOf(await shelves.use(digest, size))
   }
 
   async function openContainerd(digest: Digest, size: number): Promise<StoredBlob | undefined> {
-    if (containerd === undefined || shelves.get(digest)?.blob.complete === true) return undefined
+    if (containerd === undefined || isProven(digest)) return undefined
     const held = containerd.state(digest)
     if (held !== undefined && held.size !== size) throw sizeConflict(held, size)
     containerd.consider(digest)
     return containerd.open(digest)
   }
 
-  /** The shelf of `digest`, new where there is none, loaded and with one more user. */
-  async function useShelf(digest: Digest, size: number): Promise<Shelf> {
-    const shelf = shelves.get(digest)
-    if (shelf === undefined) return useNewShelf(digest, size)
-    if (shelf.blob.size !== size) return replaceShelf(shelf, size)
-    shelf.users++
-    idle.delete(shelf)
-    try {
-      shelf.loading ??= shelf.blob.load().finally(() => {
-        shelf.loading = undefined
-      })
-      await shelf.loading
-      return shelf
-    } catch (error) {
-      shelf.users--
-      return useInsteadOf(shelf, error)
-    }
-  }
-
-  function useNewShelf(digest: Digest, size: number): Shelf {
-    const shelf = shelve({ digest, size, after: removals.get(digest) })
-    shelf.users++
-    return shelf
-  }
-
-  /** An unproven copy of another size may come from a lying manifest: it must not keep the right one out. */
-  async function replaceShelf(shelf: Shelf, size: number): Promise<Shelf> {
-    const { blob } = shelf
-    if (shelf.users > 0 || blob.complete) throw sizeConflict(blob, size)
-    await removeShelf(shelf)
-    return useShelf(blob.digest, size)
-  }
-
-  /** The files are not what they were at the scan. Their absence or damage is final; for want of descriptors it is not. */
-  async function useInsteadOf(shelf: Shelf, error: unknown): Promise<Shelf> {
-    const { digest, size } = shelf.blob
-    const isGone = error instanceof ShoalError || errnoOf(error) === 'ENOENT'
-    if (!isGone) throw diskError(error, `open ${digest}`)
-    if (shelves.get(digest) === shelf) {
-      logger.warn({ digest, error }, 'dropped a blob: its files were changed by somebody else')
-      await removeShelf(shelf)
-    }
-    return useShelf(digest, size)
-  }
-
-  function shelve(
-    blob: Pick<OwnBlobOptions, 'digest' | 'size' | 'found'> & { after?: Promise<void> | undefined },
-    lastUsedAt = clock.now(),
-  ): Shelf {
-    const { digest, size, found: foundBlob, after } = blob
-    const own = createOwnBlob(
-      { disk, logger, onDropped, onUsed: (bytes) => space.add(bytes), onCreated: () => (isDirectoryDirty = true) },
-      {
-        digest,
-        size,
-        paths: blobPaths(blobsDirectory, digest),
-        ...(foundBlob === undefined ? {} : { found: foundBlob }),
-        ...(after === undefined ? {} : { after }),
-      },
-    )
-    space.add(own.usedBytes)
-    const shelf: Shelf = { blob: own, users: 0, lastUsedAt }
-    shelves.set(digest, shelf)
-    return shelf
-
-    function onDropped(): void {
-      counts.droppedChunks++
-      containerd?.consider(digest)
-    }
-  }
-
-  function release(shelf: Shelf): void {
-    shelf.users--
-    if (shelf.users > 0 || shelves.get(shelf.blob.digest) !== shelf) return
-    shelf.lastUsedAt = clock.now()
-    if (isEmpty(shelf.blob)) {
-      void forgetShelf(shelf)
-      return
-    }
-    // The log's time is how the next process knows which blobs were wanted last.
-    const now = new Date()
-    utimes(blobPaths(blobsDirectory, shelf.blob.digest).log, now, now).catch(() => {})
-    idle.add(shelf)
-    void trimIdle()
-  }
-
-  async function trimIdle(): Promise<void> {
-    while (idle.size > limits.storeIdleBlobsMax) {
-      const [shelf] = idle
-      if (shelf === undefined) return
-      idle.delete(shelf)
-      await syncShelf(shelf)
-      if (shelf.users === 0) await shelf.blob.unload()
-    }
-  }
-
-  /** Runs `work` as a user of the blob, so that nothing takes its files away meanwhile. */
-  async function using<Result>(shelf: Shelf, work: () => Promise<Result>): Promise<Result> {
-    shelf.users++
-    try {
-      return await work()
-    } finally {
-      release(shelf)
-    }
-  }
-
-  function handle(shelf: Shelf): StoredBlob {
-    const { blob } = shelf
+  function handleOf(used: UsedShelf): StoredBlob {
+    const { shelf, blob } = used
     let isOpen = true
 
-    function whileOpen<Result>(work: () => Promise<Result>): Promise<Result> {
-      if (!isOpen) return Promise.reject(new TypeError(`${blob.digest} was closed`))
-      if (isStopped) return Promise.reject(new ShoalError('DISK_FAILED', 'the store has stopped'))
-      return using(shelf, work)
+    /** A user of its own, so that closing the handle meanwhile takes nothing away from `work`. */
+    async function whileOpen<Result>(work: () => Promise<Result>): Promise<Result> {
+      if (!isOpen) throw new TypeError(`${shelf.digest} was closed`)
+      if (isStopped) throw stopped()
+      shelf.users++
+      try {
+        return await work()
+      } finally {
+        shelves.release(shelf)
+      }
     }
 
     return {
-      digest: blob.digest,
-      size: blob.size,
+      digest: shelf.digest,
+      size: shelf.size,
       source: 'shoal',
-      have: blob.have,
+      have: shelf.have,
       get complete() {
-        return blob.complete
+        return shelf.complete
       },
       entry: (index) => blob.entry(index),
       hash: (index) => blob.entry(index)?.hash,
-      write: (index, parts, entry) => whileOpen(() => write(shelf, index, parts, entry)),
+      write: (index, parts, entry) => whileOpen(() => writer.write(used, index, parts, entry)),
       read: (offset, length, into) => whileOpen(() => blob.read(offset, length, into)),
-      markComplete: () => whileOpen(() => noteDirty(shelf, blob.markComplete())),
+      markComplete: () => whileOpen(() => blob.markComplete().finally(() => syncer.note(blob))),
       discard: () => whileOpen(() => blob.discard()),
       async close() {
         if (!isOpen) return
         isOpen = false
-        release(shelf)
+        shelves.release(shelf)
       },
     }
   }
 
-  // Writing
-
-  async function write(shelf: Shelf, index: number, parts: readonly Uint8Array[], entry: Entry): Promise<void> {
-    const { blob } = shelf
-    if (hasBit(blob.have, index)) return
-    try {
-      await writeInRoom(shelf, index, parts, entry)
-    } catch (error) {
-      if (error instanceof ShoalError && error.code === 'DISK_FULL') counts.refusedFull++
-      if (error instanceof ShoalError && error.code === 'DISK_FAILED') counts.refusedFailed++
-      space.failed(error)
-      throw error
+  function stats(): StoreStats {
+    const { filesystem } = space
+    return {
+      mode: lock === undefined ? 'pass-through' : 'disk',
+      blobs: shelves.size,
+      usedBytes: space.usedBytes,
+      maxBytes,
+      filesystemUsed: filesystem === undefined ? undefined : 1 - filesystem.availableBytes / filesystem.sizeBytes,
+      evictedBlobs: eviction.evictedBlobs,
+      evictedBytes: eviction.evictedBytes,
+      droppedChunks,
+      refusedFull: writer.refusedFull,
+      refusedFailed: writer.refusedFailed,
+      containerdBlobs: [...(containerd?.list() ?? [])].length,
+      containerdWaiting: containerd?.waiting ?? 0,
     }
-  }
-
-  async function writeInRoom(shelf: Shelf, index: number, parts: readonly Uint8Array[], entry: Entry): Promise<void> {
-    const { blob } = shelf
-    // It could never be whole here, and would push everything else out.
-    if (blob.size > maxBytes) throw new ShoalError('DISK_FULL', `${blob.digest} is larger than the store may be`)
-    const length = chunkLengthOf(blob.size, index)
-    const free = await space.reserve(length)
-    try {
-      await noteDirty(shelf, blob.write(index, parts, entry))
-    } catch (error) {
-      if (!(error instanceof ShoalError) || error.code !== 'DISK_FULL') throw error
-      await space.refused(length)
-      await noteDirty(shelf, blob.write(index, parts, entry))
-    } finally {
-      free()
-    }
-  }
-
-  /** Whether or not `work` succeeds, it may have left something to sync. */
-  async function noteDirty(shelf: Shelf, work: Promise<void>): Promise<void> {
-    try {
-      await work
-    } finally {
-      if (shelf.blob.isDirty) dirty.add(shelf)
-      if (!isStopped) syncTimer ??= setTimeout(() => void syncDirty(), limits.storeSyncMs).unref()
-    }
-  }
-
-  function syncDirty(): Promise<void> {
-    syncTimer = undefined
-    syncing = syncAfter(syncing)
-    return syncing
-  }
-
-  async function syncAfter(previous: Promise<void>): Promise<void> {
-    await previous
-    // A copy: what becomes dirty meanwhile has a timer of its own.
-    const shelvesNow = [...dirty]
-    for (const shelf of shelvesNow) await syncShelf(shelf)
-    if (isDirectoryDirty) await syncDirectory()
-  }
-
-  async function syncShelf(shelf: Shelf): Promise<void> {
-    dirty.delete(shelf)
-    await shelf.blob.sync().catch((error: unknown) => {
-      logger.error(
-        { digest: shelf.blob.digest, errno: errnoOf(error) },
-        'could not sync a blob: its newest chunks are dropped',
-      )
-      space.failed(error)
-    })
-  }
-
-  async function syncDirectory(): Promise<void> {
-    isDirectoryDirty = false
-    try {
-      await using file = await openFile(blobsDirectory)
-      await file.sync()
-    } catch (error) {
-      logger.error({ errno: errnoOf(error) }, 'could not sync the data directory')
-      space.failed(error)
-    }
-  }
-
-  // Removing
-
-  /** Blobs that containerd holds too go first, then those used longest ago. */
-  async function evict(excess: Excess): Promise<void> {
-    const candidates = [...shelves.values()].filter(isEvictable)
-    candidates.sort((a, b) => timesElsewhere(b) - timesElsewhere(a) || a.lastUsedAt - b.lastUsedAt)
-    let { bytes, blobs } = excess
-    for (const shelf of candidates) {
-      if (bytes <= 0 && blobs <= 0) return
-      const { usedBytes } = shelf.blob
-      if (!(await evictShelf(shelf))) continue
-      bytes -= usedBytes
-      blobs--
-    }
-  }
-
-  function timesElsewhere({ blob }: Shelf): number {
-    return containerd?.holds(blob.digest) === true ? 1 : 0
-  }
-
-  function isEvictable(shelf: Shelf): boolean {
-    const { digest } = shelf.blob
-    return shelf.users === 0 && !pins.has(digest) && shelves.get(digest) === shelf
-  }
-
-  async function evictShelf(shelf: Shelf): Promise<boolean> {
-    await handOver(shelf)
-    if (!isEvictable(shelf)) return false
-    counts.evictedBlobs++
-    counts.evictedBytes += shelf.blob.usedBytes
-    await removeShelf(shelf)
-    return true
-  }
-
-  /** containerd's copy of a proven blob takes over with the hashes that we know, so that the blob never leaves the store. */
-  async function handOver(shelf: Shelf): Promise<void> {
-    const { blob } = shelf
-    if (!blob.complete || containerd?.holds(blob.digest) !== true) return
-    const hashes = await using(shelf, async () => {
-      await blob.load().catch(() => {})
-      return hashesOf(blob)
-    })
-    if (hashes !== undefined && blob.complete) containerd.adopt(blob.digest, blob.size, hashes)
-  }
-
-  async function removeShelf(shelf: Shelf): Promise<void> {
-    const { digest } = shelf.blob
-    const removing = forgetShelf(shelf)
-    if (state(digest) === undefined) emitEvicted(digest)
-    containerd?.consider(digest)
-    await removing
-  }
-
-  async function forgetShelf(shelf: Shelf): Promise<void> {
-    const { digest } = shelf.blob
-    shelves.delete(digest)
-    idle.delete(shelf)
-    dirty.delete(shelf)
-    const removal = shelf.blob.remove().catch((error: unknown) => {
-      logger.error({ digest, errno: errnoOf(error) }, 'could not delete a blob')
-      space.failed(error)
-    })
-    removals.set(digest, removal)
-    await removal
-    if (removals.get(digest) === removal) removals.delete(digest)
   }
 
   return {
@@ -497,11 +269,11 @@ function createStore(components: StoreComponents, options: CreateOptions, { lock
     async remove(digest) {
       const shelf = shelves.get(digest)
       if (shelf === undefined || shelf.users > 0) return false
-      await removeShelf(shelf)
+      await shelves.remove(shelf)
       return true
     },
-    onEvicted: (listener) => void evictedListeners.push(listener),
-    onFound: (listener) => void foundListeners.push(listener),
+    onEvicted: (listener) => void evicted.push(listener),
+    onFound: (listener) => void arrived.push(listener),
     async start() {
       lookTimer = setInterval(() => void space.look(), limits.storeSpaceLookMs).unref()
       await space.look()
@@ -509,49 +281,23 @@ function createStore(components: StoreComponents, options: CreateOptions, { lock
     },
     async stop() {
       isStopped = true
+      space.close()
       clearInterval(lookTimer)
-      clearTimeout(syncTimer)
       await containerd?.stop()
-      await syncDirty()
-      await Promise.all(removals.values())
-      await Promise.all([...shelves.values()].map(({ blob }) => blob.unload()))
+      await syncer.stop()
+      await shelves.stop()
       lock?.release()
     },
-    pin: (digest) => void pins.add(digest),
-    unpin: (digest) => void pins.delete(digest),
-    stats: () => ({
-      mode: lock === undefined ? 'pass-through' : 'disk',
-      blobs: shelves.size,
-      usedBytes: space.usedBytes,
-      maxBytes,
-      filesystemUsed:
-        space.filesystem === undefined ? undefined : 1 - space.filesystem.availableBytes / space.filesystem.sizeBytes,
-      ...counts,
-      containerdBlobs: [...(containerd?.list() ?? [])].length,
-      containerdWaiting: containerd?.waiting ?? 0,
-    }),
+    pin: (digest) => void eviction.pins.add(digest),
+    unpin: (digest) => void eviction.pins.delete(digest),
+    stats,
   }
 }
 
-function stateOf({ digest, size, complete, have }: OwnBlob): StoredBlobState {
+function stateOf({ digest, size, complete, have }: StoredBlobState): StoredBlobState {
   return { digest, size, complete, have }
 }
 
-function isEmpty(blob: OwnBlob): boolean {
-  return !blob.complete && countBits(blob.have) === 0
-}
-
-/** 32 bytes per chunk; undefined when one is not known. */
-function hashesOf(blob: OwnBlob): Uint8Array | undefined {
-  const hashes: Buffer[] = []
-  for (let index = 0; index < chunkCountOf(blob.size); index++) {
-    const hash = blob.entry(index)?.hash
-    if (hash === undefined) return undefined
-    hashes.push(Buffer.from(hash, 'hex'))
-  }
-  return Buffer.concat(hashes)
-}
-
-function sizeConflict(held: StoredBlobState, size: number): ShoalError {
-  return new ShoalError('SIZE_CONFLICT', `${held.digest} has ${held.size} bytes here, not ${size}`)
+function stopped(): ShoalError {
+  return new ShoalError('DISK_FAILED', 'the store has stopped')
 }

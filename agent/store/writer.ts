@@ -1,0 +1,71 @@
+/** Writes chunks into blobs while there is room and the disk obliges; counts those that pass through unkept instead. */
+import { ShoalError } from '../../core/errors.ts'
+import { hasBit } from '../../core/swarm/bitfield.ts'
+import { chunkLengthOf } from '../../core/swarm/chunks.ts'
+import type { Entry } from '../../core/swarm/entry.ts'
+import type { UsedShelf } from './shelves.ts'
+import type { Space } from './space.ts'
+import type { Syncer } from './syncer.ts'
+
+export interface Writer {
+  readonly refusedFull: number
+  readonly refusedFailed: number
+  /** See `StoredBlob.write`. */
+  write(used: UsedShelf, index: number, parts: readonly Uint8Array[], entry: Entry): Promise<void>
+}
+
+export function createWriter(
+  { space, syncer }: { readonly space: Space; readonly syncer: Syncer },
+  { maxBytes }: { readonly maxBytes: number },
+): Writer {
+  let refusedFull = 0
+  let refusedFailed = 0
+
+  async function writeInRoom(
+    used: UsedShelf,
+    index: number,
+    parts: readonly Uint8Array[],
+    entry: Entry,
+  ): Promise<void> {
+    const { digest, size } = used.shelf
+    // It could never be whole here, and would push everything else out.
+    if (size > maxBytes) throw new ShoalError('DISK_FULL', `${digest} is larger than the store may be`)
+    const length = chunkLengthOf(size, index)
+    const free = await space.reserve(length)
+    try {
+      await used.blob.write(index, parts, entry)
+    } catch (error) {
+      if (!(error instanceof ShoalError) || error.code !== 'DISK_FULL') throw error
+      await space.refused(length)
+      await used.blob.write(index, parts, entry)
+    } finally {
+      free()
+      syncer.note(used.blob)
+    }
+  }
+
+  function count(error: unknown): void {
+    if (!(error instanceof ShoalError)) return
+    if (error.code === 'DISK_FULL') refusedFull++
+    if (error.code === 'DISK_FAILED') refusedFailed++
+  }
+
+  return {
+    get refusedFull() {
+      return refusedFull
+    },
+    get refusedFailed() {
+      return refusedFailed
+    },
+    async write(used, index, parts, entry) {
+      if (hasBit(used.shelf.have, index)) return
+      try {
+        await writeInRoom(used, index, parts, entry)
+      } catch (error) {
+        count(error)
+        space.failed(error)
+        throw error
+      }
+    },
+  }
+}
