@@ -1,14 +1,14 @@
 /** Starts agents as processes, as a node would: the real command line, told what to do by its flags alone. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { open, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import http from 'node:http'
-import net from 'node:net'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { second } from '../../core/units.ts'
+import { freePorts } from './free-ports.ts'
 import type { Guardian } from './guardian.ts'
+import { untilTrue } from './until.ts'
 
 export interface AgentOptions {
   /** Where the agent keeps its data and its log. */
@@ -37,7 +37,6 @@ export interface AgentProcess {
 }
 
 const commandFile = path.join(import.meta.dirname, '../main.ts')
-const readyTimeoutMs = 30 * second
 const stopTimeoutMs = 10 * second
 
 export async function makeClusterSecret(directory: string): Promise<string> {
@@ -84,16 +83,40 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
   }
 }
 
+/** Several agents on loopback, of which each but the first knows the first one's address and no other; all are ready. */
+export async function startCluster(
+  guardian: Guardian,
+  count: number,
+  options: Pick<AgentOptions, 'plainOrigins' | 'flags'>,
+): Promise<AgentProcess[]> {
+  const root = await guardian.directory()
+  const secretFile = await makeClusterSecret(root)
+  const start = async (name: string, seeds: readonly string[]) => {
+    const directory = path.join(root, name)
+    await mkdir(directory)
+    const agent = await startAgent(guardian, { ...options, directory, secretFile, seeds })
+    await agentReady(agent)
+    return agent
+  }
+  const first = await start('node-1', [])
+  const names = Array.from({ length: count - 1 }, (_, index) => `node-${index + 2}`)
+  const agents = [first, ...(await Promise.all(names.map((name) => start(name, [first.clusterAddress]))))]
+  await Promise.all(agents.map((agent) => untilMetric(agent, 'shoal_members', count)))
+  return agents
+}
+
+/** Waits until a metric has the value. */
+export async function untilMetric({ ops }: Pick<AgentProcess, 'ops'>, series: string, value: number): Promise<void> {
+  await untilTrue(`${series} of the agent at ${ops}`, async () => (await readMetrics(ops)).get(series) === value)
+}
+
 /** Resolves when the agent says it is ready; rejects with the end of its log when it ends or takes too long. */
 export async function agentReady(agent: AgentProcess): Promise<void> {
-  const deadlineMs = performance.now() + readyTimeoutMs
-  while (!(await answersOk(`${agent.ops}/readyz`))) {
-    const ended = agent.process.exitCode !== null || agent.process.signalCode !== null
-    if (ended || performance.now() > deadlineMs) {
-      const tail = (await readFile(agent.logFile, 'utf8')).trimEnd().split('\n').slice(-10).join('\n')
-      throw new Error(`an agent ${ended ? 'ended before it was ready' : 'did not get ready'}:\n${tail}`)
-    }
-    await sleep(50)
+  try {
+    await untilTrue('an agent', () => answersOk(`${agent.ops}/readyz`, agent.process))
+  } catch (cause) {
+    const tail = (await readFile(agent.logFile, 'utf8')).trimEnd().split('\n').slice(-10).join('\n')
+    throw new Error(`an agent did not get ready:\n${tail}`, { cause })
   }
 }
 
@@ -107,38 +130,24 @@ export async function stopAgent({ process: child }: AgentProcess): Promise<void>
   clearTimeout(timer)
 }
 
-/** The sum of all series of each metric, by name and by `name{label="value"}` as the agent shows them. */
+/** Each sample by its series, written as the agent shows it: `name{label="value"}`. */
 export async function readMetrics(ops: string): Promise<Map<string, number>> {
   const response = await fetch(`${ops}/metrics`)
-  const samples = (await response.text()).matchAll(/^(?<series>[^#\s]+(?:\{.*\})?) (?<value>\S+)$/gm)
-  return new Map([...samples].map(({ groups }) => [groups?.['series'] ?? '', Number(groups?.['value'])]))
+  return new Map(parseMetrics(await response.text()))
 }
 
-async function answersOk(url: string): Promise<boolean> {
+function parseMetrics(text: string): [string, number][] {
+  const samples = text.matchAll(/^(?<series>[^#\s{]+(?:\{.*\})?) (?<value>\S+)$/gm)
+  return [...samples].map(({ groups }) => [groups?.['series'] ?? '', Number(groups?.['value'])])
+}
+
+async function answersOk(url: string, child: ChildProcess): Promise<boolean> {
+  if (child.exitCode !== null || child.signalCode !== null) throw new Error('it ended')
   return new Promise((resolve) => {
-    http
-      .get(url, (response) => {
-        response.resume()
-        resolve(response.statusCode === 200)
-      })
-      .on('error', () => resolve(false))
-  })
-}
-
-/** Ports below the range from which the kernel takes those of outgoing connections, so that they stay free until bound. */
-export async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) {
-    const port = randomInt(10_000, 30_000)
-    if (await isFree(port)) ports.add(port)
-  }
-  return [...ports]
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = net.createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    const request = http.get(url, (response) => {
+      response.resume()
+      resolve(response.statusCode === 200)
+    })
+    request.on('error', () => resolve(false))
   })
 }

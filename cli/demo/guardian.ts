@@ -35,11 +35,13 @@ eval "$commands"
 
 export function createGuardian(): Guardian {
   const shell = spawn('sh', ['-c', script], { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
-  const order = (...words: readonly string[]) => shell.stdin.write(`${words.join(' ')}\n`)
+  let closing = false
+  const order = (...words: readonly string[]) => closing || shell.stdin.write(`${words.join(' ')}\n`)
   const atEnd = (...command: readonly string[]) => void order('command', ...command.map(quote))
   return {
     adopt(child) {
       if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+      if (closing) return void child.kill('SIGKILL')
       const pid = String(child.pid)
       order('child', pid)
       child.once('exit', () => order('gone', pid))
@@ -51,6 +53,7 @@ export function createGuardian(): Guardian {
       return made
     },
     async close() {
+      closing = true
       if (shell.exitCode !== null) return
       const closed = once(shell, 'close')
       shell.stdin.end()

@@ -3,61 +3,33 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { freePorts } from '../../cli/demo/agents.ts'
+import {
+  type ReferenceRegistry,
+  registryAnswers,
+  registryBinary,
+  registryConfig,
+  startRegistryProcess,
+  stopProcess,
+} from '../../cli/demo/docker-registry.ts'
+import { freePorts } from '../../cli/demo/free-ports.ts'
 import type { Guardian } from '../../cli/demo/guardian.ts'
-import type { Image } from '../../cli/demo/image.ts'
-import { second } from '../../core/units.ts'
+import { untilTrue } from '../../cli/demo/until.ts'
 
 const run = promisify(execFile)
-const registryBinary = '/usr/bin/docker-registry'
-const readyTimeoutMs = 30 * second
 
-export interface DockerRegistry {
-  /** `host:port`. */
-  readonly address: string
+export interface DockerRegistry extends ReferenceRegistry {
   /** Whether it runs in a container; the reason why not, otherwise. */
   readonly container: true | string
-  stop(): Promise<void>
 }
 
 export async function startDockerRegistry(guardian: Guardian): Promise<DockerRegistry> {
   try {
     return await startInContainer(guardian)
   } catch (error) {
-    return startAsProcess(guardian, error instanceof Error ? error.message : String(error))
+    const registry = await startRegistryProcess(guardian)
+    return { ...registry, container: error instanceof Error ? error.message : String(error) }
   }
-}
-
-/** Pushes every platform of an image, digests unchanged. */
-export async function pushImage(image: Image, registry: string, repository: string): Promise<void> {
-  const source = `oci:${image.directory}:${image.tag}`
-  const target = `docker://${registry}/${repository}:${image.tag}`
-  await run('skopeo', ['copy', '--insecure-policy', '--all', '--quiet', '--dest-tls-verify=false', source, target])
-}
-
-export async function startAsProcess(guardian: Guardian, reason: string): Promise<DockerRegistry> {
-  const directory = await guardian.directory()
-  const [port] = await freePorts(1)
-  const address = `127.0.0.1:${port}`
-  const configFile = path.join(directory, 'config.yml')
-  await writeFile(configFile, registryConfig(path.join(directory, 'data'), address))
-  const child = spawn(registryBinary, ['serve', configFile], { stdio: 'ignore' })
-  guardian.adopt(child)
-  await once(child, 'spawn')
-  await answers(`http://${address}/v2/`)
-  return { address, container: reason, stop: () => stopProcess(child) }
-}
-
-/** JSON is YAML. Deletion and its upload purging stay off: nothing here outlives a test. */
-function registryConfig(rootDirectory: string, address: string): string {
-  return JSON.stringify({
-    version: 0.1,
-    log: { level: 'error', accesslog: { disabled: true } },
-    storage: { filesystem: { rootdirectory: rootDirectory } },
-    http: { addr: address },
-  })
 }
 
 /** Debian's binary with the C library it is linked to, on nothing else: there is no registry to pull a base image from. */
@@ -80,7 +52,7 @@ async function startInContainer(guardian: Guardian): Promise<DockerRegistry> {
     deleteOnExit: false,
   })
   const container = await image.withNetworkMode('host').withWaitStrategy(Wait.forListeningPorts()).start()
-  await answers(`http://${address}/v2/`)
+  await registryAnswers(address)
   return {
     address,
     container: true,
@@ -131,37 +103,11 @@ async function startDocker(guardian: Guardian): Promise<{ socket: string; stop: 
 }
 
 async function dockerAnswers(socket: string, child: ChildProcess, logFile: string): Promise<void> {
-  await untilTrue(async () => {
+  await untilTrue('dockerd', async () => {
     if (child.exitCode !== null) throw new Error(`dockerd ended: ${(await readFile(logFile, 'utf8')).slice(-500)}`)
     return run('docker', ['--host', `unix://${socket}`, 'version']).then(
       () => true,
       () => false,
     )
-  }, 'dockerd')
-}
-
-async function answers(url: string): Promise<void> {
-  await untilTrue(
-    () =>
-      fetch(url).then(
-        ({ ok }) => ok,
-        () => false,
-      ),
-    url,
-  )
-}
-
-async function untilTrue(check: () => Promise<boolean>, what: string): Promise<void> {
-  const deadlineMs = performance.now() + readyTimeoutMs
-  while (!(await check())) {
-    if (performance.now() > deadlineMs) throw new Error(`${what} did not answer`)
-    await sleep(50)
-  }
-}
-
-async function stopProcess(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = once(child, 'exit')
-  child.kill(signal)
-  await ended
+  })
 }
