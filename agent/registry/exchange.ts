@@ -12,7 +12,7 @@ export interface Exchange {
   readonly signal: AbortSignal
   /** Ends the response early, as `breakOff` does, or with an error where nothing was sent yet. */
   stop(reason: unknown): void
-  /** Resolves once the kernel has the bytes. */
+  /** Resolves once the kernel has the bytes; rejects, with `signal` aborted, when it never will. */
   write(bytes: Uint8Array): Promise<void>
   /** A short answer. */
   send(answer: Answer): void
@@ -44,9 +44,15 @@ export function createExchange(
     bytes += length
   }
 
-  function write(piece: Uint8Array): Promise<void> {
+  async function write(piece: Uint8Array): Promise<void> {
     count(piece.length)
-    return writeThrough(response, piece, control.signal)
+    try {
+      await writeThrough(response, piece, control.signal)
+    } catch (error) {
+      // A socket that fails says so before it closes; nothing but the client makes it fail.
+      control.abort(clientGone)
+      throw error
+    }
   }
 
   function send({ status, headers, body }: Answer): void {

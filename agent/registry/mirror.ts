@@ -75,7 +75,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
     let failure: unknown
     running.add(exchange)
     try {
-      refuseForeign(request)
+      refuseForeign(exchange)
       const route = parseRoute(url, {
         parseOrigin: (text) => origin.site(text).origin,
         defaultOrigin: settings.defaultOrigin,
@@ -90,11 +90,13 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
     }
   }
 
-  function refuseForeign({ headers, method }: IncomingMessage): void {
-    if (!isOwnHost(headers.host, settings.hostNames)) {
+  function refuseForeign({ request, response }: Exchange): void {
+    if (!isOwnHost(request.headers.host, settings.hostNames)) {
       throw new ShoalError('HOST_REFUSED', 'The request is for another host')
     }
-    if (method !== 'GET' && method !== 'HEAD') throw new ShoalError('METHOD_UNSUPPORTED', 'The request would write')
+    if (request.method === 'GET' || request.method === 'HEAD') return
+    response.setHeader('allow', 'GET, HEAD')
+    throw new ShoalError('METHOD_UNSUPPORTED', 'The request would write')
   }
 
   /** Whatever is sent, but for the ping, is sent after `authorize`. */

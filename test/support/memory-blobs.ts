@@ -9,6 +9,8 @@ export interface MemoryBlob {
   readonly digest: Digest
   readonly bytes: Uint8Array
   complete: boolean
+  /** How many bytes more (or fewer) a read yields than it should: a bug of the source. */
+  surplus: number
   /** Bytes per piece. */
   pieceBytes: number
   /** `open` rejects with this. */
@@ -66,9 +68,10 @@ export function createMemoryBlobs(): MemoryBlobs {
         if (blob.failAt === at) throw blob.failure
         const stops = [blob.failAt, blob.holdAt].filter((stop) => stop !== undefined && stop > at)
         const end = Math.min(range.end, at + blob.pieceBytes, ...(stops as number[]))
-        yield blob.bytes.subarray(at, end)
+        yield blob.bytes.subarray(at, end === range.end ? end + Math.min(0, blob.surplus) : end)
         at = end
       }
+      if (blob.surplus > 0) yield new Uint8Array(blob.surplus)
     } finally {
       reading--
     }
@@ -86,6 +89,7 @@ export function createMemoryBlobs(): MemoryBlobs {
         digest: digestOf(bytes),
         bytes,
         complete: false,
+        surplus: 0,
         pieceBytes: 64 * 1024,
         openError: undefined,
         failAt: undefined,
