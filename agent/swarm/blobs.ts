@@ -3,6 +3,7 @@ import type { ByteRange } from '../../core/oci/range.ts'
 import type { BlobStore } from '../../core/ports.ts'
 import type { Logger } from '../logging.ts'
 import type { Blobs, OpenBlob, ReadOptions, Want } from '../registry/ports.ts'
+import type { OriginClient } from '../upstream/origin-client.ts'
 import { readVerified } from './reader.ts'
 import type { Runner } from './runner.ts'
 import { pruneUnkept, type BlobSession } from './sessions.ts'
@@ -11,13 +12,13 @@ export interface BlobsComponents {
   readonly runner: Runner
   readonly store: BlobStore
   readonly logger: Logger
-  /** Asks the origin how long the content is; needed only where no descriptor told it. */
-  readonly askSize: (want: Want, signal: AbortSignal) => Promise<number>
-  /** Bytes of a session went to a client; `local` when they were all here before the client asked. */
-  readonly onDelivered: (session: BlobSession, local: boolean, bytes: number) => void
+  /** Tells how long a content is where no descriptor did. */
+  readonly origin: Pick<OriginClient, 'headManifest' | 'headBlob'>
+  /** Bytes of a session went to a client. */
+  readonly onDelivered: (session: BlobSession, bytes: number) => void
 }
 
-export function createBlobs({ runner, store, logger, askSize, onDelivered }: BlobsComponents): Blobs {
+export function createBlobs({ runner, store, logger, origin, onDelivered }: BlobsComponents): Blobs {
   const { sessions, post } = runner
   let readers = 0
 
@@ -35,6 +36,14 @@ export function createBlobs({ runner, store, logger, askSize, onDelivered }: Blo
     }
   }
 
+  async function askSize(want: Want, signal: AbortSignal): Promise<number> {
+    const head =
+      want.kind === 'manifest'
+        ? await origin.headManifest(want, want.digest, want.credential, signal)
+        : await origin.headBlob(want, want.digest, want.credential, signal)
+    return head.size
+  }
+
   async function* read(
     session: BlobSession,
     want: Want,
@@ -45,7 +54,7 @@ export function createBlobs({ runner, store, logger, askSize, onDelivered }: Blo
     const reader = local ? undefined : openReader(session, want, range, { whole: options.whole, prefetch: false })
     try {
       for await (const piece of readVerified(session, range, options.signal, (position) => reader?.moved(position))) {
-        onDelivered(session, local, piece.length)
+        onDelivered(session, piece.length)
         yield piece
       }
     } finally {

@@ -1,0 +1,28 @@
+/** What the rest of the agent needs of the other members: where they are, and what their directories say. */
+import type { AnnounceItem } from '../../core/directory/messages.ts'
+import type { Digest } from '../../core/oci/digest.ts'
+import type { SwarmEvent } from '../../core/swarm/events.ts'
+
+export interface ClusterStats {
+  /** Live members, this agent included. */
+  readonly members: number
+  /** Leases that this agent has granted as a host. */
+  readonly leases: number
+}
+
+export interface Cluster {
+  start(): Promise<void>
+  /** Says goodbye to the others and ends. */
+  stop(): Promise<void>
+  /** The swarm wants a digest announced: at once, or when its time comes. */
+  announce(digest: Digest, now: boolean): void
+  /** Why this agent can't take part yet; undefined once it does. */
+  notReady(): string | undefined
+  stats(): ClusterStats
+}
+
+/** How a cluster learns of the swarm, and tells it what directories say. */
+export interface ClusterSwarm {
+  announceState(digest: Digest): AnnounceItem | undefined
+  post(event: Extract<SwarmEvent, { type: 'directory' | 'directory-silent' }>): void
+}

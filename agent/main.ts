@@ -1,0 +1,122 @@
+/** The agent's parts, how they are put together, and in which order they start and stop. */
+import { randomBytes } from 'node:crypto'
+import { createAccess } from './access/access.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import { createLoneCluster } from './cluster/lone-cluster.ts'
+import { readClusterSecrets } from './cluster-secret.ts'
+import type { HostPort } from './config-values.ts'
+import type { AgentConfig } from './config.ts'
+import { createIdentity, loadIdentity } from './identity/identity.ts'
+import { createNotary } from './identity/notary.ts'
+import { createLogger } from './logging.ts'
+import { observeDelivery, observeMirror, observeRunner, scrape } from './measure.ts'
+import { createMetrics } from './metrics.ts'
+import { type Readiness, startOpsServer } from './ops/server.ts'
+import { createMirror } from './registry/mirror.ts'
+import { openStore, type StoreOptions } from './store/store.ts'
+import { createBlobs } from './swarm/blobs.ts'
+import { createRunner } from './swarm/runner.ts'
+import { systemClock } from './system/clock.ts'
+import { systemRandom } from './system/random.ts'
+import { createPeerTransport } from './transport/libp2p-transport.ts'
+import { createLoneTransport } from './transport/lone-transport.ts'
+import { createOriginClient, type OriginClientOptions } from './upstream/origin-client.ts'
+
+export interface RunningAgent {
+  /** Where each listener is; the ports are the real ones where 0 was asked for. */
+  readonly addresses: { readonly mirror: HostPort; readonly ops: HostPort }
+  stop(): Promise<void>
+}
+
+/** Starts an agent. Rejects with a ShoalError when the options, the secrets or the data directory are wrong. */
+export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
+  const logger = createLogger({ level: config.logLevel, format: config.logFormat })
+  const metrics = createMetrics()
+  const clock = systemClock
+  const random = systemRandom()
+  const secrets = await readClusterSecrets(config)
+
+  const store = await openStore({ clock, logger: logger.child({ part: 'store' }) }, storeOptions(config))
+  const identity = secrets === undefined ? createIdentity() : await loadIdentity(config.dataDir)
+  const notary = createNotary(identity)
+  const transport =
+    secrets === undefined
+      ? createLoneTransport(identity.peer)
+      : await createPeerTransport(
+          { identity, secrets, clock, log: logger.child({ part: 'peers' }) },
+          { listen: config.peersListen, advertiseAddress: config.advertiseAddress },
+        )
+  const originLogger = logger.child({ part: 'origin' })
+  const origin = createOriginClient({ clock, random, logger: originLogger }, originOptions(config))
+  const access = createAccess({ origin, clock, key: randomBytes(32) })
+  const runner = createRunner({
+    clock,
+    random,
+    notary,
+    store,
+    transport,
+    origin,
+    logger: logger.child({ part: 'swarm' }),
+    observer: observeRunner(metrics),
+    announce: (digest, now) => cluster.announce(digest, now),
+  })
+  const clusterSwarm = { announceState: runner.swarm.announceState, post: runner.post }
+  const cluster = createLoneCluster({ clock, random, self: identity.peer, swarm: clusterSwarm })
+  const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })
+  const mirror = createMirror(
+    { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
+    { ...config.mirrorListen, defaultOrigin: config.defaultOrigin },
+  )
+  scrape(metrics, { runner, store, cluster })
+
+  runner.start()
+  await store.start()
+  await transport.start()
+  await cluster.start()
+  const mirrorAddress = await mirror.listen()
+  const ops = await startOpsServer({ metrics, parts: readiness(cluster) }, config.opsListen)
+  const addresses = { mirror: { host: mirrorAddress.address, port: mirrorAddress.port }, ops: ops.address }
+  logger.info({ peer: identity.peer, ...addresses, standalone: config.standalone }, 'agent runs')
+
+  async function stop(): Promise<void> {
+    logger.info('agent stops')
+    await mirror.close(config.shutdownTimeoutMs)
+    await cluster.stop()
+    await runner.stop()
+    await transport.stop()
+    await origin.close()
+    await store.stop()
+    await ops.close()
+    logger.info('agent has stopped')
+  }
+  return { addresses, stop }
+}
+
+function storeOptions(config: AgentConfig): StoreOptions {
+  return {
+    directory: config.dataDir,
+    maxBytes: config.storeMaxBytes,
+    highWatermark: config.storeHighWatermarkPercent / 100,
+    lowWatermark: config.storeLowWatermarkPercent / 100,
+    ...(config.containerdContentDir === undefined ? {} : { containerdContentDirectory: config.containerdContentDir }),
+  }
+}
+
+/** The variables that containerd reads as well. */
+function originOptions(config: AgentConfig, env = process.env): OriginClientOptions {
+  const { origins, originPatterns, unlistedOrigins, extraCaFiles } = config
+  const proxy = {
+    http: env['HTTP_PROXY'] ?? env['http_proxy'],
+    https: env['HTTPS_PROXY'] ?? env['https_proxy'],
+    none: env['NO_PROXY'] ?? env['no_proxy'],
+  }
+  return { origins, originPatterns, unlistedOrigins, extraCaFiles, proxy }
+}
+
+function readiness(cluster: Cluster): ReadonlyMap<string, () => Readiness> {
+  const clusterReadiness = (): Readiness => {
+    const reason = cluster.notReady()
+    return reason === undefined ? { ready: true } : { ready: false, reason }
+  }
+  return new Map([['cluster', clusterReadiness]])
+}

@@ -1,0 +1,79 @@
+/** What the parts report, as metrics and log lines. */
+import { ShoalError } from '../core/errors.ts'
+import { second } from '../core/units.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import type { Logger } from './logging.ts'
+import type { MetricLabels, Metrics } from './metrics.ts'
+import type { AnsweredRequest, Observer } from './registry/ports.ts'
+import type { DiskStore } from './store/store.ts'
+import type { BlobsComponents } from './swarm/blobs.ts'
+import type { Runner, RunnerObserver } from './swarm/runner.ts'
+
+type Source = MetricLabels<'shoal_bytes_total'>['source']
+
+export function observeMirror(metrics: Metrics, logger: Logger): Observer {
+  return {
+    answered(request) {
+      const kind = request.kind === 'ping' ? 'base' : request.kind === 'none' ? 'other' : request.kind
+      metrics.add('shoal_requests_total', 1, { kind, status: statusOf(request) })
+      if (request.timeToFirstByteMs !== undefined)
+        metrics.observe('shoal_first_byte_seconds', request.timeToFirstByteMs / second, { kind })
+      if (request.error instanceof ShoalError) metrics.add('shoal_errors_total', 1, { code: request.error.code })
+      if (request.error === undefined) return
+      logger[request.outcome === 'broken' ? 'warn' : 'info'](
+        { err: request.error, kind, status: request.status, outcome: request.outcome },
+        request.outcome === 'broken' ? 'a response broke off; the client goes on at the origin' : 'request refused',
+      )
+    },
+  }
+}
+
+function statusOf({ outcome, status }: AnsweredRequest): MetricLabels<'shoal_requests_total'>['status'] {
+  if (outcome !== 'finished') return 'aborted'
+  if (status >= 500) return '5xx'
+  if (status >= 400) return '4xx'
+  return status >= 300 ? '3xx' : '2xx'
+}
+
+export function observeRunner(metrics: Metrics): RunnerObserver {
+  return {
+    received: (source, bytes) => metrics.add('shoal_bytes_total', bytes, { direction: 'received', source }),
+    uploaded(outcome, source, bytes) {
+      metrics.add('shoal_uploads_total', 1, { outcome })
+      metrics.add('shoal_bytes_total', bytes, { direction: 'uploaded', source: storeSource(source) })
+    },
+    refused: (answer) => metrics.add('shoal_uploads_total', 1, { outcome: answer }),
+    banned: () => metrics.add('shoal_bans_total', 1),
+  }
+}
+
+/** Delivered bytes that were not here before count with what was received; they are told apart by `received`. */
+export function observeDelivery(metrics: Metrics): BlobsComponents['onDelivered'] {
+  return ({ stored }, bytes) =>
+    metrics.add('shoal_bytes_total', bytes, { direction: 'delivered', source: storeSource(stored.source) })
+}
+
+function storeSource(source: 'shoal' | 'containerd'): Source {
+  return source === 'shoal' ? 'local' : 'containerd'
+}
+
+/** Reads what is only worth knowing when somebody asks. */
+export function scrape(
+  metrics: Metrics,
+  { runner, store, cluster }: { runner: Runner; store: DiskStore; cluster: Cluster },
+): void {
+  metrics.onScrape(() => {
+    const swarm = runner.swarm.stats()
+    const members = cluster.stats()
+    metrics.set('shoal_sessions', swarm.readers)
+    metrics.set('shoal_peers_connected', swarm.peersConnected)
+    metrics.set('shoal_leases', swarm.leases, { role: 'holder' })
+    metrics.set('shoal_leases', members.leases, { role: 'host' })
+    metrics.set('shoal_members', members.members)
+    metrics.set('shoal_store_bytes', store.stats().usedBytes)
+    const blobs = [...store.list()]
+    const complete = blobs.filter((blob) => blob.complete).length
+    metrics.set('shoal_store_blobs', complete, { state: 'complete' })
+    metrics.set('shoal_store_blobs', blobs.length - complete, { state: 'partial' })
+  })
+}
