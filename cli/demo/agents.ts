@@ -13,7 +13,8 @@ import { untilTrue } from './until.ts'
 export interface AgentOptions {
   /** Where the agent keeps its data and its log. */
   readonly directory: string
-  readonly secretFile: string
+  /** Without one the agent stands alone. */
+  readonly secretFile?: string
   /** Cluster addresses of other agents. */
   readonly seeds: readonly string[]
   /** `host:port` of origins that speak plain HTTP. */
@@ -57,7 +58,7 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
     'peers-listen': `${host}:${peersPort}`,
     'cluster-listen': `${host}:${clusterPort}`,
     'advertise-address': host,
-    'cluster-secret-file': options.secretFile,
+    ...(options.secretFile === undefined ? { standalone: 'true' } : { 'cluster-secret-file': options.secretFile }),
     seeds: options.seeds.join(','),
     origins: options.plainOrigins.map((origin) => `http://${origin}`).join(','),
   }
@@ -95,34 +96,46 @@ export async function startCluster(
     const directory = path.join(root, name)
     await mkdir(directory)
     const agent = await startAgent(guardian, { ...options, directory, secretFile, seeds })
-    await agentReady(agent)
     return agent
   }
   const first = await start('node-1', [])
+  await agentReady(first, 1)
   const names = Array.from({ length: count - 1 }, (_, index) => `node-${index + 2}`)
   const agents = [first, ...(await Promise.all(names.map((name) => start(name, [first.clusterAddress]))))]
-  await Promise.all(agents.map((agent) => untilMetric(agent, 'shoal_members', count)))
+  await Promise.all(agents.map((agent) => agentReady(agent, count)))
   return agents
 }
 
-/** Waits until a metric has the value. */
-export async function untilMetric({ ops }: Pick<AgentProcess, 'ops'>, series: string, value: number): Promise<void> {
-  await untilTrue(`${series} of the agent at ${ops}`, async () => (await readMetrics(ops)).get(series) === value)
+/** Resolves when the agent is ready and knows `members` agents; rejects with the end of its log when it ends before. */
+export async function agentReady(agent: AgentProcess, members: number): Promise<void> {
+  await orLogTail(agent, untilReady(agent.ops, members, agent.process))
 }
 
-/** Resolves when the agent says it is ready; rejects with the end of its log when it ends or takes too long. */
-export async function agentReady(agent: AgentProcess): Promise<void> {
+/** As `agentReady`, where only the address of health and metrics is known. */
+export async function untilReady(ops: string, members: number, child?: ChildProcess): Promise<void> {
+  await untilTrue(`readiness at ${ops}`, async () => {
+    if (child !== undefined && hasEnded(child)) throw new Error('the agent ended')
+    return answersOk(`${ops}/readyz`)
+  })
+  await untilTrue(
+    `the number of members at ${ops}`,
+    async () => (await readMetrics(ops)).get('shoal_members') === members,
+  )
+}
+
+/** Adds the end of the agent's log to whatever `waiting` rejects with. */
+export async function orLogTail<Value>({ logFile }: AgentProcess, waiting: Promise<Value>): Promise<Value> {
   try {
-    await untilTrue('an agent', () => answersOk(`${agent.ops}/readyz`, agent.process))
+    return await waiting
   } catch (cause) {
-    const tail = (await readFile(agent.logFile, 'utf8')).trimEnd().split('\n').slice(-10).join('\n')
-    throw new Error(`an agent did not get ready:\n${tail}`, { cause })
+    const tail = (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-10).join('\n')
+    throw new Error(`${cause instanceof Error ? cause.message : String(cause)}; its log ends:\n${tail}`, { cause })
   }
 }
 
 /** SIGTERM, and SIGKILL to whoever has not gone then. */
 export async function stopAgent({ process: child }: AgentProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
+  if (hasEnded(child)) return
   const ended = once(child, 'exit')
   child.kill('SIGTERM')
   const timer = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs)
@@ -141,8 +154,11 @@ function parseMetrics(text: string): [string, number][] {
   return [...samples].map(({ groups }) => [groups?.['series'] ?? '', Number(groups?.['value'])])
 }
 
-async function answersOk(url: string, child: ChildProcess): Promise<boolean> {
-  if (child.exitCode !== null || child.signalCode !== null) throw new Error('it ended')
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+async function answersOk(url: string): Promise<boolean> {
   return new Promise((resolve) => {
     const request = http.get(url, (response) => {
       response.resume()

@@ -1,0 +1,15 @@
+/** `npm run bench -- <question> [--json]`: each question is a folder, whose README keeps the method and the last result. */
+import { Command } from 'commander'
+import { coldCommand } from './cold/cold.ts'
+import { mirrorCommand } from './mirror/mirror.ts'
+
+const program = new Command('npm run bench --').description('Measures Shoal; prints one JSON object with --json.')
+program.addCommand(coldCommand())
+program.addCommand(mirrorCommand())
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}
+process.exit()

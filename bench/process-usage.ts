@@ -1,0 +1,19 @@
+/** What a process has used, as Linux counts it. */
+import { execFileSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+
+/** Largest resident size so far, in bytes. */
+export async function peakMemoryBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+}
+
+const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']))
+
+/** CPU time so far in seconds, user and system, all threads. */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+  // The second field, the name, may hold spaces; what follows its last parenthesis starts with field 3.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
