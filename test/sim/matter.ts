@@ -1,0 +1,79 @@
+/** What blobs are made of: real bytes, where wrong ones must be possible, or mere lengths, where only time matters. */
+import { createHash } from 'node:crypto'
+import { digestFromHex, type Digest } from '../../core/oci/digest.ts'
+import type { Random } from '../../core/ports.ts'
+import { chunkSizeOf } from '../../core/swarm/chunks.ts'
+
+/** A run of a chunk's bytes. Without `bytes` it is right unless `spoiled`. */
+export interface Piece {
+  readonly length: number
+  readonly bytes?: Uint8Array
+  readonly spoiled?: string
+}
+
+export interface Blob {
+  readonly digest: Digest
+  readonly size: number
+  /** Bytes `[from, to)` of chunk `index`. */
+  piece(index: number, from: number, to: number): Piece
+  /** SHA-256 of a chunk's pieces (a name for it where there are no bytes). */
+  hash(index: number, pieces: readonly Piece[]): string
+  /** Are these exactly the chunk's bytes, from its first? */
+  isTrue(index: number, pieces: readonly Piece[]): boolean
+}
+
+export function realBlob(random: Random, size: number): Blob {
+  const bytes = new Uint8Array(size)
+  for (let at = 0; at < size; at += 4) bytes[at] = random.below(256)
+  const digest = digestFromHex(createHash('sha256').update(bytes).digest('hex'))
+  const chunkSize = chunkSizeOf(size)
+  const view = (index: number, from: number, to: number): Uint8Array =>
+    bytes.subarray(index * chunkSize + from, index * chunkSize + to)
+  return {
+    digest,
+    size,
+    piece: (index, from, to) => ({ length: to - from, bytes: view(index, from, to) }),
+    hash: (_index, pieces) => hashOf(pieces),
+    isTrue: (index, pieces) => Buffer.concat(pieces.map(bytesOf)).equals(view(index, 0, lengthOf(pieces))),
+  }
+}
+
+/** `name` makes the digest; the hash of a right chunk is its index. */
+export function hollowBlob(name: string, size: number): Blob {
+  const digest = digestFromHex(createHash('sha256').update(name).digest('hex'))
+  const flavour = (pieces: readonly Piece[]): string => pieces.map((piece) => piece.spoiled ?? '').join('')
+  return {
+    digest,
+    size,
+    piece: (_index, from, to) => ({ length: to - from }),
+    hash: (index, pieces) => `${index}${flavour(pieces)}`,
+    isTrue: (_index, pieces) => flavour(pieces) === '',
+  }
+}
+
+/** The same length, other bytes. */
+export function spoil(piece: Piece, how: string): Piece {
+  if (piece.bytes === undefined) return { length: piece.length, spoiled: how }
+  const bytes = piece.bytes.slice()
+  bytes[0] = (bytes[0] ?? 0) ^ (how.length + 1)
+  return { length: piece.length, bytes }
+}
+
+export function cut(piece: Piece, length: number): Piece {
+  if (length >= piece.length) return piece
+  return { ...piece, length, ...(piece.bytes === undefined ? {} : { bytes: piece.bytes.subarray(0, length) }) }
+}
+
+export function lengthOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.length, 0)
+}
+
+function bytesOf(piece: Piece): Uint8Array {
+  return piece.bytes ?? new Uint8Array(0)
+}
+
+function hashOf(pieces: readonly Piece[]): string {
+  const hash = createHash('sha256')
+  for (const piece of pieces) hash.update(bytesOf(piece))
+  return hash.digest('hex')
+}

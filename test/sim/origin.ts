@@ -1,0 +1,134 @@
+/** The registry: one uplink, a first byte that takes its time, and all the ways in which registries fail. */
+import type { PeerId, Random } from '../../core/ports.ts'
+import { chunkSizeOf } from '../../core/swarm/chunks.ts'
+import type { OriginFailure } from '../../core/swarm/events.ts'
+import type { Engine } from './engine.ts'
+import { createLink, startStream, stopStream, type Link, type Stream } from './links.ts'
+import type { Blob } from './matter.ts'
+
+export interface OriginOptions {
+  readonly upBytesPerMs: number
+  readonly firstByteMs: number
+  /** Sends the whole blob whatever was asked. */
+  readonly unranged: boolean
+  /** One answer in so many stalls, breaks, or is a 503; 0: none. */
+  readonly faultOneIn: number
+}
+
+export interface OriginSink {
+  onFrame(index: number, from: number, to: number): void
+  onUnranged(): void
+  onEnded(failure?: OriginFailure): void
+}
+
+export interface OriginRequest {
+  readonly node: PeerId
+  readonly link: Link
+  readonly blob: Blob
+  /** Bytes `[from, to)` of the blob. */
+  readonly from: number
+  readonly to: number
+}
+
+export interface Origin {
+  /** Returns how to give up. */
+  get(request: OriginRequest, sink: OriginSink): () => void
+  /** Bytes that left it. */
+  sentBytes(): number
+  requests(): number
+  /** From now on: answers nothing (`down`), refuses a node's credential, or works. */
+  set(change: { readonly down?: boolean; readonly refuses?: PeerId; readonly faults?: boolean }): void
+}
+
+const frameBytes = 16 * 1024
+const delayMs = 5
+
+type Fault = 'none' | 'stall' | 'break' | 'unavailable' | 'rate-limited'
+
+export function createOrigin(engine: Engine, random: Random, options: OriginOptions): Origin {
+  const link = createLink({ upBytesPerMs: options.upBytesPerMs, downBytesPerMs: Infinity })
+  const refused = new Set<PeerId>()
+  let down = false
+  let faults = true
+  let requests = 0
+
+  const drawFault = (): Fault => {
+    if (!faults || options.faultOneIn === 0 || random.below(options.faultOneIn) > 0) return 'none'
+    return (['stall', 'break', 'unavailable', 'rate-limited'] as const)[random.below(4)]!
+  }
+
+  const get = (request: OriginRequest, sink: OriginSink): (() => void) => {
+    const fault = drawFault()
+    let stream: Stream | undefined
+    let ended = false
+    const end = (failure?: OriginFailure): void => {
+      if (ended) return
+      ended = true
+      if (stream !== undefined) stopStream(engine, stream)
+      sink.onEnded(failure)
+    }
+    requests++
+    engine.after(options.firstByteMs, () => {
+      if (ended) return
+      if (down) return end({ kind: 'unavailable' })
+      if (refused.has(request.node)) return end({ kind: 'refused' })
+      if (fault === 'unavailable') return end({ kind: 'unavailable' })
+      if (fault === 'rate-limited') return end({ kind: 'rate-limited', retryAfterMs: 1000 })
+      if (options.unranged) sink.onUnranged()
+      stream = answer(request, fault, sink, end)
+    })
+    return () => {
+      ended = true
+      if (stream !== undefined) stopStream(engine, stream)
+    }
+  }
+
+  const answer = (
+    { blob, from, link: to, to: limit }: OriginRequest,
+    fault: Fault,
+    sink: OriginSink,
+    end: (failure?: OriginFailure) => void,
+  ): Stream => {
+    const first = options.unranged ? 0 : from
+    const last = options.unranged ? blob.size : limit
+    const breaksAt = fault === 'stall' || fault === 'break' ? first + random.below(last - first) : Infinity
+    const chunkSize = chunkSizeOf(blob.size)
+    let at = first
+    const onFrame = (bytes: number): void => {
+      for (let left = bytes; left > 0;) {
+        const index = Math.floor(at / chunkSize)
+        const length = Math.min(left, (index + 1) * chunkSize - at)
+        if (at + length > breaksAt) return fault === 'break' ? end({ kind: 'unavailable' }) : stopStream(engine, stream)
+        sink.onFrame(index, at - index * chunkSize, at - index * chunkSize + length)
+        at += length
+        left -= length
+      }
+      if (at >= last) end()
+    }
+    const stream: Stream = {
+      from: link,
+      to,
+      delayMs: () => delayMs,
+      frameBytes,
+      left: last - first,
+      inFlight: 0,
+      stopped: false,
+      lastArrivalMs: 0,
+      onFrame,
+      onSent: () => undefined,
+    }
+    startStream(engine, stream)
+    return stream
+  }
+
+  return {
+    get,
+    sentBytes: () => link.sentBytes,
+    requests: () => requests,
+    set(change) {
+      if (change.down !== undefined) down = change.down
+      if (change.refuses !== undefined) refused.add(change.refuses)
+      if (change.faults !== undefined) faults = change.faults
+    },
+  }
+}

@@ -1,0 +1,69 @@
+/** A containerd that pulls an image through its node: layers in order, some at a time, each read to its end. */
+import type { Engine } from './engine.ts'
+import type { Blob } from './matter.ts'
+import { later, type SimNode } from './node.ts'
+
+export interface PullOptions {
+  readonly layers: readonly Blob[]
+  /** Layers read at the same time; containerd's default is three. */
+  readonly width: number
+  /** Layers fetched ahead of the highest one requested (DESIGN, Life of a pull). */
+  readonly prefetch: number
+}
+
+export interface Pull {
+  readonly node: SimNode
+  startedAtMs: number
+  doneAtMs: number | undefined
+  /** Starts, or starts again after the node's crash. */
+  begin(): void
+}
+
+/** After a layer failed, kubelet's next try. */
+const retryMs = 1000
+
+export function createPull(engine: Engine, node: SimNode, options: PullOptions): Pull {
+  const { layers, prefetch, width } = options
+  let next = 0
+  let finished = new Set<Blob>()
+  const ahead = new Map<Blob, () => void>()
+
+  const pull: Pull = { node, startedAtMs: 0, doneAtMs: undefined, begin }
+
+  function begin(): void {
+    next = 0
+    finished = new Set()
+    ahead.clear()
+    pull.startedAtMs = engine.clock.now()
+    for (let slot = 0; slot < width; slot++) readNext()
+  }
+
+  function readNext(): void {
+    const layer = layers[next]
+    if (layer === undefined) return
+    next++
+    read(layer)
+    for (const coming of layers.slice(next, next + prefetch)) readAhead(coming)
+  }
+
+  function read(blob: Blob): void {
+    node.readers.open({ blob, start: 0, end: blob.size, whole: true, prefetch: false, onEnd: (ok) => onRead(blob, ok) })
+    ahead.get(blob)?.()
+    ahead.delete(blob)
+  }
+
+  function readAhead(blob: Blob): void {
+    if (ahead.has(blob)) return
+    const onEnd = (): void => undefined
+    ahead.set(blob, node.readers.open({ blob, start: 0, end: blob.size, whole: true, prefetch: true, onEnd }))
+  }
+
+  function onRead(blob: Blob, ok: boolean): void {
+    if (!ok) return later(node, retryMs, () => read(blob))
+    finished.add(blob)
+    if (finished.size === layers.length) pull.doneAtMs = engine.clock.now()
+    else readNext()
+  }
+
+  return pull
+}

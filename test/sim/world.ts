@@ -1,0 +1,171 @@
+/** Builds a world from its options and seed, lets things go wrong in it, and says what came of it. */
+import { createHash } from 'node:crypto'
+import type { Notary, PeerId, Random } from '../../core/ports.ts'
+import type { SwarmOptions } from '../../core/swarm/state.ts'
+import { createMemoryNotary } from '../support/memory-notary.ts'
+import { seededRandom } from '../support/seeded-random.ts'
+import { checkBounds, checkDisk } from './checkers.ts'
+import { createEngine, type Engine } from './engine.ts'
+import { obey } from './hands.ts'
+import { hollowBlob, realBlob, type Blob } from './matter.ts'
+import { createNetwork } from './network.ts'
+import { crash, createNode, hearOfMember, start, type SimNode, type World } from './node.ts'
+import type { SimOptions } from './options.ts'
+import { createOrigin } from './origin.ts'
+import { createPull, type Pull } from './puller.ts'
+
+export interface Sim {
+  readonly options: SimOptions
+  readonly random: Random
+  readonly world: World
+  readonly engine: Engine
+  readonly layers: readonly Blob[]
+  readonly nodes: readonly SimNode[]
+  readonly pulls: readonly Pull[]
+  readonly violations: string[]
+  traceHash(): string
+}
+
+export interface SimSetup {
+  readonly seed: number | string
+  readonly options: SimOptions
+  readonly swarm?: SwarmOptions
+  /** Called with each line of the trace. */
+  readonly onTrace?: (line: string) => void
+  /** Hashing the trace costs a third of a run; benches do without. */
+  readonly traced?: boolean
+}
+
+export function createSim({ onTrace, options, seed, swarm = {}, traced = true }: SimSetup): Sim {
+  const engine = createEngine()
+  const random = seededRandom(seed)
+  const violations: string[] = []
+  const hash = createHash('sha256')
+  const layers = createLayers(random.fork('layers'), options)
+  const nodes = new Map<PeerId, SimNode>()
+  const world: World = {
+    engine,
+    network: createNetwork(engine, random.fork('network'), {
+      jitterMs: options.jitterMs,
+      lossOneIn: options.lossOneIn,
+      frameBytes: 64 * 1024,
+    }),
+    origin: createOrigin(engine, random.fork('origin'), {
+      upBytesPerMs: options.originBytesPerMs,
+      firstByteMs: options.originFirstByteMs,
+      unranged: options.originUnranged,
+      faultOneIn: options.originFaultOneIn,
+    }),
+    originName: 'registry.example',
+    blobs: new Map(layers.map((blob) => [blob.digest, blob])),
+    nodes,
+    notaryOf: options.realBytes ? createMemoryNotary : trustingNotary,
+    trace(line) {
+      if (!traced) return
+      const stamped = `${engine.clock.now().toFixed(3)} ${line}\n`
+      hash.update(stamped)
+      onTrace?.(stamped)
+    },
+    violated: (what) => void violations.push(`${engine.clock.now().toFixed(3)} ms: ${what}`),
+  }
+  for (let number = 0; number < options.nodes; number++) addNode(world, random, options, swarm, number)
+  const pulls = [...nodes.values()].map((node) =>
+    createPull(engine, node, { layers, width: options.width, prefetch: options.prefetch }),
+  )
+  const traceHash = (): string => hash.copy().digest('hex').slice(0, 16)
+  return { options, random, world, engine, layers, nodes: [...nodes.values()], pulls, violations, traceHash }
+}
+
+function createLayers(random: Random, { layerBytes, realBytes }: SimOptions): Blob[] {
+  return layerBytes.map((size, at) => (realBytes ? realBlob(random, size) : hollowBlob(`layer ${at}`, size)))
+}
+
+/** Where only time matters nobody forges, and signing may cost nothing. */
+function trustingNotary(self: PeerId): Notary {
+  const signature = new Uint8Array(0)
+  return { self, sign: () => signature, verify: () => true }
+}
+
+function addNode(world: World, random: Random, options: SimOptions, swarm: SwarmOptions, number: number): void {
+  const own = random.fork(`node ${number}`)
+  const rate = options.linkBytesPerMs / (1 + (own.below(1000) / 1000) * (options.linkSpread - 1))
+  createNode(
+    world,
+    own,
+    {
+      id: `n${number}`,
+      upBytesPerMs: rate,
+      downBytesPerMs: rate,
+      delayMs: (options.delayMsMax * (1 + own.below(1000))) / 2000,
+      diskRefusesOneIn: options.diskRefusesOneIn,
+      swarm,
+    },
+    obey,
+  )
+}
+
+/** Starts all nodes and, within `startSpreadMs`, all pulls. */
+export function startAll(sim: Sim): void {
+  for (const node of sim.nodes) start(node)
+  const random = sim.random.fork('pulls')
+  for (const pull of sim.pulls) {
+    const { startSpreadMs } = sim.options
+    sim.engine.after(startSpreadMs === 0 ? 0 : random.below(startSpreadMs), () => beginIfUp(pull))
+  }
+  watchBounds(sim)
+}
+
+function beginIfUp(pull: Pull): void {
+  if (pull.node.life !== undefined) pull.begin()
+}
+
+function watchBounds(sim: Sim): void {
+  sim.engine.after(100, () => {
+    for (const node of sim.nodes) checkBounds(node)
+    watchBounds(sim)
+  })
+}
+
+/** A node crashes and comes back: its disk is as it was, its pull begins again. `noticeMs`: until its peers see it. */
+export function crashAndRestart(sim: Sim, pull: Pull, awayMs: number, noticeMs: number): void {
+  const { node } = pull
+  if (node.life === undefined) return
+  const held = node.disk.heldCount()
+  crash(node, noticeMs)
+  spreadNews(sim, node, false, memberDeathMs)
+  sim.engine.after(awayMs, () => {
+    checkDisk(node, held)
+    start(node)
+    spreadNews(sim, node, true, memberNewsMs)
+    if (pull.doneAtMs === undefined) pull.begin()
+  })
+}
+
+/** Membership sees a death within five seconds (DESIGN, Members). */
+const memberDeathMs = 2500
+const memberNewsMs = 500
+
+/** The others learn of it at some moment within `withinMs`; a node that is back before they know of its death never was dead. */
+export function spreadNews(sim: Sim, about: SimNode, alive: boolean, withinMs: number): void {
+  const random = sim.random.fork(`news ${about.id} ${about.lives} ${alive}`)
+  for (const node of sim.nodes) {
+    if (node === about) continue
+    sim.engine.after(random.below(withinMs), () => {
+      const isNews = alive || about.life === undefined || about.behaviour === 'freezes'
+      if (isNews) hearOfMember(node, about.id, alive)
+    })
+  }
+}
+
+/** Pulls of nodes that should finish. */
+export function livePulls(sim: Sim): Pull[] {
+  return sim.pulls.filter(({ node }) => node.behaviour !== 'freezes')
+}
+
+export function allDone(sim: Sim): boolean {
+  return livePulls(sim).every((pull) => pull.doneAtMs !== undefined)
+}
+
+export function imageBytes(sim: Sim): number {
+  return sim.layers.reduce((sum, blob) => sum + blob.size, 0)
+}
