@@ -60,8 +60,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     observer: observeRunner(metrics),
     announce: (digest, now) => cluster.announce(digest, now),
   })
-  const clusterSwarm = { announceState: runner.swarm.announceState, post: runner.post }
-  const cluster = createLoneCluster({ clock, random, self: identity.peer, swarm: clusterSwarm })
+  const cluster = createLoneCluster({ clock, random, self: identity.peer, runner })
   const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })
   const mirror = createMirror(
     { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },

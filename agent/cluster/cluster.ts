@@ -23,6 +23,6 @@ export interface Cluster {
 
 /** How a cluster learns of the swarm, and tells it what directories say. */
 export interface ClusterSwarm {
-  announceState(digest: Digest): AnnounceItem | undefined
+  readonly swarm: { announceState(digest: Digest): AnnounceItem | undefined }
   post(event: Extract<SwarmEvent, { type: 'directory' | 'directory-silent' }>): void
 }

@@ -8,11 +8,11 @@ export interface LoneClusterComponents {
   readonly clock: Clock
   readonly random: Random
   readonly self: PeerId
-  readonly swarm: ClusterSwarm
+  readonly runner: ClusterSwarm
 }
 
 /** A cluster of one: the agent hosts every directory itself and asks nobody. */
-export function createLoneCluster({ clock, random, self, swarm }: LoneClusterComponents): Cluster {
+export function createLoneCluster({ clock, random, self, runner }: LoneClusterComponents): Cluster {
   const hosts = [self]
   const directory = createDirectory({
     self,
@@ -27,13 +27,13 @@ export function createLoneCluster({ clock, random, self, swarm }: LoneClusterCom
     clock,
     random,
     from: () => ({ peer: self, addresses: [] }),
-    state: (digest) => swarm.announceState(digest),
+    state: (digest) => runner.swarm.announceState(digest),
     hosts: () => hosts,
     membersCount: () => 1,
     suspect: () => {},
     emit: (output) => {
       if (output.type === 'call') client.answered(output.id, directory.announce(output.request))
-      else swarm.post(output)
+      else runner.post(output)
     },
   })
   let timer: NodeJS.Timeout | undefined

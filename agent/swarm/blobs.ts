@@ -19,7 +19,7 @@ export interface BlobsComponents {
 }
 
 export function createBlobs({ runner, store, logger, origin, onDelivered }: BlobsComponents): Blobs {
-  const { sessions, post } = runner
+  const { sessions } = runner
   let readers = 0
 
   async function open(want: Want, signal: AbortSignal): Promise<OpenBlob> {
@@ -68,17 +68,17 @@ export function createBlobs({ runner, store, logger, origin, onDelivered }: Blob
     const reader = ++readers
     session.failure = undefined
     session.positions.set(reader, range.start)
-    post({ type: 'reader-opened', digest, size, origin: want.origin, reader, ...range, ...kind })
+    runner.post({ type: 'reader-opened', digest, size, origin: want.origin, reader, ...range, ...kind })
     return {
       moved(position: number) {
         session.positions.set(reader, position)
         pruneUnkept(session)
-        post({ type: 'reader-moved', digest, reader, position })
+        runner.post({ type: 'reader-moved', digest, reader, position })
       },
       close() {
         session.positions.delete(reader)
         pruneUnkept(session)
-        post({ type: 'reader-closed', digest, reader })
+        runner.post({ type: 'reader-closed', digest, reader })
       },
     }
   }

@@ -58,30 +58,36 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
   function start(command: FetchCommand): void {
     const controller = new AbortController()
     running.set(command.fetch, controller)
-    void run(command, controller.signal).then((failure) => {
-      running.delete(command.fetch)
-      if (controller.signal.aborted) return
-      const { digest, fetch } = command
-      post(
-        failure === undefined
-          ? { type: 'origin-ended', digest, fetch }
-          : { type: 'origin-ended', digest, fetch, failure },
-      )
-    })
+    void carryOut(command, controller.signal)
+  }
+
+  async function carryOut(command: FetchCommand, signal: AbortSignal): Promise<void> {
+    const { digest, fetch } = command
+    const failure = await run(command, signal)
+    running.delete(fetch)
+    if (!signal.aborted) post({ type: 'origin-ended', digest, fetch, ...(failure === undefined ? {} : { failure }) })
   }
 
   async function run(command: FetchCommand, signal: AbortSignal): Promise<OriginFailure | undefined> {
     const want = sessions.find(command.digest)?.want
     if (want === undefined) return { kind: 'refused' }
     const chunkSize = chunkSizeOf(command.size)
-    const start = command.start * chunkSize + command.offset
+    const first = command.start * chunkSize + command.offset
     const end = Math.min(command.end * chunkSize, command.size)
     try {
       const { digest, size } = command
-      const request = { origin: want.origin, repository: want.repository, kind: want.kind, digest, size, start, end }
+      const request = {
+        origin: want.origin,
+        repository: want.repository,
+        kind: want.kind,
+        digest,
+        size,
+        start: first,
+        end,
+      }
       const { ranged, body } = await components.origin.fetchRange(request, want.credential, signal)
       if (!ranged) post({ type: 'origin-unranged', digest, fetch: command.fetch })
-      await receive(command, ranged ? start : 0, body, signal)
+      await receive(command, ranged ? first : 0, body, signal)
       return undefined
     } catch (error) {
       if (!isOriginError(error)) {
@@ -95,18 +101,18 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
 
   async function receive(
     { digest, size, fetch }: FetchCommand,
-    start: number,
+    first: number,
     body: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void> {
-    let position = start
+    let position = first
     for await (const bytes of body) {
       signal.throwIfAborted()
       components.onBytes(bytes.length)
       for (let rest = bytes; rest.length > 0;) {
         const index = Math.floor(position / chunkSizeOf(size))
         const piece = rest.subarray(0, Math.min(rest.length, chunkEnd(size, index) - position))
-        place({ digest, size, fetch, index, position, first: position === start }, piece)
+        place({ digest, size, fetch, index, position, isFirst: position === first }, piece)
         post({ type: 'origin-frame', digest, fetch, index, bytes: piece.length })
         position += piece.length
         rest = rest.subarray(piece.length)
@@ -116,13 +122,13 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
   }
 
   function place(
-    at: { digest: Digest; size: number; fetch: number; index: number; position: number; first: boolean },
+    at: { digest: Digest; size: number; fetch: number; index: number; position: number; isFirst: boolean },
     piece: Uint8Array,
   ): void {
     const offset = at.position - at.index * chunkSizeOf(at.size)
     const chunk = chunkKey(at.digest, at.index)
     const source = `origin ${at.fetch}`
-    if (offset === 0 || at.first) components.buffers.begin(chunk, source, offset, chunkLengthOf(at.size, at.index))
+    if (offset === 0 || at.isFirst) components.buffers.begin(chunk, source, offset, chunkLengthOf(at.size, at.index))
     components.buffers.append(chunk, source, piece)
   }
 

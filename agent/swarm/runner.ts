@@ -176,13 +176,6 @@ export function createRunner(components: RunnerComponents): Runner {
     proofs.advance(session)
   }
 
-  /** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
-  function onProofEnd(session: BlobSession, ok: boolean): void {
-    if (ok) session.proved = true
-    else if (session.unkept.size > 0) session.failure = { kind: 'corrupt' }
-    session.changed.notify()
-  }
-
   async function prove(digest: Digest, size: number): Promise<void> {
     const session = await sessions.acquire(digest, size)
     const ok = await proofs.result(session)
@@ -235,4 +228,11 @@ export function createRunner(components: RunnerComponents): Runner {
 
 function requestKey(peer: PeerId, id: number): string {
   return `${peer} ${id}`
+}
+
+/** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
+function onProofEnd(session: BlobSession, ok: boolean): void {
+  if (ok) session.proved = true
+  else if (session.unkept.size > 0) session.failure = { kind: 'corrupt' }
+  session.changed.notify()
 }

@@ -1,5 +1,4 @@
 /** Carries out `upload`: a chunk from disk to a peer, with the entry that vouches for it. */
-import type { Digest } from '../../core/oci/digest.ts'
 import type { Notary, PeerId } from '../../core/ports.ts'
 import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
@@ -30,13 +29,16 @@ export function createUploads({ transport, sessions, notary, post, logger, onUpl
   const running = new Map<string, AbortController>()
 
   function start(command: UploadCommand): void {
-    const { peer, id } = command
     const controller = new AbortController()
-    running.set(uploadKey(peer, id), controller)
-    void run(command, controller.signal).then((ok) => {
-      running.delete(uploadKey(peer, id))
-      if (!controller.signal.aborted) post({ type: 'uploaded', peer, id, ok })
-    })
+    running.set(uploadKey(command.peer, command.id), controller)
+    void carryOut(command, controller.signal)
+  }
+
+  async function carryOut(command: UploadCommand, signal: AbortSignal): Promise<void> {
+    const { peer, id } = command
+    const ok = await run(command, signal)
+    running.delete(uploadKey(peer, id))
+    if (!signal.aborted) post({ type: 'uploaded', peer, id, ok })
   }
 
   async function run(command: UploadCommand, signal: AbortSignal): Promise<boolean> {
