@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import net from 'node:net'
+import { mediaTypes } from '../../cli/demo/image.ts'
 import { MiB } from '../../core/units.ts'
 
 export interface FastClient {
@@ -33,7 +34,7 @@ export async function connectFastClient(address: string): Promise<FastClient> {
     get(path) {
       const reading = createReading()
       current = reading
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${address}\r\nAccept: */*\r\n\r\n`)
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${address}\r\nAccept: ${mediaTypes.manifest}, */*\r\n\r\n`)
       return reading.done
     },
     close: () => socket.destroy(),
