@@ -1,0 +1,46 @@
+/** What members say to each other about who is a member: `POST /members/exchange`. */
+import type { PeerId } from '../ports.ts'
+
+/** `left`: said goodbye itself. `dead`: others found it unreachable. */
+export type MemberState = 'alive' | 'left' | 'dead'
+
+export interface MemberRecord {
+  readonly peer: PeerId
+  /** libp2p addresses as multiaddr texts. */
+  readonly addresses: readonly string[]
+  /** `host:port` of its cluster listener. */
+  readonly cluster: string
+  /** Raised by the member alone, so that its newest word about itself wins. */
+  readonly incarnation: number
+  readonly zone?: string
+  readonly region?: string
+  readonly state: MemberState
+}
+
+/** The caller could not reach this member. */
+export interface Accusation {
+  readonly peer: PeerId
+  readonly incarnation: number
+}
+
+export interface ExchangeRequest {
+  readonly from: MemberRecord
+  /** Over the caller's live members: equal hashes, equal lists. */
+  readonly hash: string
+  /** Records that changed lately, and those of the buckets in `want`. */
+  readonly news: readonly MemberRecord[]
+  readonly accusations: readonly Accusation[]
+  /** Should the answer name its buckets where the lists differ? */
+  readonly compare: boolean
+  /** Buckets whose records the caller asks for. */
+  readonly want: readonly number[]
+}
+
+export interface ExchangeAnswer {
+  readonly from: MemberRecord
+  /** Over the answerer's live members, the request's news included. */
+  readonly hash: string
+  readonly news: readonly MemberRecord[]
+  /** One hash per bucket, `limits.memberBuckets` of them, where the lists differ and the request compares. */
+  readonly buckets?: readonly number[]
+}

@@ -1,0 +1,377 @@
+import { describe, expect, it } from 'vitest'
+import { createMembers } from '../../../core/members/members.ts'
+import type { Members, MembersOutput } from '../../../core/members/members.ts'
+import { seededRandom } from '../../support/seeded-random.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+import type { VirtualClock } from '../../support/virtual-clock.ts'
+import { allList, createWorld, recordOf, settled } from './world.ts'
+import type { World } from './world.ts'
+
+describe('a cluster forms', () => {
+  it('of eight that start within a second and know one seed, within two seconds', () => {
+    const world = createWorld('eight')
+    const peers = Array.from({ length: 8 }, (_, number) => `node-${number}`)
+    for (const peer of peers) {
+      world.start(peer, ['node-0:5052'])
+      world.run(125)
+    }
+    const tookMs = world.runUntil(() => allList(world, peers), 2000)
+    expect(tookMs).toBeLessThan(1000)
+    expect([...world.nodes.values()].every(({ members }) => members.agreed())).toBe(true)
+  })
+
+  it('of eight whose seed starts last', () => {
+    const world = createWorld('late seed')
+    const peers = Array.from({ length: 8 }, (_, number) => `node-${number}`)
+    for (const peer of peers.toReversed()) {
+      world.start(peer, ['node-0:5052'])
+      world.run(125)
+    }
+    expect(world.runUntil(() => allList(world, peers), 3000)).toBeLessThan(1500)
+  })
+
+  it('of fifty within five seconds, and then all agree cheaply', () => {
+    const world = createWorld('fifty')
+    const peers = Array.from({ length: 50 }, (_, number) => `node-${number}`)
+    for (const peer of peers) world.start(peer, ['node-0:5052', 'node-1:5052', 'node-2:5052'])
+    expect(world.runUntil(() => allList(world, peers), 5000)).toBeLessThan(2500)
+    world.run(5000)
+    const hashes = new Set([...world.nodes.values()].map(({ members }) => members.hash()))
+    expect(hashes.size).toBe(1)
+    const before = [...world.nodes.values()].map(({ exchanges, records }) => ({ exchanges, records }))
+    world.run(10_000)
+    for (const [index, node] of [...world.nodes.values()].entries()) {
+      expect(node.exchanges - (before[index]?.exchanges ?? 0)).toBeLessThanOrEqual(22)
+      expect(node.records - (before[index]?.records ?? 0)).toBe(0)
+    }
+  })
+
+  it('and takes in a newcomer within a second', () => {
+    const { world, peers } = settled('newcomer', 20)
+    world.start('newcomer', ['node-0:5052'])
+    expect(world.runUntil(() => allList(world, [...peers, 'newcomer']), 3000)).toBeLessThan(1000)
+  })
+
+  it('of one that has no seed, which agrees with itself at once', () => {
+    const world = createWorld('alone')
+    const node = world.start('alone', [])
+    expect(node.members.agreed()).toBe(true)
+    world.run(60_000)
+    expect(node.members.live()).toEqual(['alone'])
+  })
+
+  it('though all seeds are down: after ten seconds each partition goes by itself', () => {
+    const world = createWorld('no seed answers')
+    const node = world.start('node-1', ['node-0:5052'])
+    world.run(9900)
+    expect(node.members.agreed()).toBe(false)
+    world.run(400)
+    expect(node.members.agreed()).toBe(true)
+  })
+})
+
+function whenKilled(name: string, count: number, refuses: boolean): number {
+  const { world, peers } = settled(name, count)
+  const victim = peers[count - 1] ?? ''
+  world.kill(victim, refuses)
+  return world.runUntil(
+    () =>
+      allList(
+        world,
+        peers.filter((peer) => peer !== victim),
+      ),
+    10_000,
+  )
+}
+
+describe('a member that dies', () => {
+  it.each([1, 2, 3, 4, 5])('with its machine is out of all lists within five seconds (seed %i)', (seed) => {
+    expect(whenKilled(`silent ${seed}`, 30, false)).toBeLessThan(5000)
+  })
+
+  it.each([1, 2, 3])('as a process is out of all lists within two seconds (seed %i)', (seed) => {
+    expect(whenKilled(`refused ${seed}`, 30, true)).toBeLessThan(2000)
+  })
+
+  it('is missed by the only other', () => {
+    expect(whenKilled('two', 2, false)).toBeLessThan(5000)
+  })
+
+  it('next to others that die with it is missed within five seconds too', () => {
+    const { world, peers } = settled('five die', 30)
+    for (const peer of peers.slice(0, 5)) world.kill(peer, false)
+    expect(world.runUntil(() => allList(world, peers.slice(5)), 10_000)).toBeLessThan(5000)
+  })
+
+  it('is silent to those who tried it, before it is dead', () => {
+    const { world, peers } = settled('silent first', 2)
+    world.kill('node-1', false)
+    world.runUntil(() => allList(world, peers.slice(0, 1)), 10_000)
+    const types = world.nodes.get('node-0')?.events.map(({ type }) => type) ?? []
+    expect(types.slice(-2)).toEqual(['silent', 'member'])
+  })
+
+  it('is back as soon as it starts again', () => {
+    const { world, peers } = settled('restart', 10)
+    world.kill('node-9', true)
+    world.runUntil(() => allList(world, peers.slice(0, 9)), 10_000)
+    world.start('node-9', ['node-0:5052'], 2)
+    expect(world.runUntil(() => allList(world, peers), 3000)).toBeLessThan(1000)
+  })
+
+  it('is back though its incarnation was reset: it tells better', () => {
+    const { world, peers } = settled('reset', 10)
+    world.kill('node-9', true)
+    world.runUntil(() => allList(world, peers.slice(0, 9)), 10_000)
+    const node = world.start('node-9', ['node-0:5052'], 1)
+    expect(world.runUntil(() => allList(world, peers), 3000)).toBeLessThan(1000)
+    expect(node.events.some(({ type }) => type === 'refuted')).toBe(true)
+  })
+
+  it('is forgotten after ten minutes, by all, for good', () => {
+    const { world, peers } = settled('forgotten', 6)
+    world.kill('node-5', true)
+    world.runUntil(() => allList(world, peers.slice(0, 5)), 10_000)
+    world.run(595_000)
+    expect(world.nodes.get('node-0')?.members.get('node-5')?.state).toBe('dead')
+    world.run(60_000)
+    for (const peer of peers.slice(0, 5)) expect(world.nodes.get(peer)?.members.get('node-5')).toBeUndefined()
+  })
+})
+
+describe('a member that leaves', () => {
+  it('is out of all lists within half a second', () => {
+    const { world, peers } = settled('leave', 30)
+    const leaver = world.nodes.get('node-7')!
+    leaver.members.leave()
+    world.run(20)
+    world.kill('node-7', true)
+    const rest = peers.filter((peer) => peer !== 'node-7')
+    expect(world.runUntil(() => allList(world, rest), 3000)).toBeLessThan(700)
+    expect(world.nodes.get('node-0')?.members.get('node-7')?.state).toBe('left')
+  })
+
+  it('says nothing more', () => {
+    const { world } = settled('quiet', 5)
+    const leaver = world.nodes.get('node-4')!
+    leaver.members.leave()
+    const said = leaver.exchanges
+    world.run(5000)
+    expect(leaver.exchanges).toBe(said)
+  })
+})
+
+function split(world: World, isLeft: (peer: string) => boolean): void {
+  world.reaches = (from, to) => isLeft(from) === isLeft(to)
+}
+
+describe('a partition', () => {
+  it('makes two lists, and one again when it heals', () => {
+    const { world, peers } = settled('halves', 16)
+    const left = peers.slice(0, 8)
+    split(world, (peer) => left.includes(peer))
+    const halves = (): boolean => peers.every((peer) => world.nodes.get(peer)?.members.live().length === 8)
+    world.runUntil(halves, 20_000)
+    world.run(30_000)
+    expect(new Set(world.nodes.get('node-0')?.members.live())).toEqual(new Set(left))
+    world.reaches = () => true
+    expect(world.runUntil(() => allList(world, peers), 30_000)).toBeLessThan(15_000)
+    world.run(3000)
+    expect(allList(world, peers)).toBe(true)
+  })
+
+  it('longer than the dead are remembered heals by way of the seeds', () => {
+    const { world, peers } = settled('long', 6)
+    split(world, (peer) => peer === 'node-0' || peer === 'node-1')
+    world.run(700_000)
+    expect(world.nodes.get('node-5')?.members.live()).toHaveLength(4)
+    world.reaches = () => true
+    expect(world.runUntil(() => allList(world, peers), 30_000)).toBeLessThan(15_000)
+  })
+
+  it('of one member makes it silent to itself, not all others dead', () => {
+    const { world, peers } = settled('one cut off', 12)
+    split(world, (peer) => peer === 'node-3')
+    world.run(20_000)
+    const cutOff = world.nodes.get('node-3')!
+    expect(cutOff.members.live()).toHaveLength(12)
+    const silent = new Set(cutOff.events.flatMap((event) => (event.type === 'silent' ? [event.peer] : [])))
+    expect(silent.size).toBe(11)
+    expect(world.nodes.get('node-0')?.members.live()).toHaveLength(11)
+    world.reaches = () => true
+    world.runUntil(() => allList(world, peers), 15_000)
+    const deaths = [...world.nodes.values()].flatMap(({ events }) =>
+      events.filter(
+        (event) => event.type === 'member' && event.record.state === 'dead' && event.record.peer !== 'node-3',
+      ),
+    )
+    expect(deaths).toEqual([])
+  })
+
+  it('one way, of one pair only, harms nobody', () => {
+    const { world, peers } = settled('one way', 12)
+    world.reaches = (from, to) => !(from === 'node-3' && to === 'node-5')
+    let wrong = 0
+    for (let second = 0; second < 60; second++) {
+      world.run(1000)
+      for (const { members } of world.nodes.values()) if (members.live().length < 12) wrong++
+    }
+    world.reaches = () => true
+    world.run(3000)
+    expect(allList(world, peers)).toBe(true)
+    expect(wrong).toBeLessThan(60)
+  })
+})
+
+/** One machine alone, whose outputs the test answers by hand. */
+interface Bench {
+  readonly clock: VirtualClock
+  readonly members: Members
+  taken(): MembersOutput[]
+}
+
+function createBench(): Bench {
+  const clock = virtualClock()
+  const outputs: MembersOutput[] = []
+  const emit = (output: MembersOutput): void => void outputs.push(output)
+  const members = createMembers({ clock, random: seededRandom('bench'), emit }, { self: recordOf('self') })
+  return { clock, members, taken: () => outputs.splice(0) }
+}
+
+function tell(bench: Bench, from: string, ...news: ReturnType<typeof recordOf>[]): ReturnType<Members['handle']> {
+  const request = { from: recordOf(from), hash: 'other', news, accusations: [], compare: false, want: [] }
+  return bench.members.handle(request)
+}
+
+describe('records', () => {
+  it('of a higher incarnation win, and within one the departure does', () => {
+    const bench = createBench()
+    tell(bench, 'a', recordOf('x', { incarnation: 5 }))
+    tell(bench, 'a', recordOf('x', { incarnation: 4, state: 'left' }))
+    expect(bench.members.get('x')).toMatchObject({ incarnation: 5, state: 'alive' })
+    tell(bench, 'a', recordOf('x', { incarnation: 5, state: 'dead' }))
+    tell(bench, 'a', recordOf('x', { incarnation: 5 }))
+    expect(bench.members.get('x')?.state).toBe('dead')
+    tell(bench, 'a', recordOf('x', { incarnation: 5, state: 'left' }))
+    tell(bench, 'a', recordOf('x', { incarnation: 5, state: 'dead' }))
+    expect(bench.members.get('x')?.state).toBe('left')
+    tell(bench, 'a', recordOf('x', { incarnation: 6 }))
+    expect(bench.members.get('x')?.state).toBe('alive')
+  })
+
+  it('that claim the same and differ end alike whoever came first', () => {
+    const one = recordOf('x', { zone: 'a' })
+    const other = recordOf('x', { zone: 'b' })
+    const first = createBench()
+    tell(first, 'a', one, other)
+    const second = createBench()
+    tell(second, 'a', other, one)
+    expect(first.members.get('x')).toEqual(second.members.get('x'))
+    expect(first.members.hash()).toBe(second.members.hash())
+  })
+
+  it('of the departed that nobody here knows are not taken in', () => {
+    const bench = createBench()
+    tell(bench, 'a', recordOf('x', { state: 'dead' }), recordOf('y', { state: 'left' }))
+    expect(bench.members.get('x')).toBeUndefined()
+    expect(bench.members.get('y')).toBeUndefined()
+  })
+
+  it('of a death are doubted while there is fresh contact, until a look confirms them', () => {
+    const bench = createBench()
+    tell(bench, 'x')
+    bench.taken()
+    tell(bench, 'a', recordOf('x', { state: 'dead' }))
+    expect(bench.members.get('x')?.state).toBe('alive')
+    const look = bench.taken().find((output) => output.type === 'exchange')
+    expect(look).toMatchObject({ peer: 'x', request: { accusations: [{ peer: 'x', incarnation: 1 }] } })
+    bench.members.failed(look!.id, true)
+    expect(bench.members.get('x')?.state).toBe('dead')
+  })
+
+  it('about itself are answered with a higher incarnation', () => {
+    const bench = createBench()
+    const answer = tell(bench, 'a', recordOf('self', { incarnation: 7, state: 'dead' }))
+    expect(answer.from).toMatchObject({ peer: 'self', incarnation: 8, state: 'alive' })
+    expect(bench.taken()).toContainEqual({ type: 'refuted' })
+  })
+
+  it('of an accused self are raised as well', () => {
+    const bench = createBench()
+    const accusations = [{ peer: 'self', incarnation: 1 }]
+    const answer = bench.members.handle({
+      from: recordOf('a'),
+      hash: 'other',
+      news: [],
+      accusations,
+      compare: false,
+      want: [],
+    })
+    expect(answer.from).toMatchObject({ incarnation: 2, state: 'alive' })
+  })
+
+  it('of whoever answers at another member’s address do not count as that member', () => {
+    const bench = createBench()
+    tell(bench, 'x')
+    bench.members.suspect('x')
+    const look = bench.taken().find((output) => output.type === 'exchange')
+    bench.members.exchanged(look!.id, { from: recordOf('y'), hash: 'other', news: [] })
+    expect(bench.taken()).toContainEqual({ type: 'silent', peer: 'x' })
+    expect(bench.members.get('y')).toBeUndefined()
+  })
+})
+
+describe('lists that differ', () => {
+  it('are one again after two round trips, and equal ones name no buckets', () => {
+    const here = createBench()
+    const there = createBench()
+    for (let number = 0; number < 100; number++) tell(here, 'a', recordOf(`h-${number}`))
+    for (let number = 0; number < 100; number++) tell(there, 'a', recordOf(`t-${number}`))
+    here.clock.advance(5000)
+    here.members.tick()
+    here.taken()
+    const request = {
+      from: recordOf('a'),
+      hash: there.members.hash(),
+      news: [],
+      accusations: [],
+      compare: true,
+      want: [],
+    }
+    const answer = here.members.handle(request)
+    expect(answer.buckets).toHaveLength(256)
+    expect(here.members.handle({ ...request, hash: here.members.hash() }).buckets).toBeUndefined()
+  })
+
+  it('of thousands are carried over page by page', () => {
+    const world = createWorld('pages')
+    const big = world.start('big', [])
+    for (let page = 0; page < 6; page++) {
+      const news = Array.from({ length: 1000 }, (_, number) => recordOf(`ghost-${page}-${number}`))
+      big.members.handle({ from: recordOf('big-friend'), hash: '', news, accusations: [], compare: false, want: [] })
+    }
+    const joiner = world.start('joiner', ['big:5052'])
+    const tookMs = world.runUntil(() => joiner.members.live().length === 6003, 1000)
+    expect(tookMs).toBeLessThan(200)
+    expect(joiner.members.agreed()).toBe(true)
+  })
+
+  it('stay within their bound', () => {
+    const bench = createBench()
+    const news = Array.from({ length: 20_100 }, (_, number) => recordOf(`n-${number}`))
+    tell(bench, 'a', ...news)
+    expect(bench.members.live()).toHaveLength(20_000)
+  })
+})
+
+it('excuses others when its own process was held up', () => {
+  const bench = createBench()
+  tell(bench, 'x')
+  bench.members.tick()
+  bench.members.suspect('x')
+  const look = bench.taken().findLast((output) => output.type === 'exchange')
+  bench.clock.advance(3000)
+  bench.members.tick()
+  bench.members.exchanged(look!.id, { from: recordOf('x'), hash: 'other', news: [] })
+  expect(bench.taken()).not.toContainEqual({ type: 'silent', peer: 'x' })
+})
