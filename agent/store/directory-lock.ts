@@ -17,7 +17,7 @@ export interface DirectoryLock {
 export function lockDirectory(directory: string): DirectoryLock {
   const database = new DatabaseSync(join(directory, 'lock'), { timeout: 0 })
   try {
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+    database.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
     if (isBusy(error)) throw new ShoalError('STORE_LOCKED', `${directory} belongs to ${ownerOf(directory)}`)

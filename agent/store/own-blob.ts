@@ -178,7 +178,7 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
       if (files !== undefined) await appendTo(files, { kind: 'dropped', index })
     } catch (error) {
       // The next process hashes the chunk before it serves it, and drops it then.
-      logger.warn({ digest, index, error }, 'could not note in the log that a chunk was dropped')
+      logger.warn({ digest, index, err: error }, 'could not note in the log that a chunk was dropped')
     }
   }
 

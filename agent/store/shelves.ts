@@ -114,7 +114,7 @@ export function createShelves(components: ShelvesComponents, { directory }: { re
     if (!isGone) throw diskError(error, `open ${digest}`)
     // Whoever else uses it waits for the same load, and comes here too.
     if (shelves.get(digest) === shelf) {
-      logger.warn({ digest, error }, 'dropped a blob: its files were changed by somebody else')
+      logger.warn({ digest, err: error }, 'dropped a blob: its files were changed by somebody else')
       await remove(shelf)
     }
     return use(digest, size)

@@ -43,7 +43,8 @@ export interface StoreOptions {
 export interface StoreStats {
   /** `pass-through`: the disk failed when the store opened, and nothing is kept until the agent restarts. */
   readonly mode: 'disk' | 'pass-through'
-  readonly blobs: number
+  readonly completeBlobs: number
+  readonly partialBlobs: number
   readonly usedBytes: number
   readonly maxBytes: number
   /** The share of the filesystem in use, whoever uses it; undefined where it does not say. */
@@ -94,7 +95,7 @@ async function prepare(logger: StoreLogger, directory: string, blobsDirectory: s
   } catch (error) {
     lock?.release()
     if (error instanceof ShoalError) throw error
-    logger.error({ directory, error }, 'the data directory can not be used: all blobs pass through unkept')
+    logger.error({ directory, err: error }, 'the data directory can not be used: all blobs pass through unkept')
     return { lock: undefined, found: [] }
   }
 }
@@ -246,9 +247,11 @@ function createStore(components: StoreComponents, options: CreateOptions, { lock
 
   function stats(): StoreStats {
     const { filesystem } = space
+    const completeBlobs = [...shelves.values()].filter((shelf) => shelf.complete).length
     return {
       mode: lock === undefined ? 'pass-through' : 'disk',
-      blobs: shelves.size,
+      completeBlobs,
+      partialBlobs: shelves.size - completeBlobs,
       usedBytes: space.usedBytes,
       maxBytes,
       filesystemUsed: filesystem === undefined ? undefined : 1 - filesystem.availableBytes / filesystem.sizeBytes,
@@ -280,6 +283,7 @@ function createStore(components: StoreComponents, options: CreateOptions, { lock
       await containerd?.start()
     },
     async stop() {
+      if (isStopped) return
       isStopped = true
       space.close()
       clearInterval(lookTimer)

@@ -36,7 +36,7 @@ export function createSyncer(
     try {
       await blob.sync()
     } catch (error) {
-      logger.error({ error }, 'a blob could not be synced: its newest chunks are dropped')
+      logger.error({ err: error }, 'a blob could not be synced: its newest chunks are dropped')
       onFailed(error)
     }
   }

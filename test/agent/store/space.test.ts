@@ -1,0 +1,122 @@
+import { describe, expect, test } from 'vitest'
+import { type FilesystemUsage, realDisk } from '../../../agent/store/disk.ts'
+import { createSpace, type Excess, type Space } from '../../../agent/store/space.ts'
+import { limits } from '../../../core/limits.ts'
+import { ShoalError } from '../../../core/errors.ts'
+import { logLines } from '../../support/disk-store.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+
+const full = { code: 'DISK_FULL' }
+
+/** A filesystem of 1000 bytes, and a store of at most 400 that evicts what it is told to, or `freesMax` of it. */
+function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity) {
+  const filesystem = { sizeBytes: 1000, availableBytes: 1000, inodes: 100, inodesFree: 100, ...usage }
+  const evictions: Excess[] = []
+  const { lines, logger } = logLines()
+  const clock = virtualClock()
+  const disk = { ...realDisk, usage: async (): Promise<FilesystemUsage> => filesystem }
+  const space: Space = createSpace(
+    {
+      clock,
+      disk,
+      logger,
+      async evict(excess) {
+        evictions.push(excess)
+        const freed = Math.min(freesMax, excess.bytes, space.usedBytes)
+        space.add(-freed)
+        filesystem.availableBytes += freed
+        filesystem.inodesFree += 2 * excess.blobs
+      },
+    },
+    { directory: '/nowhere', maxBytes: 400, highWatermark: 0.8, lowWatermark: 0.7 },
+  )
+  async function write(bytes: number): Promise<void> {
+    const free = await space.reserve(bytes)
+    space.add(bytes)
+    filesystem.availableBytes -= bytes
+    free()
+  }
+  return { space, filesystem, evictions, write, lines, clock }
+}
+
+describe('the space of the store', () => {
+  test('grows to its bound and no further', async () => {
+    const { space, write, evictions } = world()
+    await write(400)
+    expect(evictions).toEqual([])
+    await write(1)
+    // Its own low mark is 400 × 0.7 / 0.8.
+    expect(evictions).toEqual([{ bytes: 51, blobs: 0 }])
+    expect(space.usedBytes).toBe(350)
+  })
+
+  test('counts what is reserved and not yet written', async () => {
+    const { space } = world({}, 0)
+    const free = await space.reserve(300)
+    await expect(space.reserve(101)).rejects.toMatchObject(full)
+    free()
+    await space.reserve(101)
+  })
+
+  test('shrinks when somebody else fills the filesystem past the high watermark, down to the low one', async () => {
+    const { space, write, filesystem, evictions } = world()
+    await write(300)
+    filesystem.availableBytes = 200
+    await space.look()
+    expect(evictions).toEqual([])
+    filesystem.availableBytes = 199
+    await space.look()
+    expect(evictions).toEqual([{ bytes: 101, blobs: 0 }])
+    expect(filesystem.availableBytes).toBe(300)
+  })
+
+  test('shrinks to nothing if need be, and says that it may not grow', async () => {
+    const { space, write, filesystem, lines } = world()
+    await write(300)
+    filesystem.availableBytes = -200
+    await space.look()
+    expect(space.usedBytes).toBe(0)
+    await expect(space.reserve(1)).rejects.toMatchObject(full)
+    expect(lines).toEqual(['warn: the store may not grow: blobs pass through unkept'])
+    filesystem.availableBytes = 1000
+    await space.look()
+    expect(lines.at(-1)).toBe('info: the store may grow again')
+    await write(1)
+  })
+
+  test('never lets its own writes cross the high watermark', async () => {
+    const { write, filesystem } = world({ availableBytes: 250 }, 0)
+    await write(50)
+    await expect(write(1)).rejects.toMatchObject(full)
+    expect(filesystem.availableBytes).toBe(200)
+  })
+
+  test('evicts two inodes a blob where inodes run short, and minds no filesystem that counts none', async () => {
+    const short = world({ inodesFree: 4 })
+    await short.space.look()
+    expect(short.evictions).toEqual([{ bytes: 0, blobs: 3 }])
+    const uncounted = world({ inodes: 0, inodesFree: 0 })
+    await uncounted.write(1)
+    expect(uncounted.evictions).toEqual([])
+  })
+
+  test('asks once for room that two writes want', async () => {
+    const { space, evictions, write } = world()
+    await write(400)
+    await Promise.all([space.reserve(10), space.reserve(10)])
+    expect(evictions).toHaveLength(1)
+  })
+
+  test('writes nothing for a while after the disk failed', async () => {
+    const { space, clock } = world()
+    const broken = new ShoalError('DISK_FAILED', 'x', { cause: Object.assign(new Error('x'), { code: 'EIO' }) })
+    const refused = new ShoalError('DISK_FAILED', 'x', { cause: Object.assign(new Error('x'), { code: 'EMFILE' }) })
+    space.failed(refused)
+    await space.reserve(1)
+    space.failed(broken)
+    clock.advance(limits.storeBrokenDiskMs - 1)
+    await expect(space.reserve(1)).rejects.toMatchObject({ code: 'DISK_FAILED' })
+    clock.advance(1)
+    await space.reserve(1)
+  })
+})

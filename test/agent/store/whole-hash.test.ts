@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest'
+import { createProver } from '../../../agent/store/whole-hash.ts'
+import { ShoalError } from '../../../core/errors.ts'
+import { bitfieldOf, setBit } from '../../../core/swarm/bitfield.ts'
+import { KiB } from '../../../core/units.ts'
+import { contentFrom, contentOf, flipped, type Content } from '../../support/content.ts'
+import { createMemoryStore } from '../../support/memory-store.ts'
+
+const content = contentFrom('proof', 2500 * KiB)
+
+function provable({ digest, size, chunks }: Content, bytes: Uint8Array) {
+  const reads: number[] = []
+  const have = bitfieldOf(chunks)
+  const read = async (offset: number, length: number): Promise<Uint8Array> => {
+    reads.push(offset)
+    return bytes.subarray(offset, offset + length)
+  }
+  return { digest, size, have, read, reads }
+}
+
+describe('a prover', () => {
+  test('proves a blob whose chunks come in any order', async () => {
+    const blob = provable(content, content.bytes)
+    const prover = createProver(blob)
+    for (const index of [3, 0, 1, 9, 8, 2, 7, 5, 6, 4]) {
+      setBit(blob.have, index)
+      prover.advance()
+    }
+    expect(await prover.proved()).toBe(true)
+    expect(blob.reads).toEqual(Array.from({ length: 10 }, (_, index) => index * 256 * KiB))
+  })
+
+  test('refutes a blob with one wrong bit', async () => {
+    const blob = provable(content, flipped(content.bytes, content.size - 1))
+    blob.have.fill(0xff)
+    expect(await createProver(blob).proved()).toBe(false)
+  })
+
+  test('proves an empty blob', async () => {
+    const empty = contentOf(Buffer.alloc(0))
+    expect(await createProver(provable(empty, empty.bytes)).proved()).toBe(true)
+  })
+
+  test('waits for a chunk that could not be read to come again', async () => {
+    const blob = provable(content, content.bytes)
+    blob.have.fill(0xff)
+    let fails = 1
+    const read = async (offset: number, length: number): Promise<Uint8Array> => {
+      if (offset >= 1024 * KiB && fails-- > 0) throw new ShoalError('CHUNK_CORRUPT', 'no')
+      return blob.read(offset, length)
+    }
+    const failed = Promise.withResolvers<void>()
+    const prover = createProver({
+      ...blob,
+      read: (offset, length) =>
+        read(offset, length).catch((error: unknown) => {
+          failed.resolve()
+          throw error
+        }),
+    })
+    await failed.promise
+    prover.advance()
+    expect(await prover.proved()).toBe(true)
+  })
+
+  test('reads no more once it is stopped', async () => {
+    const blob = provable(content, content.bytes)
+    const prover = createProver(blob)
+    prover.stop()
+    blob.have.fill(0xff)
+    prover.advance()
+    await expect(prover.proved()).rejects.toThrow('stopped')
+    expect(blob.reads).toEqual([])
+  })
+
+  test('proves from a store', async () => {
+    const store = createMemoryStore()
+    store.commit(content.bytes)
+    expect(await createProver(await store.open(content.digest, content.size)).proved()).toBe(true)
+  })
+})
