@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { z } from 'zod'
+import { minute } from '../core/units.ts'
 import { missing, partNames } from './support/needs.ts'
 
 const inCi = process.env['CI'] === 'true'
@@ -30,6 +31,8 @@ interface Outcome {
   readonly skipped: number
 }
 
+/** vitest's own timeouts do not end a loop that never yields. */
+const deadlineMs = 10 * minute
 const skippedStatuses = ['skipped', 'pending', 'disabled', 'todo']
 
 const { wanted, rest } = splitArguments(process.argv.slice(2))
@@ -85,7 +88,16 @@ function runVitest(project: string, reportFile: string, args: readonly string[])
     { stdio: 'inherit' },
   )
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill(signal))
-  return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)))
+  const deadline = setTimeout(() => {
+    console.log(`${project} did not end within ${deadlineMs / minute} minutes: a test loops or waits for ever.`)
+    child.kill('SIGKILL')
+  }, deadlineMs)
+  return new Promise((resolve) =>
+    child.on('exit', (code) => {
+      clearTimeout(deadline)
+      resolve(code ?? 1)
+    }),
+  )
 }
 
 function readReport(file: string): Report {
