@@ -43,7 +43,13 @@ describe('secrets never reach a log line', () => {
 
   test('what is no secret stays', () => {
     const { logger, lines } = capture()
-    const fields = { author: 'Ann', url: 'https://registry/v2/', keys: 3, list: ['a', 1, null], note: 'as simple as it gets' }
+    const fields = {
+      author: 'Ann',
+      url: 'https://registry/v2/',
+      keys: 3,
+      list: ['a', 1, null],
+      note: 'as simple as it gets',
+    }
     logger.info(fields, 'hello')
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ ...fields, level: 'info', msg: 'hello' })
   })
