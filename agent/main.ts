@@ -64,7 +64,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })
   const mirror = createMirror(
     { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
-    { ...config.mirrorListen, defaultOrigin: config.defaultOrigin },
+    { ...config.mirrorListen, defaultOrigin: config.defaultOrigin, prefetchLayers: config.prefetchLayers },
   )
   scrape(metrics, { runner, store, cluster })
 

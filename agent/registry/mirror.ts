@@ -35,6 +35,8 @@ export interface MirrorOptions {
   readonly port?: number
   /** Where requests go that name no registry, as Docker's `registry-mirrors` send them. Default `docker.io`. */
   readonly defaultOrigin?: string
+  /** How many layers after the highest one requested are fetched ahead. Default `limits.prefetchLayersAhead`. */
+  readonly prefetchLayers?: number
   /** Names that clients may call the mirror by, beside its addresses and `localhost`. Default none. */
   readonly hostNames?: readonly string[]
   /** How long a client may take to send a request's head. Default `limits.mirrorRequestMs`. */
@@ -54,6 +56,7 @@ const defaults = {
   host: '127.0.0.1',
   port: 5050,
   defaultOrigin: 'docker.io',
+  prefetchLayers: limits.prefetchLayersAhead,
   hostNames: [],
   requestMs: limits.mirrorRequestMs,
   clientStallMs: limits.clientStallMs,
@@ -63,7 +66,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
   const settings = { ...defaults, ...options }
   const { access, blobs, clock, observer, origin } = components
   const descriptors = createDescriptors()
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: settings.prefetchLayers })
   const manifests = createManifests({ blobs, descriptors, tags: createTags({ origin, clock }) })
   const sendBlob = createBlobEndpoint({ blobs, descriptors, prefetch, clock })
   const running = createRunning()

@@ -20,7 +20,8 @@ interface Running {
   readonly timer: NodeJS.Timeout
 }
 
-export function createPrefetch({ blobs }: { blobs: Blobs }): Prefetch {
+/** `layersAhead`: how many layers after the highest one requested are fetched. */
+export function createPrefetch({ blobs }: { blobs: Blobs }, { layersAhead }: { layersAhead: number }): Prefetch {
   const running = new Map<string, Running>()
   /** Index of the highest layer requested, per list of layers: a manifest served anew starts anew. */
   const highest = new WeakMap<readonly Descriptor[], number>()
@@ -29,7 +30,7 @@ export function createPrefetch({ blobs }: { blobs: Blobs }): Prefetch {
     const requested = layers.findIndex(({ digest }) => digest === want.digest)
     const top = Math.max(requested, highest.get(layers) ?? -1)
     highest.set(layers, top)
-    for (const layer of layers.slice(top + 1, top + 1 + limits.prefetchLayersAhead)) {
+    for (const layer of layers.slice(top + 1, top + 1 + layersAhead)) {
       if (!layer.foreign) start({ ...want, digest: layer.digest, size: layer.size })
     }
   }

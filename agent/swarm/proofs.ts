@@ -1,4 +1,5 @@
 /** The SHA-256 of each blob, taken while its chunks arrive, so that the proof is there with the last one. */
+import { ShoalError } from '../../core/errors.ts'
 import { bitfieldOf, setBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
 import { createProver, type Prover } from '../store/whole-hash.ts'
@@ -53,6 +54,7 @@ function provable(session: BlobSession): Parameters<typeof createProver>[0] {
     },
     read: async (offset, length) => {
       const bytes = await readHeld(session, offset, length)
+      if (bytes === undefined) throw new ShoalError('CHUNK_CORRUPT', `${session.digest} is not held at ${offset}`)
       session.provedBytes = offset + length
       pruneUnkept(session)
       return bytes

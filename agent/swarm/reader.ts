@@ -21,7 +21,7 @@ export async function* readVerified(
   while (position < range.end) {
     const end = readableEnd(session, position, range.end)
     if (end > position) {
-      const piece = await readOrLose(session, position, end - position)
+      const piece = await readHeld(session, position, end - position)
       if (session.generation !== generation) throw new ShoalError('BLOB_CORRUPT', `${session.digest} was thrown away`)
       if (piece === undefined) continue
       yield piece
@@ -42,16 +42,6 @@ function readableEnd(session: BlobSession, position: number, rangeEnd: number): 
   if (!holdsChunk(session, index)) return position
   const end = Math.min(rangeEnd, (index + 1) * chunkSize, position + limits.readPieceSizeBytes)
   return end === session.size && !session.proved ? end - 1 : end
-}
-
-/** Undefined when the chunk turned out not to be there: it is waited for again. */
-async function readOrLose(session: BlobSession, offset: number, length: number): Promise<Uint8Array | undefined> {
-  try {
-    return await readHeld(session, offset, length)
-  } catch (error) {
-    if (error instanceof ShoalError && error.code === 'CHUNK_CORRUPT') return undefined
-    throw error
-  }
 }
 
 async function waitForMore(session: BlobSession, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,8 @@
  */
 import type { Digest } from '../../core/oci/digest.ts'
 import type { BlobStore, Clock, Notary, PeerId, Random } from '../../core/ports.ts'
+import type { ShoalError } from '../../core/errors.ts'
+import { countBits } from '../../core/swarm/bitfield.ts'
 import { chunkLengthOf } from '../../core/swarm/chunks.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
@@ -49,7 +51,7 @@ export interface Runner {
 
 export function createRunner(components: RunnerComponents): Runner {
   const { store, transport, logger, observer } = components
-  const sessions = createSessions(components)
+  const sessions = createSessions({ ...components, onLost })
   const buffers = createChunkBuffers()
   const queue: SwarmEvent[] = []
   /** Requests whose frames are wanted, and the buffer they fill. */
@@ -169,6 +171,16 @@ export function createRunner(components: RunnerComponents): Runner {
     const chunk = expected.get(request)
     if (chunk !== undefined) buffers.append(chunk, request, bytes)
     post({ type: 'frame', peer, id, bytes: bytes.length })
+  }
+
+  /** The swarm is told anew what is held; whatever was proven is so no more. */
+  function onLost(session: BlobSession, error: ShoalError): void {
+    logger.warn({ err: error }, 'a chunk on disk was lost')
+    const { digest, size, stored } = session
+    session.proved = false
+    proofs.restart(session)
+    post({ type: 'evicted', digest })
+    if (countBits(stored.have) > 0) post({ type: 'held', digest, size, have: stored.have.slice(), complete: false })
   }
 
   function onGained(session: BlobSession): void {

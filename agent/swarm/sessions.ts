@@ -1,4 +1,5 @@
 /** The blobs of this node that somebody reads, fetches or uploads from now: each opened once, closed when long unused. */
+import { ShoalError } from '../../core/errors.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { BlobStore, Clock, StoredBlob } from '../../core/ports.ts'
 import { hasBit } from '../../core/swarm/bitfield.ts'
@@ -34,6 +35,8 @@ export interface BlobSession {
   /** Readers, uploads and writes under way. */
   uses: number
   idleSinceMs: number
+  /** A chunk was found missing or corrupt where it should be. */
+  readonly onLost: (error: ShoalError) => void
 }
 
 export interface Sessions {
@@ -46,7 +49,14 @@ export interface Sessions {
   count(): number
 }
 
-export function createSessions({ store, clock }: { store: BlobStore; clock: Clock }): Sessions {
+export interface SessionComponents {
+  readonly store: BlobStore
+  readonly clock: Clock
+  /** A chunk of this session was found missing or corrupt. */
+  readonly onLost: (session: BlobSession, error: ShoalError) => void
+}
+
+export function createSessions({ store, clock, onLost }: SessionComponents): Sessions {
   const opening = new Map<Digest, Promise<BlobSession>>()
   const open = new Map<Digest, BlobSession>()
 
@@ -60,7 +70,7 @@ export function createSessions({ store, clock }: { store: BlobStore; clock: Cloc
     const started = store
       .open(digest, size)
       .then((stored) => {
-        const session = createSession(stored, clock.now())
+        const session: BlobSession = createSession(stored, clock.now(), (error) => onLost(session, error))
         open.set(digest, session)
         return session
       })
@@ -85,7 +95,7 @@ export function createSessions({ store, clock }: { store: BlobStore; clock: Cloc
   return { acquire, release, find: (digest) => open.get(digest), sweep, count: () => open.size }
 }
 
-function createSession(stored: StoredBlob, nowMs: number): BlobSession {
+function createSession(stored: StoredBlob, nowMs: number, onLost: BlobSession['onLost']): BlobSession {
   return {
     digest: stored.digest,
     size: stored.size,
@@ -101,6 +111,7 @@ function createSession(stored: StoredBlob, nowMs: number): BlobSession {
     positions: new Map(),
     uses: 0,
     idleSinceMs: nowMs,
+    onLost,
   }
 }
 
@@ -108,13 +119,21 @@ export function holdsChunk(session: BlobSession, index: number): boolean {
   return hasBit(session.stored.have, index) || session.unkept.has(index)
 }
 
-/** Reads bytes within one held chunk, from memory where the disk refused it. */
-export async function readHeld(session: BlobSession, offset: number, length: number): Promise<Uint8Array> {
+/**
+ * Reads bytes within one held chunk, from memory where the disk refused it. Undefined when the chunk turned out not to
+ * be there, or not to match its hash: the swarm has been told, and brings it again if somebody wants it.
+ */
+export async function readHeld(session: BlobSession, offset: number, length: number): Promise<Uint8Array | undefined> {
   const chunkSize = chunkSizeOf(session.size)
   const unkept = session.unkept.get(Math.floor(offset / chunkSize))
-  if (unkept === undefined) return session.stored.read(offset, length)
-  const start = offset % chunkSize
-  return unkept.subarray(start, start + length)
+  if (unkept !== undefined) return unkept.subarray(offset % chunkSize, (offset % chunkSize) + length)
+  try {
+    return await session.stored.read(offset, length)
+  } catch (error) {
+    if (!(error instanceof ShoalError && error.code === 'CHUNK_CORRUPT')) throw error
+    session.onLost(error)
+    return undefined
+  }
 }
 
 /** Lets go of unkept chunks that the proof and every reader have behind them. */

@@ -1,11 +1,12 @@
 /** Carries out `upload`: a chunk from disk to a peer, with the entry that vouches for it. */
+import { ShoalError } from '../../core/errors.ts'
 import type { Notary, PeerId } from '../../core/ports.ts'
 import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
-import type { BlobSession, Sessions } from './sessions.ts'
+import { readHeld, type BlobSession, type Sessions } from './sessions.ts'
 
 type UploadCommand = Extract<SwarmCommand, { type: 'upload' }>
 export type UploadOutcome = 'sent' | 'cancelled' | 'failed'
@@ -60,9 +61,10 @@ export function createUploads({ transport, sessions, notary, post, logger, onUpl
   async function send(session: BlobSession, command: UploadCommand, signal: AbortSignal): Promise<number> {
     const { digest, size, index, offset, peer, id } = command
     const length = chunkLengthOf(size, index) - offset
-    const bytes = await session.stored.read(index * chunkSizeOf(size) + offset, length)
+    const bytes = await readHeld(session, index * chunkSizeOf(size) + offset, length)
     const entry = entryFor(session, index)
-    if (entry === undefined) throw new Error(`nobody vouches for chunk ${index} of ${digest}`)
+    if (bytes === undefined || entry === undefined)
+      throw new ShoalError('CHUNK_CORRUPT', `chunk ${index} of ${digest} can not be given`)
     await transport.upload(peer, id, offset, entry, bytes, signal)
     return length
   }
