@@ -12,6 +12,7 @@ const parts = {
   runc: { isHere: inPath('runc'), help: 'apt-get install runc' },
   dockerd: { isHere: inPath('dockerd'), help: 'apt-get install docker.io' },
   'docker-registry': { isHere: inPath('docker-registry'), help: 'apt-get install docker-registry' },
+  openssl: { isHere: inPath('openssl'), help: 'apt-get install openssl' },
   skopeo: { isHere: inPath('skopeo'), help: 'apt-get install skopeo' },
   ip: { isHere: inPath('ip'), help: 'apt-get install iproute2' },
   tc: { isHere: inPath('tc'), help: 'apt-get install iproute2' },

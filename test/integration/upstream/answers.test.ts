@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { buffer } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { anonymous } from '../../../agent/upstream/credential.ts'
-import type { OriginClient, OriginClientOptions, RangeAnswer } from '../../../agent/upstream/origin-client.ts'
+import type { OriginClient, RangeAnswer } from '../../../agent/upstream/origin-client.ts'
 import { limits } from '../../../core/limits.ts'
 import { MiB, second } from '../../../core/units.ts'
 import { type HostileOrigin, inTurn, plain, type Respond, sendBytes } from '../../support/hostile-origin.ts'
@@ -169,17 +169,15 @@ describe('stopping', () => {
 })
 
 describe('slowness', () => {
-  const impatient: OriginClientOptions = { headersTimeoutMs: 200, smallBodyTimeoutMs: 200, bodyIdleTimeoutMs: 200 }
-
   test('no headers in time', async () => {
     const server = await origin({ answer: () => undefined })
-    const { client } = plainWorld([server], impatient)
+    const { client } = plainWorld([server], { headersTimeoutMs: 200 })
     await expect(fetch(client, server)).rejects.toMatchObject({ kind: 'unavailable' })
   })
 
   test('a manifest that drips', async () => {
     const server = await origin({ answer: drip })
-    const { client } = plainWorld([server], impatient)
+    const { client } = plainWorld([server], { smallBodyTimeoutMs: 200 })
     const loading = client.getManifest({ origin: server.host, repository: 'team/app' }, 'v1', anonymous, never)
     await expect(loading).rejects.toMatchObject({ kind: 'unavailable' })
     await allClosed(server)
@@ -188,7 +186,7 @@ describe('slowness', () => {
 
   test('a blob that nobody watches', async () => {
     const server = await origin({ answer: breaksOffNever })
-    const { client } = plainWorld([server], impatient)
+    const { client } = plainWorld([server], { bodyIdleTimeoutMs: 200 })
     const { bytes, error } = await readAll(await fetch(client, server))
     expect(bytes).toEqual(Buffer.from(part.subarray(0, 10)))
     expect(error).toMatchObject({ kind: 'unavailable' })

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { anonymous } from '../../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { inTurn, plain, redirectTo } from '../../support/hostile-origin.ts'
+import { lacks } from '../../support/needs.ts'
 import { digestOf, manifestType } from '../../support/registry-content.ts'
 import { createTlsAuthority, type TlsAuthority } from '../../support/tls-authority.ts'
 import { never, origin, shown, world } from './client-world.ts'
@@ -38,7 +39,7 @@ function tlsOrigin(host: string, names: readonly string[] = [`DNS:${host}`]) {
   return origin({ host, certificate: authority.issue(...names), answer: sendManifest })
 }
 
-describe('TLS', () => {
+describe.skipIf(lacks('openssl'))('TLS', () => {
   test('is believed with a CA for all, or for this origin', async () => {
     const server = await tlsOrigin('registry.example.com')
     const { host } = server
@@ -144,7 +145,7 @@ async function startProxy(credentials = ''): Promise<Proxy> {
   return { url: `http://${credentials}127.0.0.1:${port}`, seen, stop }
 }
 
-describe('proxies', () => {
+describe.skipIf(lacks('openssl'))('proxies', () => {
   const proxies: Proxy[] = []
   afterEach(() => {
     for (const started of proxies.splice(0)) started.stop()
