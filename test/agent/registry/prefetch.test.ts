@@ -40,12 +40,12 @@ function started(): number[] {
 }
 
 test('the two layers after the one requested are started, with its repository and credential', () => {
-  createPrefetch({ blobs }).follow(want(0), layersOf(5))
+  createPrefetch({ blobs }, { layersAhead: 2 }).follow(want(0), layersOf(5))
   expect(blobs.log.prefetched).toEqual([want(1), want(2)])
 })
 
 test('the highest layer requested counts, whatever the order', () => {
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: 2 })
   const layers = layersOf(8)
   prefetch.follow(want(3), layers)
   prefetch.follow(want(1), layers)
@@ -55,7 +55,7 @@ test('the highest layer requested counts, whatever the order', () => {
 })
 
 test('three layers at a time, as containerd reads them', () => {
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: 2 })
   const layers = layersOf(6)
   for (const index of [0, 1, 2]) {
     prefetch.taken(want(index))
@@ -66,23 +66,23 @@ test('three layers at a time, as containerd reads them', () => {
 })
 
 test('the last layer has nobody after it', () => {
-  createPrefetch({ blobs }).follow(want(4), layersOf(5))
+  createPrefetch({ blobs }, { layersAhead: 2 }).follow(want(4), layersOf(5))
   expect(started()).toEqual([])
 })
 
 test('a content that is no layer starts the first ones of nothing', () => {
-  createPrefetch({ blobs }).follow(want(9), [])
+  createPrefetch({ blobs }, { layersAhead: 2 }).follow(want(9), [])
   expect(started()).toEqual([])
 })
 
 test('layers that are to be had elsewhere are left alone', () => {
   const layers = layersOf(4).map((each, index) => ({ ...each, foreign: index === 1 }))
-  createPrefetch({ blobs }).follow(want(0), layers)
+  createPrefetch({ blobs }, { layersAhead: 2 }).follow(want(0), layers)
   expect(started()).toEqual([2])
 })
 
 test('what nobody asked for within the limit is dropped, once', () => {
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: 2 })
   prefetch.follow(want(0), layersOf(3))
   vi.advanceTimersByTime(limits.prefetchUnrequestedMs - 1)
   expect(blobs.log.cancelled).toEqual([])
@@ -94,7 +94,7 @@ test('what nobody asked for within the limit is dropped, once', () => {
 })
 
 test('what a reader took is let go and not dropped again', () => {
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: 2 })
   prefetch.follow(want(0), layersOf(2))
   prefetch.taken(want(1))
   vi.advanceTimersByTime(limits.prefetchUnrequestedMs)
@@ -102,20 +102,20 @@ test('what a reader took is let go and not dropped again', () => {
 })
 
 test('the same layer of two images is fetched ahead once', () => {
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: 2 })
   prefetch.follow(want(0), layersOf(2))
   prefetch.follow(want(0), layersOf(2))
   expect(started()).toEqual([1])
 })
 
 test('no more run at a time than the limit', () => {
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: 2 })
   for (let image = 0; image < limits.prefetchesMax; image++) prefetch.follow(want(image * 10), layersOf(3, image * 10))
   expect(started()).toHaveLength(limits.prefetchesMax)
 })
 
 test('stop drops all', () => {
-  const prefetch = createPrefetch({ blobs })
+  const prefetch = createPrefetch({ blobs }, { layersAhead: 2 })
   prefetch.follow(want(0), layersOf(3))
   prefetch.stop()
   expect(indices(blobs.log.cancelled)).toEqual([1, 2])
