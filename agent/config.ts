@@ -69,9 +69,6 @@ const originText = z
   .transform((text): unknown => ({ host: text.replace(/^https?:\/\//, ''), plainHttp: text.startsWith('http://') }))
   .pipe(originObject)
 
-/** An origin that the operator named, with all that is special about it. */
-export type OriginConfig = z.output<typeof originObject>
-
 export const configSchema = z.strictObject({
   dataDir: note(filePath.default('/var/lib/shoal'), {
     group: 'Store',
@@ -281,8 +278,6 @@ export const configSchema = z.strictObject({
 
 export const optionNames = configSchema.keyof().options
 export type OptionName = (typeof optionNames)[number]
-/** What a file or a test may give. */
-export type AgentConfigInput = z.input<typeof configSchema>
 /** What the agent reads: every default filled in, every text parsed. */
 export type AgentConfig = Readonly<Omit<z.output<typeof configSchema>, 'advertiseAddress'>> & {
   readonly advertiseAddress: string

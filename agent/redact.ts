@@ -33,7 +33,7 @@ const webToken = /\beyJ[\w-]{4,}\.[\w-]+\.[\w-]*/g
  * A text without the secrets that have a shape: the query and user of a URL (storage behind registries signs its URLs
  * there), headers, what follows `Bearer` or `Basic`, and JSON web tokens.
  */
-export function redactText(text: string): string {
+function redactText(text: string): string {
   return text
     .replaceAll(urlUser, `$1${redacted}@`)
     .replaceAll(urlQuery, `$1?${redacted}`)
