@@ -16,6 +16,7 @@ import { createMirror } from './registry/mirror.ts'
 import { openStore, type StoreOptions } from './store/store.ts'
 import { createBlobs } from './swarm/blobs.ts'
 import { createRunner } from './swarm/runner.ts'
+import { createSeedFinder } from './swarm/seed-finder.ts'
 import { systemClock } from './system/clock.ts'
 import { systemRandom } from './system/random.ts'
 import { createPeerTransport } from './transport/libp2p-transport.ts'
@@ -49,6 +50,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   const originLogger = logger.child({ part: 'origin' })
   const origin = createOriginClient({ clock, random, logger: originLogger }, originOptions(config))
   const access = createAccess({ origin, clock, key: randomBytes(32) })
+  const swarmLogger = logger.child({ part: 'swarm' })
   const runner = createRunner({
     clock,
     random,
@@ -56,11 +58,13 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     store,
     transport,
     origin,
-    logger: logger.child({ part: 'swarm' }),
+    logger: swarmLogger,
     observer: observeRunner(metrics),
     announce: (digest, now) => cluster.announce(digest, now),
   })
-  const cluster = createLoneCluster({ clock, random, self: identity.peer, runner })
+  const seedFinder = createSeedFinder({ transport, post: (event) => runner.post(event), logger: swarmLogger })
+  const listener = { swarm: runner.swarm, post: seedFinder.heard }
+  const cluster = createLoneCluster({ clock, random, self: identity.peer, runner: listener })
   const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })
   const mirror = createMirror(
     { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
@@ -80,6 +84,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   async function stop(): Promise<void> {
     logger.info('agent stops')
     await mirror.close(config.shutdownTimeoutMs)
+    seedFinder.stop()
     await cluster.stop()
     await runner.stop()
     await transport.stop()

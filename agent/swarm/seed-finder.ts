@@ -1,0 +1,50 @@
+/** The slow, sure way to seeds: provider records in the DHT, written by those whom directories name and read when directories are silent. */
+import type { Digest } from '../../core/oci/digest.ts'
+import type { SwarmEvent } from '../../core/swarm/events.ts'
+import type { Logger } from '../logging.ts'
+import type { PeerTransport } from '../transport/peer-transport.ts'
+
+type DirectoryEvent = Extract<SwarmEvent, { type: 'directory' | 'directory-silent' }>
+
+export interface SeedFinder {
+  /** Passes on what the directories said, and acts on it. */
+  readonly heard: (event: DirectoryEvent) => void
+  stop(): void
+}
+
+export interface SeedFinderComponents {
+  readonly transport: Pick<PeerTransport, 'self' | 'provide' | 'findSeeds'>
+  readonly post: (event: DirectoryEvent) => void
+  readonly logger: Logger
+}
+
+export function createSeedFinder({ transport, post, logger }: SeedFinderComponents): SeedFinder {
+  const looking = new Set<Digest>()
+  const stopped = new AbortController()
+
+  function heard(event: DirectoryEvent): void {
+    post(event)
+    if (event.type === 'directory') {
+      if (event.answer.provide === true) transport.provide(event.answer.digest)
+    } else if (!looking.has(event.digest)) {
+      void look(event.digest)
+    }
+  }
+
+  async function look(digest: Digest): Promise<void> {
+    looking.add(digest)
+    try {
+      for await (const { peer, addresses } of transport.findSeeds(digest, stopped.signal)) {
+        if (peer === transport.self) continue
+        logger.debug({ peer, digest }, 'the DHT names a seed')
+        post({ type: 'directory', answer: { digest, peers: [{ peer, addresses, complete: true }] } })
+      }
+    } catch (error) {
+      if (!stopped.signal.aborted) logger.debug({ err: error, digest }, 'the DHT was asked in vain')
+    } finally {
+      looking.delete(digest)
+    }
+  }
+
+  return { heard, stop: () => stopped.abort() }
+}
