@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { findProgram } from './needs.ts'
 
 export interface Certificate {
   readonly key: string
@@ -17,8 +18,10 @@ export interface TlsAuthority {
 
 export function createTlsAuthority(directory: string): TlsAuthority {
   const file = (name: string): string => path.join(directory, name)
+  const program = findProgram('openssl')
   const openssl = (...parameters: readonly string[]): void => {
-    execFileSync('openssl', parameters, { cwd: directory, stdio: 'pipe' })
+    if (program === undefined) throw new Error('openssl is missing')
+    execFileSync(program, parameters, { cwd: directory, stdio: 'pipe' })
   }
   const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'] as const
   openssl('req', '-x509', ...newKey, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=Shoal test CA', '-days', '2')
