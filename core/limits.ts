@@ -242,8 +242,8 @@ export const limits = {
   providersMax: 3,
   /** A DHT record costs hundreds of milliseconds of CPU (facts/transport.md), so a host asks for one a second at most. */
   provideEveryMs: 1 * second,
-  /** Half of what kad-dht keeps a record for (48 h), so that it never lapses while its seed lives. */
-  provideAgainMs: 24 * hour,
+  /** Half of `dhtRecordMs`, so that a record never lapses while its seed lives. */
+  provideAgainMs: 30 * minute,
   /** Origins whose rate limits are remembered, and for how long at most: a lasting limit is told again. */
   limitedOriginsMax: 1000,
   limitedOriginMaxMs: 5 * minute,
@@ -324,6 +324,8 @@ export const limits = {
   dhtSweepMs: 10 * minute,
   /** A write costs hundreds of milliseconds of CPU over all nodes it touches (facts/transport.md): 4 % of a core at this pace. */
   dhtProvideEveryMs: 10 * second,
+  /** When a record reached nobody, because no peer of the DHT is known yet. */
+  dhtAgainMs: 1 * second,
   /** Digests that wait to be provided; the directory names them again, so more are dropped. */
   dhtProvidesWaitingMax: 64,
   /** A look-up that found nothing by then is given up: it is the slow fallback, and origins answer within this time. */
@@ -403,4 +405,42 @@ export const limits = {
   departedKeptMs: 10 * minute,
   /** One of the departed is tried this often, so that a healed partition is noticed. */
   departedTryMs: 10 * second,
+  /** Incarnations are times of day in milliseconds, raised by one now and then; this leaves room to raise them further. */
+  incarnationMax: 2 ** 52,
+  /** A zone's or region's name. */
+  placeMaxLength: 253,
+
+  // Cluster: messages of directory and members
+  /** An announce of 128 digests at their largest takes 1.5 MiB, 2,000 member records 1 MiB. */
+  clusterRequestMaxBytes: 4 * MiB,
+  /** Answers to 128 digests with neighbours and counts: 1.5 MiB usually, 13 MiB at their largest. */
+  clusterAnswerMaxBytes: 16 * MiB,
+  /** Request headers: 0.6 KiB of ours. */
+  clusterHeadersMaxBytes: 4 * KiB,
+  /** Connections to the cluster listener: a thousand agents that announce here, twice over. */
+  clusterConnectionsMax: 4096,
+  /** A request is there within this time; callers give up after `exchangeTimeoutMs`. */
+  clusterRequestMs: 5 * second,
+  /** Idle connections are closed by the caller first, so that it never sends into one that is being closed. */
+  clusterIdleMs: 15 * second,
+  clusterKeepAliveMs: 30 * second,
+  /** Connections to one member at a time: one announce, one exchange, and news. */
+  clusterConnectionsPerMember: 4,
+  /** How long a token against replays is handed out; it is taken for as long again. */
+  epochMs: 1 * minute,
+  /** Nonces kept per epoch, some 100 bytes each; 3,000 messages a second would fill it in a minute. */
+  noncesPerEpoch: 200_000,
+  /** Runs of chunks that one announce names as being fetched, and leases that it gives back. */
+  fetchRangesMax: 1024,
+  /** A multiaddr: a DNS name of 253 and the rest. */
+  addressMaxLength: 400,
+  /** Recipients whose token and key are remembered. */
+  recipientsMax: 20_000,
+  /** How often the name of the seeds is looked up: while it gives none, then for good measure. */
+  seedLookupMs: 2 * second,
+  seedLookupIdleMs: 30 * second,
+  /** A goodbye has this long to reach others. */
+  goodbyeMs: 1 * second,
+  /** The same trouble with a member is logged this often. */
+  clusterWarnEveryMs: 1 * minute,
 } as const

@@ -11,7 +11,7 @@ import type { PeerAddress } from '../../core/directory/messages.ts'
 import { limits } from '../../core/limits.ts'
 import { digestHex, type Digest } from '../../core/oci/digest.ts'
 import { hour, second } from '../../core/units.ts'
-import { isDialable } from './addresses.ts'
+import { targetsOf } from './addresses.ts'
 import type { TransportLogger } from './peer-transport.ts'
 
 /** Never, as far as a timer can say it: Node's timers end at 2^31 ms. */
@@ -56,16 +56,13 @@ function cidOf(digest: Digest): CID {
   return CID.createV1(rawCodec, Multihash.create(sha256Code, Buffer.from(digestHex(digest), 'hex')))
 }
 
-export interface SeedDirectory {
+export interface Seeds {
   provide(digest: Digest): void
   findSeeds(digest: Digest, signal: AbortSignal): AsyncGenerator<PeerAddress>
   stop(): void
 }
 
-export function createSeedDirectory(components: {
-  readonly dht: KadDHT
-  readonly log: TransportLogger
-}): SeedDirectory {
+export function createSeeds(components: { readonly dht: KadDHT; readonly log: TransportLogger }): Seeds {
   const { dht, log } = components
   const waiting = new Set<Digest>()
   const stopped = new AbortController()
@@ -78,25 +75,36 @@ export function createSeedDirectory(components: {
   }
 
   async function provideNext(): Promise<void> {
-    timer = undefined
+    timer = setTimeout(() => void provideNext(), limits.dhtProvideEveryMs)
     for (const digest of waiting) {
-      waiting.delete(digest)
-      timer = setTimeout(() => void provideNext(), limits.dhtProvideEveryMs)
-      await write(digest)
+      if (await write(digest)) waiting.delete(digest)
+      else again()
       return
     }
+    clearTimeout(timer)
+    timer = undefined
+  }
+
+  /** A record that reached nobody cost nothing: the table has no peers yet. */
+  function again(): void {
+    clearTimeout(timer)
+    if (!stopped.signal.aborted) timer = setTimeout(() => void provideNext(), limits.dhtAgainMs)
   }
 
   /** Our own copy of the record is dropped again: kad-dht would renew it, and the directory decides about that. */
-  async function write(digest: Digest): Promise<void> {
+  async function write(digest: Digest): Promise<boolean> {
     const cid = cidOf(digest)
+    let kept = false
     try {
       const signal = AbortSignal.any([stopped.signal, AbortSignal.timeout(limits.dhtFindMs)])
-      for await (const event of dht.provide(cid, { signal })) void event
+      for await (const event of dht.provide(cid, { signal })) {
+        if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') kept = true
+      }
       await dht.cancelReprovide(cid)
     } catch (error) {
-      log.debug({ digest, reason: String(error) }, 'no provider record written')
+      log.debug({ digest, reason: String(error) }, 'a provider record was not written')
     }
+    return kept
   }
 
   async function* findSeeds(digest: Digest, signal: AbortSignal): AsyncGenerator<PeerAddress> {
@@ -122,6 +130,6 @@ export function createSeedDirectory(components: {
 }
 
 function addressOf(info: PeerInfo): PeerAddress {
-  const addresses = info.multiaddrs.filter(isDialable).slice(0, limits.peerAddressesMax)
-  return { peer: info.id.toString(), addresses: addresses.map(String) }
+  const peer = info.id.toString()
+  return { peer, addresses: targetsOf(peer, info.multiaddrs.map(String)).map(String) }
 }

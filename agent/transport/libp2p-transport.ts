@@ -5,7 +5,7 @@ import type { ClusterSecrets } from '../cluster-secret.ts'
 import type { Identity } from '../identity/identity.ts'
 import { bulkProtocol, createBulk } from './bulk.ts'
 import { controlProtocol } from './control.ts'
-import { createSeedDirectory } from './dht.ts'
+import { createSeeds } from './dht.ts'
 import { createGate } from './gate.ts'
 import { createLinks } from './links.ts'
 import { createNode, type NodeOptions } from './node.ts'
@@ -43,7 +43,7 @@ export async function createPeerTransport(
   const node = await createNode({ ...components, gate }, options)
   const links = createLinks({ node, self, gate, emit })
   const bulk = createBulk({ links, emit })
-  const seeds = createSeedDirectory({ dht: node.services.dht, log: components.log })
+  const seeds = createSeeds({ dht: node.services.dht, log: components.log })
   let looking: NodeJS.Timeout | undefined
 
   return {

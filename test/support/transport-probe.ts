@@ -20,7 +20,10 @@ export function probe(transport: PeerTransport): Probe {
   const waiting = new Set<() => void>()
   transport.on((event) => {
     events.push(event)
-    for (const look of waiting) look()
+    // After every listener of this event, so that what they count is complete.
+    queueMicrotask(() => {
+      for (const look of waiting) look()
+    })
   })
 
   function count(peer: PeerId, type: TransportEvent['type']): number {

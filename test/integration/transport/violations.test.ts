@@ -1,0 +1,100 @@
+import type { Libp2p } from '@libp2p/interface'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { limits } from '../../../core/limits.ts'
+import { MiB } from '../../../core/units.ts'
+import { varint } from '../../../core/wire/bytes.ts'
+import { encodePeerMessage } from '../../../core/wire/peer-messages.ts'
+import { createLoopbackTransport } from '../../support/libp2p-transport.ts'
+import { closed, connect, createRawPeer, link } from '../../support/raw-peer.ts'
+import { probe, type Probe } from '../../support/transport-probe.ts'
+
+let alice: Probe
+let raw: Libp2p
+
+beforeEach(async () => {
+  alice = probe(await createLoopbackTransport())
+  await alice.transport.start()
+  raw = await createRawPeer()
+})
+
+afterEach(async () => {
+  await Promise.all([alice.transport.stop(), raw.stop()])
+})
+
+function violations(): unknown[] {
+  return alice.events.flatMap((event) => (event.type === 'violation' ? [event.error.code] : []))
+}
+
+test.each([
+  ['an unknown message', Uint8Array.of(1, 99)],
+  ['a frame over the bound', varint(limits.controlFrameMaxBytes + 1)],
+  ['a message with trailing bytes', Uint8Array.of(3, 5, 1, 0)],
+])('%s on the control stream: reported, and the peer is out', async (_name, bytes) => {
+  const { connection, control } = await link(raw, alice.transport)
+  control.send(encodePeerMessage({ type: 'cancel', id: 5 }))
+  control.send(bytes)
+  await closed(connection)
+  const peer = raw.peerId.toString()
+  expect(alice.events).toEqual([
+    { type: 'connected', peer },
+    { type: 'message', peer, message: { type: 'cancel', id: 5 } },
+    { type: 'violation', peer, error: expect.objectContaining({ code: 'PEER_PROTOCOL' }) },
+    { type: 'disconnected', peer },
+  ])
+})
+
+test.each([
+  ['an unknown message', Uint8Array.of(1, 99)],
+  ['a frame over the bound', varint(MiB)],
+])('%s on the bulk stream: reported, and the peer is out', async (_name, bytes) => {
+  const { connection } = await link(raw, alice.transport)
+  const bulk = await connection.newStream('/shoal/bulk/1')
+  bulk.send(bytes)
+  await closed(connection)
+  expect(violations()).toEqual(['PEER_PROTOCOL'])
+  expect(alice.links(raw.peerId.toString())).toEqual({ connected: 1, disconnected: 1 })
+})
+
+test('a first word that is no hello is reported and makes no link', async () => {
+  const connection = await connect(raw, alice.transport)
+  const control = await connection.newStream('/shoal/control/1')
+  control.send(Uint8Array.of(2, 0x80, 0))
+  await alice.until(() => violations().length === 1)
+  expect(alice.links(raw.peerId.toString())).toEqual({ connected: 0, disconnected: 0 })
+})
+
+test('a bulk stream without a link is not listened to', async () => {
+  const connection = await connect(raw, alice.transport)
+  const bulk = await connection.newStream('/shoal/bulk/1')
+  await closed(bulk)
+  expect(bulk.status).toBe('reset')
+  expect(alice.events).toEqual([])
+})
+
+test('a second control stream of the same attempt, and a third stream, change nothing', async () => {
+  const { connection, control } = await link(raw, alice.transport)
+  const again = await connection.newStream('/shoal/control/1', { maxOutboundStreams: 9 })
+  await closed(again)
+  control.send(encodePeerMessage({ type: 'cancel', id: 6 }))
+  const peer = raw.peerId.toString()
+  await alice.until(() => alice.messages(peer).length === 1)
+  expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 0 })
+})
+
+test('a peer that takes no messages is let go once its queue is full', async () => {
+  const { connection, control } = await link(raw, alice.transport)
+  control.pause()
+  const peer = raw.peerId.toString()
+  const join = { type: 'busy', id: 1, try: [alice.transport.self, alice.transport.self] } as const
+  let sent = 0
+  while (alice.links(peer).disconnected === 0 && sent < 100_000) {
+    for (let burst = 0; burst < 100; burst++) alice.transport.send(peer, join)
+    sent += 100
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const sentBytes = sent * encodePeerMessage(join).length
+  expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 1 })
+  expect(sentBytes).toBeGreaterThan(limits.controlQueueMaxBytes)
+  expect(sentBytes).toBeLessThan(limits.controlQueueMaxBytes + limits.streamWindowMaxBytes + MiB)
+  await closed(connection)
+})
