@@ -23,7 +23,7 @@ export type Part = keyof typeof parts
 export const partNames = Object.keys(parts) as readonly Part[]
 
 /** The full path of a program, from PATH and where root's programs live. */
-function findProgram(program: string): string | undefined {
+export function findProgram(program: string): string | undefined {
   const directories = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`.split(':')
   return directories.map((directory) => path.join(directory, program)).find((file) => isExecutable(file))
 }
