@@ -31,6 +31,8 @@ interface Outcome {
   readonly skipped: number
 }
 
+/** Projects some of whose suites run the programs of test/support/needs.ts. */
+const usesRealParts = ['integration', 'e2e']
 /** vitest's own timeouts do not end a loop that never yields. */
 const deadlineMs = 10 * minute
 const skippedStatuses = ['skipped', 'pending', 'disabled', 'todo']
@@ -56,7 +58,7 @@ function splitArguments(args: readonly string[]): { wanted: readonly string[]; r
 
 async function runProject(project: string, args: readonly string[]): Promise<Outcome> {
   console.log(`\n== ${project}`)
-  const absent = project === 'e2e' ? missing(partNames) : []
+  const absent = usesRealParts.includes(project) ? missing(partNames) : []
   if (absent.length > 0) sayWhatIsMissing(absent)
   const directory = mkdtempSync(path.join(tmpdir(), 'shoal-test-report-'))
   try {
