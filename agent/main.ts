@@ -68,7 +68,12 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })
   const mirror = createMirror(
     { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
-    { ...config.mirrorListen, defaultOrigin: config.defaultOrigin, prefetchLayers: config.prefetchLayers },
+    {
+      ...config.mirrorListen,
+      defaultOrigin: config.defaultOrigin,
+      hostNames: config.mirrorHostNames,
+      prefetchLayers: config.prefetchLayers,
+    },
   )
   scrape(metrics, { runner, store, cluster })
 
