@@ -287,7 +287,7 @@ export const limits = {
   /** A control stream that just opened says hello within this time. */
   helloMs: 5 * second,
   /** What was said before a goodbye has left by then, or the peer does not take it. */
-  goodbyeMs: 1 * second,
+  linkGoodbyeMs: 1 * second,
   /** Links are looked at this often: a silent one is spoken on, and ended at the third look without a word (4.5 s; DESIGN: 5 s). */
   linkLookMs: 1.5 * second,
   linkSilentLooks: 3,
@@ -439,8 +439,8 @@ export const limits = {
   /** How often the name of the seeds is looked up: while it gives none, then for good measure. */
   seedLookupMs: 2 * second,
   seedLookupIdleMs: 30 * second,
-  /** A goodbye has this long to reach others. */
-  goodbyeMs: 1 * second,
+  /** A departure has this long to reach others. */
+  departureMs: 1 * second,
   /** The same trouble with a member is logged this often. */
   clusterWarnEveryMs: 1 * minute,
 } as const

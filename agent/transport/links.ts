@@ -239,7 +239,7 @@ export function createLinks(components: {
   function closePolitely({ peer, outbox, stream, connection }: Link): void {
     const closed = Promise.withResolvers<void>()
     const finish = (): void => connection.abort(new Error('the link has ended'))
-    const late = setTimeout(finish, limits.goodbyeMs)
+    const late = setTimeout(finish, limits.linkGoodbyeMs)
     connection.addEventListener('close', () => {
       clearTimeout(late)
       closing.delete(peer)
