@@ -7,6 +7,7 @@ import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { stopProcess } from '../../../cli/demo/docker-registry.ts'
 import type { Guardian } from '../../../cli/demo/guardian.ts'
 import { type Digest, digestFromHex } from '../../../core/oci/digest.ts'
 import { second } from '../../../core/units.ts'
@@ -34,6 +35,7 @@ export interface Containerd {
   pullWithCtr(reference: string, flags?: readonly string[]): Promise<void>
   /** Every blob in the content store with its size; rejects when one is not what its name says. */
   blobs(): Promise<Map<Digest, number>>
+  stop(): Promise<void>
 }
 
 const readyTimeoutMs = 30 * second
@@ -60,6 +62,10 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
       await run(options.binary.ctr, ['--address', socket, ...pull, ...flags, reference])
     },
     blobs: () => verifiedBlobs(path.join(contentDir, 'blobs/sha256')),
+    async stop() {
+      cri.close()
+      await stopProcess(child)
+    },
   }
 }
 
