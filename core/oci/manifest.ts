@@ -66,11 +66,8 @@ export function parseManifest(body: Uint8Array, mediaType?: string): Manifest {
   return { mediaType: type, descriptors: descriptorsOf(document, shape) }
 }
 
-/** A media type without its parameters; undefined where `text` is none (RFC 6838, section 4.2). */
-export function parseMediaType(text: string): string | undefined {
-  const name = (text.split(';', 1)[0] ?? '').trim()
-  return /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i.test(name) ? name : undefined
-}
+/** RFC 6838, section 4.2; without parameters. */
+const mediaTypeGrammar = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/i
 
 type Fields = ReadonlyMap<string, unknown>
 
@@ -161,11 +158,10 @@ function isForeign(fields: Fields): boolean {
   return Array.isArray(urls) && urls.length > 0
 }
 
-function mediaTypeIn(fields: Fields, what: string): string {
-  const text = fields.get('mediaType')
-  const type = typeof text === 'string' ? parseMediaType(text) : undefined
-  if (type === undefined || type !== text) throw invalid(`${what} has no valid mediaType`)
-  return type
+function mediaTypeIn(document: Fields, what: string): string {
+  const text = document.get('mediaType')
+  if (typeof text !== 'string' || !mediaTypeGrammar.test(text)) throw invalid(`${what} has no valid mediaType`)
+  return text
 }
 
 function refuseTwoSizes(descriptors: readonly Descriptor[]): void {

@@ -14,7 +14,7 @@ export function isRepositoryName(text: string): boolean {
   return text.length <= limits.repositoryNameMaxLength && nameGrammar.test(text)
 }
 
-export function isTag(text: string): boolean {
+function isTag(text: string): boolean {
   return tagGrammar.test(text)
 }
 
