@@ -49,12 +49,16 @@ export interface BlobStore {
   list(): Iterable<StoredBlobState>
   /**
    * Opens a blob for reading and, unless it is a read-only copy of containerd's, for writing; creates it where it is not.
-   * An open blob is never evicted. Rejects with `SIZE_CONFLICT` when the digest is held with another size.
+   * An open blob is never evicted. Rejects with `SIZE_CONFLICT` when the digest is held with another size and is open or
+   * proven; an unproven copy that nobody has open gives way, since its size may have come from a lying manifest.
    */
   open(digest: Digest, size: number): Promise<StoredBlob>
   /** Drops a blob that nobody has open (else `false`). */
   remove(digest: Digest): Promise<boolean>
-  /** Called whenever a blob has left the store (evicted, removed, vanished from containerd, found corrupt). */
+  /**
+   * Called whenever a blob has left the store (evicted, removed, vanished from containerd, found corrupt). Where a lesser
+   * copy is left, `onFound` follows with what that holds.
+   */
   onEvicted(listener: (digest: Digest) => void): void
   /** Called whenever a blob arrived by another way than `write` (containerd committed it, and its hash was checked). */
   onFound(listener: (state: StoredBlobState) => void): void
@@ -65,7 +69,7 @@ export interface StoredBlob {
   readonly digest: Digest
   readonly size: number
   readonly source: 'shoal' | 'containerd'
-  /** Live view of the chunks held; the same array that `state().have` shows. */
+  /** Live view of the chunks held; the same array that `state().have` shows (unless containerd has the blob by now). */
   readonly have: Uint8Array
   readonly complete: boolean
   /** The entry kept with a chunk; undefined where none was kept (containerd's copy). */

@@ -30,7 +30,7 @@ export interface ContainerdContent {
   /** Begins to list, watch and hash. Where the directory can't be read it logs that, and containerd's copies are not used. */
   start(): Promise<void>
   stop(): Promise<void>
-  /** A finished file is there, hashed or not. */
+  /** A finished file is there, hashed or not, and not known to be bad. */
   holds(digest: Digest): boolean
   /** Vouched copies only. */
   state(digest: Digest): StoredBlobState | undefined
@@ -149,7 +149,10 @@ export function createContainerdContent(
       await hasher.stop()
       await hashing
     },
-    holds: (digest) => candidates.has(digest),
+    holds(digest) {
+      const candidate = candidates.get(digest)
+      return candidate !== undefined && candidate.isBad !== true
+    },
     state: (digest) => candidates.get(digest)?.copy,
     *list() {
       for (const { copy } of candidates.values()) if (copy !== undefined) yield copy

@@ -45,7 +45,7 @@ function answer(job: HashJob): HashResult | undefined {
   }
 }
 
-// On Linux this lowers the calling thread alone, and with it the share of disk that it may ask for.
-setPriority(constants.priority.PRIORITY_LOW)
+// Linux lowers the calling thread alone, and with it its turn at the disk; elsewhere it would be the whole agent.
+if (process.platform === 'linux') setPriority(constants.priority.PRIORITY_LOW)
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread's port has no origin
 parentPort?.on('message', (job: HashJob) => parentPort?.postMessage(answer(job)))

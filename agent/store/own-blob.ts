@@ -49,6 +49,8 @@ export interface OwnBlobOptions {
 export interface OwnBlob {
   /** Something was written that a power loss would take back. */
   readonly isDirty: boolean
+  /** How often `discard` was called: a write that began before does not count after. */
+  readonly discards: number
   /** Opens the files and reads the log, where there are any. Rejects when they are not what the scan saw. */
   load(): Promise<void>
   entry(index: number): Entry | undefined
@@ -74,6 +76,7 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
   const entries = new Map<number, Entry>()
   const writes = new Map<number, Promise<void>>()
   let generation = 0
+  let discards = 0
   let isDirty = false
   let unsynced = new Set<number>()
   let files: BlobFiles | undefined
@@ -145,8 +148,7 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
     const target = await orDiskError(filesForWriting(), 'create')
     await orDiskError(writeData(target, index, parts), 'write')
     await appendTo(target, { kind: 'chunk', entry: chunkEntry })
-    if (target !== files)
-      throw new ShoalError('CHUNK_CORRUPT', `${digest} was discarded while chunk ${index} was written`)
+    if (target !== files) throw discardedMeanwhile(digest, index)
     entries.set(index, chunkEntry)
     setBit(verified, index)
     setBit(have, index)
@@ -201,6 +203,7 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
   }
 
   async function discard(): Promise<void> {
+    discards++
     for (let index = 0; index < count; index++) forget(index)
     record.complete = false
     await remove()
@@ -253,6 +256,9 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
   }
 
   return {
+    get discards() {
+      return discards
+    },
     get isDirty() {
       return isDirty
     },
@@ -266,6 +272,10 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
     unload,
     remove,
   }
+}
+
+export function discardedMeanwhile(digest: Digest, index: number): ShoalError {
+  return new ShoalError('CHUNK_CORRUPT', `${digest} was discarded while chunk ${index} was written`)
 }
 
 function requireChunk(size: number, index: number, parts: readonly Uint8Array[], entry: Entry): void {

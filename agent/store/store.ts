@@ -3,7 +3,7 @@
  * copies beside them. What a blob is on disk is in own-blob.ts; when it must go, in space.ts.
  */
 import { constants as fsConstants } from 'node:fs'
-import { access, chmod, mkdir } from 'node:fs/promises'
+import { access, mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
@@ -107,7 +107,6 @@ async function makeDirectories(directory: string, blobsDirectory: string): Promi
   try {
     await mkdir(blobsDirectory, { recursive: true, mode: 0o700 })
     await access(blobsDirectory, fsConstants.R_OK | fsConstants.W_OK | fsConstants.X_OK)
-    await chmod(directory, 0o700)
   } catch (error) {
     if (!misconfiguredErrnos.has(errnoOf(error) ?? '')) throw error
     throw new ShoalError('STORE_DIRECTORY_INVALID', `can not use ${directory}: ${errnoOf(error)}`, { cause: error })

@@ -3,6 +3,7 @@ import { ShoalError } from '../../core/errors.ts'
 import { hasBit } from '../../core/swarm/bitfield.ts'
 import { chunkLengthOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
+import { discardedMeanwhile } from './own-blob.ts'
 import type { UsedShelf } from './shelves.ts'
 import type { Space } from './space.ts'
 import type { Syncer } from './syncer.ts'
@@ -30,13 +31,16 @@ export function createWriter(
     const { digest, size } = used.shelf
     // It could never be whole here, and would push everything else out.
     if (size > maxBytes) throw new ShoalError('DISK_FULL', `${digest} is larger than the store may be`)
+    const { discards } = used.blob
     const length = chunkLengthOf(size, index)
     const free = await space.reserve(length)
     try {
+      if (used.blob.discards !== discards) throw discardedMeanwhile(digest, index)
       await used.blob.write(index, parts, entry)
     } catch (error) {
-      if (!(error instanceof ShoalError) || error.code !== 'DISK_FULL') throw error
+      if (!isFull(error)) throw error
       await space.refused(length)
+      if (used.blob.discards !== discards) throw discardedMeanwhile(digest, index)
       await used.blob.write(index, parts, entry)
     } finally {
       free()
@@ -45,9 +49,8 @@ export function createWriter(
   }
 
   function count(error: unknown): void {
-    if (!(error instanceof ShoalError)) return
-    if (error.code === 'DISK_FULL') refusedFull++
-    if (error.code === 'DISK_FAILED') refusedFailed++
+    if (isFull(error)) refusedFull++
+    if (error instanceof ShoalError && error.code === 'DISK_FAILED') refusedFailed++
   }
 
   return {
@@ -68,4 +71,8 @@ export function createWriter(
       }
     },
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof ShoalError && error.code === 'DISK_FULL'
 }

@@ -23,6 +23,8 @@ const content = contentFrom('contract', 600 * KiB)
 const { digest, size } = content
 const corrupt = { code: 'CHUNK_CORRUPT' }
 
+const partial = (have: number): StoredBlobState => ({ digest, size, complete: false, have: Uint8Array.of(have) })
+
 /** What every blob store holds to. */
 export function storeContract(start: () => Promise<StoreUnderTest>): void {
   let underTest: StoreUnderTest
@@ -33,7 +35,6 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
   })
   afterEach(() => underTest.end())
 
-  const partial = (have: number): StoredBlobState => ({ digest, size, complete: false, have: Uint8Array.of(have) })
   const restart = async (): Promise<void> => {
     store = await underTest.restart()
   }
@@ -176,6 +177,21 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     await blob.close()
     await restart()
     expect(store.state(digest)).toEqual(partial(0b010))
+  })
+
+  test('takes no chunk that was being written when the blob was discarded', async () => {
+    const blob = await store.open(digest, size)
+    const discarded = async (written: Promise<void>): Promise<void> => {
+      await Promise.all([blob.discard(), expect(written).rejects.toMatchObject(corrupt)])
+      expect(blob.have).toEqual(Uint8Array.of(0))
+    }
+    await discarded(fill(blob, content, [0]))
+    await fill(blob, content, [2])
+    await discarded(fill(blob, content, [1]))
+    await fill(blob, content, [0])
+    await blob.close()
+    await restart()
+    expect(store.state(digest)).toEqual(partial(0b001))
   })
 
   test('hashes chunks at rest before their first read, and drops those that are wrong', async () => {

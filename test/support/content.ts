@@ -10,8 +10,8 @@ export interface Content {
   readonly size: number
   readonly bytes: Buffer
   readonly chunks: number
-  chunk(index: number): Buffer
-  entry(index: number): Entry
+  readonly chunk: (index: number) => Buffer
+  readonly entry: (index: number) => Entry
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

@@ -9,7 +9,7 @@ import { GiB } from '../../core/units.ts'
 import { contentOf } from './content.ts'
 import { virtualClock } from './virtual-clock.ts'
 
-export function temporaryDirectory(): { readonly path: string; remove(): void } {
+export function temporaryDirectory(): { readonly path: string; readonly remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'shoal-store-'))
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }

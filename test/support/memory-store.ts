@@ -33,6 +33,7 @@ interface Held {
   readonly verified: Set<number>
   complete: boolean
   users: number
+  discards: number
 }
 
 export function createMemoryStore(): MemoryStore {
@@ -103,8 +104,10 @@ export function createMemoryStore(): MemoryStore {
         requireChunk(held, index, parts)
         if (hasBit(held.have, index)) return
         if (refusal !== undefined) throw new ShoalError(refusal, 'the test refuses writes')
-        Buffer.concat(parts).copy(held.bytes, index * chunkSizeOf(held.size))
+        const { discards } = held
         await Promise.resolve()
+        if (held.discards !== discards) throw new ShoalError('CHUNK_CORRUPT', `${held.digest} was discarded`)
+        Buffer.concat(parts).copy(held.bytes, index * chunkSizeOf(held.size))
         held.entries.set(index, entry)
         held.verified.add(index)
         setBit(held.have, index)
@@ -117,6 +120,7 @@ export function createMemoryStore(): MemoryStore {
       async discard() {
         held.have.fill(0)
         held.complete = false
+        held.discards++
         if (source === 'shoal') return
         committed.delete(held.digest)
         lost(held.digest)
@@ -190,6 +194,7 @@ function emptyHeld(digest: Digest, size: number): Held {
     verified: new Set(),
     complete: false,
     users: 0,
+    discards: 0,
   }
 }
 
