@@ -171,6 +171,8 @@ export const limits = {
   uploadsWaitingMax: 8,
   /** Requests of one peer, active and waiting. */
   uploadsPerPeer: 2,
+  /** Rare chunks leave first; each such time of waiting counts as much as one copy less, so that none waits for ever. */
+  uploadAgeMs: 50,
   /** Peers named in a `busy`. */
   busyHintsMax: 4,
   /** A waiting request is told its place this often, so that a hung uploader is not mistaken for a full one. */
@@ -413,6 +415,8 @@ export const limits = {
   // Cluster: messages of directory and members
   /** An announce of 128 digests at their largest takes 1.5 MiB, 2,000 member records 1 MiB. */
   clusterRequestMaxBytes: 4 * MiB,
+  /** What is read of a request that is refused: more than most requests take. */
+  clusterDrainMaxBytes: 64 * KiB,
   /** Answers to 128 digests with neighbours and counts: 1.5 MiB usually, 13 MiB at their largest. */
   clusterAnswerMaxBytes: 16 * MiB,
   /** Request headers: 0.6 KiB of ours. */

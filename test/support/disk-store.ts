@@ -37,7 +37,7 @@ export function logLines(): LogLines {
 }
 
 /** Watermarks at which only the test's own bounds bite, whatever this machine's disk looks like. */
-export const roomyOptions = { maxBytes: 1 * GiB, highWatermark: 1, lowWatermark: 1 }
+const roomyOptions = { maxBytes: 1 * GiB, highWatermark: 1, lowWatermark: 1 }
 
 export function openTestStore(
   directory: string,
