@@ -84,39 +84,50 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
   }
 }
 
-/** Several agents on loopback, of which each but the first knows the first one's address and no other; all are ready. */
+export interface ClusterOptions extends Pick<AgentOptions, 'plainOrigins' | 'flags'> {
+  /** `members`: all are ready and know each other (default). `listening`: all mirrors answer, and no more than that. */
+  readonly waitFor?: 'members' | 'listening'
+}
+
+/** Several agents on loopback, of which each but the first knows the first one's address and no other. */
 export async function startCluster(
   guardian: Guardian,
   count: number,
-  options: Pick<AgentOptions, 'plainOrigins' | 'flags'>,
+  { waitFor = 'members', ...options }: ClusterOptions,
 ): Promise<AgentProcess[]> {
   const root = await guardian.directory()
   const secretFile = await makeClusterSecret(root)
   const start = async (name: string, seeds: readonly string[]) => {
     const directory = path.join(root, name)
     await mkdir(directory)
-    const agent = await startAgent(guardian, { ...options, directory, secretFile, seeds })
-    return agent
+    return startAgent(guardian, { ...options, directory, secretFile, seeds })
   }
   const first = await start('node-1', [])
-  await agentReady(first, 1)
   const names = Array.from({ length: count - 1 }, (_, index) => `node-${index + 2}`)
   const agents = [first, ...(await Promise.all(names.map((name) => start(name, [first.clusterAddress]))))]
-  await Promise.all(agents.map((agent) => agentReady(agent, count)))
+  await Promise.all(agents.map((agent) => (waitFor === 'members' ? agentReady(agent, count) : agentListens(agent))))
   return agents
+}
+
+async function agentListens(agent: AgentProcess): Promise<void> {
+  await orLogTail(
+    agent,
+    untilTrue(`the mirror at ${agent.mirror}`, () => serves(agent, `${agent.mirror}/v2/`)),
+  )
 }
 
 /** Resolves when the agent is ready and knows `members` agents; rejects with the end of its log when it ends before. */
 export async function agentReady(agent: AgentProcess, members: number): Promise<void> {
-  await orLogTail(agent, untilReady(agent.ops, members, agent.process))
+  await orLogTail(
+    agent,
+    untilTrue(`the agent at ${agent.ops}`, () => serves(agent, `${agent.ops}/readyz`)),
+  )
+  await orLogTail(agent, untilReady(agent.ops, members))
 }
 
 /** As `agentReady`, where only the address of health and metrics is known. */
-export async function untilReady(ops: string, members: number, child?: ChildProcess): Promise<void> {
-  await untilTrue(`readiness at ${ops}`, async () => {
-    if (child !== undefined && hasEnded(child)) throw new Error('the agent ended')
-    return answersOk(`${ops}/readyz`)
-  })
+export async function untilReady(ops: string, members: number): Promise<void> {
+  await untilTrue(`readiness at ${ops}`, () => answersOk(`${ops}/readyz`))
   await untilTrue(
     `the number of members at ${ops}`,
     async () => (await readMetrics(ops)).get('shoal_members') === members,
@@ -156,6 +167,11 @@ function parseMetrics(text: string): [string, number][] {
 
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
+}
+
+async function serves({ process: child }: AgentProcess, url: string): Promise<boolean> {
+  if (hasEnded(child)) throw new Error('the agent ended')
+  return answersOk(url)
 }
 
 async function answersOk(url: string): Promise<boolean> {

@@ -45,8 +45,10 @@ afterAll(async () => {
 
 for (const source of containerdSources) {
   const binary = await findContainerd(source)
-  if (typeof binary === 'string') test.skip(`containerd of ${source}: ${binary}`)
-  else describe(`containerd ${binary.version}`, () => void describeVersion(binary))
+  const missing = typeof binary === 'string'
+  describe.skipIf(missing)(`containerd ${missing ? `of ${source}: ${binary}` : binary.version}`, () => {
+    describeVersion(binary as ContainerdBinary)
+  })
 }
 
 function describeVersion(binary: ContainerdBinary): void {

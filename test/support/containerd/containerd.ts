@@ -69,9 +69,13 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
   }
 }
 
+export function hostsDirOf(directory: string): string {
+  return path.join(directory, 'certs.d')
+}
+
 /** hosts.toml for every registry, as facts and README tell users to write it: the mirror first, the origin after it. */
 export async function writeHosts(directory: string, mirror: string): Promise<string> {
-  const hostsDir = path.join(directory, 'certs.d')
+  const hostsDir = hostsDirOf(directory)
   await mkdir(path.join(hostsDir, '_default'), { recursive: true })
   const lines = [`[host."${mirror}"]`, '  capabilities = ["pull", "resolve"]', '  dial_timeout = "200ms"', '']
   await writeFile(path.join(hostsDir, '_default/hosts.toml'), lines.join('\n'))
