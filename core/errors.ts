@@ -27,6 +27,21 @@ export const errorTable = {
     oci: 'BLOB_UNKNOWN',
     help: 'A chunk on disk no longer matches its hash and was dropped; it is fetched again. Check the disk if this repeats.',
   },
+  CLUSTER_LISTEN_FAILED: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'The agent can not listen for other members; the port of --cluster-listen is taken, or its address is not of this node.',
+  },
+  CLUSTER_MAC_WRONG: {
+    status: 502,
+    oci: 'BLOB_UNKNOWN',
+    help: 'What listens at that address does not prove that it knows the cluster secret: it has another one, or is no agent of this cluster.',
+  },
+  CLUSTER_UNREACHABLE: {
+    status: 502,
+    oci: 'BLOB_UNKNOWN',
+    help: 'No answer from the cluster listener of that member: it is down, its address is wrong, or a firewall is in between.',
+  },
   CONFIG_INVALID: {
     status: 500,
     oci: 'UNSUPPORTED',

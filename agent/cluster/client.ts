@@ -1,0 +1,180 @@
+/** Asks other members: one POST with a MAC each, over kept connections; the answer's MAC is checked before it is read. */
+import { Agent, request } from 'undici'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import type { PeerId } from '../../core/ports.ts'
+import { randomToken } from './epochs.ts'
+import { readMacHeaders, writeMacHeaders } from './headers.ts'
+import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
+import type { MacKey, MacKeys } from './mac.ts'
+import type { Call } from './wire.ts'
+
+export interface ClusterClientComponents {
+  readonly self: PeerId
+  readonly keys: MacKeys
+}
+
+export interface ClusterClient {
+  /**
+   * Calls `peer` at `cluster` (`host:port`), or whoever listens there where `peer` is undefined. Rejects with
+   * `CLUSTER_UNREACHABLE` (its `cause` says how; see `isRefusal`) or `CLUSTER_MAC_WRONG`.
+   */
+  call<Request, Answer>(
+    call: Call<Request, Answer>,
+    peer: PeerId | undefined,
+    cluster: string,
+    body: Request,
+  ): Promise<Answer>
+  close(): Promise<void>
+}
+
+/** What is known of who listens at an address. */
+interface Recipient {
+  epoch: string
+  key: MacKey
+}
+
+interface State extends ClusterClientComponents {
+  readonly agent: Agent
+  readonly recipients: Map<string, Recipient>
+}
+
+export function createClusterClient(components: ClusterClientComponents): ClusterClient {
+  const agent = new Agent({
+    connections: limits.clusterConnectionsPerMember,
+    pipelining: 1,
+    keepAliveTimeout: limits.clusterIdleMs,
+    keepAliveMaxTimeout: limits.clusterIdleMs,
+    connect: { timeout: limits.exchangeTimeoutMs },
+  })
+  const state: State = { ...components, agent, recipients: new Map() }
+  return {
+    call: (call, peer, cluster, body) => callMember(state, call, peer ?? anyMember, cluster, body),
+    close: () => agent.destroy(),
+  }
+}
+
+/** The machine is there and says that nobody listens: a process that ended, not a network that fails. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof Error && codeOf(error.cause) === 'ECONNREFUSED'
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : error.name
+}
+
+async function callMember<Request, Answer>(
+  state: State,
+  call: Call<Request, Answer>,
+  to: PeerId,
+  cluster: string,
+  body: Request,
+): Promise<Answer> {
+  const recipient = recipientAt(state, cluster)
+  const exchange: Exchange = {
+    path: call.path,
+    to,
+    cluster,
+    body: call.writeRequest(body),
+    signal: AbortSignal.timeout(limits.exchangeTimeoutMs),
+  }
+  for (const key of [recipient.key, ...state.keys.filter((other) => other !== recipient.key)]) {
+    const answer = await postFresh(state, exchange, recipient, key)
+    if (answer === undefined) continue
+    recipient.key = key
+    const parsed = answer.status === 200 ? call.readAnswer(answer.body) : undefined
+    if (parsed === undefined) throw unreachable(cluster, new Error(`it answered ${answer.status}, unreadably`))
+    return parsed
+  }
+  throw new ShoalError('CLUSTER_MAC_WRONG', `The listener at ${cluster} is no member as far as it proves`)
+}
+
+interface Exchange {
+  readonly path: string
+  readonly to: PeerId
+  readonly cluster: string
+  readonly body: Buffer
+  readonly signal: AbortSignal
+}
+
+/** Once more with the token that the answer names, where ours was stale. */
+async function postFresh(
+  state: State,
+  exchange: Exchange,
+  recipient: Recipient,
+  key: MacKey,
+): Promise<CheckedAnswer | undefined> {
+  const first = await post(state, exchange, recipient.epoch, key)
+  if (first === undefined) return undefined
+  recipient.epoch = first.epoch
+  if (first.status !== 401) return first
+  const second = await post(state, exchange, first.epoch, key)
+  if (second !== undefined) recipient.epoch = second.epoch
+  return second
+}
+
+function recipientAt({ recipients, keys }: State, cluster: string): Recipient {
+  let recipient = recipients.get(cluster)
+  if (recipient === undefined) {
+    if (recipients.size >= limits.recipientsMax) recipients.clear()
+    recipient = { epoch: '', key: keys[0] }
+    recipients.set(cluster, recipient)
+  }
+  return recipient
+}
+
+interface CheckedAnswer {
+  readonly status: number
+  readonly epoch: string
+  readonly body: Buffer
+}
+
+/** One try; undefined when what comes back is no answer of a member that knows the key. */
+async function post(state: State, exchange: Exchange, epoch: string, key: MacKey): Promise<CheckedAnswer | undefined> {
+  const { path, to, body } = exchange
+  const covered = { from: state.self, to, nonce: randomToken(), epoch, bodyHash: hashOf(body) }
+  const mac = requestMac(key, { method: 'POST', path, ...covered })
+  const answer = await carry(state, exchange, writeMacHeaders({ key: key.id, ...covered, mac }))
+  const told = readMacHeaders(answer.headers)
+  if (told === undefined || told.nonce !== covered.nonce || told.to !== state.self || told.key !== key.id) {
+    return undefined
+  }
+  if (to !== anyMember && told.from !== to) return undefined
+  if (told.bodyHash !== hashOf(answer.body)) return undefined
+  if (!isSameMac(told.mac, answerMac(key, { ...told, status: answer.status }))) return undefined
+  return { status: answer.status, epoch: told.epoch, body: answer.body }
+}
+
+async function carry(
+  { agent }: State,
+  { cluster, path, body, signal }: Exchange,
+  headers: Record<string, string>,
+): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: Buffer }> {
+  try {
+    const response = await request(`http://${cluster}${path}`, {
+      dispatcher: agent,
+      method: 'POST',
+      headers: { ...headers, 'content-type': 'application/json' },
+      body,
+      signal,
+    })
+    return { status: response.statusCode, headers: response.headers, body: await readAnswer(response.body) }
+  } catch (cause) {
+    throw unreachable(cluster, cause)
+  }
+}
+
+async function readAnswer(body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const parts: Buffer[] = []
+  let length = 0
+  for await (const part of body) {
+    length += part.length
+    if (length > limits.clusterAnswerMaxBytes) throw new Error('its answer is too large')
+    parts.push(part)
+  }
+  return Buffer.concat(parts)
+}
+
+function unreachable(cluster: string, cause: unknown): ShoalError {
+  return new ShoalError('CLUSTER_UNREACHABLE', `Calling the member at ${cluster} failed: ${String(cause)}`, { cause })
+}

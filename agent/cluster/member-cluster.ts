@@ -1,0 +1,346 @@
+/** A cluster of many: runs core/members and core/directory in real time, over HTTP with a MAC. Decides nothing itself. */
+import { createDirectoryClient } from '../../core/directory/client.ts'
+import type { DirectoryClient, DirectoryClientOutput } from '../../core/directory/client.ts'
+import { createDirectory } from '../../core/directory/directory.ts'
+import type { Directory } from '../../core/directory/directory.ts'
+import { createOwners } from '../../core/directory/owners.ts'
+import type { Owners } from '../../core/directory/owners.ts'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import { createMembers } from '../../core/members/members.ts'
+import type { Members, MembersOutput } from '../../core/members/members.ts'
+import type { Clock, PeerId, Random } from '../../core/ports.ts'
+import type { ClusterSecrets } from '../cluster-secret.ts'
+import { formatHostPort } from '../config-values.ts'
+import type { HostPort } from '../config-values.ts'
+import type { Logger } from '../logging.ts'
+import type { PeerTransport } from '../transport/peer-transport.ts'
+import { createClusterClient, isRefusal } from './client.ts'
+import type { ClusterClient } from './client.ts'
+import type { Cluster, ClusterSwarm } from './cluster.ts'
+import { macKeysOf } from './mac.ts'
+import { watchSeeds } from './seeds.ts'
+import type { SeedLookup, SeedOptions } from './seeds.ts'
+import { createClusterServer, routeOf } from './server.ts'
+import type { ClusterServer } from './server.ts'
+import { announceCall, exchangeCall } from './wire.ts'
+
+export interface MemberClusterComponents {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Pick<Logger, 'debug' | 'info' | 'warn'>
+  readonly secrets: ClusterSecrets
+  readonly transport: Pick<PeerTransport, 'self' | 'addresses' | 'provide'>
+  readonly runner: ClusterSwarm
+}
+
+export interface MemberClusterOptions extends SeedOptions {
+  readonly listen: HostPort
+  /** The IP address under which others reach this node. */
+  readonly advertiseAddress: string
+  readonly zone?: string
+  readonly region?: string
+}
+
+export interface MemberCluster extends Cluster {
+  /** Where others reach the cluster listener; known after `start`. */
+  address(): string
+  /** Live members, this agent included. */
+  members(): readonly PeerId[]
+}
+
+interface State extends MemberClusterComponents {
+  readonly options: MemberClusterOptions
+  readonly owners: Owners
+  readonly directory: Directory
+  readonly client: DirectoryClient
+  readonly http: ClusterClient
+  readonly server: ClusterServer
+  /** Calls under way; a departure waits for them. */
+  readonly calls: Set<Promise<void>>
+  readonly warnedMs: Map<string, number>
+  members: Members | undefined
+  seeds: SeedLookup | undefined
+  address: string
+  /** When this agent came into a cluster that may have run before it. */
+  arrivedMs: number
+  /** The members changed since the directory's client was told. */
+  changed: boolean
+  timer: NodeJS.Timeout | undefined
+  directoryTickMs: number
+  stopped: boolean
+}
+
+export function createMemberCluster(components: MemberClusterComponents, options: MemberClusterOptions): MemberCluster {
+  const state = createState(components, options)
+  return {
+    start: () => start(state),
+    stop: () => stop(state),
+    announce(digest, now) {
+      state.client.announce(digest, now)
+      arm(state)
+    },
+    notReady: () => notReady(state),
+    stats: () => ({ members: state.members?.live().length ?? 1, leases: state.directory.stats().leases }),
+    address: () => state.address,
+    members: () => state.members?.live() ?? [],
+  }
+}
+
+function createState(components: MemberClusterComponents, options: MemberClusterOptions): State {
+  const { clock, random, transport, secrets, runner } = components
+  const { self } = transport
+  const keys = macKeysOf(secrets)
+  const owners = createOwners({ self, clock })
+  owners.add(self)
+  const directory = createDirectory({
+    self,
+    clock,
+    random: random.fork('directory'),
+    ownersOf: (digest) => owners.of(digest),
+    learningMs: (digest) => owners.learningMs(digest),
+    ready: () => state.members?.agreed() === true,
+    suspect: (peer) => suspect(state, peer),
+  })
+  const client = createDirectoryClient({
+    clock,
+    random: random.fork('directory client'),
+    from: () => ({ peer: self, addresses: transport.addresses() }),
+    state: (digest) => runner.swarm.announceState(digest),
+    hosts: (digest) => owners.of(digest),
+    membersCount: () => state.members?.live().length ?? 1,
+    suspect: (peer) => suspect(state, peer),
+    emit: (output) => onDirectory(state, output),
+  })
+  const announceRoute = routeOf(
+    announceCall,
+    { byAddress: false },
+    ({ from }) => from.peer,
+    (request) => directory.announce(request),
+  )
+  const exchangeRoute = routeOf(
+    exchangeCall,
+    { byAddress: true },
+    ({ from }) => from.peer,
+    (request) => {
+      const answer = membersOf(state).handle(request)
+      arm(state)
+      return answer
+    },
+  )
+  const state: State = {
+    ...components,
+    options,
+    owners,
+    directory,
+    client,
+    http: createClusterClient({ self, keys }),
+    server: createClusterServer({ clock, self, keys, routes: [announceRoute, exchangeRoute] }),
+    calls: new Set(),
+    warnedMs: new Map(),
+    members: undefined,
+    seeds: undefined,
+    address: '',
+    arrivedMs: Number.NEGATIVE_INFINITY,
+    changed: false,
+    timer: undefined,
+    directoryTickMs: clock.now(),
+    stopped: false,
+  }
+  return state
+}
+
+function notReady({ members, clock, arrivedMs }: State): string | undefined {
+  if (members?.agreed() !== true) return 'the member list agrees with no seed yet'
+  const isListening = clock.now() - arrivedMs < limits.directoryLearnMs
+  return isListening ? 'the directory listens for what others have granted' : undefined
+}
+
+/** Requests come only once the listener is open, and by then there is a list. */
+function membersOf({ members }: State): Members {
+  if (members === undefined) throw new TypeError('the cluster has not started')
+  return members
+}
+
+async function start(state: State): Promise<void> {
+  const { options, transport } = state
+  const { port } = await state.server.listen(options.listen)
+  state.address = formatHostPort({ host: options.advertiseAddress, port })
+  state.members = createMembers(
+    { clock: state.clock, random: state.random.fork('members'), emit: (output) => onMembers(state, output) },
+    {
+      self: {
+        peer: transport.self,
+        addresses: transport.addresses(),
+        cluster: state.address,
+        // The time of day outlives this process; a clock that went back is made up for when others tell of our last life.
+        incarnation: Date.now(),
+        ...(options.zone === undefined ? {} : { zone: options.zone }),
+        ...(options.region === undefined ? {} : { region: options.region }),
+        state: 'alive',
+      },
+    },
+  )
+  state.seeds = watchSeeds(options, (seeds) => {
+    state.members?.setSeeds(seeds)
+    arm(state)
+  })
+  arm(state)
+}
+
+async function stop(state: State): Promise<void> {
+  state.seeds?.stop()
+  state.members?.leave()
+  state.stopped = true
+  clearTimeout(state.timer)
+  await Promise.race([Promise.all(state.calls), pause(limits.departureMs)])
+  await state.server.close()
+  await state.http.close()
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
+}
+
+// Time
+
+/** Wakes at the moment at which the next of the machines has something to do; what comes within a millisecond gathers. */
+function arm(state: State): void {
+  if (state.stopped || state.members === undefined) return
+  const next = state.changed
+    ? state.clock.now()
+    : Math.min(state.members.nextMs(), state.client.nextMs(), state.directoryTickMs)
+  clearTimeout(state.timer)
+  state.timer = setTimeout(() => wake(state), Math.max(0, next - state.clock.now()))
+}
+
+function wake(state: State): void {
+  state.members?.tick()
+  if (state.changed) {
+    state.changed = false
+    state.client.membersChanged()
+  }
+  state.client.tick()
+  if (state.directoryTickMs <= state.clock.now()) {
+    state.directoryTickMs = state.clock.now() + limits.announceMs
+    state.directory.tick()
+  }
+  arm(state)
+}
+
+function suspect(state: State, peer: PeerId): void {
+  state.members?.suspect(peer)
+  arm(state)
+}
+
+// What the machines say
+
+function onMembers(state: State, output: MembersOutput): void {
+  const { owners, logger } = state
+  switch (output.type) {
+    case 'exchange':
+      track(state, exchange(state, output))
+      return
+    case 'member':
+      onMember(state, output)
+      return
+    case 'silent':
+      logger.debug({ peer: output.peer }, 'member does not answer')
+      owners.silence(output.peer)
+      state.changed = true
+      return
+    case 'heard':
+      owners.hear(output.peer)
+      state.changed = true
+      return
+    case 'agreed':
+      logger.info({ members: state.members?.live().length }, 'member list agrees with a seed')
+      if (state.options.seeds.length > 0 || state.options.seedsDns !== undefined) arrive(state)
+      return
+    case 'refuted':
+      logger.info('others took this agent for dead and were told better')
+      arrive(state)
+  }
+}
+
+function arrive(state: State): void {
+  state.arrivedMs = state.clock.now()
+  state.owners.arrive()
+}
+
+function onMember(state: State, { record, before }: Extract<MembersOutput, { type: 'member' }>): void {
+  const { peer } = record
+  if (record.state === 'alive') {
+    if (before?.state === 'alive') return
+    state.owners.add(peer)
+  } else {
+    state.owners.remove(peer)
+    state.directory.memberGone(peer)
+  }
+  state.changed = true
+  state.logger.debug({ peer, state: record.state, cluster: record.cluster }, 'member')
+}
+
+function onDirectory(state: State, output: DirectoryClientOutput): void {
+  if (output.type !== 'call') {
+    if (output.type === 'directory' && output.answer.provide === true) state.transport.provide(output.answer.digest)
+    state.runner.post(output)
+    return
+  }
+  if (output.to === state.transport.self) queueMicrotask(() => answerSelf(state, output))
+  else track(state, announce(state, output))
+}
+
+// Calls
+
+function track(state: State, call: Promise<void>): void {
+  state.calls.add(call)
+  void call.finally(() => state.calls.delete(call))
+}
+
+function answerSelf(state: State, { id, request }: Extract<DirectoryClientOutput, { type: 'call' }>): void {
+  state.client.answered(id, state.directory.announce(request))
+  arm(state)
+}
+
+async function announce(state: State, output: Extract<DirectoryClientOutput, { type: 'call' }>): Promise<void> {
+  const { id, to, request } = output
+  try {
+    const record = state.members?.get(to)
+    if (record === undefined)
+      throw new ShoalError('CLUSTER_UNREACHABLE', 'The directory names a host that is no member')
+    const answer = await state.http.call(announceCall, to, record.cluster, request)
+    state.client.answered(id, answer)
+  } catch (error) {
+    report(state, error, to)
+    state.client.failed(id)
+  }
+  arm(state)
+}
+
+async function exchange(state: State, output: Extract<MembersOutput, { type: 'exchange' }>): Promise<void> {
+  const { id, peer, cluster, request } = output
+  try {
+    const answer = await state.http.call(exchangeCall, peer, cluster, request)
+    state.members?.exchanged(id, answer)
+  } catch (error) {
+    report(state, error, cluster)
+    state.members?.failed(id, isRefusal(error))
+  }
+  arm(state)
+}
+
+/** Trouble with a secret is worth a warning, now and then; that a member does not answer is found and told elsewhere. */
+function report(state: State, error: unknown, whom: string): void {
+  const nowMs = state.clock.now()
+  const isMac = error instanceof ShoalError && error.code === 'CLUSTER_MAC_WRONG'
+  if (!isMac || nowMs - (state.warnedMs.get(whom) ?? Number.NEGATIVE_INFINITY) < limits.clusterWarnEveryMs) {
+    state.logger.debug({ err: error, whom }, 'call to a member failed')
+    return
+  }
+  if (state.warnedMs.size >= limits.recipientsMax) state.warnedMs.clear()
+  state.warnedMs.set(whom, nowMs)
+  state.logger.warn({ err: error, whom }, 'a member could not prove that it knows the cluster secret')
+}

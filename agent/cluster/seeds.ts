@@ -1,0 +1,62 @@
+/** Where this agent finds its first other members: listed, or looked up under one name, as a headless Service has it. */
+import { lookup } from 'node:dns/promises'
+import { limits } from '../../core/limits.ts'
+import { formatHostPort } from '../config-values.ts'
+import type { HostPort } from '../config-values.ts'
+
+export interface SeedOptions {
+  readonly seeds: readonly HostPort[]
+  /** A name whose addresses are agents, and the port of their cluster listeners. */
+  readonly seedsDns?: HostPort
+}
+
+export interface SeedLookup {
+  stop(): void
+}
+
+/**
+ * Tells `onSeeds` where seeds are, in an order on which all agents agree, now and whenever it changes. A name that
+ * gives nothing for `limits.seedGraceMs` counts as no seed; it is looked up all the same.
+ */
+export function watchSeeds(
+  { seeds, seedsDns }: SeedOptions,
+  onSeeds: (seeds: readonly string[]) => void,
+  resolve: (name: string) => Promise<readonly string[]> = addressesOf,
+): SeedLookup {
+  const listed = seeds.map((seed) => formatHostPort(seed))
+  if (seedsDns === undefined) {
+    onSeeds(listed)
+    return { stop: () => {} }
+  }
+  const { host, port } = seedsDns
+  let timer: NodeJS.Timeout | undefined
+  let stopped = false
+  let last = ''
+  const startMs = performance.now()
+
+  async function look(): Promise<void> {
+    const found = await resolve(host).catch(() => [])
+    if (stopped) return
+    const all = [...listed, ...[...found].toSorted().map((address) => formatHostPort({ host: address, port }))]
+    if (all.length > 0 || performance.now() - startMs >= limits.seedGraceMs) tell(all)
+    timer = setTimeout(() => void look(), all.length > 0 ? limits.seedLookupIdleMs : limits.seedLookupMs).unref()
+  }
+  function tell(all: readonly string[]): void {
+    const text = all.join(' ')
+    if (text === last && text !== '') return
+    last = text
+    onSeeds(all)
+  }
+  void look()
+  return {
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+}
+
+async function addressesOf(name: string): Promise<string[]> {
+  const found = await lookup(name, { all: true })
+  return found.map(({ address }) => address)
+}

@@ -1,0 +1,175 @@
+/**
+ * Where other members ask this one: HTTP/1.1 with a MAC over each message. Who does not know the cluster secret gets a
+ * bare 401 or 404 and nothing read: the MAC covers the body's hash, so it is checked before a byte of the body is kept.
+ */
+import { createServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import type { Clock, PeerId } from '../../core/ports.ts'
+import { formatHostPort } from '../config-values.ts'
+import type { HostPort } from '../config-values.ts'
+import { createEpochs } from './epochs.ts'
+import type { Epochs } from './epochs.ts'
+import { readMacHeaders, writeMacHeaders } from './headers.ts'
+import type { MacHeaders } from './headers.ts'
+import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
+import type { MacKey, MacKeys } from './mac.ts'
+import type { Call } from './wire.ts'
+
+export interface ClusterServerComponents {
+  readonly clock: Clock
+  readonly self: PeerId
+  readonly keys: MacKeys
+  readonly routes: readonly ClusterRoute[]
+}
+
+export interface ClusterRoute {
+  readonly path: string
+  /** May it be called by who knows only an address, not who listens there? */
+  readonly byAddress: boolean
+  /** Undefined when the body is malformed or speaks for another than `from`. */
+  handle(from: PeerId, body: Buffer): Buffer | undefined
+}
+
+export interface ClusterServer {
+  /** Rejects with `CLUSTER_LISTEN_FAILED`. Gives where it listens, with the real port where 0 was asked for. */
+  listen(at: HostPort): Promise<HostPort>
+  close(): Promise<void>
+}
+
+/** A route for `call`; `fromOf` says for whom a request speaks. */
+export function routeOf<Request, Answer>(
+  call: Call<Request, Answer>,
+  options: { readonly byAddress: boolean },
+  fromOf: (request: Request) => PeerId,
+  answer: (request: Request) => Answer,
+): ClusterRoute {
+  return {
+    path: call.path,
+    byAddress: options.byAddress,
+    handle(from, body) {
+      const request = call.readRequest(body)
+      return request === undefined || fromOf(request) !== from ? undefined : call.writeAnswer(answer(request))
+    },
+  }
+}
+
+interface State extends ClusterServerComponents {
+  readonly epochs: Epochs
+}
+
+export function createClusterServer(components: ClusterServerComponents): ClusterServer {
+  const state: State = { ...components, epochs: createEpochs(components.clock) }
+  const server = createServer(
+    {
+      maxHeaderSize: limits.clusterHeadersMaxBytes,
+      headersTimeout: limits.clusterRequestMs,
+      requestTimeout: limits.clusterRequestMs,
+      keepAliveTimeout: limits.clusterKeepAliveMs,
+      connectionsCheckingInterval: limits.clusterRequestMs,
+      noDelay: true,
+    },
+    (request, response) => void serve(state, request, response).catch(() => response.destroy()),
+  )
+  server.maxConnections = limits.clusterConnectionsMax
+  return {
+    listen: (at) => listen(server, at),
+    close: () => close(server),
+  }
+}
+
+async function listen(server: Server, at: HostPort): Promise<HostPort> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const detail = `Listening on ${formatHostPort(at)} failed: ${cause.code ?? cause.message}`
+      reject(new ShoalError('CLUSTER_LISTEN_FAILED', detail, { cause }))
+    })
+    server.listen({ host: at.host, port: at.port }, resolve)
+  })
+  return { host: at.host, port: portOf(server.address()) }
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === 'string') throw new TypeError('a TCP listener has a port')
+  return address.port
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve())
+  })
+  server.closeAllConnections()
+  await closed
+}
+
+async function serve(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const route = request.method === 'POST' ? state.routes.find(({ path }) => path === request.url) : undefined
+  const headers = readMacHeaders(request.headers)
+  const key = route && headers && authenticate(state, route, headers)
+  if (route === undefined || headers === undefined || key === undefined) {
+    await refuse(request, response, route === undefined ? 404 : 401)
+    return
+  }
+  const admission = state.epochs.admit(headers.epoch, headers.nonce)
+  const body = admission === 'replayed' ? undefined : await readBody(request)
+  if (body === undefined || hashOf(body) !== headers.bodyHash) {
+    await refuse(request, response, 401)
+    return
+  }
+  const answer = admission === 'fresh' ? route.handle(headers.from, body) : undefined
+  const status = answer !== undefined ? 200 : admission === 'stale' ? 401 : 400
+  send(state, response, key, headers, status, answer ?? Buffer.alloc(0))
+}
+
+/** The key by which the request is authentic and meant for this member; else undefined. */
+function authenticate(state: State, route: ClusterRoute, headers: MacHeaders): MacKey | undefined {
+  const key = state.keys.find(({ id }) => id === headers.key)
+  if (key === undefined) return undefined
+  if (!isSameMac(headers.mac, requestMac(key, { method: 'POST', ...headers, path: route.path }))) return undefined
+  const isMeant = headers.to === state.self || (headers.to === anyMember && route.byAddress)
+  return isMeant ? key : undefined
+}
+
+/** Undefined when it is too large or cut off. */
+async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const parts: Buffer[] = []
+  let length = 0
+  try {
+    for await (const part of request.iterator({ destroyOnReturn: false })) {
+      if (!Buffer.isBuffer(part)) return undefined
+      length += part.length
+      if (length > limits.clusterRequestMaxBytes) return undefined
+      parts.push(part)
+    }
+  } catch {
+    return undefined
+  }
+  return Buffer.concat(parts)
+}
+
+function send(state: State, response: ServerResponse, key: MacKey, to: MacHeaders, status: number, body: Buffer): void {
+  const fields = {
+    from: state.self,
+    to: to.from,
+    nonce: to.nonce,
+    epoch: state.epochs.current(),
+    bodyHash: hashOf(body),
+  }
+  const mac = answerMac(key, { status, ...fields })
+  response.writeHead(status, {
+    ...writeMacHeaders({ key: key.id, ...fields, mac }),
+    'content-length': body.length,
+    'content-type': 'application/json',
+  })
+  response.end(body)
+}
+
+/** Says nothing. A small body is read and dropped, since closing before it would cost its sender the answer. */
+async function refuse(request: IncomingMessage, response: ServerResponse, status: 401 | 404): Promise<void> {
+  if (Number(request.headers['content-length']) <= limits.clusterDrainMaxBytes) await readBody(request)
+  response.sendDate = false
+  response.writeHead(status, { 'content-length': 0, connection: 'close' })
+  response.end()
+}

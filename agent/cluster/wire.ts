@@ -1,0 +1,211 @@
+/** Announces and exchanges as JSON, checked strictly on the way in: whoever reads them inside trusts the types. */
+import ipaddr from 'ipaddr.js'
+import { z } from 'zod'
+import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
+import { limits } from '../../core/limits.ts'
+import type { ExchangeAnswer, ExchangeRequest } from '../../core/members/messages.ts'
+import { parseDigest } from '../../core/oci/digest.ts'
+import { isBitfieldFor } from '../../core/swarm/bitfield.ts'
+import { chunkCountOf } from '../../core/swarm/chunks.ts'
+import { hour } from '../../core/units.ts'
+
+/** A peer ID of an Ed25519 key (core/wire/peer-id.ts). */
+export const peerGrammar = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/
+
+const peer = z.string().regex(peerGrammar)
+const count = z.int().nonnegative()
+const durationMs = z.number().nonnegative().max(hour)
+const index = z.int().nonnegative().max(limits.chunksPerBlobMax)
+const addresses = z.array(z.string().min(1).max(limits.addressMaxLength)).max(limits.peerAddressesMax)
+const digest = z.string().transform((text, context) => {
+  const parsed = parseDigest(text)
+  if (parsed !== undefined) return parsed
+  context.addIssue('not a digest')
+  return z.NEVER
+})
+
+const base64Grammar = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+const bytes = z
+  .string()
+  .regex(base64Grammar)
+  .transform((text): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64')))
+
+const range = z
+  .strictObject({ start: index, end: index })
+  .refine(({ start, end }) => start < end, 'a range without a chunk')
+
+const address = z.strictObject({ peer, addresses })
+
+const announceItem = z
+  .strictObject({
+    digest,
+    size: z.int().nonnegative().max(limits.blobSizeMaxBytes),
+    have: z.discriminatedUnion('complete', [
+      z.strictObject({ complete: z.literal(true) }),
+      z.strictObject({ complete: z.literal(false), bits: bytes }),
+    ]),
+    wants: z.boolean(),
+    fetching: z.array(range).max(limits.fetchRangesMax),
+    fetchedBytes: count.exactOptional(),
+    lease: z.strictObject({ chunks: index, position: index }).exactOptional(),
+    released: z.array(count).max(limits.fetchRangesMax).exactOptional(),
+    unranged: z.boolean().exactOptional(),
+    origin: z.string().min(1).max(limits.originMaxLength).exactOptional(),
+    originRetryAfterMs: durationMs.exactOptional(),
+    leaves: z.boolean().exactOptional(),
+  })
+  .refine(
+    ({ size, have }) => have.complete || isBitfieldFor(have.bits, chunkCountOf(size)),
+    'a bitfield of another length than the blob',
+  )
+  .refine(({ size, fetching }) => fetching.every(({ end }) => end <= chunkCountOf(size)), 'a range beyond the blob')
+
+const announceRequest = z.strictObject({
+  from: address,
+  items: z.array(announceItem).max(limits.announceItemsMax),
+})
+
+const answerItem = z.strictObject({
+  digest,
+  ask: peer.exactOptional(),
+  size: z.int().nonnegative().max(limits.blobSizeMaxBytes).exactOptional(),
+  peers: z
+    .array(z.strictObject({ peer, addresses, complete: z.boolean() }))
+    .max(limits.neighboursNamed + limits.usefulHolders),
+  counts: bytes.exactOptional(),
+  lease: z.strictObject({ id: count, start: index, end: index, ttlMs: durationMs }).exactOptional(),
+  leaseAfterMs: durationMs.exactOptional(),
+  provide: z.boolean().exactOptional(),
+})
+
+const announceAnswer = z.strictObject({
+  items: z.array(answerItem).max(limits.announceItemsMax),
+  announceAfterMs: durationMs,
+  idleAnnounceAfterMs: durationMs,
+})
+
+const place = z.string().min(1).max(limits.placeMaxLength)
+const listenerGrammar =
+  /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)):([1-9]\d{0,4})$/
+/** Nodes have none of these; link-local is where clouds keep their metadata services. */
+const refusedRanges = new Set(['unspecified', 'broadcast', 'multicast', 'linkLocal', 'reserved'])
+
+/** `host:port` where a member may listen. */
+function isListener(text: string): boolean {
+  const [, ipv6, name, port] = listenerGrammar.exec(text) ?? []
+  const host = ipv6 ?? name
+  if (host === undefined || Number(port) > 65_535) return false
+  return !ipaddr.isValid(host) || !refusedRanges.has(ipaddr.process(host).range())
+}
+
+const memberRecord = z.strictObject({
+  peer,
+  addresses,
+  cluster: z.string().max(260).refine(isListener, 'not where a member may listen'),
+  incarnation: z.int().nonnegative().max(limits.incarnationMax),
+  zone: place.exactOptional(),
+  region: place.exactOptional(),
+  state: z.enum(['alive', 'left', 'dead']),
+})
+
+/** Whole buckets are sent, so a message may pass `limits.membersPerMessage` by one bucket, and carries news besides. */
+const records = z.array(memberRecord).max(3 * limits.membersPerMessage)
+const listHash = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
+
+const exchangeRequest = z.strictObject({
+  from: memberRecord,
+  hash: listHash,
+  news: records,
+  accusations: z
+    .array(z.strictObject({ peer, incarnation: z.int().nonnegative().max(limits.incarnationMax) }))
+    .max(limits.memberBuckets),
+  compare: z.boolean(),
+  want: z
+    .array(
+      z
+        .int()
+        .nonnegative()
+        .max(limits.memberBuckets - 1),
+    )
+    .max(limits.memberBuckets),
+})
+
+const exchangeAnswer = z.strictObject({
+  from: memberRecord,
+  hash: listHash,
+  news: records,
+  buckets: z
+    .array(
+      z
+        .int()
+        .nonnegative()
+        .max(2 ** 32 - 1),
+    )
+    .length(limits.memberBuckets)
+    .exactOptional(),
+})
+
+/** One kind of call: how its request and its answer travel. `read…` gives undefined for what is malformed. */
+export interface Call<Request, Answer> {
+  readonly path: string
+  writeRequest(request: Request): Buffer
+  readRequest(body: Buffer): Request | undefined
+  writeAnswer(answer: Answer): Buffer
+  readAnswer(body: Buffer): Answer | undefined
+}
+
+interface Codec<Value> {
+  write(value: Value): Buffer
+  read(body: Buffer): Value | undefined
+}
+
+function codecOf<Value>(schema: z.ZodType<Value>): Codec<Value> {
+  return {
+    write: (value) => Buffer.from(JSON.stringify(value, base64OfBytes)),
+    read(body) {
+      const result = schema.safeParse(parseJson(body))
+      return result.success ? result.data : undefined
+    },
+  }
+}
+
+function base64OfBytes(_key: string, value: unknown): unknown {
+  return value instanceof Uint8Array
+    ? Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')
+    : value
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString())
+  } catch {
+    return undefined
+  }
+}
+
+function callOf<Request, Answer>(
+  path: string,
+  request: z.ZodType<Request>,
+  answer: z.ZodType<Answer>,
+): Call<Request, Answer> {
+  const requests = codecOf(request)
+  const answers = codecOf(answer)
+  return {
+    path,
+    writeRequest: (value) => requests.write(value),
+    readRequest: (body) => requests.read(body),
+    writeAnswer: (value) => answers.write(value),
+    readAnswer: (body) => answers.read(body),
+  }
+}
+
+export const announceCall = callOf<AnnounceRequest, AnnounceAnswer>(
+  '/directory/announce',
+  announceRequest,
+  announceAnswer,
+)
+export const exchangeCall = callOf<ExchangeRequest, ExchangeAnswer>(
+  '/members/exchange',
+  exchangeRequest,
+  exchangeAnswer,
+)

@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest'
+import { announceCall, exchangeCall } from '../../../agent/cluster/wire.ts'
+import type { AnnounceAnswer, AnnounceRequest } from '../../../core/directory/messages.ts'
+import { limits } from '../../../core/limits.ts'
+import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
+import { GiB } from '../../../core/units.ts'
+import { bitsOf, digestOf, sizeOf } from '../../core/directory/world.ts'
+
+const peer = `12D3KooW${'A'.repeat(44)}`
+const address = { peer, addresses: ['/ip4/127.0.0.1/tcp/5051'] }
+
+const request: AnnounceRequest = {
+  from: address,
+  items: [
+    {
+      digest: digestOf(1),
+      size: sizeOf(100),
+      have: { complete: false, bits: bitsOf(100, [0, 99]) },
+      wants: true,
+      fetching: [{ start: 1, end: 4 }],
+      fetchedBytes: 12,
+      lease: { chunks: 4, position: 9 },
+      released: [2 ** 40 + 1],
+      unranged: false,
+      origin: 'docker.io',
+      originRetryAfterMs: 1500.5,
+      leaves: false,
+    },
+    { digest: digestOf(2), size: 0, have: { complete: true }, wants: false, fetching: [] },
+  ],
+}
+
+const answer: AnnounceAnswer = {
+  items: [
+    {
+      digest: digestOf(1),
+      ask: peer,
+      size: sizeOf(100),
+      peers: [{ ...address, complete: true }],
+      counts: Uint8Array.from({ length: 100 }, (_, index) => index),
+      lease: { id: 2 ** 40 + 1, start: 0, end: 4, ttlMs: 1750 },
+      leaseAfterMs: 12.25,
+      provide: true,
+    },
+    { digest: digestOf(2), peers: [] },
+  ],
+  announceAfterMs: 500,
+  idleAnnounceAfterMs: 60_000,
+}
+
+const record: MemberRecord = {
+  peer,
+  addresses: address.addresses,
+  cluster: '10.0.0.7:5052',
+  incarnation: 1_800_000_000_000,
+  zone: 'a',
+  region: 'b',
+  state: 'alive',
+}
+
+const exchange: ExchangeRequest = {
+  from: record,
+  hash: 'A'.repeat(22),
+  news: [record, { ...record, cluster: '[fd00::1]:5052', state: 'dead' }],
+  accusations: [{ peer, incarnation: 3 }],
+  compare: true,
+  want: [0, 255],
+}
+
+const exchangeAnswer: ExchangeAnswer = {
+  from: record,
+  hash: 'A'.repeat(22),
+  news: [],
+  buckets: Array.from({ length: 256 }, (_, index) => 2 ** 32 - 1 - index),
+}
+
+describe('messages survive the wire', () => {
+  it('of the directory', () => {
+    expect(announceCall.readRequest(announceCall.writeRequest(request))).toEqual(request)
+    expect(announceCall.readAnswer(announceCall.writeAnswer(answer))).toEqual(answer)
+  })
+
+  it('of the members', () => {
+    expect(exchangeCall.readRequest(exchangeCall.writeRequest(exchange))).toEqual(exchange)
+    expect(exchangeCall.readAnswer(exchangeCall.writeAnswer(exchangeAnswer))).toEqual(exchangeAnswer)
+  })
+})
+
+/** `request` with its first item changed, as JSON. */
+function announceWith(change: Record<string, unknown>): Buffer {
+  const plain: { items: object[] } = JSON.parse(announceCall.writeRequest(request).toString())
+  return Buffer.from(JSON.stringify({ ...plain, items: [{ ...plain.items[0], ...change }] }))
+}
+
+it.each([
+  ['a digest in capitals', { digest: `sha256:${'A'.repeat(64)}` }],
+  ['a path for a digest', { digest: 'sha256:../../etc/passwd' }],
+  ['a bitfield too short', { have: { complete: false, bits: 'AAAA' } }],
+  ['a bit beyond the end', { have: { complete: false, bits: Buffer.alloc(13, 0xff).toString('base64') } }],
+  ['bits that are no base64', { have: { complete: false, bits: 'A*' } }],
+  ['a size that is no integer', { size: 1.5 }],
+  ['a negative size', { size: -1 }],
+  ['a size beyond the largest', { size: 256 * GiB + 1, have: { complete: true } }],
+  ['a range beyond the end', { fetching: [{ start: 99, end: 101 }] }],
+  ['an empty range', { fetching: [{ start: 4, end: 4 }] }],
+  ['a rate limit of a day', { originRetryAfterMs: 86_400_000 }],
+  ['an unknown field', { surprise: 1 }],
+  ['no wants', { wants: undefined }],
+  ['too many ranges', { fetching: Array.from({ length: 1025 }, () => ({ start: 0, end: 1 })) }],
+])('refuses an announce with %s', (_what, change) => {
+  expect(announceCall.readRequest(announceWith(change))).toBeUndefined()
+})
+
+it('refuses an announce from an RSA peer, or of too many digests, or of no JSON', () => {
+  const plain: { items: object[] } = JSON.parse(announceCall.writeRequest(request).toString())
+  const from = { peer: 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N', addresses: [] }
+  expect(announceCall.readRequest(Buffer.from(JSON.stringify({ ...plain, from })))).toBeUndefined()
+  const items = Array.from({ length: limits.announceItemsMax + 1 }, () => plain.items[1])
+  expect(announceCall.readRequest(Buffer.from(JSON.stringify({ ...plain, items })))).toBeUndefined()
+  expect(announceCall.readRequest(Buffer.from('{"from":'))).toBeUndefined()
+})
+
+it.each([
+  '169.254.169.254:80',
+  '[fe80::1]:5052',
+  '[::ffff:169.254.169.254]:80',
+  '0.0.0.0:5052',
+  '224.0.0.1:5052',
+  '10.0.0.7',
+  '10.0.0.7:0',
+  '10.0.0.7:70000',
+  'user@10.0.0.7:5052',
+  '10.0.0.7:5052/path',
+  'a b:5052',
+])('refuses a member that listens at %s', (cluster) => {
+  const written = exchangeCall.writeRequest({ ...exchange, news: [{ ...record, cluster }] })
+  expect(exchangeCall.readRequest(written)).toBeUndefined()
+})
+
+it('takes a member that listens at a name', () => {
+  const written = exchangeCall.writeRequest({ ...exchange, from: { ...record, cluster: 'shoal-0.shoal.svc:5052' } })
+  expect(exchangeCall.readRequest(written)?.from.cluster).toBe('shoal-0.shoal.svc:5052')
+})
+
+it('refuses a member whose incarnation leaves no room above it', () => {
+  const written = exchangeCall.writeRequest({ ...exchange, news: [{ ...record, incarnation: 2 ** 53 - 1 }] })
+  expect(exchangeCall.readRequest(written)).toBeUndefined()
+})
