@@ -89,12 +89,14 @@ function fairShare(table: Table): number {
 }
 
 /**
- * While as many fetch as should, others wait; a place that falls free is kept for who was turned away and has had fewer
- * leases, so that many agents, and not the fastest, become the first holders.
+ * While as many fetch as should, others wait. Who asks before its lease has ended keeps its place, since a place kept for
+ * somebody who asks again in half a second is an idle origin. One that falls free is kept for who was turned away and has
+ * had fewer leases, so that many agents, and not the fastest, become the first holders.
  */
 function hasTurn(table: Table, asker: Announcer, nowMs: number): boolean {
-  const others = table.fetchers.size - (asker.active > 0 ? 1 : 0)
-  const free = others < limits.leaseHoldersMax && !someoneWaitsLonger(table, asker, nowMs)
+  const isHolder = asker.active > 0
+  const others = table.fetchers.size - (isHolder ? 1 : 0)
+  const free = others < limits.leaseHoldersMax && (isHolder || !someoneWaitsLonger(table, asker, nowMs))
   if (!free && asker.active === 0) table.waiting.set(asker.peer, nowMs + limits.leaseTtlMs)
   return free
 }

@@ -40,13 +40,26 @@ export function leaseWish(
 
 function mayAsk(state: SwarmState, session: Session): boolean {
   if (session.complete || session.ownOnly || session.readers.size === 0 || isResting(state, session)) return false
-  if (state.clock.now() < session.supply.askAfterMs) return false
+  if (state.clock.now() < session.supply.askAfterMs || mustYield(state, session)) return false
   const coming = comingBytes(session)
   return (
     openLeases(session).length < state.limits.leasesPerBlob &&
     coming <= Math.max(session.chunkSize, (state.originRateBytesPerMs ?? 0) * state.limits.leaseAheadMs) &&
     leasedBytes(state) < state.limits.originInFlightMaxBytes
   )
+}
+
+/** A prefetch leaves the origin to the blobs that somebody reads. */
+function mustYield(state: SwarmState, session: Session): boolean {
+  if (isRead(session)) return false
+  return state.active.some(
+    (other) => isRead(other) && nextWanted(state, other, (index) => isNowhere(other, index)) !== undefined,
+  )
+}
+
+function isRead(session: Session): boolean {
+  for (const reader of session.readers.values()) if (!reader.prefetch) return true
+  return false
 }
 
 function openLeases(session: Session): Lease[] {

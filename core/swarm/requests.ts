@@ -142,8 +142,11 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   for (const peer of stalled) onStalled(state, peer)
 }
 
-function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
-  return transfer.state === 'queued' ? Infinity : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
+/** What we asked for may fill our own link for a while: silence within that time is not the peer's. */
+function hedgeAfterMs(state: SwarmState, { peer, state: phase }: Transfer): number {
+  if (phase === 'queued') return Infinity
+  const ownMs = state.rateBytesPerMs === 0 ? 0 : (2 * state.flightBytes) / state.rateBytesPerMs
+  return Math.max(state.limits.hedgeAfterMs, 4 * peer.frameGapMs, ownMs)
 }
 
 function hedge(state: SwarmState, { index, session }: Transfer): void {

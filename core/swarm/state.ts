@@ -206,6 +206,7 @@ export interface Upload {
   readonly digest: Digest
   readonly index: number
   readonly offset: number
+  readonly askedAtMs: number
   toldAtMs: number
 }
 

@@ -19,7 +19,7 @@ export function onRequest(state: SwarmState, peer: PeerId, request: Extract<Peer
     return
   }
   const { digest, id, index, offset } = request
-  state.uploads.waiting.push({ peer, id, digest, index, offset, toldAtMs: state.clock.now() })
+  state.uploads.waiting.push({ peer, id, digest, index, offset, askedAtMs: state.clock.now(), toldAtMs: 0 })
   startUploads(state)
   tellPlace(state, state.uploads.waiting.length - 1, id, peer)
 }
@@ -58,14 +58,35 @@ function tellPlace(state: SwarmState, place: number, id: number, peer: PeerId): 
 function startUploads(state: SwarmState): void {
   const { active, waiting } = state.uploads
   while (active.length < state.limits.uploadsActiveMax && waiting.length > 0) {
-    const served = (upload: Upload): boolean => active.some((other) => other.peer === upload.peer)
-    const next = Math.max(
-      0,
-      waiting.findIndex((upload) => !served(upload)),
-    )
-    const [upload] = waiting.splice(next, 1)
+    const [upload] = waiting.splice(nextUpload(state), 1)
     if (upload !== undefined) start(state, upload)
   }
+}
+
+/** Peers that are not being served first; of theirs the chunk that fewest have; of equals who came first. */
+function nextUpload(state: SwarmState): number {
+  const { active, waiting } = state.uploads
+  let best = 0
+  let bestRank = Infinity
+  for (const [place, upload] of waiting.entries()) {
+    const isServed = active.some(({ peer }) => peer === upload.peer)
+    const waitedMs = state.clock.now() - upload.askedAtMs
+    const rank = copiesOf(state, upload) + (isServed ? servedLater : 0) - waitedMs / state.limits.uploadAgeMs
+    if (rank >= bestRank) continue
+    best = place
+    bestRank = rank
+  }
+  return best
+}
+
+/** More than any chunk has copies here. */
+const servedLater = 1e6
+
+/** Copies of a chunk among the neighbours, those on their way included. */
+function copiesOf(state: SwarmState, { digest, index }: Upload): number {
+  let copies = state.sessions.get(digest)?.availability[index] ?? 0
+  for (const other of state.uploads.active) if (other.index === index && other.digest === digest) copies++
+  return copies
 }
 
 function start(state: SwarmState, upload: Upload): void {
