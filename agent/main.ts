@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { createAccess } from './access/access.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { createLoneCluster } from './cluster/lone-cluster.ts'
+import { createMemberCluster, type MemberClusterOptions } from './cluster/member-cluster.ts'
 import { readClusterSecrets } from './cluster-secret.ts'
 import type { HostPort } from './config-values.ts'
 import type { AgentConfig } from './config.ts'
@@ -64,7 +65,13 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   })
   const seedFinder = createSeedFinder({ transport, post: (event) => runner.post(event), logger: swarmLogger })
   const listener = { swarm: runner.swarm, post: seedFinder.heard }
-  const cluster = createLoneCluster({ clock, random, self: identity.peer, runner: listener })
+  const cluster =
+    secrets === undefined
+      ? createLoneCluster({ clock, random, self: identity.peer, runner: listener })
+      : createMemberCluster(
+          { clock, random, secrets, transport, runner: listener, logger: logger.child({ part: 'cluster' }) },
+          clusterOptions(config),
+        )
   const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })
   const mirror = createMirror(
     { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
@@ -108,6 +115,18 @@ function storeOptions(config: AgentConfig): StoreOptions {
     highWatermark: config.storeHighWatermarkPercent / 100,
     lowWatermark: config.storeLowWatermarkPercent / 100,
     ...(config.containerdContentDir === undefined ? {} : { containerdContentDirectory: config.containerdContentDir }),
+  }
+}
+
+function clusterOptions(config: AgentConfig): MemberClusterOptions {
+  const { advertiseAddress, clusterListen, region, seeds, seedsDns, zone } = config
+  return {
+    listen: clusterListen,
+    advertiseAddress,
+    seeds,
+    region,
+    ...(seedsDns === undefined ? {} : { seedsDns }),
+    ...(zone === undefined ? {} : { zone }),
   }
 }
 

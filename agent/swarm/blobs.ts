@@ -50,10 +50,16 @@ export function createBlobs({ runner, store, logger, origin, onDelivered }: Blob
     range: ByteRange,
     options: ReadOptions,
   ): AsyncGenerator<Uint8Array> {
-    const local = session.proved
-    const reader = local ? undefined : openReader(session, want, range, { whole: options.whole, prefetch: false })
+    let reader: ReturnType<typeof openReader> | undefined
+    const progress = {
+      moved: (position: number) => reader?.moved(position),
+      lacking(position: number) {
+        const rest = { start: position, end: range.end }
+        reader ??= openReader(session, want, rest, { whole: options.whole, prefetch: false })
+      },
+    }
     try {
-      for await (const piece of readVerified(session, range, options.signal, (position) => reader?.moved(position))) {
+      for await (const piece of readVerified(session, range, options.signal, progress)) {
         onDelivered(session, piece.length)
         yield piece
       }

@@ -6,31 +6,39 @@ import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { failureError } from './failures.ts'
 import { holdsChunk, readHeld, type BlobSession } from './sessions.ts'
 
+export interface ReadProgress {
+  /** Everything before `position` has been taken. */
+  moved(position: number): void
+  /** What comes at `position` is not held: others must bring it. */
+  lacking(position: number): void
+}
+
 /**
- * Yields the bytes of `range` as soon as they are held; `moved` hears how far they have been taken. The blob's last byte waits until the whole digest matched
+ * Yields the bytes of `range` as soon as they are held. The blob's last byte waits until the whole digest matched
  * (facts/protocols.md §0, rule 3). Throws the session's failure, or the signal's reason.
  */
 export async function* readVerified(
   session: BlobSession,
   range: ByteRange,
   signal: AbortSignal,
-  moved: (position: number) => void,
+  progress: ReadProgress,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { generation } = session
-  let position = range.start
-  while (position < range.end) {
+  let { generation } = session
+  for (let position = range.start; position < range.end;) {
     const end = readableEnd(session, position, range.end)
-    if (end > position) {
-      const piece = await readHeld(session, position, end - position)
-      if (session.generation !== generation) throw new ShoalError('BLOB_CORRUPT', `${session.digest} was thrown away`)
-      if (piece === undefined) continue
+    const piece = end > position ? await readHeld(session, position, end - position) : undefined
+    if (session.generation !== generation) {
+      if (position > range.start) throw new ShoalError('BLOB_CORRUPT', `${session.digest} was thrown away`)
+      generation = session.generation
+      continue
+    }
+    if (piece === undefined) {
+      progress.lacking(position)
+      await waitForMore(session, position, range.end, signal)
+    } else {
       yield piece
       position += piece.length
-      moved(position)
-    } else {
-      await waitForMore(session, signal)
-      if (session.generation !== generation && position > range.start)
-        throw new ShoalError('BLOB_CORRUPT', `${session.digest} was thrown away`)
+      progress.moved(position)
     }
   }
 }
@@ -44,7 +52,12 @@ function readableEnd(session: BlobSession, position: number, rangeEnd: number): 
   return end === session.size && !session.proved ? end - 1 : end
 }
 
-async function waitForMore(session: BlobSession, signal: AbortSignal): Promise<void> {
+async function waitForMore(
+  session: BlobSession,
+  position: number,
+  rangeEnd: number,
+  signal: AbortSignal,
+): Promise<void> {
   if (session.failure !== undefined) throw failureError(session.failure, session.digest)
-  await session.changed.next(signal)
+  if (readableEnd(session, position, rangeEnd) <= position) await session.changed.next(signal)
 }

@@ -1,0 +1,128 @@
+/** agent/swarm: the swarm on real time, with the twins of network, disk and origin. */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { chunkSizeOf } from '../../../core/swarm/chunks.ts'
+import { createMemoryOrigin } from '../../support/memory-origin.ts'
+import { createMemoryStore } from '../../support/memory-store.ts'
+import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
+import { createSwarmNodes, readBytes, type SwarmNodes, wantOf } from '../../support/swarm-nodes.ts'
+import { OriginError } from '../../../agent/upstream/origin-error.ts'
+
+const bytes = someBytes(3_000_000)
+const want = wantOf(digestOf(bytes), bytes.length)
+const chunkSize = chunkSizeOf(bytes.length)
+
+let nodes: SwarmNodes
+
+beforeEach(() => {
+  nodes = createSwarmNodes('runner')
+})
+
+afterEach(() => nodes.stop())
+
+function originWith(content: Uint8Array, as = want.digest): ReturnType<typeof createMemoryOrigin> {
+  const { manifests, tags } = repository('{}', [])
+  const held = { manifests, tags, blobs: new Map([[as, content]]), authorization: undefined }
+  return createMemoryOrigin({ 'registry.test': { 'team/app': held } })
+}
+
+test('a blob comes from the origin once, and from the store from then on', async () => {
+  const origin = originWith(bytes)
+  const node = await nodes.add(origin)
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+  expect(node.received).toEqual({ origin: bytes.length, peer: 0 })
+  origin.fail(new OriginError('unavailable', 'down'))
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+  expect(node.store.state(want.digest)?.complete).toBe(true)
+})
+
+test('nodes that start together take each byte from the origin once between them', async () => {
+  const group = await Promise.all(Array.from({ length: 4 }, () => nodes.add(originWith(bytes))))
+  const read = await Promise.all(group.map((node) => readBytes(node, want)))
+  for (const each of read) expect(each).toEqual(Buffer.from(bytes))
+  expect(group.reduce((sum, { received }) => sum + received.origin, 0)).toBe(bytes.length)
+})
+
+test('a node without a working origin gets everything from a peer', async () => {
+  const seed = await nodes.add(originWith(bytes))
+  await readBytes(seed, want)
+  const down = originWith(bytes)
+  down.fail(new OriginError('unavailable', 'down'))
+  const leech = await nodes.add(down)
+  expect(await readBytes(leech, want)).toEqual(Buffer.from(bytes))
+  expect(leech.received).toEqual({ origin: 0, peer: bytes.length })
+})
+
+test('what the disk refuses passes through, unkept', async () => {
+  const node = await nodes.add(originWith(bytes))
+  node.store.refuse('DISK_FULL')
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+  expect(node.store.state(want.digest)?.complete ?? false).toBe(false)
+})
+
+test('a part takes its own chunks from the origin and no others', async () => {
+  const large = someBytes(40_000_000)
+  const part = wantOf(digestOf(large), large.length)
+  const node = await nodes.add(originWith(large, part.digest))
+  const range = { start: 30_000_000, end: 30_000_100 }
+  expect(await readBytes(node, part, range)).toEqual(Buffer.from(large.subarray(range.start, range.end)))
+  expect(node.received.origin).toBe(chunkSizeOf(large.length))
+})
+
+test('a blob that is not what its digest says never reaches its last byte', async () => {
+  const wrong = Uint8Array.from(bytes)
+  wrong[100] = 1
+  const node = await nodes.add(originWith(wrong))
+  const { signal } = new AbortController()
+  const blob = await node.blobs.open(want, signal)
+  let taken = 0
+  const reading = (async () => {
+    for await (const piece of blob.read({ start: 0, end: bytes.length }, { whole: true, signal })) taken += piece.length
+  })()
+  await expect(reading).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
+  expect(taken).toBeLessThan(bytes.length)
+  await blob.close()
+})
+
+test('a chunk that rots on disk is fetched again before it is served', async () => {
+  const origin = originWith(bytes)
+  const store = createMemoryStore()
+  const before = await nodes.add(origin, store)
+  await readBytes(before, want)
+  await before.stop()
+  store.restart()
+  store.corrupt(want.digest, 4)
+  const after = await nodes.add(origin, store)
+  expect(await readBytes(after, want)).toEqual(Buffer.from(bytes))
+  expect(after.received.origin).toBe(chunkSize)
+})
+
+test('where nobody has the blob and the origin is down, the reader is told so', async () => {
+  const origin = originWith(bytes)
+  origin.fail(new OriginError('unavailable', 'down'))
+  const node = await nodes.add(origin)
+  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'ORIGIN_UNAVAILABLE' })
+})
+
+test('an origin that refuses the blob ends the read with what it said', async () => {
+  const node = await nodes.add(originWith(new Uint8Array(0), digestOf(new Uint8Array(0))))
+  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'ORIGIN_NOT_FOUND' })
+})
+
+test('an empty blob is read without asking anybody', async () => {
+  const node = await nodes.add(originWith(bytes))
+  expect(await readBytes(node, wantOf(digestOf(new Uint8Array(0)), 0))).toEqual(Buffer.alloc(0))
+  expect(node.received).toEqual({ origin: 0, peer: 0 })
+})
+
+test('a prefetched blob is there for its reader; a cancelled one is not fetched on', async () => {
+  const origin = originWith(bytes)
+  const node = await nodes.add(origin)
+  const cancel = node.blobs.prefetch(want)
+  await expect.poll(() => node.store.state(want.digest)?.complete).toBe(true)
+  cancel()
+  expect(node.received.origin).toBe(bytes.length)
+  const idle = await nodes.add(originWith(bytes))
+  idle.blobs.prefetch(want)()
+  await expect.poll(() => idle.runner.swarm.stats().readers).toBe(0)
+  expect(idle.received.origin).toBe(0)
+})

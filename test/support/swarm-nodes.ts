@@ -1,0 +1,131 @@
+/** Nodes that run agent/swarm for real, on twins of network, disk and origin, with one directory among them. */
+import { createNotary } from '../../agent/identity/notary.ts'
+import { createIdentity } from '../../agent/identity/identity.ts'
+import { createLogger } from '../../agent/logging.ts'
+import type { Blobs, Want } from '../../agent/registry/ports.ts'
+import { createBlobs } from '../../agent/swarm/blobs.ts'
+import { createRunner, type Runner } from '../../agent/swarm/runner.ts'
+import { systemClock } from '../../agent/system/clock.ts'
+import { anonymous } from '../../agent/upstream/credential.ts'
+import type { OriginClient } from '../../agent/upstream/origin-client.ts'
+import { createDirectoryClient } from '../../core/directory/client.ts'
+import { createDirectory, type Directory } from '../../core/directory/directory.ts'
+import { limits } from '../../core/limits.ts'
+import type { Digest } from '../../core/oci/digest.ts'
+import type { PeerId } from '../../core/ports.ts'
+import { createMemoryNetwork, type MemoryNetwork } from './memory-transport.ts'
+import { createMemoryStore, type MemoryStore } from './memory-store.ts'
+import { seededRandom } from './seeded-random.ts'
+
+export interface SwarmNode {
+  readonly blobs: Blobs
+  readonly store: MemoryStore
+  readonly runner: Runner
+  /** Content bytes that came to this node, by source. */
+  readonly received: { origin: number; peer: number }
+  stop(): Promise<void>
+}
+
+export interface SwarmNodes {
+  /** `origin` is what this node's origin client is. */
+  add(origin: OriginClient, store?: MemoryStore): Promise<SwarmNode>
+  stop(): Promise<void>
+}
+
+export function createSwarmNodes(seed: string): SwarmNodes {
+  const random = seededRandom(seed)
+  const network: MemoryNetwork = createMemoryNetwork(systemClock)
+  const logger = createLogger({ level: 'fatal', format: 'json' })
+  const nodes: SwarmNode[] = []
+  let host: PeerId | undefined
+  let directory: Directory | undefined
+
+  async function add(origin: OriginClient, store = createMemoryStore()): Promise<SwarmNode> {
+    const identity = createIdentity()
+    host ??= identity.peer
+    directory ??= createDirectory({
+      self: host,
+      clock: systemClock,
+      random,
+      ownersOf: () => [host ?? identity.peer],
+      learningMs: () => 0,
+      ready: () => true,
+      suspect: () => {},
+    })
+    const hosting = directory
+    const transport = network.create(identity.peer)
+    const received = { origin: 0, peer: 0 }
+    const runner: Runner = createRunner({
+      clock: systemClock,
+      random: random.fork(identity.peer),
+      notary: createNotary(identity),
+      store,
+      transport,
+      origin,
+      logger,
+      observer: {
+        received: (source, bytes) => {
+          received[source] += bytes
+        },
+        uploaded: () => {},
+        refused: () => {},
+        banned: () => {},
+      },
+      announce: (digest, now) => client.announce(digest, now),
+    })
+    const client = createDirectoryClient({
+      clock: systemClock,
+      random,
+      from: () => ({ peer: identity.peer, addresses: transport.addresses() }),
+      state: (digest) => runner.swarm.announceState(digest),
+      hosts: () => [host ?? identity.peer],
+      membersCount: () => nodes.length,
+      suspect: () => {},
+      emit: (output) => {
+        if (output.type === 'call') client.answered(output.id, hosting.announce(output.request))
+        else runner.post(output)
+      },
+    })
+    await transport.start()
+    runner.start()
+    const ticking = setInterval(() => client.tick(), limits.tickMs)
+    const blobs = createBlobs({ runner, store, logger, origin, onDelivered: () => {} })
+    const stop = async () => {
+      clearInterval(ticking)
+      await runner.stop()
+      await transport.stop()
+    }
+    const node = { blobs, store, runner, received, stop }
+    nodes.push(node)
+    return node
+  }
+
+  return {
+    add,
+    stop: async () => {
+      await Promise.all(nodes.map((node) => node.stop()))
+    },
+  }
+}
+
+export function wantOf(digest: Digest, size: number): Want {
+  return { origin: 'registry.test', repository: 'team/app', digest, size, kind: 'blob', credential: anonymous }
+}
+
+/** Reads `[start, end)` as a client would; all of the blob counts as a whole read. */
+export async function readBytes(
+  { blobs }: SwarmNode,
+  want: Want,
+  range = { start: 0, end: want.size ?? 0 },
+): Promise<Buffer> {
+  const { signal } = new AbortController()
+  const blob = await blobs.open(want, signal)
+  try {
+    const pieces: Uint8Array[] = []
+    const whole = range.start === 0 && range.end === blob.size
+    for await (const piece of blob.read(range, { whole, signal })) pieces.push(piece)
+    return Buffer.concat(pieces)
+  } finally {
+    await blob.close()
+  }
+}
