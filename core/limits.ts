@@ -290,9 +290,12 @@ export const limits = {
   helloMs: 5 * second,
   /** What was said before a goodbye has left by then, or the peer does not take it. */
   linkGoodbyeMs: 1 * second,
-  /** Links are looked at this often: a silent one is spoken on, and ended at the third look without a word (4.5 s; DESIGN: 5 s). */
+  /** Links in use beat this often, and end at the third look without a word: in 3 to 4.5 s (DESIGN: 5 s). */
   linkLookMs: 1.5 * second,
   linkSilentLooks: 3,
+  /** A link that carried nothing for half a minute rests: it beats, and is expected to, every 12 s. */
+  linkRestAfterLooks: 20,
+  linkRestEveryLooks: 8,
 
   // Peers: connections
   /** Neighbours by both sides' choice (80), DHT walks and joins under way; each takes about 0.3 MiB (facts/transport.md). */
@@ -307,7 +310,7 @@ export const limits = {
   peerAddressDialMs: 3 * second,
   /** Addresses tried per peer: nodes have one or two. */
   peerAddressesMax: 8,
-  /** Without a byte for this long a connection is closed: links speak every `linkLookMs`, so it has none. */
+  /** Without a byte for this long a connection is closed: links beat every 12 s, so it has none. */
   peerConnectionIdleMs: 60 * second,
   /** yamux's smallest window, 84 ms at 25 Mbit/s, and how far it grows on links that are fast or long. */
   streamWindowBytes: 256 * KiB,

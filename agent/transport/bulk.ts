@@ -46,7 +46,8 @@ export function createBulk(components: {
   }
 
   function deliver(link: Link, message: BulkMessage): void {
-    link.silentLooks = 0
+    link.pulse.heard()
+    link.pulse.used()
     if (!links.isCurrent(link)) return
     const { peer } = link
     if (message.type === 'frame') emit({ type: 'frame', peer, id: message.id, bytes: message.bytes })
@@ -67,6 +68,7 @@ export function createBulk(components: {
     const stream = await streamTo(link)
     await put(stream, peer, encodeChunkHead({ type: 'chunk', id, offset, entry }), signal)
     for await (const piece of source instanceof Uint8Array ? [source] : source) {
+      link.pulse.used()
       for (const frame of framesIn(piece)) {
         await put(stream, peer, new Uint8ArrayList(encodeFrameHead(id, frame.length), frame), signal)
       }

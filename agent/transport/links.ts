@@ -25,6 +25,7 @@ import { controlProtocol, createOutbox, framesOf, heartbeat, messagesIn, type Fr
 import type { Gate } from './gate.ts'
 import type { Node } from './node.ts'
 import type { TransportEvent } from './peer-transport.ts'
+import { createPulse, type Pulse } from './pulse.ts'
 
 export interface Link {
   readonly peer: PeerId
@@ -33,8 +34,7 @@ export interface Link {
   readonly outbox: Outbox
   /** The other side's attempts up to this number are void. */
   readonly voidUpTo: number
-  /** Looks since the other side was heard. */
-  silentLooks: number
+  readonly pulse: Pulse
 }
 
 interface Attempt {
@@ -185,7 +185,7 @@ export function createLinks(components: {
 
   function establish(peer: PeerId, connection: Connection, stream: Stream, frames: Frames, voidUpTo: number): void {
     const outbox = createOutbox(stream)
-    const link: Link = { peer, connection, stream, outbox, voidUpTo, silentLooks: 0 }
+    const link: Link = { peer, connection, stream, outbox, voidUpTo, pulse: createPulse() }
     links.set(peer, link)
     const attempt = attempts.get(peer)
     attempts.delete(peer)
@@ -198,10 +198,11 @@ export function createLinks(components: {
   async function listen(link: Link, frames: Frames): Promise<void> {
     try {
       await pipe(
-        messagesIn(frames, () => (link.silentLooks = 0)),
+        messagesIn(frames, () => link.pulse.heard()),
         async (messages) => {
           for await (const message of messages) {
             if (!isCurrent(link)) return
+            link.pulse.used()
             emit({ type: 'message', peer: link.peer, message })
           }
         },
@@ -214,7 +215,9 @@ export function createLinks(components: {
 
   function send(peer: PeerId, message: PeerMessage): void {
     const link = links.get(peer)
-    if (link !== undefined) push(link, encodePeerMessage(message))
+    if (link === undefined) return
+    link.pulse.used()
+    push(link, encodePeerMessage(message))
   }
 
   function push(link: Link, bytes: Uint8Array): void {
@@ -263,9 +266,9 @@ export function createLinks(components: {
 
   function look(): void {
     for (const link of links.values()) {
-      link.silentLooks++
-      if (link.silentLooks >= limits.linkSilentLooks) end(link, 'at once')
-      else push(link, heartbeat)
+      const state = link.pulse.look()
+      if (state === 'dead') end(link, 'at once')
+      if (state === 'beat') push(link, heartbeat)
     }
   }
 
