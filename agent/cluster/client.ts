@@ -97,6 +97,27 @@ interface Exchange {
   readonly signal: AbortSignal
 }
 
+/** Once more, over a new connection, where a kept one was found closed: all calls are idempotent. */
+async function postAlive(
+  state: State,
+  exchange: Exchange,
+  epoch: string,
+  key: MacKey,
+): Promise<CheckedAnswer | undefined> {
+  try {
+    return await post(state, exchange, epoch, key)
+  } catch (error) {
+    if (!wasClosed(error)) throw error
+    return post(state, exchange, epoch, key)
+  }
+}
+
+const closedCodes = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+
+function wasClosed(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof Error && closedCodes.has(codeOf(error.cause))
+}
+
 /** Once more with the token that the answer names, where ours was stale. */
 async function postFresh(
   state: State,
@@ -104,11 +125,11 @@ async function postFresh(
   recipient: Recipient,
   key: MacKey,
 ): Promise<CheckedAnswer | undefined> {
-  const first = await post(state, exchange, recipient.epoch, key)
+  const first = await postAlive(state, exchange, recipient.epoch, key)
   if (first === undefined) return undefined
   recipient.epoch = first.epoch
   if (first.status !== 401) return first
-  const second = await post(state, exchange, first.epoch, key)
+  const second = await postAlive(state, exchange, first.epoch, key)
   if (second !== undefined) recipient.epoch = second.epoch
   return second
 }

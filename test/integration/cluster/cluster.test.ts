@@ -1,0 +1,156 @@
+/** Eight real cluster listeners on loopback: one list from one seed, and one answer to who may ask the origin. */
+import { randomBytes } from 'node:crypto'
+import { afterEach, expect, it } from 'vitest'
+import { createMemberCluster } from '../../../agent/cluster/member-cluster.ts'
+import type { MemberCluster } from '../../../agent/cluster/member-cluster.ts'
+import { createIdentity } from '../../../agent/identity/identity.ts'
+import { systemClock } from '../../../agent/system/clock.ts'
+import { systemRandom } from '../../../agent/system/random.ts'
+import type { AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
+import { limits } from '../../../core/limits.ts'
+import type { Digest } from '../../../core/oci/digest.ts'
+import type { PeerId } from '../../../core/ports.ts'
+import type { SwarmEvent } from '../../../core/swarm/events.ts'
+import { setBit } from '../../../core/swarm/bitfield.ts'
+import { digestOf, itemOf, sizeOf, span } from '../../core/directory/world.ts'
+import { until } from '../../support/until.ts'
+
+interface Agent {
+  readonly peer: PeerId
+  readonly cluster: MemberCluster
+  readonly items: Map<Digest, AnnounceItem>
+  readonly answers: AnswerItem[]
+  /** Chunks that it was granted, in order; it has each at once. */
+  readonly leased: string[]
+  readonly provided: Digest[]
+}
+
+const running = new Set<Agent>()
+afterEach(async () => {
+  await Promise.all([...running].map(({ cluster }) => cluster.stop()))
+  running.clear()
+})
+
+const secrets = { current: randomBytes(32) }
+
+async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
+  const peer = createIdentity().peer
+  const items = new Map<Digest, AnnounceItem>()
+  const answers: AnswerItem[] = []
+  const leased: string[] = []
+  const provided: Digest[] = []
+  const post = (event: SwarmEvent): void => {
+    if (event.type !== 'directory') return
+    answers.push(event.answer)
+    const { digest, lease } = event.answer
+    const item = items.get(digest)
+    if (lease === undefined || item === undefined || item.have.complete) return
+    leased.push(...span(lease.start, lease.end).map((index) => `${digest} ${index}`))
+    const bits = Uint8Array.from(item.have.bits)
+    for (const index of span(lease.start, lease.end)) setBit(bits, index)
+    items.set(digest, { ...item, have: { complete: false, bits } })
+    cluster.announce(digest, true)
+  }
+  const cluster = createMemberCluster(
+    {
+      clock: systemClock,
+      random: systemRandom(),
+      logger: { debug() {}, info() {}, warn() {} },
+      secrets,
+      transport: {
+        self: peer,
+        addresses: () => [`/ip4/127.0.0.1/tcp/5051/p2p/${peer}`],
+        provide: (digest) => void provided.push(digest),
+      },
+      runner: { swarm: { announceState: (digest) => items.get(digest) }, post },
+    },
+    {
+      listen: { host: '127.0.0.1', port },
+      advertiseAddress: '127.0.0.1',
+      seeds: seeds.map((seed) => ({ host: '127.0.0.1', port: Number(seed.split(':')[1]) })),
+    },
+  )
+  const agent: Agent = { peer, cluster, items, answers, leased, provided }
+  await cluster.start()
+  running.add(agent)
+  return agent
+}
+
+async function startEight(): Promise<Agent[]> {
+  const first = await startAgent([])
+  const seed = first.cluster.address()
+  const rest = await Promise.all(span(1, 8).map(() => startAgent([seed])))
+  return [first, ...rest]
+}
+
+function allList(agents: readonly Agent[], expected: readonly Agent[]): boolean {
+  const names = expected
+    .map(({ peer }) => peer)
+    .toSorted()
+    .join()
+  return agents.every(({ cluster }) => [...cluster.members()].toSorted().join() === names)
+}
+
+it('eight that know one seed all know each other, and soon are ready', async () => {
+  const agents = await startEight()
+  await until(() => allList(agents, agents))
+  await until(() => agents.every(({ cluster }) => cluster.notReady() === undefined))
+  expect(agents.map(({ cluster }) => cluster.stats().members)).toEqual(span(0, 8).map(() => 8))
+})
+
+function want(agent: Agent, digest: Digest, chunks: number): void {
+  agent.items.set(digest, itemOf({ digest, size: sizeOf(chunks), lease: { chunks: 2, position: 0 } }))
+  agent.cluster.announce(digest, true)
+}
+
+function leasedBy(agents: readonly Agent[]): string[] {
+  return agents.flatMap(({ leased }) => leased)
+}
+
+/** How many peers the directory has named to it. */
+function namedTo(agent: Agent): number {
+  return new Set(agent.answers.flatMap(({ peers }) => peers.map(({ peer }) => peer))).size
+}
+
+it('eight that want the same three blobs at once are granted each chunk once, and name each other', async () => {
+  const agents = await startEight()
+  await until(() => allList(agents, agents))
+  for (const number of span(1, 4)) for (const agent of agents) want(agent, digestOf(number), 24)
+  await until(() => new Set(leasedBy(agents)).size === 3 * 24)
+  expect(leasedBy(agents)).toHaveLength(3 * 24)
+  await until(() => agents.every((agent) => namedTo(agent) === 7))
+})
+
+it('a member that leaves is out of all lists', async () => {
+  const agents = await startEight()
+  await until(() => allList(agents, agents))
+  const [leaver, ...rest] = agents.toReversed()
+  await leaver!.cluster.stop()
+  running.delete(leaver!)
+  await until(() => allList(rest, rest))
+  expect(rest.map(({ cluster }) => cluster.stats().members)).toEqual(span(0, 7).map(() => 7))
+})
+
+it('a digest whose owner goes is granted on by the next, which knows what was granted', async () => {
+  const agents = await startEight()
+  await until(() => agents.every(({ cluster }) => cluster.notReady() === undefined))
+  for (const agent of agents) want(agent, digestOf(9), 60)
+  await until(() => leasedBy(agents).length >= 16)
+  const owner = agents.find(({ cluster }) => cluster.stats().leases > 0)
+  if (owner !== undefined) {
+    running.delete(owner)
+    await owner.cluster.stop()
+  }
+  await until(() => new Set(leasedBy(agents)).size === 60)
+  const twice = leasedBy(agents).length - 60
+  // What the last answers of the owner granted, and what it had itself, may be granted once more.
+  expect(twice).toBeLessThanOrEqual(limits.leaseHoldersMax * 2 + (owner?.leased.length ?? 0))
+})
+
+it('a seed of a blob is asked to tell the DHT', async () => {
+  const agent = await startAgent([])
+  agent.items.set(digestOf(1), itemOf({ have: { complete: true }, wants: false }))
+  agent.cluster.announce(digestOf(1), true)
+  await until(() => agent.provided.length > 0)
+  expect(agent.provided).toEqual([digestOf(1)])
+})

@@ -1,0 +1,406 @@
+/** What the cluster listener takes and refuses, on real sockets. */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, request as httpRequest } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
+import { connect } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createClusterClient } from '../../../agent/cluster/client.ts'
+import { createEpochs, randomToken } from '../../../agent/cluster/epochs.ts'
+import { headerNames, readMacHeaders, writeMacHeaders } from '../../../agent/cluster/headers.ts'
+import { answerMac, anyMember, hashOf, macKeysOf, requestMac } from '../../../agent/cluster/mac.ts'
+import type { MacKeys, RequestFields } from '../../../agent/cluster/mac.ts'
+import { createClusterServer, routeOf } from '../../../agent/cluster/server.ts'
+import { announceCall, exchangeCall } from '../../../agent/cluster/wire.ts'
+import { createIdentity } from '../../../agent/identity/identity.ts'
+import { systemClock } from '../../../agent/system/clock.ts'
+import type { AnnounceRequest } from '../../../core/directory/messages.ts'
+import type { ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
+import { limits } from '../../../core/limits.ts'
+import type { Clock, PeerId } from '../../../core/ports.ts'
+
+const server = createIdentity().peer
+const caller = createIdentity().peer
+const stranger = createIdentity().peer
+const current = randomBytes(32)
+const previous = randomBytes(32)
+const outside = randomBytes(32)
+const keys = macKeysOf({ current })
+
+const closers: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close()
+})
+
+function recordOf(peer: PeerId): MemberRecord {
+  return { peer, addresses: [], cluster: '127.0.0.1:5052', incarnation: 1, state: 'alive' }
+}
+
+function exchangeFrom(peer: PeerId): ExchangeRequest {
+  return { from: recordOf(peer), hash: 'A'.repeat(22), news: [], accusations: [], compare: false, want: [] }
+}
+
+const announceFrom = (peer: PeerId): AnnounceRequest => ({ from: { peer, addresses: [] }, items: [] })
+
+interface Listener {
+  readonly cluster: string
+  readonly port: number
+  /** Requests that got through to the machines. */
+  readonly heard: string[]
+}
+
+async function listen(options: { keys?: MacKeys; clock?: Clock; self?: PeerId } = {}): Promise<Listener> {
+  const self = options.self ?? server
+  const heard: string[] = []
+  const exchangeRoute = routeOf(
+    exchangeCall,
+    { byAddress: true },
+    ({ from }) => from.peer,
+    ({ from }) => {
+      heard.push(`exchange ${from.peer}`)
+      return { from: recordOf(self), hash: 'B'.repeat(22), news: [] }
+    },
+  )
+  const announceRoute = routeOf(
+    announceCall,
+    { byAddress: false },
+    ({ from }) => from.peer,
+    ({ from }) => {
+      heard.push(`announce ${from.peer}`)
+      return { items: [], announceAfterMs: 500, idleAnnounceAfterMs: 60_000 }
+    },
+  )
+  const listener = createClusterServer({
+    clock: options.clock ?? systemClock,
+    self,
+    keys: options.keys ?? keys,
+    routes: [exchangeRoute, announceRoute],
+  })
+  const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
+  closers.push(() => listener.close())
+  return { cluster: `127.0.0.1:${port}`, port, heard }
+}
+
+function client(withKeys = keys): ReturnType<typeof createClusterClient> {
+  const made = createClusterClient({ self: caller, keys: withKeys })
+  closers.push(() => made.close())
+  return made
+}
+
+interface Raw {
+  readonly status: number
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+}
+
+async function send(
+  port: number,
+  path: string,
+  headers: Record<string, string>,
+  body: Buffer,
+  method = 'POST',
+): Promise<Raw> {
+  const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false })
+  request.end(body)
+  const [response]: IncomingMessage[] = await once(request, 'response')
+  let text = ''
+  for await (const part of response!) text += String(part)
+  return { status: response!.statusCode ?? 0, headers: response!.headers, body: text }
+}
+
+interface Forged {
+  readonly fields: RequestFields
+  readonly body: Buffer
+  /** Sent instead of what the MAC covers. */
+  readonly tampered?: Partial<RequestFields> & { readonly body?: Buffer }
+}
+
+async function sendForged(port: number, { fields, body, tampered = {} }: Forged): Promise<Raw> {
+  const mac = requestMac(keys[0], fields)
+  const sent = { ...fields, ...tampered }
+  const headers = writeMacHeaders({ key: keys[0].id, ...sent, mac })
+  return send(port, sent.path, headers, tampered.body ?? body, sent.method)
+}
+
+function fieldsFor(body: Buffer, epoch: string, change: Partial<RequestFields> = {}): RequestFields {
+  const covered = { method: 'POST', path: exchangeCall.path, from: caller, to: server }
+  return { ...covered, nonce: randomToken(), epoch, bodyHash: hashOf(body), ...change }
+}
+
+const body = exchangeCall.writeRequest(exchangeFrom(caller))
+
+/** The token of the listener now, as an authentic but stale request learns it. */
+async function epochOf(port: number): Promise<string> {
+  const answer = await sendForged(port, { fields: fieldsFor(body, ''), body })
+  expect(answer.status).toBe(401)
+  return readMacHeaders(answer.headers)?.epoch ?? ''
+}
+
+function expectBare(answer: Raw, status: number): void {
+  expect(answer.status).toBe(status)
+  expect(answer.body).toBe('')
+  expect(Object.keys(answer.headers).toSorted()).toEqual(['connection', 'content-length'])
+}
+
+describe('a member', () => {
+  it('is answered, the first time by way of a token, then at once', async () => {
+    const { cluster, heard } = await listen()
+    const asking = client()
+    const answer = await asking.call(exchangeCall, server, cluster, exchangeFrom(caller))
+    expect(answer).toEqual({ from: recordOf(server), hash: 'B'.repeat(22), news: [] })
+    await asking.call(announceCall, server, cluster, announceFrom(caller))
+    expect(heard).toEqual([`exchange ${caller}`, `announce ${caller}`])
+  })
+
+  it('that knows an address only may exchange but not announce', async () => {
+    const { cluster, heard } = await listen()
+    const asking = client()
+    await asking.call(exchangeCall, undefined, cluster, exchangeFrom(caller))
+    const announcing = asking.call(announceCall, undefined, cluster, announceFrom(caller))
+    await expect(announcing).rejects.toMatchObject({ code: 'CLUSTER_MAC_WRONG' })
+    expect(heard).toEqual([`exchange ${caller}`])
+  })
+
+  it('that takes one for another gets nothing', async () => {
+    const { cluster, heard } = await listen()
+    const asking = client().call(exchangeCall, stranger, cluster, exchangeFrom(caller))
+    await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_MAC_WRONG' })
+    expect(heard).toEqual([])
+  })
+
+  it('can not speak for another', async () => {
+    const { cluster, heard } = await listen()
+    const asking = client().call(exchangeCall, server, cluster, exchangeFrom(stranger))
+    await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' })
+    expect(heard).toEqual([])
+  })
+
+  it('goes on when tokens change under way', async () => {
+    let nowMs = 0
+    const { cluster, heard } = await listen({ clock: { now: () => nowMs } })
+    const asking = client()
+    for (let minutes = 0; minutes < 5; minutes++) {
+      await asking.call(exchangeCall, server, cluster, exchangeFrom(caller))
+      nowMs += minutes * 60_000
+    }
+    expect(heard).toHaveLength(5)
+  })
+
+  it('finds a listener that was restarted', async () => {
+    const first = await listen()
+    const asking = client()
+    await asking.call(exchangeCall, server, first.cluster, exchangeFrom(caller))
+    await closers.shift()?.()
+    const again = createClusterServer({
+      clock: systemClock,
+      self: server,
+      keys,
+      routes: [
+        routeOf(
+          exchangeCall,
+          { byAddress: true },
+          ({ from }) => from.peer,
+          () => ({ from: recordOf(server), hash: 'C'.repeat(22), news: [] }),
+        ),
+      ],
+    })
+    await again.listen({ host: '127.0.0.1', port: first.port })
+    closers.push(() => again.close())
+    const answer = await asking.call(exchangeCall, server, first.cluster, exchangeFrom(caller))
+    expect(answer.hash).toBe('C'.repeat(22))
+  })
+})
+
+describe('a tampered request is refused without a word', () => {
+  it.each([
+    ['method', { method: 'GET' }, 404],
+    ['path', { path: announceCall.path }, 401],
+    ['sender', { from: stranger }, 401],
+    ['recipient', { to: stranger }, 401],
+    ['recipient, made anybody', { to: anyMember }, 401],
+    ['nonce', { nonce: randomToken() }, 401],
+    ['token', { epoch: randomToken() }, 401],
+    ['hash of the body', { bodyHash: hashOf(Buffer.from('other')) }, 401],
+    ['body', { body: exchangeCall.writeRequest({ ...exchangeFrom(caller), compare: true }) }, 401],
+  ])('%s', async (_what, tampered, status) => {
+    const { port, heard } = await listen()
+    const epoch = await epochOf(port)
+    expectBare(await sendForged(port, { fields: fieldsFor(body, epoch), body, tampered }), status)
+    expect(heard).toEqual([])
+    const honest = await sendForged(port, { fields: fieldsFor(body, epoch), body })
+    expect(honest.status).toBe(200)
+  })
+
+  it.each(Object.values(headerNames))('%s missing, doubled or malformed', async (name) => {
+    const { port, heard } = await listen()
+    const epoch = await epochOf(port)
+    const fields = fieldsFor(body, epoch)
+    const good = writeMacHeaders({ key: keys[0].id, ...fields, mac: requestMac(keys[0], fields) })
+    const { [name]: value, ...without } = good
+    expectBare(await send(port, fields.path, without, body), 401)
+    expectBare(await send(port, fields.path, { ...good, [name]: `${value}, ${value}` }, body), 401)
+    expectBare(await send(port, fields.path, { ...good, [name]: `${value}x` }, body), 401)
+    expect(heard).toEqual([])
+  })
+
+  it('other paths do not exist', async () => {
+    const { port } = await listen()
+    for (const path of ['/', '/members', '/members/exchange/', '/members/exchange?x=1', '//members/exchange']) {
+      const answer = await send(port, path, {}, body)
+      expect(answer.status).toBe(404)
+      expectBare(answer, 404)
+    }
+  })
+})
+
+describe('a recorded request', () => {
+  it('is refused when it comes again', async () => {
+    const { port, heard } = await listen()
+    const fields = fieldsFor(body, await epochOf(port))
+    expect((await sendForged(port, { fields, body })).status).toBe(200)
+    expectBare(await sendForged(port, { fields, body }), 401)
+    expect(heard).toHaveLength(1)
+  })
+
+  it('is refused by another member', async () => {
+    const one = await listen()
+    const other = await listen({ self: stranger })
+    const fields = fieldsFor(body, await epochOf(one.port))
+    expectBare(await sendForged(other.port, { fields, body }), 401)
+    expect(other.heard).toEqual([])
+  })
+
+  it('is refused by any other member when it names none', async () => {
+    const one = await listen()
+    const other = await listen({ self: stranger })
+    const fields = fieldsFor(body, await epochOf(one.port), { to: anyMember })
+    const answer = await sendForged(other.port, { fields, body })
+    expect(answer.status).toBe(401)
+    expect(other.heard).toEqual([])
+  })
+
+  it('is refused after a restart, and later than two minutes', async () => {
+    let nowMs = 0
+    const { port, heard } = await listen({ clock: { now: () => nowMs } })
+    const fields = fieldsFor(body, await epochOf(port))
+    nowMs = 120_000
+    expect((await sendForged(port, { fields, body })).status).toBe(401)
+    const old = fieldsFor(body, createEpochs(systemClock).current())
+    expect((await sendForged(port, { fields: old, body })).status).toBe(401)
+    expect(heard).toEqual([])
+  })
+})
+
+describe('a secret that is being replaced', () => {
+  const both = macKeysOf({ current, previous })
+  const old = macKeysOf({ current: previous })
+  const swapped = macKeysOf({ current: previous, previous: current })
+
+  it.each([
+    ['new asks old', both, old],
+    ['old asks new', old, both],
+    ['new asks new', both, both],
+    ['one asks another that is a step behind', both, swapped],
+    ['one asks another that is a step ahead', swapped, both],
+    ['new alone asks both', keys, both],
+    ['both ask new alone', swapped, keys],
+  ])('%s', async (_what, asking, listening) => {
+    const { cluster, heard } = await listen({ keys: listening })
+    const made = client(asking)
+    await made.call(exchangeCall, server, cluster, exchangeFrom(caller))
+    await made.call(announceCall, server, cluster, announceFrom(caller))
+    expect(heard).toHaveLength(2)
+  })
+
+  it('no longer admits who has only the old one', async () => {
+    const { cluster, heard } = await listen()
+    const asking = client(old).call(exchangeCall, server, cluster, exchangeFrom(caller))
+    await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_MAC_WRONG' })
+    expect(heard).toEqual([])
+  })
+})
+
+describe('an outsider', () => {
+  it('is not admitted', async () => {
+    const { cluster, heard } = await listen()
+    const asking = client(macKeysOf({ current: outside })).call(exchangeCall, undefined, cluster, exchangeFrom(caller))
+    await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_MAC_WRONG' })
+    expect(heard).toEqual([])
+  })
+
+  it('has no large body read', async () => {
+    const { port } = await listen()
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write(`POST ${exchangeCall.path} HTTP/1.1\r\nhost: x\r\ncontent-length: 4000000\r\n\r\n`)
+    const [head]: Buffer[] = await once(socket, 'data')
+    expect(head?.toString()).toMatch(/^HTTP\/1\.1 401 /)
+    socket.destroy()
+  })
+
+  it('that listens where a member should is found out', async () => {
+    for (const evil of impostors()) {
+      const listener = createServer(evil).listen(0, '127.0.0.1')
+      await once(listener, 'listening')
+      closers.push(async () => listener.close())
+      const address = listener.address()
+      const port = typeof address === 'object' ? address?.port : undefined
+      const asking = client().call(exchangeCall, server, `127.0.0.1:${port}`, exchangeFrom(caller))
+      await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_MAC_WRONG' })
+    }
+  })
+})
+
+/** Listeners that answer: bare, with a MAC of another key, with one over another field, or with the answer to another nonce. */
+function impostors(): RequestListener[] {
+  const reply = exchangeCall.writeAnswer({ from: recordOf(server), hash: 'E'.repeat(22), news: [] })
+  const honest = (request: IncomingMessage): Parameters<typeof answerMac>[1] => ({
+    status: 200,
+    from: server,
+    to: caller,
+    nonce: readMacHeaders(request.headers)?.nonce ?? '',
+    epoch: randomToken(),
+    bodyHash: hashOf(reply),
+  })
+  const answering =
+    (
+      by: (request: IncomingMessage) => { key?: MacKeys[0]; covered?: object; sent?: object; status?: number },
+    ): RequestListener =>
+    (request, response) => {
+      const { key = keys[0], covered = {}, sent = {}, status = 200 } = by(request)
+      const fields = honest(request)
+      const mac = answerMac(key, { ...fields, ...covered })
+      response.writeHead(status, writeMacHeaders({ key: keys[0].id, ...fields, ...covered, ...sent, mac }))
+      response.end(reply)
+    }
+  const [foreign] = macKeysOf({ current: outside })
+  return [
+    (_request, response) => void response.end(reply),
+    answering(() => ({ key: foreign })),
+    answering(() => ({ covered: { nonce: randomToken() } })),
+    answering(() => ({ covered: { from: stranger } })),
+    answering(() => ({ covered: { to: stranger } })),
+    answering(() => ({ sent: { epoch: randomToken() } })),
+    answering(() => ({ sent: { from: stranger } })),
+    answering(() => ({ covered: { bodyHash: hashOf(Buffer.from('other')) } })),
+    answering(() => ({ status: 401 })),
+  ]
+}
+
+describe('what is too large', () => {
+  it('is refused though its sender is a member', async () => {
+    const { port, heard } = await listen()
+    const epoch = await epochOf(port)
+    const large = Buffer.alloc(limits.clusterRequestMaxBytes + 1, 0x20)
+    const answer = await sendForged(port, { fields: fieldsFor(large, epoch), body: large }).catch(() => undefined)
+    if (answer !== undefined) expectBare(answer, 401)
+    expect(heard).toEqual([])
+  })
+})
+
+it('says that nobody listens', async () => {
+  const { cluster } = await listen()
+  await closers.shift()?.()
+  const asking = client().call(exchangeCall, server, cluster, exchangeFrom(caller))
+  await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE', cause: { code: 'ECONNREFUSED' } })
+})
