@@ -145,9 +145,12 @@ export const limits = {
   urgentChunks: 2,
   /** A whole reader whose next chunk is missing for this long is late. */
   urgentAfterMs: 500,
-  /** Bytes asked of peers and not yet here: about this long at the measured rate, never fewer than so many chunks. */
-  inFlightMs: 200,
-  inFlightChunksMin: 10,
+  /** Asked of peers and not yet here: so many chunks keep all uplinks busy, or what comes in `inFlightMs` where that is more. */
+  inFlightChunks: 10,
+  inFlightMs: 100,
+  /** But on a slow link no more than comes in this time, since a hung peer must show within a second; yet a few chunks. */
+  inFlightSlowMs: 500,
+  inFlightSlowChunks: 3,
   inFlightMaxBytes: 64 * MiB,
   /** A transfer without a frame for this long (or four usual gaps) is asked of a second peer too. */
   hedgeAfterMs: 200,
@@ -205,8 +208,13 @@ export const limits = {
   originFailuresMax: 2,
   /** How long peers may take to show a missing chunk once the origin is gone, before the readers end. */
   hopelessAfterMs: 2 * second,
-  /** Without any progress for this long, peers that are said to have a chunk do not keep a reader from the origin any more. */
-  starvedMs: 60 * second,
+  /**
+   * Without a byte for this long, although others are said to have what is missing, a reader takes its next chunk from the
+   * origin unleased; sooner where no peer can be reached; then again after half the wait, as long as peers give nothing.
+   */
+  starvedMs: 30 * second,
+  starvedAloneMs: 3 * second,
+  starvedAgainMs: 250,
 
   // Directory: hosting
   /** Owner, standby and those who would follow: enough to pass over three silent ones. */
@@ -365,6 +373,8 @@ export const limits = {
   sessionIdleMs: 10 * second,
   /** Chunks waiting for the disk; the origin's body is paused beyond it. */
   writeBacklogMaxBytes: 32 * MiB,
+  /** Chunk-sized memory kept for the next chunks instead of being freed. */
+  pooledMaxBytes: 16 * MiB,
   /** What one read hands to a client at once: large enough for the disk's full rate, small enough for memory. */
   readPieceSizeBytes: 1 * MiB,
 

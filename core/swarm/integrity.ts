@@ -173,7 +173,6 @@ export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   chunkSettled(state, session, event.index, event.ok ? phases.held : phases.passed)
   session.single.delete(event.index)
   const nowMs = state.clock.now()
-  session.progressAtMs = nowMs
   if (event.ok) {
     markHeld(session, event.index)
     noteGained(state, session, event.index)

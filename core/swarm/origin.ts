@@ -30,8 +30,7 @@ export function leaseWish(
   session: Session,
 ): { readonly chunks: number; readonly position: number } | undefined {
   if (!mayAsk(state, session)) return undefined
-  const starving = isStarving(state, session)
-  const position = nextWanted(state, session, (index) => starving || isNowhere(session, index))
+  const position = nextWanted(state, session, (index) => isNowhere(session, index))
   if (position === undefined) return undefined
   return session.supply.unranged
     ? { chunks: session.count, position: 0 }
@@ -83,11 +82,6 @@ function isNowhere(session: Session, index: number): boolean {
   return session.availability[index] === 0 && (session.counts?.[index] ?? 0) === 0
 }
 
-/** Others are said to have what is missing, and yet nothing has come for very long: they do not count any more. */
-function isStarving(state: SwarmState, session: Session): boolean {
-  return state.clock.now() - session.progressAtMs > state.limits.starvedMs
-}
-
 /** As much as the origin gives in `leaseMs`. */
 function wishChunks(state: SwarmState, session: Session): number {
   const rate = state.originRateBytesPerMs
@@ -129,7 +123,6 @@ function addLease(
     remaining,
     settling: new Set(),
     tries: 0,
-    touchedAtMs: state.clock.now(),
     startAfterMs: 0,
     fetch: undefined,
   }
@@ -148,8 +141,7 @@ export function onDirectorySilent(state: SwarmState, session: Session): void {
   session.supply.askingUntilMs = 0
   if (openLeases(session).length > 0 || isResting(state, session)) return
   const index = nextWanted(state, session, () => true)
-  if (index === undefined) return
-  if (session.availability[index] === 0 || isStarving(state, session)) fetchUnleased(state, session, index)
+  if (index !== undefined && session.availability[index] === 0) fetchUnleased(state, session, index)
 }
 
 /** After a failure, or because the origin asked for it. */
@@ -296,7 +288,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   fetch.bytes += event.bytes
   session.supply.fetchedBytes += event.bytes
   state.tickBytes += event.bytes
-  lease.touchedAtMs = nowMs
+  session.progressAtMs = nowMs
   if (event.index !== fetch.index) nextChunk(fetch, event.index)
   fetch.received += event.bytes
   if (fetch.unranged) takeUnasked(state, lease, event.index)
@@ -417,9 +409,10 @@ export function watchFetches(state: SwarmState, nowMs: number): void {
   }
 }
 
-/** Drives what hangs on time: leases wished for, and a second try that takes own bytes only. */
+/** Drives what hangs on time: leases wished for, a reader that starves, a second try that takes own bytes only. */
 export function pumpOrigin(state: SwarmState, session: Session): void {
   if (session.ownOnly) refetchOwn(state, session)
+  else feedStarving(state, session)
   askForLease(state, session)
   startFetches(state, session)
 }
@@ -433,6 +426,22 @@ function refetchOwn(state: SwarmState, session: Session): void {
   for (let index = first; index < session.count && run.length < state.limits.leaseChunksMax; index++)
     if (session.phase[index] === phases.missing) run.push(index)
   addLease(state, session, undefined, Infinity, run)
+}
+
+/** What others are said to have grants no lease. If it does not come, the reader helps itself, chunk by chunk. */
+function feedStarving(state: SwarmState, session: Session): void {
+  const { limits, random } = state
+  const { supply } = session
+  const waitedMs = state.clock.now() - session.progressAtMs
+  const patienceMs =
+    session.neighbours.size === 0 ? Math.min(supply.patienceMs, limits.starvedAloneMs) : supply.patienceMs
+  if (waitedMs < patienceMs || supply.leases.size > 0 || isResting(state, session)) return
+  const index = nextWanted(state, session, (at) => !isNowhere(session, at))
+  if (index === undefined) return
+  // The random part is drawn once a tick: it ends the wait within about as long again.
+  if (random.below(Math.ceil(patienceMs / limits.tickMs)) > 0) return
+  supply.patienceMs = Math.max(patienceMs / 2, limits.starvedAgainMs)
+  fetchUnleased(state, session, index)
 }
 
 /** May a missing chunk still come from a peer? */

@@ -37,11 +37,12 @@ function requestOne(state: SwarmState, session: Session, priority: Priority): bo
   return true
 }
 
-/** Bytes in flight are bounded by what the link brings in `inFlightMs`; what is not hashed and kept yet counts too. */
-function hasRoom(state: SwarmState, session: Session): boolean {
-  const { inFlightChunksMin, inFlightMaxBytes, inFlightMs } = state.limits
-  const aim = Math.max(state.rateBytesPerMs * inFlightMs, inFlightChunksMin * session.chunkSize)
-  return state.flightBytes + state.settlingBytes + session.chunkSize <= Math.min(aim, inFlightMaxBytes)
+/** Bytes in flight are bounded by what the link brings; what is not hashed and kept yet counts too. */
+function hasRoom(state: SwarmState, { chunkSize }: Session): boolean {
+  const { limits, rateBytesPerMs } = state
+  const aim = Math.max(limits.inFlightChunks * chunkSize, rateBytesPerMs * limits.inFlightMs)
+  const slow = Math.max(limits.inFlightSlowChunks * chunkSize, rateBytesPerMs * limits.inFlightSlowMs)
+  return state.flightBytes + state.settlingBytes + chunkSize <= Math.min(aim, slow, limits.inFlightMaxBytes)
 }
 
 function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
@@ -133,20 +134,25 @@ export function cancelUnwanted(state: SwarmState, session: Session): void {
 
 /** Looks at every request: silent ones are asked of a second peer, and after `stallMs` taken away from the first. */
 export function watchTransfers(state: SwarmState, nowMs: number): void {
+  const ownMs = ownBacklogMs(state, nowMs)
+  const stallMs = Math.max(state.limits.stallMs, ownMs)
   const stalled = new Set<Peer>()
   for (const transfer of state.transfers) {
     const silentMs = nowMs - transfer.heardAtMs
-    if (silentMs >= state.limits.stallMs) stalled.add(transfer.peer)
-    else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
+    if (silentMs >= stallMs) stalled.add(transfer.peer)
+    else if (silentMs >= Math.max(hedgeAfterMs(state, transfer), ownMs)) hedge(state, transfer)
   }
   for (const peer of stalled) onStalled(state, peer)
 }
 
-/** What we asked for may fill our own link for a while: silence within that time is not the peer's. */
-function hedgeAfterMs(state: SwarmState, { peer, state: phase }: Transfer): number {
-  if (phase === 'queued') return Infinity
-  const ownMs = state.rateBytesPerMs === 0 ? 0 : (2 * state.flightBytes) / state.rateBytesPerMs
-  return Math.max(state.limits.hedgeAfterMs, 4 * peer.frameGapMs, ownMs)
+/** While bytes come, what we asked for may fill our own link for so long: silence within that time is not the peer's. */
+function ownBacklogMs(state: SwarmState, nowMs: number): number {
+  const isFlowing = nowMs - state.heardAtMs < state.limits.stallMs && state.rateBytesPerMs > 0
+  return isFlowing ? (2 * state.flightBytes) / state.rateBytesPerMs : 0
+}
+
+function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
+  return transfer.state === 'queued' ? Infinity : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
 }
 
 function hedge(state: SwarmState, { index, session }: Transfer): void {

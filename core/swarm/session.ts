@@ -41,6 +41,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
       unranged: false,
       failures: 0,
       failure: undefined,
+      patienceMs: Infinity,
       fetchedBytes: 0,
     },
   }
@@ -121,6 +122,7 @@ export function openReader(
 function becomeActive(state: SwarmState, session: Session, nowMs: number): void {
   state.active.push(session)
   session.progressAtMs = nowMs
+  session.supply.patienceMs = state.limits.starvedMs
 }
 
 /** Chunks that the disk refused are gone from memory by the time of a later reader: it needs them again. */

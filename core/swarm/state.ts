@@ -66,7 +66,7 @@ export interface Session {
   toldAtMs: number
   /** Priorities in which nothing could be picked since the last change. */
   readonly exhausted: { demand: boolean; prefetch: boolean }
-  /** When this node last gained a chunk of it, or began to want it. */
+  /** When a byte of it last came, or a reader began to want it. */
   progressAtMs: number
   proving: boolean
   /** The blob that peers gave did not match its digest: the second try takes this node's own origin bytes only. */
@@ -89,6 +89,8 @@ export interface OriginSupply {
   /** Leases given up in a row. */
   failures: number
   failure: OriginTrouble | undefined
+  /** How long a reader now waits without a byte before it helps itself. */
+  patienceMs: number
   /** Bytes taken from the origin since the session began. */
   fetchedBytes: number
 }
@@ -105,7 +107,6 @@ export interface Lease {
   /** Chunks that came and are being hashed and written: the lease is given back when they show in `have`. */
   readonly settling: Set<number>
   tries: number
-  touchedAtMs: number
   /** Not fetched before this time: back-off after a failure. */
   startAfterMs: number
   fetch: OriginFetch | undefined
@@ -227,6 +228,8 @@ export interface SwarmState extends SwarmComponents {
   flightBytes: number
   /** Bytes here and not yet hashed and kept. */
   settlingBytes: number
+  /** When a peer last sent a byte. */
+  heardAtMs: number
   /** Bytes that came since the last tick, and their smoothed rate. */
   tickBytes: number
   tickAtMs: number
@@ -261,6 +264,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     uploads: { active: [], waiting: [] },
     flightBytes: 0,
     settlingBytes: 0,
+    heardAtMs: nowMs,
     tickBytes: 0,
     tickAtMs: nowMs,
     rateBytesPerMs: 0,

@@ -64,6 +64,9 @@ export function countFrame(state: SwarmState, transfer: Transfer, bytes: number)
   transfer.received += bytes
   state.flightBytes -= bytes
   state.tickBytes += bytes
+  state.heardAtMs = state.clock.now()
+  transfer.session.progressAtMs = state.heardAtMs
+  transfer.session.supply.patienceMs = state.limits.starvedMs
   buffer.received = Math.max(buffer.received, transfer.received)
   buffer.sources.add(transfer.peer.id)
 }

@@ -41,14 +41,17 @@ export function realBlob(random: Random, size: number): Blob {
 /** `name` makes the digest; the hash of a right chunk is its index. */
 export function hollowBlob(name: string, size: number): Blob {
   const digest = digestFromHex(createHash('sha256').update(name).digest('hex'))
-  const flavour = (pieces: readonly Piece[]): string => pieces.map((piece) => piece.spoiled ?? '').join('')
   return {
     digest,
     size,
     piece: (_index, from, to) => ({ length: to - from }),
-    hash: (index, pieces) => `${index}${flavour(pieces)}`,
-    isTrue: (_index, pieces) => flavour(pieces) === '',
+    hash: (index, pieces) => `${index}${flavourOf(pieces)}`,
+    isTrue: (_index, pieces) => flavourOf(pieces) === '',
   }
+}
+
+function flavourOf(pieces: readonly Piece[]): string {
+  return pieces.map((piece) => piece.spoiled ?? '').join('')
 }
 
 /** The same length, other bytes. */

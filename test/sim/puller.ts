@@ -13,7 +13,7 @@ export interface PullOptions {
 
 export interface Pull {
   readonly node: SimNode
-  startedAtMs: number
+  startedAtMs: number | undefined
   doneAtMs: number | undefined
   /** Starts, or starts again after the node's crash. */
   begin(): void
@@ -28,7 +28,7 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
   let finished = new Set<Blob>()
   const ahead = new Map<Blob, () => void>()
 
-  const pull: Pull = { node, startedAtMs: 0, doneAtMs: undefined, begin }
+  const pull: Pull = { node, startedAtMs: undefined, doneAtMs: undefined, begin }
 
   function begin(): void {
     next = 0
@@ -54,8 +54,8 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
 
   function readAhead(blob: Blob): void {
     if (ahead.has(blob)) return
-    const onEnd = (): void => undefined
-    ahead.set(blob, node.readers.open({ blob, start: 0, end: blob.size, whole: true, prefetch: true, onEnd }))
+    const whole = { blob, start: 0, end: blob.size, whole: true }
+    ahead.set(blob, node.readers.open({ ...whole, prefetch: true, onEnd: () => undefined }))
   }
 
   function onRead(blob: Blob, ok: boolean): void {

@@ -1,7 +1,7 @@
 /** What reads on a node: takes a blob's bytes in order as soon as they are there, and the last chunk once the whole is proved. */
 import type { Digest } from '../../core/oci/digest.ts'
 import type { SwarmEvent } from '../../core/swarm/events.ts'
-import { chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Blob, Piece } from './matter.ts'
 
 export interface ReadersComponents {
@@ -87,8 +87,18 @@ function takeNext(components: ReadersComponents, reader: Reader): boolean {
   const next = Math.min((index + 1) * chunkSize, end)
   const pieces = components.piecesOf(blob, index)
   if (pieces === undefined) return false
-  if (whole && next === blob.size && !components.isProved(blob.digest)) return false
+  if (whole && next === blob.size && !isChecked(components, reader)) return false
   if (!blob.isTrue(index, pieces)) components.onWrongByte(blob, index)
   reader.position = next
+  return true
+}
+
+/** Proved on disk; or, where the disk refused chunks, by the hash that runs along with the reader. */
+function isChecked({ isProved, piecesOf }: ReadersComponents, { blob }: Reader): boolean {
+  if (isProved(blob.digest)) return true
+  for (let index = 0; index < chunkCountOf(blob.size); index++) {
+    const pieces = piecesOf(blob, index)
+    if (pieces === undefined || !blob.isTrue(index, pieces)) return false
+  }
   return true
 }

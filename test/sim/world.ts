@@ -116,7 +116,7 @@ export function startAll(sim: Sim): void {
 }
 
 function beginIfUp(pull: Pull): void {
-  if (pull.node.life !== undefined) pull.begin()
+  if (pull.node.life !== undefined && pull.startedAtMs === undefined) pull.begin()
 }
 
 function watchBounds(sim: Sim): void {
