@@ -225,6 +225,8 @@ export const limits = {
   directoryLearnMs: 2 * second,
   /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
   leaseTtlMs: 1.75 * second,
+  /** The same before the first byte: a token, a redirect and a cold store take seconds, twice `originFirstByteMs` is a fault. */
+  leaseFirstByteMs: 4 * second,
   /** Chunks that one agent may hold leased per digest: `leasesPerBlob` leases of `leaseChunksMax`. */
   leasedChunksMax: 32,
   /** Agents that fetch one digest from the origin at a time: more would all finish late, together. Simulated with 50 nodes and three layers at a time: 4 ends at 1.20 × the bound, 16 at 1.47. */

@@ -30,7 +30,7 @@ export interface MemberClusterComponents {
   readonly random: Random
   readonly logger: Pick<Logger, 'debug' | 'info' | 'warn'>
   readonly secrets: ClusterSecrets
-  readonly transport: Pick<PeerTransport, 'self' | 'addresses' | 'provide'>
+  readonly transport: Pick<PeerTransport, 'self' | 'addresses'>
   readonly runner: ClusterSwarm
 }
 
@@ -181,7 +181,7 @@ async function start(state: State): Promise<void> {
       },
     },
   )
-  state.seeds = watchSeeds(options, (seeds) => {
+  state.seeds = watchSeeds(state, options, (seeds) => {
     state.members?.setSeeds(seeds)
     arm(state)
   })
@@ -285,7 +285,6 @@ function onMember(state: State, { record, before }: Extract<MembersOutput, { typ
 
 function onDirectory(state: State, output: DirectoryClientOutput): void {
   if (output.type !== 'call') {
-    if (output.type === 'directory' && output.answer.provide === true) state.transport.provide(output.answer.digest)
     state.runner.post(output)
     return
   }

@@ -1,6 +1,7 @@
 /** Where this agent finds its first other members: listed, or looked up under one name, as a headless Service has it. */
 import { lookup } from 'node:dns/promises'
 import { limits } from '../../core/limits.ts'
+import type { Clock } from '../../core/ports.ts'
 import { formatHostPort } from '../config-values.ts'
 import type { HostPort } from '../config-values.ts'
 
@@ -8,6 +9,12 @@ export interface SeedOptions {
   readonly seeds: readonly HostPort[]
   /** A name whose addresses are agents, and the port of their cluster listeners. */
   readonly seedsDns?: HostPort
+}
+
+export interface SeedComponents {
+  readonly clock: Clock
+  /** The addresses behind a name; the system's resolver unless a test stands in. */
+  readonly resolve?: (name: string) => Promise<readonly string[]>
 }
 
 export interface SeedLookup {
@@ -19,9 +26,9 @@ export interface SeedLookup {
  * gives nothing for `limits.seedGraceMs` counts as no seed; it is looked up all the same.
  */
 export function watchSeeds(
+  { clock, resolve = addressesOf }: SeedComponents,
   { seeds, seedsDns }: SeedOptions,
   onSeeds: (seeds: readonly string[]) => void,
-  resolve: (name: string) => Promise<readonly string[]> = addressesOf,
 ): SeedLookup {
   const listed = seeds.map((seed) => formatHostPort(seed))
   if (seedsDns === undefined) {
@@ -31,20 +38,20 @@ export function watchSeeds(
   const { host, port } = seedsDns
   let timer: NodeJS.Timeout | undefined
   let stopped = false
-  let last = ''
-  const startMs = performance.now()
+  let told: string | undefined
+  const startMs = clock.now()
 
   async function look(): Promise<void> {
     const found = await resolve(host).catch(() => [])
     if (stopped) return
     const all = [...listed, ...[...found].toSorted().map((address) => formatHostPort({ host: address, port }))]
-    if (all.length > 0 || performance.now() - startMs >= limits.seedGraceMs) tell(all)
+    if (all.length > 0 || clock.now() - startMs >= limits.seedGraceMs) tell(all)
     timer = setTimeout(() => void look(), all.length > 0 ? limits.seedLookupIdleMs : limits.seedLookupMs).unref()
   }
   function tell(all: readonly string[]): void {
     const text = all.join(' ')
-    if (text === last && text !== '') return
-    last = text
+    if (text === told) return
+    told = text
     onSeeds(all)
   }
   void look()

@@ -2,9 +2,10 @@
  * One digest's row in the directory: who holds which chunks, and who is fetching which from the origin.
  *
  * A *claim* is one chunk that one announcer is fetching, under a lease granted here or (id 0) adopted from what it
- * announced, so that a successor knows the leases of an owner that died. A claim whose holder shows neither a new chunk
- * nor more bytes for `limits.leaseTtlMs` *lapses*: the chunk is free again, but stays noted, so that its holder's next
- * announce of the same stalled fetch does not claim it anew.
+ * announced, so that a successor knows the leases of an owner that died. A claim whose holder is silent, or shows neither
+ * a new chunk nor more bytes, for `limits.leaseTtlMs` *lapses*; before the origin's first byte, which may be slow to come,
+ * for `limits.leaseFirstByteMs`. The chunk is free again, but stays noted, so that its holder's next announce of the same
+ * stalled fetch does not claim it anew; only new bytes do, where nobody else fetches it by then.
  */
 import { limits } from '../limits.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -133,6 +134,7 @@ export function updateAnnouncer(table: Table, announcer: Announcer, item: Announ
   if (item.fetchedBytes !== undefined && item.fetchedBytes !== announcer.fetchedBytes) {
     announcer.fetchedBytes = item.fetchedBytes
     announcer.progressMs = nowMs
+    reviveClaims(table, announcer, item.fetching)
   }
   if (item.unranged === true) table.unranged = true
   dropReleased(table, announcer, item)
@@ -185,6 +187,15 @@ function adoptFetches(table: Table, announcer: Announcer, fetching: readonly Chu
   }
 }
 
+/** Bytes come after all: what lapsed and fell to nobody is its holder's again. */
+function reviveClaims(table: Table, announcer: Announcer, fetching: readonly ChunkRange[]): void {
+  for (const [index, claim] of announcer.claims) {
+    if (claim.lapsed && isFree(table, index) && covers(fetching, index)) {
+      addClaim(table, announcer, index, claim.lease, announcer.progressMs)
+    }
+  }
+}
+
 function covers(ranges: readonly ChunkRange[], index: number): boolean {
   return ranges.some(({ start, end }) => index >= start && index < end)
 }
@@ -212,15 +223,18 @@ function lapse(table: Table, announcer: Announcer, index: number, claim: Claim):
   if (--announcer.active === 0) table.fetchers.delete(announcer)
 }
 
-/** Frees the chunks of holders that have shown nothing for `limits.leaseTtlMs`. */
+/** Frees the chunks of holders that are silent or make no progress. */
 export function lapseStalled(table: Table, nowMs: number): void {
   for (const announcer of table.fetchers) {
     for (const [index, claim] of announcer.claims) {
-      if (nowMs - Math.max(claim.sinceMs, announcer.progressMs) >= limits.leaseTtlMs) {
-        lapse(table, announcer, index, claim)
-      }
+      if (isStalled(announcer, claim, nowMs)) lapse(table, announcer, index, claim)
     }
   }
+}
+
+function isStalled({ heardMs, progressMs }: Announcer, { sinceMs }: Claim, nowMs: number): boolean {
+  if (nowMs - Math.max(sinceMs, heardMs) >= limits.leaseTtlMs) return true
+  return progressMs > sinceMs ? nowMs - progressMs >= limits.leaseTtlMs : nowMs - sinceMs >= limits.leaseFirstByteMs
 }
 
 /** Frees every chunk but those that `except` fetches. */

@@ -205,14 +205,35 @@ describe('leases', () => {
     expect(seen.size).toBe(40)
   })
 
-  it('are lost without progress, and granted anew', () => {
+  it('are lost when their holder falls silent, and granted anew', () => {
     const world = createWorld()
     world.say('a', wish)
     world.clock.advance(1749)
-    world.say('a', { fetching: [{ start: 0, end: 10 }] })
     expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
     world.clock.advance(1)
     expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
+  it('are lost when nothing comes within four seconds, though their holder speaks', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    for (let passedMs = 500; passedMs < 4000; passedMs += 500) {
+      world.clock.advance(500)
+      world.say('a', { fetching: [{ start: 0, end: 10 }] })
+    }
+    expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
+    world.clock.advance(500)
+    world.say('a', { fetching: [{ start: 0, end: 10 }] })
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
+  it('that lapsed are their holder’s again when bytes come after all, but not what another fetches by then', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.clock.advance(1750)
+    expect(world.say('b', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: 0, end: 4 })
+    world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    expect(world.say('c', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: 10, end: 14 })
   })
 
   it('live on while new chunks come', () => {
@@ -244,7 +265,9 @@ describe('leases', () => {
     const world = createWorld()
     world.say('a', wish)
     world.clock.advance(1000)
-    world.say('a', { ...having(100, [50, 51]), fetching: [{ start: 0, end: 10 }] })
+    world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    world.clock.advance(1000)
+    world.say('a', { ...having(100, [50, 51]), fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
     world.clock.advance(750)
     expect(world.say('b', wish).lease).toMatchObject({ start: 0 })
   })

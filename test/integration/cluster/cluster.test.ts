@@ -22,7 +22,6 @@ interface Agent {
   readonly answers: AnswerItem[]
   /** Chunks that it was granted, in order; it has each at once. */
   readonly leased: string[]
-  readonly provided: Digest[]
 }
 
 const running = new Set<Agent>()
@@ -38,7 +37,6 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
   const items = new Map<Digest, AnnounceItem>()
   const answers: AnswerItem[] = []
   const leased: string[] = []
-  const provided: Digest[] = []
   const post = (event: SwarmEvent): void => {
     if (event.type !== 'directory') return
     answers.push(event.answer)
@@ -60,7 +58,6 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       transport: {
         self: peer,
         addresses: () => [`/ip4/127.0.0.1/tcp/5051/p2p/${peer}`],
-        provide: (digest) => void provided.push(digest),
       },
       runner: { swarm: { announceState: (digest) => items.get(digest) }, post },
     },
@@ -70,7 +67,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       seeds: seeds.map((seed) => ({ host: '127.0.0.1', port: Number(seed.split(':')[1]) })),
     },
   )
-  const agent: Agent = { peer, cluster, items, answers, leased, provided }
+  const agent: Agent = { peer, cluster, items, answers, leased }
   await cluster.start()
   running.add(agent)
   return agent
@@ -147,10 +144,10 @@ it('a digest whose owner goes is granted on by the next, which knows what was gr
   expect(twice).toBeLessThanOrEqual(limits.leaseHoldersMax * 2 + (owner?.leased.length ?? 0))
 })
 
-it('a seed of a blob is asked to tell the DHT', async () => {
+it('one alone hosts its own directory, and is asked to tell the DHT of what it holds', async () => {
   const agent = await startAgent([])
   agent.items.set(digestOf(1), itemOf({ have: { complete: true }, wants: false }))
   agent.cluster.announce(digestOf(1), true)
-  await until(() => agent.provided.length > 0)
-  expect(agent.provided).toEqual([digestOf(1)])
+  await until(() => agent.answers.length > 0)
+  expect(agent.answers).toEqual([{ digest: digestOf(1), size: sizeOf(100), peers: [], provide: true }])
 })
