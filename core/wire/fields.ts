@@ -13,7 +13,7 @@ const fetchedWitness = 1
 /** An origin is a host with an optional port: printable, no spaces; `entryPayload` relies on it having no newline. */
 const originGrammar = /^[\x21-\x7e]+$/
 
-export function hashBytes(hex: string): Uint8Array {
+function hashBytes(hex: string): Uint8Array {
   const bytes = Buffer.from(hex, 'hex')
   if (bytes.length !== hashSizeBytes || hex.length !== 2 * hashSizeBytes) throw new RangeError('not a SHA-256 in hex')
   return bytes

@@ -10,7 +10,7 @@ export function secretOf(byte: number): Uint8Array {
   return new Uint8Array(32).fill(byte)
 }
 
-export const silentLog = { debug: (): void => {} }
+const silentLog = { debug: (): void => {} }
 
 export function createLoopbackTransport(
   secrets: ClusterSecrets = { current: secretOf(1) },

@@ -11,8 +11,8 @@ import { peerIdOf } from '../../../core/wire/peer-id.ts'
 export const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
 
 const hash = bytesOf(32).map((bytes) => Buffer.from(bytes).toString('hex'))
-export const digest = hash.map((hex) => digestFromHex(hex))
-export const peer = bytesOf(32).map((bytes) => peerIdOf(bytes))
+const digest = hash.map((hex) => digestFromHex(hex))
+const peer = bytesOf(32).map((bytes) => peerIdOf(bytes))
 const id = fc.maxSafeNat()
 const index = fc.nat({ max: limits.chunksPerBlobMax - 1 })
 const offset = fc.nat({ max: limits.chunkSizeMaxBytes - 1 })
