@@ -88,7 +88,8 @@ async function readWhole(content: OpenBlob, signal: AbortSignal): Promise<Uint8A
       throw new ShoalError('MANIFEST_INVALID', `The manifest has ${content.size} bytes`)
     }
     const pieces: Uint8Array[] = []
-    for await (const piece of content.read({ start: 0, end: content.size }, { whole: true, signal })) pieces.push(piece)
+    for await (const piece of content.read({ start: 0, end: content.size }, { whole: true, signal }))
+      pieces.push(Buffer.from(piece))
     return Buffer.concat(pieces)
   } finally {
     await content.close()

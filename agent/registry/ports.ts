@@ -36,7 +36,7 @@ export interface OpenBlob {
   readonly complete: boolean
   /**
    * The bytes of `range`, in order and verified. The blob's last byte is held back until the whole digest matched.
-   * Throws when no source is left.
+   * A piece is good until the next one is asked for. Throws when no source is left.
    */
   read(range: ByteRange, options: ReadOptions): AsyncIterable<Uint8Array>
   close(): Promise<void>

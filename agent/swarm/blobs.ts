@@ -4,7 +4,7 @@ import type { BlobStore } from '../../core/ports.ts'
 import type { Logger } from '../logging.ts'
 import type { Blobs, OpenBlob, ReadOptions, Want } from '../registry/ports.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
-import { readVerified } from './reader.ts'
+import { pieceSizeOf, readVerified } from './reader.ts'
 import type { Runner } from './runner.ts'
 import { pruneUnkept, type BlobSession } from './sessions.ts'
 
@@ -58,12 +58,14 @@ export function createBlobs({ runner, store, logger, origin, onDelivered }: Blob
         reader ??= openReader(session, want, rest, { whole: options.whole, prefetch: false })
       },
     }
+    const buffer = runner.pool.take(pieceSizeOf(session.size))
     try {
-      for await (const piece of readVerified(session, range, options.signal, progress)) {
+      for await (const piece of readVerified(session, range, options.signal, progress, buffer)) {
         onDelivered(session, piece.length)
         yield piece
       }
     } finally {
+      runner.pool.give(buffer)
       reader?.close()
     }
   }

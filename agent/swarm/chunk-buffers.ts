@@ -1,3 +1,5 @@
+import type { BufferPool } from './buffer-pool.ts'
+
 /**
  * Bytes of chunks on their way in. A chunk may come from several sources at once (a hedge), each of which goes on from
  * what was there when it began; the first to reach the end is the chunk:
@@ -17,18 +19,20 @@ export interface ChunkBuffers {
   append(chunk: string, source: string, bytes: Uint8Array): void
   /** The chunk, from the first source that has all of it. */
   complete(chunk: string): Uint8Array | undefined
+  /** The same, and forgets the chunk; the bytes are the caller's, who gives them back to the pool. */
+  remove(chunk: string): Uint8Array | undefined
   drop(chunk: string): void
   sizeBytes(): number
 }
 
 /** Throws a RangeError when told of bytes that can't be: the swarm checks offsets and lengths before. */
-export function createChunkBuffers(): ChunkBuffers {
+export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
   const chunks = new Map<string, Map<string, Source>>()
   let total = 0
 
   function begin(chunk: string, source: string, offset: number, length: number): void {
     const sources = chunks.get(chunk) ?? new Map<string, Source>()
-    const bytes = Buffer.allocUnsafeSlow(length)
+    const bytes = pool.take(length)
     if (offset > 0) bytes.set(prefixOf(sources, offset))
     sources.set(source, { bytes, received: offset })
     chunks.set(chunk, sources)
@@ -47,12 +51,21 @@ export function createChunkBuffers(): ChunkBuffers {
     return undefined
   }
 
-  function drop(chunk: string): void {
-    for (const { bytes } of chunks.get(chunk)?.values() ?? []) total -= bytes.length
+  function forget(chunk: string, kept: Uint8Array | undefined): void {
+    for (const { bytes } of chunks.get(chunk)?.values() ?? []) {
+      total -= bytes.length
+      if (bytes !== kept) pool.give(bytes)
+    }
     chunks.delete(chunk)
   }
 
-  return { begin, append, complete, drop, sizeBytes: () => total }
+  function remove(chunk: string): Uint8Array | undefined {
+    const kept = complete(chunk)
+    forget(chunk, kept)
+    return kept
+  }
+
+  return { begin, append, complete, remove, drop: (chunk) => forget(chunk, undefined), sizeBytes: () => total }
 }
 
 function prefixOf(sources: ReadonlyMap<string, Source>, offset: number): Uint8Array {

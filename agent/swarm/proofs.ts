@@ -2,7 +2,9 @@
 import { ShoalError } from '../../core/errors.ts'
 import { bitfieldOf, setBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
+import { limits } from '../../core/limits.ts'
 import { createProver, type Prover } from '../store/whole-hash.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import { pruneUnkept, readHeld, type BlobSession } from './sessions.ts'
 
 export interface Proofs {
@@ -14,20 +16,32 @@ export interface Proofs {
   restart(session: BlobSession): void
 }
 
-/** `onEnd` hears how each proof ended, once. */
-export function createProofs(onEnd: (session: BlobSession, ok: boolean) => void): Proofs {
+export interface ProofComponents {
+  readonly pool: BufferPool
+  /** Hears how each proof ended, once. */
+  readonly onEnd: (session: BlobSession, ok: boolean) => void
+}
+
+export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
   const provers = new WeakMap<BlobSession, Prover>()
 
   function proverOf(session: BlobSession): Prover {
     const known = provers.get(session)
     if (known !== undefined) return known
-    const prover = createProver(provable(session))
+    const buffers = [pool.take(limits.storeHashPieceBytes), pool.take(limits.storeHashPieceBytes)] as const
+    const prover = createProver(provable(session, buffers))
     provers.set(session, prover)
-    prover.proved().then(
-      (ok) => onEnd(session, ok),
-      () => {}, // Stopped: another prover has taken its place.
-    )
+    void settle(session, prover, buffers)
     return prover
+  }
+
+  async function settle(session: BlobSession, prover: Prover, buffers: readonly Uint8Array[]): Promise<void> {
+    try {
+      onEnd(session, await prover.proved())
+      for (const buffer of buffers) pool.give(buffer)
+    } catch {
+      // Stopped: another prover has taken its place, and a read may still be filling these buffers.
+    }
   }
 
   function restart(session: BlobSession): void {
@@ -44,8 +58,15 @@ export function createProofs(onEnd: (session: BlobSession, ok: boolean) => void)
   }
 }
 
-/** The blob as its readers see it: what the disk refused counts as well. */
-function provable(session: BlobSession): Parameters<typeof createProver>[0] {
+/**
+ * The blob as its readers see it: what the disk refused counts as well. The prover reads one piece while it hashes the one
+ * before, so two buffers serve it.
+ */
+function provable(
+  session: BlobSession,
+  buffers: readonly [Uint8Array, Uint8Array],
+): Parameters<typeof createProver>[0] {
+  let turn = 0
   return {
     digest: session.digest,
     size: session.size,
@@ -53,7 +74,8 @@ function provable(session: BlobSession): Parameters<typeof createProver>[0] {
       return session.unkept.size === 0 ? session.stored.have : withUnkept(session)
     },
     read: async (offset, length) => {
-      const bytes = await readHeld(session, offset, length)
+      turn = 1 - turn
+      const bytes = await readHeld(session, offset, length, buffers[turn] ?? buffers[0])
       if (bytes === undefined) throw new ShoalError('CHUNK_CORRUPT', `${session.digest} is not held at ${offset}`)
       session.provedBytes = offset + length
       pruneUnkept(session)

@@ -14,7 +14,7 @@ export interface ReadProgress {
 }
 
 /**
- * Yields the bytes of `range` as soon as they are held. The blob's last byte waits until the whole digest matched
+ * Yields the bytes of `range` as soon as they are held, each piece in `buffer` and good until the next one is asked for. The blob's last byte waits until the whole digest matched
  * (facts/protocols.md §0, rule 3). Throws the session's failure, or the signal's reason.
  */
 export async function* readVerified(
@@ -22,11 +22,12 @@ export async function* readVerified(
   range: ByteRange,
   signal: AbortSignal,
   progress: ReadProgress,
+  buffer: Uint8Array,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let { generation } = session
   for (let position = range.start; position < range.end;) {
     const end = readableEnd(session, position, range.end)
-    const piece = end > position ? await readHeld(session, position, end - position) : undefined
+    const piece = end > position ? await readHeld(session, position, end - position, buffer) : undefined
     if (session.generation !== generation) {
       if (position > range.start) throw new ShoalError('BLOB_CORRUPT', `${session.digest} was thrown away`)
       generation = session.generation
@@ -43,12 +44,17 @@ export async function* readVerified(
   }
 }
 
+/** How much of a blob is handed out at once. */
+export function pieceSizeOf(size: number): number {
+  return Math.min(limits.readPieceSizeBytes, chunkSizeOf(size))
+}
+
 /** Where the bytes that may be handed out now end, at most one piece after `position`. */
 function readableEnd(session: BlobSession, position: number, rangeEnd: number): number {
   const chunkSize = chunkSizeOf(session.size)
   const index = Math.floor(position / chunkSize)
   if (!holdsChunk(session, index)) return position
-  const end = Math.min(rangeEnd, (index + 1) * chunkSize, position + limits.readPieceSizeBytes)
+  const end = Math.min(rangeEnd, (index + 1) * chunkSize, position + pieceSizeOf(session.size))
   return end === session.size && !session.proved ? end - 1 : end
 }
 

@@ -12,6 +12,7 @@ import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
 import type { Logger } from '../logging.ts'
 import type { PeerTransport, TransportEvent } from '../transport/peer-transport.ts'
+import { type BufferPool, createBufferPool } from './buffer-pool.ts'
 import { createChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
 import { createOriginFetches, type RangeOrigin } from './origin-fetches.ts'
@@ -40,9 +41,16 @@ export interface RunnerComponents {
   readonly announce: (digest: Digest, now: boolean) => void
 }
 
+/** A request whose frames are wanted, and how many of its bytes are still to come. */
+interface Expected {
+  readonly chunk: string
+  missing: number
+}
+
 export interface Runner {
   readonly swarm: Swarm
   readonly sessions: Sessions
+  readonly pool: BufferPool
   post(event: SwarmEvent): void
   start(): void
   /** Ends transfers and waits for writes under way. */
@@ -52,16 +60,16 @@ export interface Runner {
 export function createRunner(components: RunnerComponents): Runner {
   const { store, transport, logger, observer } = components
   const sessions = createSessions({ ...components, onLost })
-  const buffers = createChunkBuffers()
+  const pool = createBufferPool()
+  const buffers = createChunkBuffers(pool)
   const queue: SwarmEvent[] = []
-  /** Requests whose frames are wanted, and the buffer they fill. */
-  const expected = new Map<string, string>()
+  const expected = new Map<PeerId, Map<number, Expected>>()
   let draining = false
   let timers: NodeJS.Timeout[] = []
 
   const swarm = createSwarm({ ...components, self: transport.self, emit: carryOut }, {})
-  const proofs = createProofs(onProofEnd)
-  const writes = createWrites({ sessions, buffers, post, logger, onGained })
+  const proofs = createProofs({ pool, onEnd: onProofEnd })
+  const writes = createWrites({ pool, sessions, buffers, post, logger, onGained })
   const fetches = createOriginFetches({
     ...components,
     sessions,
@@ -72,6 +80,7 @@ export function createRunner(components: RunnerComponents): Runner {
   })
   const uploads = createUploads({
     ...components,
+    pool,
     sessions,
     post,
     onUploaded: (...outcome) => observer.uploaded(...outcome),
@@ -106,7 +115,7 @@ export function createRunner(components: RunnerComponents): Runner {
       case 'expect':
         return expect(command)
       case 'ignore':
-        return void expected.delete(requestKey(command.peer, command.id))
+        return void expected.get(command.peer)?.delete(command.id)
       case 'fetch-origin':
         return fetches.start(command)
       case 'stop-fetch':
@@ -143,9 +152,10 @@ export function createRunner(components: RunnerComponents): Runner {
 
   function expect({ peer, id, digest, size, index, offset }: Extract<SwarmCommand, { type: 'expect' }>): void {
     const chunk = chunkKey(digest, index)
-    const request = requestKey(peer, id)
-    buffers.begin(chunk, request, offset, chunkLengthOf(size, index))
-    expected.set(request, chunk)
+    const length = chunkLengthOf(size, index)
+    buffers.begin(chunk, requestKey(peer, id), offset, length)
+    const ofPeer = expected.get(peer) ?? new Map<number, Expected>()
+    expected.set(peer, ofPeer.set(id, { chunk, missing: length - offset }))
   }
 
   function onTransport(event: TransportEvent): void {
@@ -153,6 +163,7 @@ export function createRunner(components: RunnerComponents): Runner {
       case 'connected':
         return post({ type: 'peer-connected', peer: event.peer })
       case 'disconnected':
+        expected.delete(event.peer)
         return post({ type: 'peer-disconnected', peer: event.peer })
       case 'message':
         return post(event)
@@ -167,9 +178,13 @@ export function createRunner(components: RunnerComponents): Runner {
 
   function onFrame({ peer, id, bytes }: Extract<TransportEvent, { type: 'frame' }>): void {
     observer.received('peer', bytes.length)
-    const request = requestKey(peer, id)
-    const chunk = expected.get(request)
-    if (chunk !== undefined) buffers.append(chunk, request, bytes)
+    const request = expected.get(peer)?.get(id)
+    // More bytes than the chunk has are the swarm's to judge; they have no place in the buffer.
+    if (request !== undefined && bytes.length <= request.missing) {
+      buffers.append(request.chunk, requestKey(peer, id), bytes)
+      request.missing -= bytes.length
+      if (request.missing === 0) expected.get(peer)?.delete(id)
+    }
     post({ type: 'frame', peer, id, bytes: bytes.length })
   }
 
@@ -235,7 +250,7 @@ export function createRunner(components: RunnerComponents): Runner {
     await sessions.sweep(0)
   }
 
-  return { swarm, sessions, post, start, stop }
+  return { swarm, pool, sessions, post, start, stop }
 }
 
 function requestKey(peer: PeerId, id: number): string {

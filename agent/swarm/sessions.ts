@@ -120,15 +120,20 @@ export function holdsChunk(session: BlobSession, index: number): boolean {
 }
 
 /**
- * Reads bytes within one held chunk, from memory where the disk refused it. Undefined when the chunk turned out not to
+ * Reads bytes within one held chunk into `into`, or gives those that the disk refused. Undefined when the chunk turned out not to
  * be there, or not to match its hash: the swarm has been told, and brings it again if somebody wants it.
  */
-export async function readHeld(session: BlobSession, offset: number, length: number): Promise<Uint8Array | undefined> {
+export async function readHeld(
+  session: BlobSession,
+  offset: number,
+  length: number,
+  into: Uint8Array,
+): Promise<Uint8Array | undefined> {
   const chunkSize = chunkSizeOf(session.size)
   const unkept = session.unkept.get(Math.floor(offset / chunkSize))
   if (unkept !== undefined) return unkept.subarray(offset % chunkSize, (offset % chunkSize) + length)
   try {
-    return await session.stored.read(offset, length)
+    return await session.stored.read(offset, length, into)
   } catch (error) {
     if (!(error instanceof ShoalError && error.code === 'CHUNK_CORRUPT')) throw error
     session.onLost(error)

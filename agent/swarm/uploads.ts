@@ -6,12 +6,14 @@ import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import { readHeld, type BlobSession, type Sessions } from './sessions.ts'
 
 type UploadCommand = Extract<SwarmCommand, { type: 'upload' }>
 export type UploadOutcome = 'sent' | 'cancelled' | 'failed'
 
 export interface UploadComponents {
+  readonly pool: BufferPool
   readonly transport: PeerTransport
   readonly sessions: Sessions
   readonly notary: Notary
@@ -26,7 +28,15 @@ export interface Uploads {
   stopAll(): void
 }
 
-export function createUploads({ transport, sessions, notary, post, logger, onUploaded }: UploadComponents): Uploads {
+export function createUploads({
+  pool,
+  transport,
+  sessions,
+  notary,
+  post,
+  logger,
+  onUploaded,
+}: UploadComponents): Uploads {
   const running = new Map<string, AbortController>()
 
   function start(command: UploadCommand): void {
@@ -61,11 +71,13 @@ export function createUploads({ transport, sessions, notary, post, logger, onUpl
   async function send(session: BlobSession, command: UploadCommand, signal: AbortSignal): Promise<number> {
     const { digest, size, index, offset, peer, id } = command
     const length = chunkLengthOf(size, index) - offset
-    const bytes = await readHeld(session, index * chunkSizeOf(size) + offset, length)
+    const buffer = pool.take(length)
+    const bytes = await readHeld(session, index * chunkSizeOf(size) + offset, length, buffer)
     const entry = entryFor(session, index)
     if (bytes === undefined || entry === undefined)
       throw new ShoalError('CHUNK_CORRUPT', `chunk ${index} of ${digest} can not be given`)
     await transport.upload(peer, id, offset, entry, bytes, signal)
+    pool.give(buffer)
     return length
   }
 

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { limits } from '../../core/limits.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import { createChange } from './change.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
@@ -12,6 +13,7 @@ type HashCommand = Extract<SwarmCommand, { type: 'hash' }>
 type KeepCommand = Extract<SwarmCommand, { type: 'keep' }>
 
 export interface WriteComponents {
+  readonly pool: BufferPool
   readonly sessions: Sessions
   readonly buffers: ChunkBuffers
   readonly post: (event: SwarmEvent) => void
@@ -29,7 +31,7 @@ export interface Writes {
   settled(): Promise<void>
 }
 
-export function createWrites({ sessions, buffers, post, logger, onGained }: WriteComponents): Writes {
+export function createWrites({ pool, sessions, buffers, post, logger, onGained }: WriteComponents): Writes {
   const drained = createChange()
   const writing = new Set<Promise<void>>()
   let pendingBytes = 0
@@ -43,8 +45,7 @@ export function createWrites({ sessions, buffers, post, logger, onGained }: Writ
 
   function keep(command: KeepCommand): void {
     const key = chunkKey(command.digest, command.index)
-    const bytes = buffers.complete(key)
-    buffers.drop(key)
+    const bytes = buffers.remove(key)
     const session = sessions.find(command.digest)
     if (bytes === undefined || session === undefined) {
       post({ type: 'kept', digest: command.digest, index: command.index, ok: false })
@@ -70,6 +71,7 @@ export function createWrites({ sessions, buffers, post, logger, onGained }: Writ
       },
     )
     if (!ok && session.generation === generation) session.unkept.set(index, bytes)
+    else pool.give(bytes)
     sessions.release(session)
     post({ type: 'kept', digest, index, ok })
     onGained(session)

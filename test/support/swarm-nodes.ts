@@ -123,7 +123,7 @@ export async function readBytes(
   try {
     const pieces: Uint8Array[] = []
     const whole = range.start === 0 && range.end === blob.size
-    for await (const piece of blob.read(range, { whole, signal })) pieces.push(piece)
+    for await (const piece of blob.read(range, { whole, signal })) pieces.push(Buffer.from(piece))
     return Buffer.concat(pieces)
   } finally {
     await blob.close()

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
+import { createBufferPool } from '../../../agent/swarm/buffer-pool.ts'
 import { createChunkBuffers } from '../../../agent/swarm/chunk-buffers.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
 test('the first source to reach the end is the chunk', () => {
-  const buffers = createChunkBuffers()
+  const buffers = createChunkBuffers(createBufferPool())
   buffers.begin('c', 'a', 0, 4)
   buffers.append('c', 'a', bytes(1, 2))
   expect(buffers.complete('c')).toBeUndefined()
@@ -14,7 +15,7 @@ test('the first source to reach the end is the chunk', () => {
 })
 
 test('two sources at once do not mix', () => {
-  const buffers = createChunkBuffers()
+  const buffers = createChunkBuffers(createBufferPool())
   buffers.begin('c', 'a', 0, 4)
   buffers.append('c', 'a', bytes(1))
   buffers.begin('c', 'b', 1, 4)
@@ -24,7 +25,7 @@ test('two sources at once do not mix', () => {
 })
 
 test('what was delivered is copied, since the network uses its memory again', () => {
-  const buffers = createChunkBuffers()
+  const buffers = createChunkBuffers(createBufferPool())
   const packet = bytes(1, 2)
   buffers.begin('c', 'a', 0, 2)
   buffers.append('c', 'a', packet)
@@ -33,7 +34,7 @@ test('what was delivered is copied, since the network uses its memory again', ()
 })
 
 test('a dropped chunk is gone, and its memory is counted no more', () => {
-  const buffers = createChunkBuffers()
+  const buffers = createChunkBuffers(createBufferPool())
   buffers.begin('c', 'a', 0, 4)
   buffers.begin('d', 'a', 0, 3)
   expect(buffers.sizeBytes()).toBe(7)
@@ -43,6 +44,6 @@ test('a dropped chunk is gone, and its memory is counted no more', () => {
 })
 
 test('a prefix that nobody brought is a mistake', () => {
-  const buffers = createChunkBuffers()
+  const buffers = createChunkBuffers(createBufferPool())
   expect(() => buffers.begin('c', 'a', 2, 4)).toThrow(RangeError)
 })
