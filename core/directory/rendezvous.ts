@@ -3,7 +3,6 @@
  * highest with a key has it. All agents compute the same scores, so they agree without talking.
  */
 import { createHash } from 'node:crypto'
-import type { PeerId } from '../ports.ts'
 
 /** 64 well-mixed bits of a name, as two words; computed once per name, since SHA-256 is the slow part. */
 export interface Mark {
@@ -16,7 +15,10 @@ export function markOf(name: string): Mark {
   return { low: hash.readUInt32LE(0), high: hash.readUInt32LE(4) }
 }
 
-/** The score of two marks, 32 bits, the same whichever comes first. Two rounds of MurmurHash3's finalizer. */
+/**
+ * The score of two marks, 32 bits, the same whichever comes first: so two agents rank each other alike as neighbours, and
+ * blind to the digest (DESIGN, Swarm). Two rounds of MurmurHash3's finalizer.
+ */
 export function scoreOf(a: Mark, b: Mark): number {
   return scoreOfWords(a.low, a.high, b.low, b.high)
 }
@@ -30,11 +32,6 @@ function mix(word: number): number {
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
   return mixed ^ (mixed >>> 16)
-}
-
-/** The score by which two agents choose each other as neighbours: symmetric, and blind to the digest (DESIGN, Swarm). */
-export function pairScore(a: PeerId, b: PeerId): number {
-  return scoreOf(markOf(a), markOf(b))
 }
 
 export interface Scored<T> {

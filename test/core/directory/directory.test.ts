@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { createTable } from '../../../core/directory/table.ts'
-import { pairScore } from '../../../core/directory/rendezvous.ts'
+import { markOf, scoreOf } from '../../../core/directory/rendezvous.ts'
 import { GiB } from '../../../core/units.ts'
 import { addressOf, createWorld, digestHostedBy, digestOf, having, itemOf, sizeOf, span } from './world.ts'
 import type { World } from './world.ts'
+
+const pairScore = (a: string, b: string): number => scoreOf(markOf(a), markOf(b))
 
 const wish = { lease: { chunks: 10, position: 0 } }
 

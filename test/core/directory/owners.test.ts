@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { createOwners } from '../../../core/directory/owners.ts'
 import type { Owners } from '../../../core/directory/owners.ts'
-import { pairScore } from '../../../core/directory/rendezvous.ts'
+import { markOf, scoreOf } from '../../../core/directory/rendezvous.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import { digestHostedBy, digestOf, span } from './world.ts'
 
@@ -110,6 +110,7 @@ it('looks up an owner among 20,000 members', () => {
 })
 
 it('scores a pair the same from both sides', () => {
-  expect(pairScore('a', 'b')).toBe(pairScore('b', 'a'))
-  expect(pairScore('a', 'b')).not.toBe(pairScore('a', 'c'))
+  const [a, b, c] = [markOf('a'), markOf('b'), markOf('c')]
+  expect(scoreOf(a, b)).toBe(scoreOf(b, a))
+  expect(scoreOf(a, b)).not.toBe(scoreOf(a, c))
 })
