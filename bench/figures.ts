@@ -1,7 +1,7 @@
 /** Medians and spreads of several runs, and how a bench prints them. */
 
 /** Of an even number of values, the mean of the middle two. */
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   return quantile(values, 0.5)
 }
 
@@ -15,7 +15,7 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 /** Smallest and largest. */
-export function spread(values: readonly number[]): [number, number] {
+function spread(values: readonly number[]): [number, number] {
   return [Math.min(...values), Math.max(...values)]
 }
 

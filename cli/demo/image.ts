@@ -216,7 +216,7 @@ async function* noFiles(): AsyncGenerator<SourceFile, undefined> {
 }
 
 /** AES-CTR over zeros: as incompressible as chance, fast, and the same for the same seed everywhere. */
-export function* seededBytes(seed: string, sizeBytes: number): Generator<Buffer> {
+function* seededBytes(seed: string, sizeBytes: number): Generator<Buffer> {
   const key = createHash('sha256').update(seed).digest().subarray(0, 16)
   const keystream = createCipheriv('aes-128-ctr', key, Buffer.alloc(16))
   for (let offset = 0; offset < sizeBytes; offset += MiB) {
