@@ -209,12 +209,14 @@ export const limits = {
   /** How long peers may take to show a missing chunk once the origin is gone, before the readers end. */
   hopelessAfterMs: 2 * second,
   /**
-   * Without a byte for this long, although others are said to have what is missing, a reader takes its next chunk from the
-   * origin unleased; sooner where no peer can be reached; then again after half the wait, as long as peers give nothing.
+   * Without a byte for this long, although others are said to have what is missing, a reader insists on a lease; sooner
+   * where no peer can be reached; then again after half the wait, as long as peers give nothing.
    */
-  starvedMs: 30 * second,
-  starvedAloneMs: 3 * second,
+  starvedMs: 10 * second,
+  starvedAloneMs: 2 * second,
   starvedAgainMs: 250,
+  /** But this long while peers at least say that it will come: a slow swarm begins slowly. */
+  starvedPromisedMs: 60 * second,
 
   // Directory: hosting
   /** Owner, standby and those who would follow: enough to pass over three silent ones. */
@@ -275,8 +277,8 @@ export const limits = {
   announceWaitMaxMs: 2 * minute,
   /** Digests that are merely held find a new host within this time, spread at random. */
   retargetIdleMs: 2 * second,
-  /** A waiting reader whose hosts answer but grant nothing, while nothing moves: as long as a lease may be lost five times. */
-  leaseStarvedMs: 10 * second,
+  /** A waiting reader whose hosts answer but grant nothing, while nothing moves. Long: behind a slow origin all wait for one holder's bytes. */
+  leaseStarvedMs: 60 * second,
   /** Before agents turn to the origin unleased they wait at random up to 5 ms per member, 5 s at most (DESIGN, Directory). */
   silenceSpreadMaxMs: 5 * second,
   silenceSpreadPerMemberMs: 5,

@@ -47,7 +47,7 @@ const announceItem = z
     wants: z.boolean(),
     fetching: z.array(range).max(limits.fetchRangesMax),
     fetchedBytes: count.exactOptional(),
-    lease: z.strictObject({ chunks: index, position: index }).exactOptional(),
+    lease: z.strictObject({ chunks: index, position: index, insists: z.boolean().exactOptional() }).exactOptional(),
     released: z.array(count).max(limits.fetchRangesMax).exactOptional(),
     unranged: z.boolean().exactOptional(),
     origin: z.string().min(1).max(limits.originMaxLength).exactOptional(),

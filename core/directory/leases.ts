@@ -62,18 +62,21 @@ function isHeld(table: Table, index: number): boolean {
 function nextRange(
   table: Table,
   asker: Announcer,
-  wish: { readonly chunks: number; readonly position: number },
+  wish: NonNullable<AnnounceItem['lease']>,
   nowMs: number,
 ): ChunkRange | undefined {
   if (!hasTurn(table, asker, nowMs)) return undefined
-  const most = Math.min(wish.chunks, limits.leasedChunksMax - asker.active, fairShare(table))
+  const insists = wish.insists === true
+  const share = insists ? wish.chunks : fairShare(table)
+  const most = Math.min(wish.chunks, limits.leasedChunksMax - asker.active, share)
   if (most < 1) return undefined
-  const taken = (index: number): boolean => !isFree(table, index)
+  const taken = (index: number): boolean =>
+    insists ? table.claimed[index] !== 0 || holds(asker, index) : !isFree(table, index)
   const position = Math.min(Math.max(0, wish.position), table.chunks)
   const start = firstFree(table, position, table.chunks, taken) ?? firstFree(table, 0, position, taken)
   if (start === undefined) return undefined
   let end = start + 1
-  while (end < table.chunks && end - start < most && isFree(table, end)) end++
+  while (end < table.chunks && end - start < most && !taken(end)) end++
   return { start, end }
 }
 

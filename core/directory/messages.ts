@@ -29,7 +29,12 @@ export interface AnnounceItem {
   /** Bytes taken from the origin for this digest so far: a slow origin is no stall, even where a chunk takes seconds. */
   readonly fetchedBytes?: number
   /** Ask for a lease of up to `chunks` chunks, at or after chunk `position` first, then from the blob's start. */
-  readonly lease?: { readonly chunks: number; readonly position: number }
+  readonly lease?: {
+    readonly chunks: number
+    readonly position: number
+    /** Chunks that others hold are wanted too: nothing has come of them for long (their holders are cut off, or lie). */
+    readonly insists?: boolean
+  }
   /** Leases given back: fetched, or given up (their missing chunks may be granted anew at once). */
   readonly released?: readonly number[]
   /** The origin ignores Range: whoever fetches it gets the blob from its first byte. */

@@ -20,7 +20,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     size: session.size,
     have: session.complete ? { complete: true } : { complete: false, bits: session.have.slice() },
     wants: wantsMore(state, session),
-    fetching: fetchingRanges(session),
+    fetching: fetchingRanges(session).slice(0, state.limits.fetchRangesMax),
     ...(lease === undefined ? {} : { lease }),
     ...(fetchedBytes > 0 ? { fetchedBytes } : {}),
     ...(released.length > 0 ? { released } : {}),
@@ -65,7 +65,7 @@ export function onAnswer(state: SwarmState, answer: AnswerItem): void {
 function releasedNow(state: SwarmState, { supply }: Session): number[] {
   const oldestMs = state.clock.now() - state.limits.releasedToldMs
   for (const [id, sinceMs] of supply.released) if (sinceMs < oldestMs) supply.released.delete(id)
-  return [...supply.released.keys()]
+  return [...supply.released.keys()].slice(-state.limits.fetchRangesMax)
 }
 
 /** An answer without a word on leases is that of a standby, and leaves the wish open. */

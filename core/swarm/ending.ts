@@ -1,5 +1,5 @@
 /** How a digest's session ends: unwanted, gone from disk, or beyond hope. */
-import { leaveAll, rejoinAll } from './neighbours.ts'
+import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { peersMayHelp, stopOrigin } from './origin.ts'
 import { forgetChunks, tellDirectory } from './session.ts'
 import { phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
@@ -7,6 +7,7 @@ import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 
 /** No reader is left: nothing more is fetched, and what is held goes on being served. */
 export function settleUnread(state: SwarmState, session: Session): void {
+  tellGained(state, session)
   stopOrigin(state, session)
   for (const index of session.buffers.keys()) {
     cancelChunk(state, session, index)

@@ -56,7 +56,7 @@ export type SwarmEvent =
       readonly offset: number
       readonly entry: Entry
     }
-  /** `bytes` more of request `id` are in the chunk's buffer. */
+  /** `bytes` more of request `id` are in the chunk's buffer, or, after `ignore`, came in vain: they took their time all the same. */
   | { readonly type: 'frame'; readonly peer: PeerId; readonly id: number; readonly bytes: number }
   /** An upload that was commanded has left, or can't (chunk unreadable, stream gone). */
   | { readonly type: 'uploaded'; readonly peer: PeerId; readonly id: number; readonly ok: boolean }

@@ -12,6 +12,7 @@ import {
   cancelTransfer,
   chunkArrived,
   chunkSettled,
+  countBytes,
   countFrame,
   dropBuffer,
   endTransfer,
@@ -99,6 +100,7 @@ function addRival(session: Session, entry: Entry): void {
 
 export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
   const transfer = transferOf(state, event.peer, event.id)
+  countBytes(state, event.bytes)
   if (transfer === undefined) return
   const { index, peer, session } = transfer
   const length = lengthOf(session, index)

@@ -119,10 +119,10 @@ export function rejoinAll(state: SwarmState, session: Session): void {
   }
 }
 
-/** A chunk was gained. The first after a pause is told at once, those that follow together. */
+/** A chunk was gained. The first after a pause is told at once, those that follow together while the blob is read. */
 export function noteGained(state: SwarmState, session: Session, index: number): void {
   session.fresh.push(index)
-  const pausedMs = state.clock.now() - session.toldAtMs
+  const pausedMs = session.readers.size === 0 ? Infinity : state.clock.now() - session.toldAtMs
   if (pausedMs >= state.limits.haveBatchMs || session.fresh.length >= state.limits.haveBatchChunks)
     tellGained(state, session)
 }

@@ -4,7 +4,7 @@
  *     wish ─▶ lease ─▶ fetch ─▶ (stall, failure: fetch the rest) ─▶ hashed, kept ─▶ given back
  *                └─ a second one waits meanwhile, so that the origin never idles between the two
  */
-import type { Lease as Grant } from '../directory/messages.ts'
+import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
 import { lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
@@ -25,16 +25,23 @@ type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type
 // Wishes
 
 /** The lease to ask the directory for, if one is wanted now. */
-export function leaseWish(
-  state: SwarmState,
-  session: Session,
-): { readonly chunks: number; readonly position: number } | undefined {
+export function leaseWish(state: SwarmState, session: Session): AnnounceItem['lease'] {
   if (!mayAsk(state, session)) return undefined
-  const position = nextWanted(state, session, (index) => isNowhere(session, index))
+  const insists = isStarving(state, session)
+  const position = nextWanted(state, session, (index) => insists || isNowhere(session, index))
   if (position === undefined) return undefined
-  return session.supply.unranged
-    ? { chunks: session.count, position: 0 }
-    : { chunks: wishChunks(state, session), position }
+  const { unranged } = session.supply
+  const wish = unranged ? { chunks: session.count, position: 0 } : { chunks: wishChunks(state, session), position }
+  return insists ? { ...wish, insists } : wish
+}
+
+/** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
+function isStarving(state: SwarmState, { neighbours, progressAtMs, promisedAtMs, supply }: Session): boolean {
+  const { patienceMs } = supply
+  const { starvedAloneMs, starvedPromisedMs } = state.limits
+  const waitMs = neighbours.size === 0 ? Math.min(patienceMs, starvedAloneMs) : patienceMs
+  const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + starvedPromisedMs)
+  return state.clock.now() >= Math.max(progressAtMs + waitMs, promisedUntilMs)
 }
 
 function mayAsk(state: SwarmState, session: Session): boolean {
@@ -106,20 +113,17 @@ export function onGranted(state: SwarmState, session: Session, grant: Grant): vo
   const remaining: number[] = []
   for (let index = Math.max(grant.start, 0); index < end; index++)
     if (session.phase[index] === phases.missing) remaining.push(index)
-  addLease(state, session, grant.id, grant.ttlMs, session.readers.size === 0 || session.complete ? [] : remaining)
+  addLease(state, session, grant, session.readers.size === 0 || session.complete ? [] : remaining)
 }
 
-function addLease(
-  state: SwarmState,
-  session: Session,
-  id: number | undefined,
-  ttlMs: number,
-  remaining: number[],
-): void {
+function addLease(state: SwarmState, session: Session, grant: Grant | undefined, remaining: number[]): void {
+  const { supply } = session
+  const isInsisted = grant === undefined || isStarving(state, session)
+  if (isInsisted) supply.patienceMs = Math.max(supply.patienceMs / 2, state.limits.starvedAgainMs)
   const lease: Lease = {
-    id,
+    id: grant?.id,
     session,
-    ttlMs,
+    isInsisted,
     remaining,
     settling: new Set(),
     tries: 0,
@@ -127,13 +131,13 @@ function addLease(
     fetch: undefined,
   }
   for (const index of remaining) session.phase[index] = phases.origin
-  session.supply.leases.add(lease)
+  supply.leases.add(lease)
   endWhenDone(state, lease)
 }
 
 /** Takes chunk `index` from the origin without a lease: nobody is there to grant one. */
 function fetchUnleased(state: SwarmState, session: Session, index: number): void {
-  if (session.phase[index] === phases.missing) addLease(state, session, undefined, Infinity, [index])
+  if (session.phase[index] === phases.missing) addLease(state, session, undefined, [index])
 }
 
 /** Owner and standby are silent: only what the reader needs next, and only if no neighbour has it. */
@@ -141,7 +145,8 @@ export function onDirectorySilent(state: SwarmState, session: Session): void {
   session.supply.askingUntilMs = 0
   if (openLeases(session).length > 0 || isResting(state, session)) return
   const index = nextWanted(state, session, () => true)
-  if (index !== undefined && session.availability[index] === 0) fetchUnleased(state, session, index)
+  if (index === undefined) return
+  if (session.availability[index] === 0 || isStarving(state, session)) fetchUnleased(state, session, index)
 }
 
 /** After a failure, or because the origin asked for it. */
@@ -239,10 +244,9 @@ function startFetch(state: SwarmState, lease: Lease): void {
 
 /** Neighbours have gained some of the chunks while the lease waited, or an unranged fetch brought them. */
 function yieldToPeers(lease: Lease): void {
-  const { session } = lease
-  const isLeased = lease.id !== undefined
+  const { isInsisted, session } = lease
   const open = lease.remaining.filter((index) => session.phase[index] === phases.origin)
-  lease.remaining = open.filter((index) => !isLeased || session.availability[index] === 0)
+  lease.remaining = open.filter((index) => isInsisted || session.availability[index] === 0)
   for (const index of open) if (!lease.remaining.includes(index)) setPhase(session, index, phases.missing)
 }
 
@@ -409,10 +413,9 @@ export function watchFetches(state: SwarmState, nowMs: number): void {
   }
 }
 
-/** Drives what hangs on time: leases wished for, a reader that starves, a second try that takes own bytes only. */
+/** Drives what hangs on time: leases wished for, and a second try that takes own bytes only. */
 export function pumpOrigin(state: SwarmState, session: Session): void {
   if (session.ownOnly) refetchOwn(state, session)
-  else feedStarving(state, session)
   askForLease(state, session)
   startFetches(state, session)
 }
@@ -425,23 +428,7 @@ function refetchOwn(state: SwarmState, session: Session): void {
   const run: number[] = []
   for (let index = first; index < session.count && run.length < state.limits.leaseChunksMax; index++)
     if (session.phase[index] === phases.missing) run.push(index)
-  addLease(state, session, undefined, Infinity, run)
-}
-
-/** What others are said to have grants no lease. If it does not come, the reader helps itself, chunk by chunk. */
-function feedStarving(state: SwarmState, session: Session): void {
-  const { limits, random } = state
-  const { supply } = session
-  const waitedMs = state.clock.now() - session.progressAtMs
-  const patienceMs =
-    session.neighbours.size === 0 ? Math.min(supply.patienceMs, limits.starvedAloneMs) : supply.patienceMs
-  if (waitedMs < patienceMs || supply.leases.size > 0 || isResting(state, session)) return
-  const index = nextWanted(state, session, (at) => !isNowhere(session, at))
-  if (index === undefined) return
-  // The random part is drawn once a tick: it ends the wait within about as long again.
-  if (random.below(Math.ceil(patienceMs / limits.tickMs)) > 0) return
-  supply.patienceMs = Math.max(patienceMs / 2, limits.starvedAgainMs)
-  fetchUnleased(state, session, index)
+  addLease(state, session, undefined, run)
 }
 
 /** May a missing chunk still come from a peer? */

@@ -93,6 +93,7 @@ export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: num
   if (transfer === undefined || transfer.state === 'active') return
   transfer.state = 'queued'
   transfer.heardAtMs = state.clock.now()
+  transfer.session.promisedAtMs = transfer.heardAtMs
   transfer.peer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
 }
 
@@ -104,6 +105,7 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   const { busyBackoffMaxMs, busyBackoffMinMs, busyHintsMax } = state.limits
   const restMs = Math.min(Math.max(state.chunkMs, busyBackoffMinMs), busyBackoffMaxMs)
   transfer.peer.restUntilMs = Math.max(transfer.peer.restUntilMs, state.clock.now() + restMs)
+  session.promisedAtMs = state.clock.now()
   withdrawRequest(state, transfer)
   for (const hint of hints.slice(0, busyHintsMax)) {
     const neighbour = session.neighbours.get(hint)

@@ -30,6 +30,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     toldAtMs: 0,
     exhausted: { demand: false, prefetch: false },
     progressAtMs: nowMs,
+    promisedAtMs: 0,
     proving: false,
     ownOnly: false,
     supply: {

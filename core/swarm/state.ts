@@ -68,6 +68,8 @@ export interface Session {
   readonly exhausted: { demand: boolean; prefetch: boolean }
   /** When a byte of it last came, or a reader began to want it. */
   progressAtMs: number
+  /** When a peer last said that a request waits, or that its queue is full. */
+  promisedAtMs: number
   proving: boolean
   /** The blob that peers gave did not match its digest: the second try takes this node's own origin bytes only. */
   ownOnly: boolean
@@ -101,7 +103,8 @@ export type OriginTrouble = Extract<SwarmCommand, { type: 'fail' }>['failure']
 export interface Lease {
   readonly id: number | undefined
   readonly session: Session
-  readonly ttlMs: number
+  /** Fetched although others are said to have the chunks. */
+  readonly isInsisted: boolean
   /** Chunks still to come, ascending. */
   remaining: number[]
   /** Chunks that came and are being hashed and written: the lease is given back when they show in `have`. */

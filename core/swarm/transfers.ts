@@ -59,13 +59,17 @@ function sendRequest(state: SwarmState, transfer: Transfer): void {
   state.emit({ type: 'send', peer: peer.id, message: { type: 'request', id, digest, index, offset } })
 }
 
+/** Bytes have come over our link, wanted or not. */
+export function countBytes(state: SwarmState, bytes: number): void {
+  state.tickBytes += bytes
+  state.heardAtMs = state.clock.now()
+}
+
 export function countFrame(state: SwarmState, transfer: Transfer, bytes: number): void {
   const buffer = bufferOf(transfer.session, transfer.index)
   transfer.received += bytes
   state.flightBytes -= bytes
-  state.tickBytes += bytes
-  state.heardAtMs = state.clock.now()
-  transfer.session.progressAtMs = state.heardAtMs
+  transfer.session.progressAtMs = state.clock.now()
   transfer.session.supply.patienceMs = state.limits.starvedMs
   buffer.received = Math.max(buffer.received, transfer.received)
   buffer.sources.add(transfer.peer.id)

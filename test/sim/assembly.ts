@@ -3,8 +3,8 @@ import { cut, lengthOf, type Piece } from './matter.ts'
 
 export interface Assembly {
   begin(chunk: string, source: string, offset: number): void
-  /** False when the source never began, or has ended. */
-  append(source: string, piece: Piece): boolean
+  /** Ignored when the source never began, or has ended. */
+  append(source: string, piece: Piece): void
   /** Nothing more is taken from the source; what it brought stays for others to go on from. */
   end(source: string): void
   /** The pieces of the first source that has `length` bytes. */
@@ -27,11 +27,7 @@ export function createAssembly(): Assembly {
       chunks.set(chunk, parts)
       sources.set(source, part)
     },
-    append(source, piece) {
-      const part = sources.get(source)
-      part?.pieces.push(piece)
-      return part !== undefined
-    },
+    append: (source, piece) => void sources.get(source)?.pieces.push(piece),
     end: (source) => void sources.delete(source),
     whole(chunk, length) {
       return chunks.get(chunk)?.find(({ pieces }) => lengthOf(pieces) === length)?.pieces

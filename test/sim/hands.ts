@@ -150,8 +150,8 @@ function sign(node: SimNode, blob: Blob, index: number, hashed: string): Entry {
 function takeFrame(node: SimNode, peer: PeerId, id: number, piece: Piece): void {
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
-  if (node.life.assembly.append(uploadKey(peer, id), piece))
-    handle(node, { type: 'frame', peer, id, bytes: piece.length })
+  node.life.assembly.append(uploadKey(peer, id), piece)
+  handle(node, { type: 'frame', peer, id, bytes: piece.length })
 }
 
 function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {

@@ -32,7 +32,10 @@ export interface Stream {
   readonly frameBytes: number
   left: number
   inFlight: number
+  /** Nothing more is sent; what has left arrives all the same. */
   stopped: boolean
+  /** The connection is gone, and with it what was on its way. */
+  isCut: boolean
   lastArrivalMs: number
   /** `bytes` more are there. */
   readonly onFrame: (bytes: number) => void
@@ -52,7 +55,6 @@ export function startStream(engine: Engine, stream: Stream): void {
   pump(engine, stream.from)
 }
 
-/** What has left the uplink arrives all the same, and is thrown away. */
 export function stopStream(engine: Engine, stream: Stream): void {
   stream.stopped = true
   removeStream(stream)
@@ -102,7 +104,7 @@ function travel(engine: Engine, stream: Stream, bytes: number): void {
     to.downFreeAtMs = Math.max(clock.now(), to.downFreeAtMs) + bytes / to.downBytesPerMs
     engine.after(to.downFreeAtMs - clock.now(), () => {
       stream.inFlight -= bytes
-      if (!stream.stopped) stream.onFrame(bytes)
+      if (!stream.isCut) stream.onFrame(bytes)
       pump(engine, stream.from)
     })
   })

@@ -63,6 +63,7 @@ const refusedMs = 1000
 export function createNetwork(engine: Engine, random: Random, options: NetworkOptions): Network {
   const hosts = new Map<PeerId, Host>()
   const connections = new Map<string, Connection>()
+  const unnoticed = new Set<string>()
   const { clock } = engine
 
   const hostOf = (id: PeerId): Host => {
@@ -83,14 +84,24 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     const [one, other] = connection.ends
     connection.open = false
     connections.delete(keyOf(one.id, other.id))
-    for (const stream of connection.streams) stopStream(engine, stream)
+    for (const stream of connection.streams) {
+      stream.isCut = true
+      stopStream(engine, stream)
+    }
     for (const [host, peer] of [
       [one, other],
       [other, one],
     ] as const) {
       const afterMs = noticeMs(host)
-      if (afterMs !== undefined) engine.after(afterMs, () => host.onDisconnected(peer.id))
+      if (afterMs === undefined) continue
+      unnoticed.add(`${host.id} ${peer.id}`)
+      engine.after(afterMs, () => notice(host, peer.id))
     }
+  }
+
+  /** Once: a peer that is back before its silence was noticed makes the old connection's end known. */
+  const notice = (host: Host, peer: PeerId): void => {
+    if (unnoticed.delete(`${host.id} ${peer}`)) host.onDisconnected(peer)
   }
 
   const connect = (from: Host, to: Host, onFailed: () => void): void => {
@@ -103,8 +114,10 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
       streams: new Set(),
       lastArrivalMs: new Map(),
     })
+    notice(to, from.id)
+    notice(from, to.id)
     to.onConnected(from.id)
-    engine.after(delayMs(from.id, to.id), () => from.onConnected(to.id))
+    from.onConnected(to.id)
   }
 
   const send = (from: PeerId, to: PeerId, message: PeerMessage): void => {
@@ -140,6 +153,7 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
         left: bytes,
         inFlight: 0,
         stopped: false,
+        isCut: false,
         lastArrivalMs: 0,
         onFrame,
         onSent,

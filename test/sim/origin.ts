@@ -75,7 +75,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       if (fault === 'unavailable') return end({ kind: 'unavailable' })
       if (fault === 'rate-limited') return end({ kind: 'rate-limited', retryAfterMs: 1000 })
       if (options.unranged) sink.onUnranged()
-      stream = answer(request, fault, sink, end)
+      stream = answer(request, fault, sink, end, () => ended)
     })
     return () => {
       ended = true
@@ -88,6 +88,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     fault: Fault,
     sink: OriginSink,
     end: (failure?: OriginFailure) => void,
+    isOver: () => boolean,
   ): Stream => {
     const first = options.unranged ? 0 : from
     const last = options.unranged ? blob.size : limit
@@ -95,7 +96,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     const chunkSize = chunkSizeOf(blob.size)
     let at = first
     const onFrame = (bytes: number): void => {
-      for (let left = bytes; left > 0;) {
+      for (let left = bytes; left > 0 && !isOver();) {
         const index = Math.floor(at / chunkSize)
         const length = Math.min(left, (index + 1) * chunkSize - at)
         if (at + length > breaksAt) return fault === 'break' ? end({ kind: 'unavailable' }) : stopStream(engine, stream)
@@ -103,7 +104,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
         at += length
         left -= length
       }
-      if (at >= last) end()
+      if (at >= last && !isOver()) end()
     }
     const stream: Stream = {
       from: link,
@@ -113,6 +114,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       left: last - first,
       inFlight: 0,
       stopped: false,
+      isCut: false,
       lastArrivalMs: 0,
       onFrame,
       onSent: () => undefined,

@@ -325,6 +325,15 @@ describe('leases', () => {
     expect(world.say('leech-0', { ...one, fetching: [{ start: 0, end: 1 }] }).lease).toMatchObject({ start: 4 })
   })
 
+  it('go to who insists also for chunks that others hold, but not for those being fetched', () => {
+    const world = createWorld()
+    world.say('seed', { have: { complete: true }, wants: false })
+    const insisting = { lease: { chunks: 10, position: 0, insists: true } }
+    expect(world.say('a', insisting).lease).toMatchObject({ start: 0, end: 10 })
+    expect(world.say('b', insisting).lease).toMatchObject({ start: 10, end: 20 })
+    expect(world.say('c', wish).lease).toBeUndefined()
+  })
+
   it('of an unranged origin are the whole blob, for one agent', () => {
     const world = createWorld()
     world.say('a', wish)
