@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { type FileHandle, open } from 'node:fs/promises'
 import http from 'node:http'
-import type net from 'node:net'
+import net from 'node:net'
 import { parseDigest } from '../../core/oci/digest.ts'
 import { type OciErrorCode, ociErrorBody } from '../../core/oci/errors.ts'
 import { KiB } from '../../core/units.ts'
@@ -48,8 +48,10 @@ export interface Origin {
   clearFaults(): void
   /** Whether a Range request gets 200 and the whole blob, as some origins answer. */
   ignoreRange(ignore: boolean): void
-  /** Ends every connection and stops listening, as a crash does. */
+  /** Ends every connection, and from then on resets every new one at once, as where a service has crashed. */
   die(): Promise<void>
+  /** How many connections it has reset while dead. */
+  resetConnections(): number
   /** Listens again, at the same address. */
   comeBack(): Promise<void>
   close(): Promise<void>
@@ -86,19 +88,12 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
     requests.push(record)
     answer(service, { request, response, record }).catch((error: Error) => response.destroy(error))
   })
-  const listen = async (host: string, port: number) => {
-    server.listen(port, host)
-    await once(server, 'listening')
-    return boundAddress(server)
-  }
-  const die = async () => {
-    if (!server.listening) return
-    const closed = once(server, 'close')
-    server.close()
-    server.closeAllConnections()
-    await closed
-  }
-  const { address: host, port } = await listen(options.host ?? '127.0.0.1', options.port ?? 0)
+  let resetConnections = 0
+  const corpse = net.createServer((socket) => {
+    resetConnections++
+    socket.resetAndDestroy()
+  })
+  const { address: host, port } = await listen(server, options.host ?? '127.0.0.1', options.port ?? 0)
   service.address = `${host}:${port}`
   return {
     address: service.address,
@@ -107,10 +102,31 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
     inject: (fault) => service.faults.add(fault),
     clearFaults: () => service.faults.clear(),
     ignoreRange: (ignore) => void (service.ignoresRange = ignore),
-    die,
-    comeBack: async () => void (await listen(host, port)),
-    close: die,
+    async die() {
+      await stopListening(server)
+      await listen(corpse, host, port)
+    },
+    resetConnections: () => resetConnections,
+    async comeBack() {
+      await stopListening(corpse)
+      await listen(server, host, port)
+    },
+    close: async () => void (await Promise.all([stopListening(server), stopListening(corpse)])),
   }
+}
+
+async function listen(server: net.Server, host: string, port: number): Promise<net.AddressInfo> {
+  server.listen(port, host)
+  await once(server, 'listening')
+  return boundAddress(server)
+}
+
+async function stopListening(server: net.Server): Promise<void> {
+  if (!server.listening) return
+  const closed = once(server, 'close')
+  server.close()
+  if (server instanceof http.Server) server.closeAllConnections()
+  await closed
 }
 
 export function boundAddress(server: net.Server): net.AddressInfo {
