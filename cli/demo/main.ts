@@ -64,8 +64,8 @@ async function run(options: DemoOptions): Promise<void> {
   }
   try {
     const summary = await demonstrate(options, guardian, agents)
-    await tearDown()
     process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : summaryText(summary))
+    await tearDown()
     process.exit(0)
   } catch (error) {
     // What fails while it is being torn down is no news.
@@ -84,7 +84,7 @@ async function demonstrate(options: DemoOptions, guardian: Guardian, agents: Age
     repositories: { [repository]: image },
     ...(options.linkMbit !== undefined && { rateBytesPerSecond: (options.linkMbit * 1e6) / 8 }),
   })
-  say(`Starting ${options.nodes} agents, each told the address of one other …`)
+  say(`Starting ${options.nodes} agents; each but the first is told the address of one …`)
   agents.push(...(await startCluster(guardian, options.nodes, { plainOrigins: [origin.address] })))
   say(`All pull ${origin.address}/${repository}:${image.tag} now${linkNote(options)}.\n`)
   const rollout = startRollout({ agents, origin: origin.address, repository, reference: image.tag })

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { second } from '../../core/units.ts'
 
-const timeoutMs = 30 * second
+/** Far above what anything here takes, since a machine may be busy: it ends a hang, and is no measure. */
+const timeoutMs = 60 * second
 
 /** Asks until `check` says yes; rejects, naming `what`, when it takes too long. */
 export async function untilTrue(what: string, check: () => Promise<boolean>): Promise<void> {
