@@ -139,6 +139,8 @@ export function updateAnnouncer(table: Table, announcer: Announcer, item: Announ
   if (item.unranged === true) table.unranged = true
   dropReleased(table, announcer, item)
   adoptFetches(table, announcer, item.fetching, nowMs)
+  if (table.unranged && announcer.active > 0 && announcer.active + announcer.held >= table.chunks)
+    table.whole ??= announcer
 }
 
 function hold(table: Table, announcer: Announcer, have: AnnounceItem['have'], nowMs: number): void {

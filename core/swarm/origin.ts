@@ -332,18 +332,31 @@ function countOriginFrame(state: SwarmState, lease: Lease, event: EventOf<'origi
 export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unranged'>): void {
   const lease = state.fetches.get(event.fetch)
   if (lease?.fetch === undefined) return
-  const { fetch, session, remaining } = lease
+  const { fetch, session } = lease
   const isNews = !session.supply.unranged
   session.supply.unranged = true
   tellDirectory(state, session, true)
-  if (isNews && remaining[0] !== 0 && lease.id !== undefined && session.neighbours.size > 0) {
-    // Several nodes hold leases: only the one whose begins the blob goes on, so that the origin sends it once.
+  if (isNews && lease.id !== undefined && session.candidates.size + session.neighbours.size > 0) {
+    // Others may hold leases too. The directory lets one of us have the whole blob, so that the origin sends it once.
     surrender(state, lease)
     return
   }
-  for (const index of remaining) dropBuffer(state, session, index)
+  takeWhole(state, lease)
   fetch.unranged = true
   nextChunk(fetch, 0)
+}
+
+/** The fetch brings all chunks, from the first byte of each; others hear that they are on their way. */
+function takeWhole(state: SwarmState, lease: Lease): void {
+  const { remaining, session } = lease
+  for (const index of remaining) dropBuffer(state, session, index)
+  for (let index = 0; index < session.count; index++) {
+    if (session.phase[index] !== phases.missing) continue
+    dropBuffer(state, session, index)
+    session.phase[index] = phases.origin
+    remaining.push(index)
+  }
+  remaining.sort((a, b) => a - b)
 }
 
 export function onOriginEnded(state: SwarmState, event: EventOf<'origin-ended'>): void {

@@ -75,6 +75,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       if (fault === 'unavailable') return end({ kind: 'unavailable' })
       if (fault === 'rate-limited') return end({ kind: 'rate-limited', retryAfterMs: 1000 })
       if (options.unranged) sink.onUnranged()
+      if (ended) return
       stream = answer(request, fault, sink, end, () => ended)
     })
     return () => {

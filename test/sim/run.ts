@@ -81,6 +81,6 @@ function judge(sim: Sim): RunResult {
  */
 function budgetOf(options: SimOptions): number {
   const nodeFaults = options.crashes + options.freezers + options.breaks / 10
-  const originFaults = (options.originFaultOneIn > 0 ? 0.5 : 0) + (options.originUnranged ? 3 : 0)
+  const originFaults = (options.originFaultOneIn > 0 ? 0.5 : 0) + (options.originUnranged ? 1 : 0)
   return 1.05 + nodeFaults / 4 + originFaults + (options.diskRefusesOneIn > 0 ? 1 : 0)
 }

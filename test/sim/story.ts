@@ -1,0 +1,82 @@
+/** Small worlds with a plot: what is given, what happens, how it ends. */
+import { MiB } from '../../core/units.ts'
+import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
+import { entryPayload } from '../../core/swarm/entry.ts'
+import type { Blob } from './matter.ts'
+import { crash, start, type SimNode } from './node.ts'
+import { quiet, type SimOptions } from './options.ts'
+import type { Pull } from './puller.ts'
+import { createSim, imageBytes, spreadNews, type Sim } from './world.ts'
+
+export interface Story {
+  readonly sim: Sim
+  node(number: number): SimNode
+  pull(number: number): Pull
+  /** All nodes start; one second later, when directories know who holds what, these nodes' pulls begin (default: all). */
+  begin(pulling?: readonly number[]): void
+  /** The node has held the blobs for long. */
+  seed(number: number, blobs?: readonly Blob[]): void
+  /** `ms` after the pulls began. */
+  at(ms: number, act: () => void): void
+  /** The node crashes and stays away. */
+  kill(node: SimNode): void
+  wait(ms: number): void
+  /** Runs until all that began and live are done, or `withinMs` has passed; true when done. */
+  end(withinMs?: number): boolean
+  /** Bytes that left the origin, over the image. */
+  originRatio(): number
+  /** Milliseconds since the pulls began. */
+  nowMs(): number
+}
+
+const beginMs = 1000
+
+export function tell(change: Partial<SimOptions>): Story {
+  const options = { ...quiet, layerBytes: [8 * MiB], realBytes: true, ...change }
+  const sim = createSim({ seed: 'story', options })
+  const node = (number: number): SimNode => sim.nodes[number]!
+  const began = new Set<Pull>()
+  const killed = new Set<SimNode>()
+  const isOver = ({ doneAtMs, node: of }: Pull): boolean =>
+    doneAtMs !== undefined || of.behaviour === 'freezes' || killed.has(of)
+  return {
+    sim,
+    node,
+    pull: (number) => sim.pulls[number]!,
+    begin(pulling = sim.nodes.map((_, number) => number)) {
+      for (const one of sim.nodes) start(one)
+      sim.engine.run(beginMs, () => false)
+      for (const number of pulling) began.add(sim.pulls[number]!)
+      for (const pull of began) pull.begin()
+    },
+    seed: (number, blobs = sim.layers) => blobs.forEach((blob) => fill(node(number), blob)),
+    wait: (ms) => void sim.engine.run(sim.engine.clock.now() + ms, () => false),
+    kill(victim) {
+      killed.add(victim)
+      crash(victim, 1)
+      spreadNews(sim, victim, false, 2500)
+    },
+    at: (ms, act) => sim.engine.after(beginMs + ms - sim.engine.clock.now(), act),
+    end: (withinMs = 60_000) => sim.engine.run(beginMs + withinMs, () => [...began].every(isOver)),
+    originRatio: () => sim.world.origin.sentBytes() / imageBytes(sim),
+    nowMs: () => sim.engine.clock.now() - beginMs,
+  }
+}
+
+function fill(node: SimNode, blob: Blob): void {
+  const { digest, size } = blob
+  for (let index = 0; index < chunkCountOf(size); index++) {
+    const pieces = [blob.piece(index, 0, chunkLengthOf(size, index))]
+    const witness = { kind: 'proved' } as const
+    const hash = blob.hash(index, pieces)
+    const signature = node.notary.sign(entryPayload(digest, size, { index, hash, witness }))
+    node.disk.keep(blob, index, pieces, { index, hash, witness, signer: node.id, signature })
+  }
+  node.disk.of(digest)!.complete = true
+}
+
+/** The node stops with its connections open; the members see it within some seconds. */
+export function freeze(story: Story, node: SimNode): void {
+  node.behaviour = 'freezes'
+  spreadNews(story.sim, node, false, 4500)
+}
