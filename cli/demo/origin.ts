@@ -52,7 +52,7 @@ export interface Origin {
   die(): Promise<void>
   /** How many connections it has reset while dead. */
   resetConnections(): number
-  /** Listens again, at the same address. */
+  /** Listens again, at the same address, unless it does already. */
   comeBack(): Promise<void>
   close(): Promise<void>
 }
@@ -109,7 +109,7 @@ export async function startOrigin(options: OriginOptions): Promise<Origin> {
     resetConnections: () => resetConnections,
     async comeBack() {
       await stopListening(corpse)
-      await listen(server, host, port)
+      if (!server.listening) await listen(server, host, port)
     },
     close: async () => void (await Promise.all([stopListening(server), stopListening(corpse)])),
   }

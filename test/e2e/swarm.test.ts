@@ -2,7 +2,7 @@
  * Many nodes at once, each with its own agent as a process, all pulling the same image that none of them has: the origin
  * sends it about once, and nobody's pull fails, whatever dies meanwhile.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type AgentProcess, readMetrics, startCluster } from '../../cli/demo/agents.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
 import { type Image, fiveUnequalLayers, makeImage, pulledBlobs, totalBytes } from '../../cli/demo/image.ts'
@@ -67,6 +67,8 @@ describe('five nodes pull while something breaks', () => {
     await origin.close()
   })
 
+  afterEach(() => origin.comeBack())
+
   const wanted = (name: string) => digestsOf(images.get(`demo/${name}`) as Image)
   const pullEverywhere = (name: string) => agents.map((agent) => pullThrough(agent, name, origin))
   const halfWay = async () => {
@@ -89,8 +91,8 @@ describe('five nodes pull while something breaks', () => {
     const pulls = Promise.all(pullEverywhere('origin-dies'))
     await halfWay()
     await origin.die()
-    const met = untilTrue('an agent that met the dead origin', async () => origin.resetConnections() > 0)
-    await met.finally(() => origin.comeBack())
+    await untilTrue('an agent that met the dead origin', async () => origin.resetConnections() > 0)
+    await origin.comeBack()
     expect(await pulls).toEqual(agents.map(() => wanted('origin-dies')))
   })
 
