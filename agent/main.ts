@@ -10,7 +10,7 @@ import type { AgentConfig } from './config.ts'
 import { createIdentity, loadIdentity } from './identity/identity.ts'
 import { createNotary } from './identity/notary.ts'
 import { createLogger } from './logging.ts'
-import { observeDelivery, observeMirror, observeRunner, scrape } from './measure.ts'
+import { observeCluster, observeDelivery, observeMirror, observeOrigin, observeRunner, scrape } from './measure.ts'
 import { createMetrics } from './metrics.ts'
 import { type Readiness, startOpsServer } from './ops/server.ts'
 import { createMirror } from './registry/mirror.ts'
@@ -49,7 +49,10 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
           { listen: config.peersListen, advertiseAddress: config.advertiseAddress },
         )
   const originLogger = logger.child({ part: 'origin' })
-  const origin = createOriginClient({ clock, random, logger: originLogger }, originOptions(config))
+  const origin = createOriginClient(
+    { clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
+    originOptions(config),
+  )
   const access = createAccess({ origin, clock, key: randomBytes(32) })
   const swarmLogger = logger.child({ part: 'swarm' })
   const runner = createRunner({
@@ -69,7 +72,15 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     secrets === undefined
       ? createLoneCluster({ clock, random, self: identity.peer, runner: listener })
       : createMemberCluster(
-          { clock, random, secrets, transport, runner: listener, logger: logger.child({ part: 'cluster' }) },
+          {
+            clock,
+            random,
+            secrets,
+            transport,
+            runner: listener,
+            observer: observeCluster(metrics),
+            logger: logger.child({ part: 'cluster' }),
+          },
           clusterOptions(config),
         )
   const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })

@@ -1,12 +1,13 @@
 /** What the parts report, as metrics and log lines. */
 import { ShoalError } from '../core/errors.ts'
 import { second } from '../core/units.ts'
-import type { Cluster } from './cluster/cluster.ts'
+import type { Cluster, ClusterObserver } from './cluster/cluster.ts'
 import type { Logger } from './logging.ts'
 import type { MetricLabels, Metrics } from './metrics.ts'
 import type { AnsweredRequest, Observer } from './registry/ports.ts'
 import type { DiskStore } from './store/store.ts'
 import type { BlobsComponents } from './swarm/blobs.ts'
+import type { OnOriginRequest } from './upstream/exchange.ts'
 import type { Runner, RunnerObserver } from './swarm/runner.ts'
 
 type Source = MetricLabels<'shoal_bytes_total'>['source']
@@ -29,10 +30,37 @@ export function observeMirror(metrics: Metrics, logger: Logger): Observer {
 }
 
 function statusOf({ outcome, status }: AnsweredRequest): MetricLabels<'shoal_requests_total'>['status'] {
-  if (outcome !== 'finished') return 'aborted'
+  return outcome === 'finished' ? statusClass(status) : 'aborted'
+}
+
+function statusClass(status: number): '2xx' | '3xx' | '4xx' | '5xx' {
   if (status >= 500) return '5xx'
   if (status >= 400) return '4xx'
   return status >= 300 ? '3xx' : '2xx'
+}
+
+/** Redirect targets and token services count as `other`. */
+export function observeOrigin(metrics: Metrics): OnOriginRequest {
+  return (path, status) =>
+    metrics.add('shoal_origin_requests_total', 1, { kind: originKind(path), status: classOf(status) })
+}
+
+function originKind(path: string): MetricLabels<'shoal_origin_requests_total'>['kind'] {
+  if (path.includes('/manifests/')) return 'manifest'
+  if (path.includes('/blobs/')) return 'blob'
+  if (path.includes('/referrers/')) return 'referrers'
+  return path.endsWith('/tags/list') ? 'tags' : 'other'
+}
+
+function classOf(status: number | undefined): MetricLabels<'shoal_origin_requests_total'>['status'] {
+  return status === undefined ? 'failed' : statusClass(status)
+}
+
+export function observeCluster(metrics: Metrics): ClusterObserver {
+  return {
+    called: (outcome) => metrics.add('shoal_directory_calls_total', 1, { role: 'client', outcome }),
+    hosted: () => metrics.add('shoal_directory_calls_total', 1, { role: 'host', outcome: 'ok' }),
+  }
 }
 
 export function observeRunner(metrics: Metrics): RunnerObserver {

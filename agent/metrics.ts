@@ -35,7 +35,7 @@ export const metricTable = {
   shoal_directory_calls_total: {
     type: 'counter',
     help: 'Announces sent to directory hosts, and answered as a host.',
-    labels: { role: ['client', 'host'], outcome: ['ok', 'redirected', 'failed'] },
+    labels: { role: ['client', 'host'], outcome: ['ok', 'failed'] },
   },
   shoal_errors_total: {
     type: 'counter',
@@ -60,8 +60,8 @@ export const metricTable = {
   },
   shoal_origin_requests_total: {
     type: 'counter',
-    help: 'Requests to origins and their token services, retries included.',
-    labels: { kind: [...requestKinds, 'token'], status: [...statusClasses, 'failed'] },
+    help: 'Requests to origins, token services and redirect targets (both `other`), retries included.',
+    labels: { kind: requestKinds, status: [...statusClasses, 'failed'] },
   },
   shoal_peers_connected: {
     type: 'gauge',

@@ -21,6 +21,14 @@ export interface Cluster {
   stats(): ClusterStats
 }
 
+/** For metrics. */
+export interface ClusterObserver {
+  /** An announce to another agent ended. */
+  called(outcome: 'ok' | 'failed'): void
+  /** Another agent's announce was answered. */
+  hosted(): void
+}
+
 /** How a cluster learns of the swarm, and tells it what directories say. */
 export interface ClusterSwarm {
   readonly swarm: { announceState(digest: Digest): AnnounceItem | undefined }

@@ -17,7 +17,7 @@ import type { Logger } from '../logging.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 import { createClusterClient, isRefusal } from './client.ts'
 import type { ClusterClient } from './client.ts'
-import type { Cluster, ClusterSwarm } from './cluster.ts'
+import type { Cluster, ClusterObserver, ClusterSwarm } from './cluster.ts'
 import { macKeysOf } from './mac.ts'
 import { watchSeeds } from './seeds.ts'
 import type { SeedLookup, SeedOptions } from './seeds.ts'
@@ -32,6 +32,7 @@ export interface MemberClusterComponents {
   readonly secrets: ClusterSecrets
   readonly transport: Pick<PeerTransport, 'self' | 'addresses'>
   readonly runner: ClusterSwarm
+  readonly observer: ClusterObserver
 }
 
 export interface MemberClusterOptions extends SeedOptions {
@@ -116,7 +117,10 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     announceCall,
     { byAddress: false },
     ({ from }) => from.peer,
-    (request) => directory.announce(request),
+    (request) => {
+      components.observer.hosted()
+      return directory.announce(request)
+    },
   )
   const exchangeRoute = routeOf(
     exchangeCall,
@@ -311,8 +315,10 @@ async function announce(state: State, output: Extract<DirectoryClientOutput, { t
     if (record === undefined)
       throw new ShoalError('CLUSTER_UNREACHABLE', 'The directory names a host that is no member')
     const answer = await state.http.call(announceCall, to, record.cluster, request)
+    state.observer.called('ok')
     state.client.answered(id, answer)
   } catch (error) {
+    state.observer.called('failed')
     report(state, error, to)
     state.client.failed(id)
   }

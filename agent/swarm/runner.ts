@@ -45,6 +45,8 @@ export interface RunnerComponents {
 interface Expected {
   readonly chunk: string
   missing: number
+  /** Bytes that came and that the swarm has not been told of. */
+  untold: number
 }
 
 export interface Runner {
@@ -155,7 +157,7 @@ export function createRunner(components: RunnerComponents): Runner {
     const length = chunkLengthOf(size, index)
     buffers.begin(chunk, requestKey(peer, id), offset, length)
     const ofPeer = expected.get(peer) ?? new Map<number, Expected>()
-    expected.set(peer, ofPeer.set(id, { chunk, missing: length - offset }))
+    expected.set(peer, ofPeer.set(id, { chunk, missing: length - offset, untold: 0 }))
   }
 
   function onTransport(event: TransportEvent): void {
@@ -180,12 +182,27 @@ export function createRunner(components: RunnerComponents): Runner {
     observer.received('peer', bytes.length)
     const request = expected.get(peer)?.get(id)
     // More bytes than the chunk has are the swarm's to judge; they have no place in the buffer.
-    if (request !== undefined && bytes.length <= request.missing) {
-      buffers.append(request.chunk, requestKey(peer, id), bytes)
-      request.missing -= bytes.length
-      if (request.missing === 0) expected.get(peer)?.delete(id)
-    }
-    post({ type: 'frame', peer, id, bytes: bytes.length })
+    if (request === undefined || bytes.length > request.missing)
+      return post({ type: 'frame', peer, id, bytes: bytes.length })
+    buffers.append(request.chunk, requestKey(peer, id), bytes)
+    request.missing -= bytes.length
+    request.untold += bytes.length
+    if (request.missing > 0 && request.untold < limits.frameSizeBytes) return
+    tell(peer, id, request)
+  }
+
+  function tell(peer: PeerId, id: number, request: Expected): void {
+    const { untold } = request
+    request.untold = 0
+    if (request.missing === 0) expected.get(peer)?.delete(id)
+    post({ type: 'frame', peer, id, bytes: untold })
+  }
+
+  /** Packets are told of by the frame; what is less than one by the tick, so that a slow peer is not taken for a silent one. */
+  function tick(): void {
+    for (const [peer, requests] of expected)
+      for (const [id, request] of requests) if (request.untold > 0) tell(peer, id, request)
+    post({ type: 'tick' })
   }
 
   /** The swarm is told anew what is held; whatever was proven is so no more. */
@@ -237,7 +254,7 @@ export function createRunner(components: RunnerComponents): Runner {
     store.onEvicted((digest) => post({ type: 'evicted', digest }))
     transport.on(onTransport)
     timers = [
-      setInterval(() => post({ type: 'tick' }), limits.tickMs),
+      setInterval(tick, limits.tickMs),
       setInterval(() => void sessions.sweep(limits.sessionIdleMs), limits.sessionIdleMs / 2),
     ]
   }

@@ -48,9 +48,13 @@ export type Send = (
   signal: AbortSignal,
 ) => Promise<Answer>
 
-export function createSend(dispatchers: Dispatchers): Send {
+/** Hears of each request: the path it asked for and the status that came, or undefined where none did. */
+export type OnOriginRequest = (path: string, status: number | undefined) => void
+
+export function createSend(dispatchers: Dispatchers, onRequest: OnOriginRequest): Send {
   return async (site, target, message, authorization, signal) => {
     const { url } = target
+    let status: number | undefined
     try {
       const response = await dispatchers.for(target, site).request({
         origin: url.origin,
@@ -59,10 +63,13 @@ export function createSend(dispatchers: Dispatchers): Send {
         headers: requestHeaders(message, authorization),
         signal,
       })
+      status = response.statusCode
       return await toAnswer(response, url.host)
     } catch (cause) {
       signal.throwIfAborted()
       throw bodyError(cause, url.host)
+    } finally {
+      onRequest(url.pathname, status)
     }
   }
 }

@@ -9,7 +9,15 @@ import { bodyError, discard, readAtMost, readExactly } from './bodies.ts'
 import type { Credential } from './credential.ts'
 import { createDispatchers, type ProxySettings } from './dispatchers.ts'
 import { createEgress, type EgressOptions, type Resolve, resolveBySystem } from './egress.ts'
-import { type Answer, answerError, type Ask, createExchange, createSend, type Message } from './exchange.ts'
+import {
+  type Answer,
+  answerError,
+  type Ask,
+  createExchange,
+  createSend,
+  type Message,
+  type OnOriginRequest,
+} from './exchange.ts'
 import {
   contentLength,
   contentRange,
@@ -114,6 +122,8 @@ export interface OriginClientComponents {
   readonly logger: Pick<Logger, 'warn'>
   /** DNS; the system's unless given. */
   readonly resolve?: Resolve
+  /** For metrics. */
+  readonly onRequest?: OnOriginRequest
   /** Waiting between tries; real waiting unless given. */
   readonly sleep?: Sleep
 }
@@ -142,7 +152,7 @@ export function createOriginClient(
     headersTimeoutMs: options.headersTimeoutMs ?? limits.originHeadersMs,
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? limits.originBodyIdleMs,
   })
-  const send = createSend(dispatchers)
+  const send = createSend(dispatchers, components.onRequest ?? (() => {}))
   const exchange = createExchange({ egress, send, tokens: createTokens({ ...components, egress, send }) })
   const retrying = { ...components, sleep: components.sleep ?? sleepBySystem }
   const smallBodyTimeoutMs = options.smallBodyTimeoutMs ?? limits.originSmallBodyMs

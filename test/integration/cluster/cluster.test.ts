@@ -59,6 +59,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
         self: peer,
         addresses: () => [`/ip4/127.0.0.1/tcp/5051/p2p/${peer}`],
       },
+      observer: { called() {}, hosted() {} },
       runner: { swarm: { announceState: (digest) => items.get(digest) }, post },
     },
     {
