@@ -8,6 +8,7 @@ import type { Entry } from '../../core/swarm/entry.ts'
 import type { BulkMessage } from '../../core/swarm/messages.ts'
 import { createBulkDecoder, encodeChunkHead, encodeFrameHead } from '../../core/wire/bulk-messages.ts'
 import type { Link, Links } from './links.ts'
+import { updateWindowByHalves } from './yamux-window.ts'
 import type { PeerTransport, TransportEvent } from './peer-transport.ts'
 
 export const bulkProtocol = '/shoal/bulk/1'
@@ -31,6 +32,7 @@ export function createBulk(components: {
       stream.abort(new Error('there is no link on this connection'))
       return
     }
+    updateWindowByHalves(stream)
     const decoder = createBulkDecoder()
     stream.addEventListener('message', ({ data }: StreamMessageEvent) => {
       try {
