@@ -15,7 +15,9 @@ export function grantLease(
   lapseStalled(table, nowMs)
   noteAsker(table, asker, nowMs)
   if (isUnheardOf(asker, item)) return asker.lastLease
-  const range = table.unranged ? wholeBlob(table, asker) : nextRange(table, asker, item.lease, nowMs)
+  const range = table.unranged
+    ? wholeBlob(table, asker, item.lease.insists === true)
+    : nextRange(table, asker, item.lease, nowMs)
   if (range === undefined) return undefined
   const lease: Lease = { id: nextId(), ...range, ttlMs: limits.leaseTtlMs }
   for (let index = lease.start; index < lease.end; index++) {
@@ -47,9 +49,10 @@ function isUnheardOf({ lastLease, claims }: Announcer, { fetching }: AnnounceIte
 }
 
 /** An origin that ignores Range sends the blob from its first byte: to one agent only. */
-function wholeBlob(table: Table, asker: Announcer): ChunkRange | undefined {
+function wholeBlob(table: Table, asker: Announcer, insists: boolean): ChunkRange | undefined {
   if (table.whole !== undefined && table.whole.active > 0) return undefined
-  if (firstFree(table, 0, table.chunks, (index) => isHeld(table, index)) === undefined) return undefined
+  const isHad = firstFree(table, 0, table.chunks, (index) => isHeld(table, index)) === undefined
+  if (isHad && !insists) return undefined
   lapseOthers(table, asker)
   table.whole = asker
   return { start: 0, end: table.chunks }

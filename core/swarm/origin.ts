@@ -140,13 +140,19 @@ function fetchUnleased(state: SwarmState, session: Session, index: number): void
   if (session.phase[index] === phases.missing) addLease(state, session, undefined, [index])
 }
 
-/** Owner and standby are silent: only what the reader needs next, and only if no neighbour has it. */
+/**
+ * Owner and standby are silent: one chunk that no neighbour has. All neighbours do the same now, and share: so not all take
+ * the one that their readers need next, but each one of as many as there are nodes here.
+ */
 export function onDirectorySilent(state: SwarmState, session: Session): void {
   session.supply.askingUntilMs = 0
   if (openLeases(session).length > 0 || isResting(state, session)) return
-  const index = nextWanted(state, session, () => true)
-  if (index === undefined) return
-  if (session.availability[index] === 0 || isStarving(state, session)) fetchUnleased(state, session, index)
+  const starving = isStarving(state, session)
+  const spread = starving ? 1 : Math.min(session.neighbours.size + 1, state.limits.windowChunks)
+  const next: number[] = []
+  nextWanted(state, session, (index) => (starving || isNowhere(session, index)) && next.push(index) === spread)
+  const index = next[state.random.below(Math.max(next.length, 1))]
+  if (index !== undefined) fetchUnleased(state, session, index)
 }
 
 /** After a failure, or because the origin asked for it. */

@@ -1,4 +1,5 @@
 /** One run: a safety phase in which nothing wrong may happen, then a liveness phase in which everything must end well. */
+import { chunkLengthOf } from '../../core/swarm/chunks.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { planFaults, planRangedReads } from './faults.ts'
 import { drawOptions, type SimOptions } from './options.ts'
@@ -77,10 +78,14 @@ function judge(sim: Sim): RunResult {
 
 /**
  * Invariant 5. Without faults 1.05. Each node that crashes, freezes or is cut off may cost what it had under way and what the
- * directory it hosted had granted: a quarter of the image. A faulty or rangeless origin sends what nobody keeps.
+ * directory it hosted had granted: a quarter of the image. Where owner and standby may die together, each node may take one
+ * chunk of each layer unleased. A faulty or rangeless origin sends what nobody keeps.
  */
 function budgetOf(options: SimOptions): number {
+  const image = options.layerBytes.reduce((sum, bytes) => sum + bytes, 0)
+  const firstChunks = options.layerBytes.reduce((sum, bytes) => sum + chunkLengthOf(bytes, 0), 0)
+  const unleased = options.crashes + options.freezers >= 2 ? (options.nodes * firstChunks) / image : 0
   const nodeFaults = options.crashes + options.freezers + options.breaks / 10
   const originFaults = (options.originFaultOneIn > 0 ? 0.5 : 0) + (options.originUnranged ? 1 : 0)
-  return 1.05 + nodeFaults / 4 + originFaults + (options.diskRefusesOneIn > 0 ? 1 : 0)
+  return 1.05 + unleased + nodeFaults / 4 + originFaults + (options.diskRefusesOneIn > 0 ? 1 : 0)
 }
