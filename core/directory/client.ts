@@ -114,8 +114,14 @@ function announce(state: State, digest: Digest, now: boolean): void {
     state.subjects.set(digest, subject)
     retarget(state, subject, now ? 0 : limits.announceMs)
   }
-  if (now) for (const host of subject.lines.keys()) subject.lines.set(host, nowMs)
+  if (now) for (const host of urgentHosts(state, subject)) subject.lines.set(host, nowMs)
   state.nextMs = nowMs
+}
+
+/** Only the first host grants leases: a wish for one is no news to the standby, which keeps its own time. */
+function urgentHosts(state: State, { digest, lines }: Subject): PeerId[] {
+  const hosts = [...lines.keys()]
+  return state.state(digest)?.lease === undefined ? hosts : hosts.slice(0, 1)
 }
 
 function createSubject(digest: Digest): Subject {

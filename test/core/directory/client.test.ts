@@ -159,6 +159,15 @@ describe('announces', () => {
     expect(bench.calls()).toHaveLength(2)
   })
 
+  it('go to the owner alone where they wish for a lease', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call))
+    bench.items.set(digest, itemOf({ lease: { chunks: 4, position: 0 } }))
+    bench.client.announce(digest, true)
+    bench.pass(20)
+    expect(bench.calls().map(({ to }) => to)).toEqual(['owner'])
+  })
+
   it('say once that the digest is left', () => {
     const bench = createBench()
     for (const call of start(bench)) bench.client.answered(call.id, answerTo(call))
