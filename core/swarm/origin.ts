@@ -210,8 +210,10 @@ export function startFetches(state: SwarmState, session: Session): void {
 
 function leftToFetch(session: Session): number {
   let bytes = 0
-  for (const { fetch, remaining } of session.supply.leases)
-    if (fetch !== undefined) bytes += remaining.length * session.chunkSize - fetch.received
+  for (const { fetch, remaining } of session.supply.leases) {
+    if (fetch === undefined) continue
+    bytes += remaining.length * session.chunkSize - (remaining[0] === fetch.index ? fetch.received : 0)
+  }
   return bytes
 }
 

@@ -96,6 +96,13 @@ export function onConnected(state: SwarmState, id: PeerId): void {
     const wanted = session.candidates.has(id) && session.neighbours.size < state.limits.neighboursAim
     if (wanted && wantsMore(state, session)) sendJoin(state, session, peer)
   }
+  dialWaiting(state)
+}
+
+/** A dial has ended, so another may begin. */
+function dialWaiting(state: SwarmState): void {
+  if (state.dialing !== state.limits.dialsMax - 1) return
+  for (const session of state.active) if (wantsMore(state, session)) connectMore(state, session)
 }
 
 export function onDialFailed(state: SwarmState, id: PeerId): void {
@@ -103,6 +110,7 @@ export function onDialFailed(state: SwarmState, id: PeerId): void {
   if (peer === undefined || peer.connected) return
   stopDialing(state, peer)
   backOff(state, peer)
+  dialWaiting(state)
 }
 
 export function onDisconnected(state: SwarmState, id: PeerId): void {

@@ -90,6 +90,6 @@ function rarestIn(
 }
 
 /** Copies known: among neighbours, or in the whole swarm as the directory counts them. */
-export function rarityOf(session: Session, index: number): number {
+function rarityOf(session: Session, index: number): number {
   return Math.max(session.availability[index] ?? 0, session.counts?.[index] ?? 0)
 }

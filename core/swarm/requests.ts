@@ -1,10 +1,11 @@
 /** Which peer is asked for which chunk, and what becomes of requests that hang. */
 import type { PeerId } from '../ports.ts'
+import { second } from '../units.ts'
 import { hasBit } from './bitfield.ts'
 import { gain, lose } from './neighbours.ts'
 import { onStalled } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
-import { isWanted } from './session.ts'
+import { isWanted, lengthOf } from './session.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
 import { beginTransfer, cancelTransfer, endTransfer } from './transfers.ts'
 
@@ -136,21 +137,20 @@ export function cancelUnwanted(state: SwarmState, session: Session): void {
 
 /** Looks at every request: silent ones are asked of a second peer, and after `stallMs` taken away from the first. */
 export function watchTransfers(state: SwarmState, nowMs: number): void {
-  const ownMs = ownBacklogMs(state, nowMs)
-  const stallMs = Math.max(state.limits.stallMs, ownMs)
   const stalled = new Set<Peer>()
   for (const transfer of state.transfers) {
-    const silentMs = nowMs - transfer.heardAtMs
-    if (silentMs >= stallMs) stalled.add(transfer.peer)
-    else if (silentMs >= Math.max(hedgeAfterMs(state, transfer), ownMs)) hedge(state, transfer)
+    const silentMs = nowMs - transfer.heardAtMs - backlogMs(state, transfer, nowMs)
+    if (silentMs >= state.limits.stallMs) stalled.add(transfer.peer)
+    else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
   for (const peer of stalled) onStalled(state, peer)
 }
 
-/** While bytes come, what we asked for may fill our own link for so long: silence within that time is not the peer's. */
-function ownBacklogMs(state: SwarmState, nowMs: number): number {
+/** While bytes come, what we asked of others may fill our own link for so long: that silence is not the peer's. */
+function backlogMs(state: SwarmState, { index, received, session }: Transfer, nowMs: number): number {
   const isFlowing = nowMs - state.heardAtMs < state.limits.stallMs && state.rateBytesPerMs > 0
-  return isFlowing ? (2 * state.flightBytes) / state.rateBytesPerMs : 0
+  const others = state.flightBytes - (lengthOf(session, index) - received)
+  return isFlowing ? others / state.rateBytesPerMs : 0
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
@@ -171,12 +171,16 @@ export function forgivePause(state: SwarmState, nowMs: number): void {
   for (const lease of state.fetches.values()) if (lease.fetch !== undefined) lease.fetch.heardAtMs = nowMs
 }
 
-/** The rate at which bytes come, smoothed over about a second. */
+/** The rate at which bytes come while some are awaited: a mean over about a second, or over what there was so far. */
 export function measureRate(state: SwarmState, nowMs: number): void {
   const elapsedMs = nowMs - state.tickAtMs
   if (elapsedMs <= 0) return
-  const weight = Math.min(elapsedMs / 1000, 1)
-  state.rateBytesPerMs += (state.tickBytes / elapsedMs - state.rateBytesPerMs) * weight
+  if (state.flightBytes + state.tickBytes > 0) {
+    state.rateSpanMs = Math.min(state.rateSpanMs + elapsedMs, rateSpanMaxMs)
+    state.rateBytesPerMs += (state.tickBytes - state.rateBytesPerMs * elapsedMs) / Math.max(state.rateSpanMs, elapsedMs)
+  }
   state.tickBytes = 0
   state.tickAtMs = nowMs
 }
+
+const rateSpanMaxMs = 1 * second

@@ -53,7 +53,7 @@ export function lengthOf(session: Session, index: number): number {
 }
 
 /** Is the chunk here for readers, on disk or in memory? */
-export function isHere(session: Session, index: number): boolean {
+function isHere(session: Session, index: number): boolean {
   const phase = session.phase[index]
   return phase === phases.held || phase === phases.passed
 }

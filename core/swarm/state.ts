@@ -237,6 +237,7 @@ export interface SwarmState extends SwarmComponents {
   tickBytes: number
   tickAtMs: number
   rateBytesPerMs: number
+  rateSpanMs: number
   /** Usual time from a chunk's head to its end, smoothed. */
   chunkMs: number
   originRateBytesPerMs: number | undefined
@@ -271,6 +272,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     tickBytes: 0,
     tickAtMs: nowMs,
     rateBytesPerMs: 0,
+    rateSpanMs: 0,
     chunkMs: 0,
     originRateBytesPerMs: undefined,
     originFirstByteMs: 0,

@@ -1,6 +1,6 @@
 /** What a node keeps over a crash: chunks with their entries, by digest. */
 import type { Digest } from '../../core/oci/digest.ts'
-import { bitfieldOf, countBits, hasBit, setBit } from '../../core/swarm/bitfield.ts'
+import { bitfieldOf, countBits, setBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { Blob, Piece } from './matter.ts'
@@ -40,9 +40,4 @@ export function createDisk(): Disk {
     discard: (digest) => void blobs.delete(digest),
     heldCount: () => [...blobs.values()].reduce((sum, { have }) => sum + countBits(have), 0),
   }
-}
-
-/** Fills a disk with a whole blob, as if pulled long ago. */
-export function isHeld(kept: KeptBlob | undefined, index: number): boolean {
-  return kept !== undefined && hasBit(kept.have, index)
 }

@@ -1,0 +1,156 @@
+/** A swarm on virtual time whose commands are collected, with what a runner and a peer would say made short. */
+import { chunkCountOf, chunkLengthOf } from '../../../core/swarm/chunks.ts'
+import { bitfieldOf, fullBitfield, setBit } from '../../../core/swarm/bitfield.ts'
+import { entryPayload, type Entry, type Witness } from '../../../core/swarm/entry.ts'
+import type { SwarmCommand, SwarmEvent } from '../../../core/swarm/events.ts'
+import type { PeerMessage } from '../../../core/swarm/messages.ts'
+import { createSwarm, type Swarm } from '../../../core/swarm/swarm.ts'
+import type { SwarmOptions } from '../../../core/swarm/state.ts'
+import type { AnswerItem } from '../../../core/directory/messages.ts'
+import { digestFromHex, type Digest } from '../../../core/oci/digest.ts'
+import type { PeerId } from '../../../core/ports.ts'
+import { KiB } from '../../../core/units.ts'
+import { createMemoryNotary } from '../../support/memory-notary.ts'
+import { seededRandom } from '../../support/seeded-random.ts'
+import { virtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
+
+export const digest: Digest = digestFromHex('ab'.repeat(32))
+export const origin = 'registry.example'
+export const fetched: Witness = { kind: 'fetched', origin }
+export const proved: Witness = { kind: 'proved' }
+
+export type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type: Type }>
+type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: Type }>
+
+export function sizeOf(chunks: number): number {
+  return chunks * 256 * KiB
+}
+
+export function bitsOf(chunks: number, indices: Iterable<number>): Uint8Array {
+  const bits = bitfieldOf(chunks)
+  for (const index of indices) setBit(bits, index)
+  return bits
+}
+
+export function span(start: number, end: number): number[] {
+  return Array.from({ length: end - start }, (_, offset) => start + offset)
+}
+
+export interface Bench {
+  readonly clock: VirtualClock
+  readonly swarm: Swarm
+  /** Commands of this type since they were last taken. */
+  take<Type extends SwarmCommand['type']>(type: Type): CommandOf<Type>[]
+  /** Messages of this type sent to `peer` (to anybody) since they were last taken. */
+  told<Type extends PeerMessage['type']>(type: Type, peer?: PeerId): (MessageOf<Type> & { readonly to: PeerId })[]
+  handle(event: SwarmEvent): void
+  /** Time passes, tick by tick. */
+  pass(ms: number): void
+  /** A whole reader (unless said otherwise) of the blob of `chunks` chunks. */
+  read(change?: Partial<Extract<SwarmEvent, { type: 'reader-opened' }>>): void
+  answer(change: Partial<AnswerItem>): void
+  /** The peer connects and joins with these chunks. */
+  joins(peer: PeerId, indices: Iterable<number>): void
+  says(peer: PeerId, message: PeerMessage): void
+  /** The peer answers a request, whole or up to `bytes`, with an entry that is right unless said otherwise. */
+  sends(
+    request: { readonly to: PeerId; readonly id: number; readonly index: number; readonly offset: number },
+    how?: Sending,
+  ): void
+  /** The runner has hashed and kept what it was told to. */
+  settle(): void
+  readonly chunks: number
+}
+
+export interface Sending {
+  readonly bytes?: number
+  readonly witness?: Witness
+  readonly signer?: PeerId
+  readonly hash?: string
+}
+
+export function createBench({ chunks = 100, ...options }: SwarmOptions & { readonly chunks?: number } = {}): Bench {
+  const clock = virtualClock(1000)
+  const commands: SwarmCommand[] = []
+  const size = sizeOf(chunks)
+  const emit = (command: SwarmCommand): void => void commands.push(command)
+  const swarm = createSwarm(
+    { self: 'self', clock, random: seededRandom('swarm'), notary: createMemoryNotary('self'), emit },
+    options,
+  )
+
+  function take<Type extends SwarmCommand['type']>(type: Type): CommandOf<Type>[] {
+    const taken: CommandOf<Type>[] = []
+    for (let at = 0; at < commands.length;) {
+      const command = commands[at]!
+      if (command.type === type) taken.push(...(commands.splice(at, 1) as CommandOf<Type>[]))
+      else at++
+    }
+    return taken
+  }
+
+  function told<Type extends PeerMessage['type']>(type: Type, peer?: PeerId): (MessageOf<Type> & { to: PeerId })[] {
+    const taken: (MessageOf<Type> & { to: PeerId })[] = []
+    for (let at = 0; at < commands.length;) {
+      const command = commands[at]!
+      const isIt = command.type === 'send' && command.message.type === type && (peer ?? command.peer) === command.peer
+      if (isIt) {
+        taken.push({ ...(command.message as MessageOf<Type>), to: command.peer })
+        commands.splice(at, 1)
+      } else at++
+    }
+    return taken
+  }
+
+  const handle = (event: SwarmEvent): void => swarm.handle(event)
+  const bench: Bench = {
+    clock,
+    swarm,
+    chunks,
+    take,
+    told,
+    handle,
+    pass(ms) {
+      for (let passed = 0; passed < ms; passed += 25) {
+        clock.advance(Math.min(25, ms - passed))
+        handle({ type: 'tick' })
+      }
+    },
+    read(change = {}) {
+      const whole = { start: 0, end: size, whole: true, prefetch: false }
+      handle({ type: 'reader-opened', digest, size, origin, reader: 1, ...whole, ...change })
+    },
+    answer: (change) => handle({ type: 'directory', answer: { digest, size, peers: [], ...change } }),
+    joins(peer, indices) {
+      handle({ type: 'peer-connected', peer })
+      bench.says(peer, { type: 'join', digest, size, have: bitsOf(chunks, indices) })
+    },
+    says: (peer, message) => handle({ type: 'message', peer, message }),
+    sends({ id, index, offset, to }, how = {}) {
+      const entry = entryOf(size, index, how.signer ?? to, how.witness ?? proved, how.hash)
+      handle({ type: 'chunk-started', peer: to, id, offset, entry })
+      for (let left = how.bytes ?? chunkLengthOf(size, index) - offset; left > 0; left -= 64 * KiB)
+        handle({ type: 'frame', peer: to, id, bytes: Math.min(left, 64 * KiB) })
+    },
+    settle() {
+      for (const { index } of take('hash')) handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+      for (const { index } of take('keep')) handle({ type: 'kept', digest, index, ok: true })
+      for (const _ of take('prove')) handle({ type: 'proved', digest, ok: true })
+    },
+  }
+  return bench
+}
+
+/** What chunk `index` truly hashes to. */
+export function hashOf(index: number): string {
+  return index.toString(16).padStart(64, '0')
+}
+
+export function entryOf(size: number, index: number, signer: PeerId, witness: Witness, hash = hashOf(index)): Entry {
+  const payload = entryPayload(digest, size, { index, hash, witness })
+  return { index, hash, witness, signer, signature: createMemoryNotary(signer).sign(payload) }
+}
+
+export function allOf(bench: Bench): Uint8Array {
+  return fullBitfield(chunkCountOf(sizeOf(bench.chunks)))
+}

@@ -1,0 +1,199 @@
+import { array, assert, constantFrom, nat, oneof, property, record, uniqueArray } from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createSession } from '../../../core/swarm/session.ts'
+import { allOf, bitsOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
+
+function hint(peer: string): { peer: string; addresses: string[]; complete: boolean } {
+  return { peer, addresses: [`/ip4/10.0.0.1/tcp/5051/p2p/${peer}`], complete: false }
+}
+
+/** Chunk `index` comes from the neighbour that has all. */
+function gain(bench: Bench): void {
+  for (const request of bench.told('request')) bench.sends(request)
+  bench.settle()
+}
+
+describe('a session', () => {
+  it('dials the peers that the directory names, as many as it needs', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ peers: span(0, 60).map((number) => hint(`p${number}`)) })
+    const dialed = bench.take('dial')
+    expect(dialed).toHaveLength(16)
+    for (const { peer } of dialed.slice(0, 8)) bench.handle({ type: 'dial-failed', peer })
+    for (const { peer } of dialed.slice(8)) bench.handle({ type: 'peer-connected', peer })
+    expect(bench.take('dial')).toHaveLength(16)
+  })
+
+  it('chooses the same forty of many whatever the digest', () => {
+    const chosen = [digest, digest.replaceAll('ab', 'cd') as typeof digest].map((of) => {
+      const bench = createBench({ limits: { dialsMax: 1000 } })
+      bench.read({ digest: of })
+      bench.answer({ digest: of, peers: span(0, 100).map((number) => hint(`p${number}`)) })
+      return new Set(bench.take('dial').map(({ peer }) => peer))
+    })
+    expect(chosen[0]!.size).toBe(40)
+    expect(chosen[0]).toEqual(chosen[1])
+  })
+
+  it('does not dial itself, nor at once a peer that could not be reached', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ peers: [hint('self'), hint('a')] })
+    expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['a'])
+    bench.handle({ type: 'dial-failed', peer: 'a' })
+    bench.answer({})
+    expect(bench.take('dial')).toEqual([])
+    bench.pass(1000)
+    bench.answer({})
+    expect(bench.take('dial')).toHaveLength(1)
+  })
+
+  it('joins a named peer once they are connected', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ peers: [hint('a')] })
+    bench.handle({ type: 'peer-connected', peer: 'a' })
+    expect(bench.told('join')).toEqual([{ type: 'join', digest, size: sizeOf(100), have: bitsOf(100, []), to: 'a' }])
+  })
+
+  it('answers a join by its own, once', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: allOf(bench), complete: true })
+    bench.joins('a', [3])
+    bench.joins('a', [3, 4])
+    expect(bench.told('join')).toEqual([{ type: 'join', digest, size: sizeOf(100), have: allOf(bench), to: 'a' }])
+  })
+
+  it('answers a join for what it neither holds nor wants, or knows in another size, by leaving', () => {
+    const bench = createBench()
+    bench.joins('a', [3])
+    bench.read()
+    bench.handle({ type: 'peer-connected', peer: 'b' })
+    bench.says('b', { type: 'join', digest, size: sizeOf(99), have: bitsOf(99, []) })
+    expect(bench.told('leave').map(({ to }) => to)).toEqual(['a', 'b'])
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('takes no more neighbours than it can bear', () => {
+    const bench = createBench()
+    bench.read()
+    for (const number of span(0, 81)) bench.joins(`p${number}`, [])
+    expect(bench.told('leave').map(({ to }) => to)).toEqual(['p80'])
+  })
+
+  it('strikes at bitfields and claims that can not be', () => {
+    const bench = createBench()
+    bench.read()
+    bench.handle({ type: 'peer-connected', peer: 'a' })
+    bench.says('a', { type: 'join', digest, size: sizeOf(100), have: new Uint8Array(99) })
+    bench.joins('a', [])
+    bench.says('a', { type: 'have', digest, indices: [100] })
+    expect(bench.take('ban')).toMatchObject([{ peer: 'a' }])
+    bench.joins('a', [5])
+    expect(bench.told('request')).toEqual([])
+  })
+})
+
+describe('what a node gained', () => {
+  it('is told at once after a pause, then in batches, and not to those who have it', () => {
+    const bench = createBench({ chunks: 4 })
+    bench.read()
+    bench.joins('seed', span(0, 4))
+    bench.joins('a', [])
+    gain(bench)
+    expect(bench.told('have', 'a').map(({ indices }) => indices.length)).toEqual([1])
+    bench.pass(25)
+    expect(bench.told('have', 'a').map(({ indices }) => indices.length)).toEqual([1])
+    gain(bench)
+    bench.pass(25)
+    expect(bench.told('have', 'a').flatMap(({ indices }) => indices)).toHaveLength(2)
+    expect(bench.told('have', 'seed')).toEqual([])
+  })
+
+  it('is told to the last chunk, though the reader has gone', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('seed', span(0, 2))
+    bench.joins('a', [])
+    gain(bench)
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.told('have', 'a').flatMap(({ indices }) => indices)).toHaveLength(2)
+  })
+
+  it('is taken back when the store lost it', () => {
+    const bench = createBench({ chunks: 4 })
+    bench.handle({ type: 'held', digest, size: sizeOf(4), have: allOf(bench), complete: true })
+    bench.joins('a', [])
+    bench.handle({ type: 'evicted', digest })
+    expect(bench.told('leave', 'a')).toHaveLength(1)
+    expect(bench.swarm.announceState(digest)).toMatchObject({ leaves: true })
+  })
+})
+
+describe('a connection', () => {
+  it('is let go when neither side draws on it', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('seed', span(0, 2))
+    gain(bench)
+    bench.pass(1000)
+    expect(bench.take('release')).toEqual([{ type: 'release', peer: 'seed' }])
+    bench.pass(2000)
+    expect(bench.take('release')).toEqual([])
+  })
+
+  it('is kept for a peer that still lacks chunks', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.handle({ type: 'held', digest, size: sizeOf(2), have: allOf(bench), complete: true })
+    bench.joins('leech', [0])
+    bench.pass(2000)
+    expect(bench.take('release')).toEqual([])
+    bench.says('leech', { type: 'have', digest, indices: [1] })
+    bench.pass(1000)
+    expect(bench.take('release')).toHaveLength(1)
+  })
+})
+
+describe('availability', () => {
+  it('is the number of neighbours that hold a chunk, whatever they say in whatever order', () => {
+    const peer = constantFrom('a', 'b', 'c')
+    const act = oneof(
+      record({ peer, join: uniqueArray(nat(9)) }),
+      record({ peer, have: array(nat(9)) }),
+      record({ peer, gone: constantFrom('leave', 'disconnect') }),
+    )
+    assert(
+      property(array(act, { maxLength: 30 }), (acts) => {
+        const bench = createBench({ chunks: 10, limits: { requestsPerPeer: 0 } })
+        const holds = new Map<string, Set<number>>()
+        bench.read({ prefetch: true })
+        for (const one of acts) {
+          if ('join' in one) {
+            bench.joins(one.peer, one.join)
+            holds.set(one.peer, new Set(one.join))
+          } else if ('have' in one) {
+            bench.says(one.peer, { type: 'have', digest, indices: one.have })
+            for (const index of one.have) holds.get(one.peer)?.add(index)
+          } else {
+            if (one.gone === 'leave') bench.says(one.peer, { type: 'leave', digest })
+            else bench.handle({ type: 'peer-disconnected', peer: one.peer })
+            holds.delete(one.peer)
+          }
+        }
+        const expected = span(0, 10).map((index) => [...holds.values()].filter((held) => held.has(index)).length)
+        const position = expected.indexOf(0)
+        const wish = bench.swarm.announceState(digest)?.lease
+        expect(wish?.position ?? -1).toBe(position)
+        expect(bench.swarm.progress(digest)?.neighbours).toBe(holds.size)
+      }),
+    )
+  })
+})
+
+describe('a new session', () => {
+  it('costs little: a node holds thousands', () => {
+    const session = createSession(digest, sizeOf(500), 0)
+    expect(session.have.byteLength + session.phase.byteLength + session.availability.byteLength).toBeLessThan(2000)
+  })
+})

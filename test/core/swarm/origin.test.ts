@@ -1,0 +1,263 @@
+import { describe, expect, it } from 'vitest'
+import { createBench, digest, fetched, entryOf, sizeOf, span, type Bench } from './bench.ts'
+
+const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
+
+/** A reader's node that holds a lease of four chunks and fetches them. */
+function createHolder(): { bench: Bench; fetch: number } {
+  const bench = createBench()
+  bench.read()
+  bench.answer({ lease })
+  return { bench, fetch: bench.take('fetch-origin')[0]!.fetch }
+}
+
+function wish(bench: Bench): unknown {
+  return bench.swarm.announceState(digest)?.lease
+}
+
+function comes(bench: Bench, fetch: number, index: number, bytes = 256 * 1024): void {
+  for (let left = bytes; left > 0; left -= 16_384)
+    bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: Math.min(left, 16_384) })
+}
+
+describe('a lease', () => {
+  it('is wished for when nobody has what is wanted', () => {
+    const bench = createBench()
+    expect(bench.swarm.announceState(digest)).toBeUndefined()
+    bench.read()
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true, lease: { chunks: 4, position: 0 } })
+  })
+
+  it('is wished for chunks that neither neighbours nor the directory have', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [0, 1])
+    bench.answer({ counts: new Uint8Array(100).fill(1, 0, 5) })
+    expect(wish(bench)).toEqual({ chunks: 4, position: 5 })
+    bench.joins('b', span(0, 100))
+    expect(wish(bench)).toBeUndefined()
+  })
+
+  it('is asked for again only when the directory says', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ leaseAfterMs: 700 })
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(700)
+    expect(wish(bench)).toEqual({ chunks: 4, position: 0 })
+  })
+
+  it('is fetched, and its chunks signed as this origin gave them', () => {
+    const { bench, fetch } = createHolder()
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 0, end: 4 }])
+    comes(bench, fetch, 0)
+    expect(bench.take('hash')).toEqual([{ type: 'hash', digest, size: sizeOf(100), index: 0 }])
+    bench.handle({ type: 'hashed', digest, index: 0, hash: 'f00' })
+    expect(bench.take('keep')).toEqual([
+      { type: 'keep', digest, size: sizeOf(100), index: 0, entry: entryOf(sizeOf(100), 0, 'self', fetched, 'f00') },
+    ])
+  })
+
+  it('is given back when all its chunks are kept, not before', () => {
+    const { bench, fetch } = createHolder()
+    for (const index of span(0, 4)) comes(bench, fetch, index)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [{ start: 0, end: 4 }] })
+    expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
+    bench.settle()
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7], fetchedBytes: 2 ** 20 })
+    bench.pass(2100)
+    expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
+  })
+
+  it('is followed by the next without a gap', () => {
+    const { bench, fetch } = createHolder()
+    for (const index of span(0, 3)) comes(bench, fetch, index)
+    expect(wish(bench)).toEqual({ chunks: 4, position: 4 })
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+    expect(bench.take('fetch-origin')).toEqual([])
+    comes(bench, fetch, 3)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 4, end: 8, offset: 0 }])
+  })
+
+  it('is as large as what the origin gives in a second', () => {
+    const { bench, fetch } = createHolder()
+    for (const index of span(0, 4)) {
+      comes(bench, fetch, index)
+      bench.pass(50)
+    }
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    expect(wish(bench)).toEqual({ chunks: 16, position: 4 })
+  })
+
+  it('does not cover what is here already', () => {
+    const bench = createBench()
+    bench.handle({
+      type: 'held',
+      digest,
+      size: sizeOf(100),
+      have: new Uint8Array(13).fill(0b0110, 0, 1),
+      complete: false,
+    })
+    bench.read()
+    bench.answer({ lease })
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1 }])
+  })
+
+  it('that nobody here wants any more is given back at once', () => {
+    const { bench, fetch } = createHolder()
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.take('stop-fetch')).toEqual([{ type: 'stop-fetch', digest, fetch }])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ leaves: true })
+  })
+
+  it('of a prefetch waits until nobody who reads needs the origin', () => {
+    const bench = createBench()
+    const other = digest.replaceAll('ab', 'cd') as typeof digest
+    bench.read()
+    bench.read({ digest: other, reader: 2, prefetch: true })
+    expect(bench.swarm.announceState(other)?.lease).toBeUndefined()
+    bench.joins('seed', span(0, 100))
+    expect(bench.swarm.announceState(other)?.lease).toBeDefined()
+  })
+})
+
+describe('a fetch', () => {
+  it('that stalls is taken up where it was, under the same lease', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0, 100_000)
+    bench.pass(1000)
+    expect(bench.take('stop-fetch')).toHaveLength(1)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 4, offset: 100_000 }])
+  })
+
+  it('has two seconds for its first byte, then twice that', () => {
+    const { bench } = createHolder()
+    bench.pass(1975)
+    expect(bench.take('stop-fetch')).toEqual([])
+    bench.pass(25)
+    expect(bench.take('stop-fetch')).toHaveLength(1)
+    bench.pass(3950)
+    expect(bench.take('stop-fetch')).toEqual([])
+    bench.pass(100)
+    expect(bench.take('stop-fetch')).toHaveLength(1)
+  })
+
+  it('that fails three times gives its lease back and leaves the origin alone for a while', () => {
+    const { bench, fetch } = createHolder()
+    let id = fetch
+    for (let round = 0; round < 3; round++) {
+      bench.handle({ type: 'origin-ended', digest, fetch: id, failure: { kind: 'unavailable' } })
+      bench.pass(1500)
+      id = bench.take('fetch-origin')[0]?.fetch ?? -1
+    }
+    expect(id).toBe(-1)
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+  })
+
+  it('that was rate-limited is told to the directory, and the origin left alone', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [])
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs: 9000 } })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7], originRetryAfterMs: 9000 })
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(9000)
+    expect(wish(bench)).toBeDefined()
+  })
+
+  it('that was refused ends the readers, unless peers may have the blob', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [99])
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.pass(3000)
+    expect(bench.take('fail')).toEqual([])
+    bench.says('peer', { type: 'leave', digest })
+    bench.pass(25)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, failure: { kind: 'refused' } }])
+    expect(bench.swarm.stats()).toMatchObject({ readers: 0, sessions: 0 })
+  })
+
+  it('of a node alone ends its readers at once when refused', () => {
+    const { bench, fetch } = createHolder()
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.pass(25)
+    expect(bench.take('fail')).toHaveLength(1)
+  })
+
+  it('whose origin ignores Range takes everything that is missing', () => {
+    const { bench, fetch } = createHolder()
+    bench.handle({ type: 'origin-unranged', digest, fetch })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ unranged: true, fetching: [{ start: 0, end: 100 }] })
+    for (const index of span(0, 100)) comes(bench, fetch, index)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    bench.settle()
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 100, complete: true })
+  })
+
+  it('whose origin ignores Range is given up where others may hold leases too', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [])
+    bench.handle({ type: 'origin-unranged', digest, fetch })
+    expect(bench.take('stop-fetch')).toHaveLength(1)
+    expect(bench.swarm.announceState(digest)).toMatchObject({
+      unranged: true,
+      released: [7],
+      lease: { chunks: 100, position: 0 },
+    })
+  })
+})
+
+describe('without a directory', () => {
+  it('one chunk that nobody has is taken', () => {
+    const bench = createBench()
+    bench.read()
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, offset: 0 }])
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')).toEqual([])
+  })
+
+  it('neighbours share out what they take', () => {
+    const bench = createBench()
+    bench.read()
+    for (const number of span(0, 30)) bench.joins(`p${number}`, [])
+    bench.handle({ type: 'directory-silent', digest })
+    const [fetch] = bench.take('fetch-origin')
+    expect(fetch!.start).toBeGreaterThan(0)
+    expect(fetch!.start).toBeLessThan(32)
+  })
+})
+
+describe('a reader whom nothing reaches', () => {
+  it('insists, though others are said to have the blob', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(9900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toEqual({ chunks: 4, position: 0, insists: true })
+  })
+
+  it('insists sooner where no peer can be reached', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(2100)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
+  it('is patient while peers say that it will come', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', span(0, 100))
+    for (let round = 0; round < 30; round++) {
+      for (const { id } of bench.told('request')) bench.says('peer', { type: 'busy', id, try: [] })
+      bench.pass(500)
+    }
+    expect(wish(bench)).toBeUndefined()
+  })
+})

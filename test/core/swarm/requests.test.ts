@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest'
+import { parseDigest } from '../../../core/oci/digest.ts'
+import { bitsOf, createBench, digest, proved, sizeOf, span } from './bench.ts'
+
+describe('requests', () => {
+  it('go two to a peer, and as many bytes as may be in flight', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', span(0, 100))
+    expect(bench.told('request', 'a')).toHaveLength(2)
+    bench.joins('b', span(0, 100))
+    expect(bench.told('request')).toHaveLength(1)
+    expect(bench.swarm.stats()).toMatchObject({ requests: 3, inFlightBytes: sizeOf(3) })
+  })
+
+  it('each want another chunk, of a peer that has it', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [1, 2, 3])
+    bench.joins('b', [2])
+    const requests = bench.told('request')
+    expect(new Set(requests.map(({ index }) => index)).size).toBe(requests.length)
+    for (const { index, to } of requests) expect(to === 'a' ? [1, 2, 3] : [2]).toContain(index)
+  })
+
+  it('serve demand before prefetch', () => {
+    const bench = createBench()
+    bench.read({ prefetch: true })
+    bench.read({ reader: 2, whole: false, start: sizeOf(50), end: sizeOf(52) })
+    bench.joins('a', span(0, 100))
+    expect(bench.told('request').map(({ index }) => index)).toEqual([50, 51])
+  })
+
+  it('turned away are made elsewhere, where the busy peer says', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('b', [])
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.says('a', { type: 'busy', id: request!.id, try: ['b', 'stranger'] })
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4 }])
+  })
+
+  it('turned away rest before the same peer is asked again', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.says('a', { type: 'busy', id: request!.id, try: [] })
+    expect(bench.told('request')).toEqual([])
+    bench.pass(50)
+    expect(bench.told('request')).toMatchObject([{ to: 'a', index: 4 }])
+  })
+
+  it('for what a peer turns out not to have go elsewhere', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.says('a', { type: 'missing', id: request!.id })
+    bench.pass(1000)
+    expect(bench.told('request')).toEqual([])
+    bench.joins('b', [4])
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 0 }])
+  })
+
+  it('of a peer that goes away are taken up where it left off', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 100_000 })
+    bench.joins('b', [4])
+    bench.handle({ type: 'peer-disconnected', peer: 'a' })
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 100_000 }])
+  })
+
+  it('that fall silent are asked of a second peer, and the slower of the two is told', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [first] = bench.told('request')
+    bench.sends(first!, { bytes: 100_000, witness: proved, signer: 'seed' })
+    bench.joins('b', [4])
+    bench.pass(225)
+    const second = bench.told('request').find(({ to }) => to === 'b')
+    expect(second).toMatchObject({ index: 4, offset: 100_000 })
+    bench.sends(second!, { signer: 'seed' })
+    expect(bench.take('hash')).toMatchObject([{ index: 4 }])
+    expect(bench.told('cancel').map(({ to }) => to)).toEqual(['a'])
+  })
+
+  it('of a peer that hangs go elsewhere within a second', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', span(0, 2))
+    expect(bench.told('request', 'a')).toHaveLength(2)
+    bench.pass(1000)
+    expect(bench.told('cancel', 'a')).toHaveLength(2)
+    bench.joins('b', span(0, 2))
+    expect(bench.told('request').map(({ to }) => to)).toEqual(['b', 'b'])
+  })
+
+  it('that wait in a queue are left there as long as the peer says so', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    for (let round = 0; round < 10; round++) {
+      bench.says('a', { type: 'queued', id: request!.id, ahead: 3 })
+      bench.pass(500)
+    }
+    expect(bench.told('cancel')).toEqual([])
+    bench.pass(1000)
+    expect(bench.told('cancel', 'a')).toHaveLength(1)
+  })
+
+  it('are not blamed on peers when this node itself was paused', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    bench.clock.advance(5000)
+    bench.handle({ type: 'tick' })
+    expect(bench.told('cancel')).toEqual([])
+  })
+
+  it('end with the last reader', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.told('cancel', 'a')).toHaveLength(1)
+    expect(bench.told('leave', 'a')).toHaveLength(1)
+    expect(bench.swarm.stats()).toMatchObject({ sessions: 0, requests: 0, inFlightBytes: 0 })
+  })
+
+  it('take the blobs in turn, so that none starves', () => {
+    const bench = createBench({ chunks: 20 })
+    const other = parseDigest(digest.replaceAll('ab', 'cd'))!
+    bench.read()
+    bench.read({ digest: other, reader: 2 })
+    bench.handle({ type: 'peer-connected', peer: 'a' })
+    const have = bitsOf(20, span(0, 20))
+    for (const of of [digest, other]) bench.says('a', { type: 'join', digest: of, size: sizeOf(20), have })
+    bench.told('request')
+    const asked = span(1, 9).map((id) => {
+      bench.says('a', { type: 'missing', id })
+      return bench.told('request').map((request) => request.digest)
+    })
+    expect(asked.flat().filter((one) => one === other)).toHaveLength(4)
+  })
+})

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import type { PeerMessage } from '../../../core/swarm/messages.ts'
+import { allOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
+
+/** A node that holds the whole blob. */
+function createSeed(): Bench {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size: sizeOf(100), have: allOf(bench), complete: true })
+  return bench
+}
+
+function request(id: number, index = id, offset = 0): PeerMessage {
+  return { type: 'request', id, digest, index, offset }
+}
+
+describe('a request', () => {
+  it('is served at once while fewer than two are', () => {
+    const bench = createSeed()
+    bench.says('a', request(7, 3, 1000))
+    expect(bench.take('upload')).toEqual([
+      { type: 'upload', peer: 'a', id: 7, digest, size: sizeOf(100), index: 3, offset: 1000 },
+    ])
+    bench.says('b', request(1))
+    expect(bench.take('upload')).toHaveLength(1)
+  })
+
+  it('waits behind others, and hears its place at once and again', () => {
+    const bench = createSeed()
+    for (const [at, peer] of ['a', 'b', 'c', 'd'].entries()) bench.says(peer, request(at))
+    expect(bench.told('queued')).toEqual([
+      { type: 'queued', id: 2, ahead: 2, to: 'c' },
+      { type: 'queued', id: 3, ahead: 3, to: 'd' },
+    ])
+    bench.pass(425)
+    expect(bench.told('queued', 'd')).toEqual([{ type: 'queued', id: 3, ahead: 3, to: 'd' }])
+  })
+
+  it('is turned away when the queue is full, with the names of others who have the chunk', () => {
+    const bench = createSeed()
+    bench.joins('holder', [50])
+    for (const number of span(0, 6)) bench.says(`p${number}`, request(number))
+    bench.says('late', request(9, 50))
+    expect(bench.told('busy')).toEqual([{ type: 'busy', id: 9, try: ['holder'], to: 'late' }])
+    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: 2, uploadsWaiting: 4 })
+  })
+
+  it('is turned away when its peer has two already', () => {
+    const bench = createSeed()
+    for (const id of [1, 2, 3]) bench.says('a', request(id))
+    expect(bench.told('busy')).toEqual([{ type: 'busy', id: 3, try: [], to: 'a' }])
+  })
+
+  it('for what is not here is missing', () => {
+    const bench = createSeed()
+    bench.says('a', request(1, 100))
+    bench.says('a', request(2, 5, 256 * 1024))
+    bench.says('a', { ...request(3), digest: `${digest.slice(0, -1)}0` as typeof digest } as PeerMessage)
+    expect(bench.told('missing').map(({ id }) => id)).toEqual([1, 2, 3])
+    expect(bench.take('upload')).toEqual([])
+  })
+
+  it('that is cancelled stops, or is never begun', () => {
+    const bench = createSeed()
+    for (const [at, peer] of ['a', 'b', 'c'].entries()) bench.says(peer, request(at))
+    bench.says('c', { type: 'cancel', id: 2 })
+    bench.says('a', { type: 'cancel', id: 0 })
+    expect(bench.take('stop-upload')).toEqual([{ type: 'stop-upload', peer: 'a', id: 0 }])
+    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: 1, uploadsWaiting: 0 })
+  })
+
+  it('goes with its peer', () => {
+    const bench = createSeed()
+    bench.joins('a', [])
+    for (const id of [1, 2]) bench.says('a', request(id))
+    bench.handle({ type: 'peer-disconnected', peer: 'a' })
+    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: 0, uploadsWaiting: 0 })
+  })
+
+  it('that can not be read is missing, and the next has its turn', () => {
+    const bench = createSeed()
+    for (const [at, peer] of ['a', 'b', 'c'].entries()) bench.says(peer, request(at))
+    bench.take('upload')
+    bench.handle({ type: 'uploaded', peer: 'a', id: 0, ok: false })
+    expect(bench.told('missing')).toEqual([{ type: 'missing', id: 0, to: 'a' }])
+    expect(bench.take('upload').map(({ peer }) => peer)).toEqual(['c'])
+  })
+})
+
+describe('the next turn', () => {
+  it('is that of a peer that is not being served', () => {
+    const bench = createSeed()
+    for (const [peer, id] of [
+      ['a', 1],
+      ['b', 1],
+      ['a', 2],
+      ['c', 1],
+    ] as const)
+      bench.says(peer, request(id))
+    bench.take('upload')
+    bench.handle({ type: 'uploaded', peer: 'b', id: 1, ok: true })
+    expect(bench.take('upload').map(({ peer }) => peer)).toEqual(['c'])
+  })
+
+  it('is that of the chunk with the fewest copies, unless another has waited long', () => {
+    const bench = createSeed()
+    bench.joins('x', [2])
+    bench.joins('y', [2])
+    for (const [at, peer] of ['a', 'b', 'c', 'd'].entries()) bench.says(peer, request(at))
+    bench.take('upload')
+    bench.handle({ type: 'uploaded', peer: 'a', id: 0, ok: true })
+    expect(bench.take('upload').map(({ index }) => index)).toEqual([3])
+    bench.pass(300)
+    bench.says('e', request(9))
+    bench.handle({ type: 'uploaded', peer: 'b', id: 1, ok: true })
+    expect(bench.take('upload').map(({ index }) => index)).toEqual([2])
+  })
+})
