@@ -14,7 +14,7 @@ import type { Digest } from '../../core/oci/digest.ts'
 import { type Reference, referenceText } from '../../core/oci/reference.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
-import { createBoundedMap } from '../upstream/bounded-map.ts'
+import { createBoundedMap } from '../../core/bounded-map.ts'
 import { anonymous, createCredential, type Credential } from '../upstream/credential.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
 import { isOriginError, OriginError } from '../upstream/origin-error.ts'
@@ -71,8 +71,8 @@ interface Refusal {
 
 export function createAccess({ origin, clock, key }: AccessComponents, options: AccessOptions = {}): Access {
   const { openOutageMs = limits.accessOutageMs, grantOutageMs = 0 } = options
-  const grants = createBoundedMap<Grant>(limits.accessRecordsMax)
-  const refusals = createBoundedMap<Refusal>(limits.accessRecordsMax)
+  const grants = createBoundedMap<string, Grant>(limits.accessRecordsMax)
+  const refusals = createBoundedMap<string, Refusal>(limits.accessRecordsMax)
   const proofs = createSingleFlight<void>()
 
   function granted(id: string, withinMs: number): boolean {

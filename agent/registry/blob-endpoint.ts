@@ -4,7 +4,7 @@ import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
 import type { Clock } from '../../core/ports.ts'
-import { createBoundedMap } from '../upstream/bounded-map.ts'
+import { createBoundedMap } from '../../core/bounded-map.ts'
 import type { Credential } from '../upstream/credential.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Exchange } from './exchange.ts'
@@ -30,7 +30,7 @@ interface BlobEndpointComponents {
 const mediaType = 'application/octet-stream'
 
 export function createBlobEndpoint({ blobs, descriptors, prefetch, clock }: BlobEndpointComponents): BlobEndpoint {
-  const broken = createBoundedMap<number>(limits.brokenContentsMax)
+  const broken = createBoundedMap<string, number>(limits.brokenContentsMax)
 
   async function get(exchange: Exchange, want: Want, content: OpenBlob): Promise<void> {
     if (exchange.request.headers.range !== undefined && !content.complete && isBroken(want)) {

@@ -5,7 +5,7 @@
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Descriptor, Manifest } from '../../core/oci/manifest.ts'
-import { createBoundedMap } from '../upstream/bounded-map.ts'
+import { createBoundedMap } from '../../core/bounded-map.ts'
 import type { ManifestHead, OriginRepository } from '../upstream/origin-client.ts'
 
 export interface KnownContent {
@@ -24,7 +24,7 @@ export interface Descriptors {
 }
 
 export function createDescriptors(): Descriptors {
-  const known = createBoundedMap<KnownContent>(limits.descriptorsMax)
+  const known = createBoundedMap<string, KnownContent>(limits.descriptorsMax)
 
   function recordManifest(at: OriginRepository, manifest: Manifest): void {
     const layers = manifest.descriptors.filter(({ role }) => role === 'layer')

@@ -1,7 +1,7 @@
 /** What tags mean: asked of the origin, never of a peer. */
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
-import { createBoundedMap } from '../upstream/bounded-map.ts'
+import { createBoundedMap } from '../../core/bounded-map.ts'
 import type { Credential } from '../upstream/credential.ts'
 import type { ManifestHead, OriginRepository } from '../upstream/origin-client.ts'
 import type { Origin } from './ports.ts'
@@ -17,7 +17,7 @@ interface KnownTag {
 }
 
 export function createTags({ origin, clock }: { origin: Pick<Origin, 'headManifest'>; clock: Clock }): Tags {
-  const known = createBoundedMap<KnownTag>(limits.tagsMax)
+  const known = createBoundedMap<string, KnownTag>(limits.tagsMax)
 
   async function resolve(
     at: OriginRepository,

@@ -4,7 +4,6 @@ import { Uint8ArrayList } from 'uint8arraylist'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
-import type { Entry } from '../../core/swarm/entry.ts'
 import type { BulkMessage } from '../../core/swarm/messages.ts'
 import { createBulkDecoder, encodeChunkHead, encodeFrameHead } from '../../core/wire/bulk-messages.ts'
 import type { Link, Links } from './links.ts'
@@ -56,14 +55,7 @@ export function createBulk(components: {
     else emit({ type: 'chunk-started', peer, id: message.id, offset: message.offset, entry: message.entry })
   }
 
-  async function upload(
-    peer: PeerId,
-    id: number,
-    offset: number,
-    entry: Entry,
-    source: AsyncIterable<Uint8Array> | Uint8Array,
-    signal: AbortSignal,
-  ): Promise<void> {
+  const upload: PeerTransport['upload'] = async (peer, id, offset, entry, source, signal) => {
     signal.throwIfAborted()
     const link = links.get(peer)
     if (link === undefined) throw gone(peer)

@@ -4,6 +4,7 @@ import type { ShoalError } from '../../core/errors.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
+import type { SwarmEvent } from '../../core/swarm/events.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 
 export type TransportEvent =
@@ -11,15 +12,8 @@ export type TransportEvent =
   | { readonly type: 'connected'; readonly peer: PeerId }
   /** Exactly once after each `connected`, and the last event of that link. */
   | { readonly type: 'disconnected'; readonly peer: PeerId }
-  | { readonly type: 'message'; readonly peer: PeerId; readonly message: PeerMessage }
-  /** The head of the answer to request `id`; `frame` events of that ID follow. */
-  | {
-      readonly type: 'chunk-started'
-      readonly peer: PeerId
-      readonly id: number
-      readonly offset: number
-      readonly entry: Entry
-    }
+  /** A control message, or the head of the answer to request `id`, after which `frame` events of that ID follow; the swarm takes both as they are. */
+  | Extract<SwarmEvent, { type: 'message' | 'chunk-started' }>
   /** The next bytes of request `id`: a view of a packet, of any length up to `limits.frameSizeBytes`; copy what is kept. */
   | { readonly type: 'frame'; readonly peer: PeerId; readonly id: number; readonly bytes: Uint8Array }
   /** The peer broke the protocol; its link, where there is one, ends. */

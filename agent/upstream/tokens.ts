@@ -8,7 +8,7 @@ import type { Clock } from '../../core/ports.ts'
 import { limits } from '../../core/limits.ts'
 import { second } from '../../core/units.ts'
 import { bodyError, discard, readAtMost } from './bodies.ts'
-import { createBoundedMap } from './bounded-map.ts'
+import { createBoundedMap } from '../../core/bounded-map.ts'
 import { type Challenge, parseChallenges } from './challenges.ts'
 import type { Egress, Site, Target } from './egress.ts'
 import { type Answer, answerError, type Send } from './exchange.ts'
@@ -49,7 +49,7 @@ interface HeldToken extends Token {
 }
 
 export function createTokens({ clock, egress, send, logger }: Components): Tokens {
-  const tokens = createBoundedMap<HeldToken>(limits.tokensMax)
+  const tokens = createBoundedMap<string, HeldToken>(limits.tokensMax)
   const flight = createSingleFlight<Token | undefined>()
 
   async function request(site: Site, service: Target, signal: AbortSignal): Promise<TokenAnswer | undefined> {
