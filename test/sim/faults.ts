@@ -1,21 +1,18 @@
 /** Lets things go wrong, at moments that the seed chooses. */
 import type { Random } from '../../core/ports.ts'
-import type { SimNode } from './node.ts'
-import { crashAndRestart, spreadNews, type Sim } from './world.ts'
-
-/** How long a connection to a machine that fell silent looks open: three looks at the link (core/limits.ts). */
-const silenceMs = 4500
+import { crashAndRestart, type Sim } from './world.ts'
 
 export function planFaults(sim: Sim): void {
   const random = sim.random.fork('faults')
   const { breaks, crashes, freezers, silentCrashes, spoilers } = sim.options
   const shuffled = shuffle(random, sim.pulls)
   for (const { node } of shuffled.slice(0, spoilers)) node.behaviour = 'spoils'
-  for (const { node } of shuffled.slice(spoilers, spoilers + freezers)) sometime(sim, random, () => freeze(sim, node))
+  for (const { node } of shuffled.slice(spoilers, spoilers + freezers))
+    sometime(sim, random, () => (node.behaviour = 'freezes'))
   for (let crash = 0; crash < crashes; crash++) {
     const pull = shuffled[spoilers + freezers + crash]
-    const noticeMs = crash < silentCrashes ? silenceMs : 1
-    if (pull !== undefined) sometime(sim, random, () => crashAndRestart(sim, pull, sim.options.awayMs, noticeMs))
+    const isSilent = crash < silentCrashes
+    if (pull !== undefined) sometime(sim, random, () => crashAndRestart(sim, pull, sim.options.awayMs, isSilent))
   }
   for (let count = 0; count < breaks; count++) sometime(sim, random, () => breakOne(sim, random))
   sim.engine.after(sim.options.faultsUntilMs, () => sim.world.origin.set({ faults: false }))
@@ -23,11 +20,6 @@ export function planFaults(sim: Sim): void {
 
 function sometime(sim: Sim, random: Random, act: () => void): void {
   sim.engine.after(random.below(sim.options.faultsUntilMs + 1), act)
-}
-
-function freeze(sim: Sim, node: SimNode): void {
-  node.behaviour = 'freezes'
-  spreadNews(sim, node, false, silenceMs)
 }
 
 function breakOne(sim: Sim, random: Random): void {

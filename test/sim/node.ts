@@ -1,8 +1,8 @@
 /** One agent: core/swarm, the directory's client and its share of the directory, unchanged, in virtual time. */
 import { createDirectoryClient, type DirectoryClient, type DirectoryClientOutput } from '../../core/directory/client.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
-import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
+import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Notary, PeerId, Random } from '../../core/ports.ts'
@@ -38,6 +38,8 @@ export interface World {
   readonly originName: string
   readonly blobs: ReadonlyMap<Digest, Blob>
   readonly nodes: Map<PeerId, SimNode>
+  /** Where members are asked for others; none: the members are given. */
+  readonly seeds: readonly PeerId[]
   readonly notaryOf: (id: PeerId) => Notary
   /** One line for each thing that happens. */
   readonly trace: (line: string) => void
@@ -57,6 +59,8 @@ export interface SimNode {
   readonly obey: Obey
   readonly counts: { peerBytes: number; originBytes: number; fails: number; wrongBytes: number; bans: PeerId[] }
   behaviour: Behaviour
+  /** Its machine is gone: it does not even refuse. */
+  isSilent: boolean
   lives: number
   life: Life | undefined
 }
@@ -67,6 +71,10 @@ export interface Life {
   readonly client: DirectoryClient
   readonly directory: Directory
   readonly owners: Owners
+  /** Undefined where the members are given and never change. */
+  readonly members: Members | undefined
+  /** The members changed since the directory's client was told. */
+  changed: boolean
   readonly assembly: Assembly
   /** Chunks that the disk refused. */
   readonly unkept: Map<string, readonly Piece[]>
@@ -107,6 +115,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     obey,
     counts: { peerBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, bans: [] },
     behaviour: 'honest',
+    isSilent: false,
     lives: 0,
     life: undefined,
   }
@@ -138,19 +147,26 @@ export function later(node: SimNode, delayMs: number, act: (life: Life) => void)
 
 export function start(node: SimNode): void {
   node.lives++
+  node.isSilent = false
   node.life = createLife(node)
+  node.life.members?.setSeeds(node.world.seeds)
+  wake(node)
   for (const { blob, complete, have } of node.disk.all())
     handle(node, { type: 'held', digest: blob.digest, size: blob.size, have, complete })
   every(node, limits.tickMs, () => handle(node, { type: 'tick' }))
   every(node, directoryTickMs, (life) => life.directory.tick())
 }
 
-/** All state but the disk is lost; the peers notice after `noticeMs`. */
-export function crash(node: SimNode, noticeMs: number): void {
+/** A connection to a machine that fell silent looks open for three looks at the link (core/limits.ts). */
+const silenceMs = limits.linkSilentLooks * limits.linkLookMs
+
+/** All state but the disk is lost. A process that dies closes its connections, a machine that does leaves them open. */
+export function crash(node: SimNode, isSilent: boolean): void {
+  node.isSilent = isSilent
   for (const giveUp of node.life?.fetches.values() ?? []) giveUp()
   node.life = undefined
   node.readers.clear()
-  node.world.network.crash(node.id, noticeMs)
+  node.world.network.crash(node.id, isSilent ? silenceMs : 1)
 }
 
 function every(node: SimNode, periodMs: number, act: (life: Life) => void): void {
@@ -167,22 +183,26 @@ function createLife(node: SimNode): Life {
   const { clock } = world.engine
   const random = node.random.fork(`life ${node.lives}`)
   const owners = createOwners({ self: id, clock })
-  for (const peer of world.nodes.keys()) owners.add(peer)
-  if (node.lives > 1) owners.arrive()
+  const isGiven = world.seeds.length === 0
+  for (const peer of isGiven ? world.nodes.keys() : [id]) owners.add(peer)
+  const members = isGiven ? undefined : createMembership(node, random.fork('members'))
+  const suspect = (peer: PeerId): void => members?.suspect(peer)
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm({ self: id, clock, random: random.fork('swarm'), notary, emit }, node.options.swarm)
   const ownersOf = (digest: Digest): readonly PeerId[] => owners.of(digest)
   return {
     swarm,
     owners,
+    members,
+    changed: false,
     directory: createDirectory({
       self: id,
       clock,
       random: random.fork('directory'),
       ownersOf,
       learningMs: (digest) => owners.learningMs(digest),
-      ready: () => true,
-      suspect: () => undefined,
+      ready: () => members?.agreed() ?? true,
+      suspect,
     }),
     client: createDirectoryClient({
       clock,
@@ -190,8 +210,8 @@ function createLife(node: SimNode): Life {
       from: () => ({ peer: id, addresses: [`/sim/${id}`] }),
       state: (digest) => swarm.announceState(digest),
       hosts: ownersOf,
-      membersCount: () => world.nodes.size,
-      suspect: () => undefined,
+      membersCount: () => members?.live().length ?? world.nodes.size,
+      suspect,
       emit: (output) => heedClient(node, output),
     }),
     assembly: createAssembly(),
@@ -203,59 +223,110 @@ function createLife(node: SimNode): Life {
   }
 }
 
-function heedClient(node: SimNode, output: DirectoryClientOutput): void {
-  if (output.type === 'call') call(node, output.to, output.id, output.request)
-  else later(node, 0, () => handle(node, output))
+function createMembership(node: SimNode, random: Random): Members {
+  const self = { peer: node.id, addresses: [`/sim/${node.id}`], cluster: node.id, incarnation: node.lives }
+  return createMembers(
+    { clock: node.world.engine.clock, random, emit: (output) => heedMembers(node, output) },
+    { self: { ...self, state: 'alive' } },
+  )
 }
 
 export function handle(node: SimNode, event: SwarmEvent): void {
   if (node.life === undefined || node.behaviour === 'freezes') return
   node.world.trace(`${node.id} < ${event.type}`)
   node.life.swarm.handle(event)
-  wakeClient(node)
+  wake(node)
 }
 
-/** The membership says whether `peer` lives. */
-export function hearOfMember(node: SimNode, peer: PeerId, alive: boolean): void {
-  if (node.life === undefined) return
-  const { client, directory, owners } = node.life
-  if (alive) owners.hear(peer)
-  else {
-    owners.silence(peer)
-    directory.memberGone(peer)
-  }
-  client.membersChanged()
-  wakeClient(node)
-}
-
-/** The client is ticked when it says that it will have something to do. */
-function wakeClient(node: SimNode): void {
+/** Directory client and membership are ticked when they say that they will have something to do. */
+function wake(node: SimNode): void {
   const { life, world } = node
-  const dueMs = life?.client.nextMs() ?? Infinity
-  if (life === undefined || dueMs >= life.wakeMs) return
+  if (life === undefined) return
+  const nowMs = world.engine.clock.now()
+  const dueMs = life.changed ? nowMs : Math.min(life.client.nextMs(), life.members?.nextMs() ?? Infinity)
+  if (dueMs >= life.wakeMs) return
   life.wakeMs = dueMs
-  later(node, dueMs - world.engine.clock.now(), () => {
+  later(node, dueMs - nowMs, () => {
     if (life.wakeMs !== dueMs) return
     life.wakeMs = Infinity
+    life.members?.tick()
+    if (life.changed) {
+      life.changed = false
+      life.client.membersChanged()
+    }
     life.client.tick()
-    wakeClient(node)
+    wake(node)
   })
 }
 
-/** An announce over HTTP; a host that is up answers, one that crashed refuses, a frozen one is silent. */
-function call(node: SimNode, to: PeerId, callId: number, request: AnnounceRequest): void {
+function heedClient(node: SimNode, output: DirectoryClientOutput): void {
+  if (output.type !== 'call') return later(node, 0, () => handle(node, output))
+  const { id, request, to } = output
+  ask(
+    node,
+    to,
+    ({ directory }) => directory.announce(request),
+    ({ client }, answer) => client.answered(id, answer),
+    ({ client }) => client.failed(id),
+  )
+}
+
+function heedMembers(node: SimNode, output: MembersOutput): void {
+  const life = node.life
+  switch (output.type) {
+    case 'exchange':
+      return ask(
+        node,
+        output.cluster,
+        ({ members }) => members?.handle(output.request),
+        ({ members }, answer) => members?.exchanged(output.id, answer),
+        ({ members }) => members?.failed(output.id, true),
+      )
+    case 'member':
+      return life === undefined ? undefined : onMember(life, output)
+    case 'silent':
+      life?.owners.silence(output.peer)
+      break
+    case 'heard':
+      life?.owners.hear(output.peer)
+      break
+    case 'agreed':
+    case 'refuted':
+      return life?.owners.arrive()
+  }
+  if (life !== undefined) life.changed = true
+}
+
+function onMember(life: Life, { before, record }: Extract<MembersOutput, { type: 'member' }>): void {
+  const { peer, state } = record
+  if (state === 'alive' && before?.state === 'alive') return
+  if (state === 'alive') life.owners.add(peer)
+  else {
+    life.owners.remove(peer)
+    life.directory.memberGone(peer)
+  }
+  life.changed = true
+}
+
+/** A call over HTTP: one that is up answers, a crashed process refuses, a dead machine and a frozen process are silent. */
+function ask<Answer>(
+  node: SimNode,
+  to: PeerId,
+  answerOf: (host: Life) => Answer | undefined,
+  onAnswer: (life: Life, answer: Answer) => void,
+  onRefused: (life: Life) => void,
+): void {
   const { network, nodes } = node.world
   const tripMs = (): number => (to === node.id ? 0 : network.delayMs(node.id, to))
   later(node, tripMs(), () => {
     const host = nodes.get(to)
-    if (host?.behaviour === 'freezes') return
-    const answer = host?.life?.directory.announce(request)
-    later(node, tripMs(), (life) => settleCall(node, life, callId, answer))
+    if (host === undefined || host.behaviour === 'freezes' || host.isSilent) return
+    const answer = host.life === undefined ? undefined : answerOf(host.life)
+    wake(host)
+    later(node, tripMs(), (life) => {
+      if (answer === undefined) onRefused(life)
+      else onAnswer(life, answer)
+      wake(node)
+    })
   })
-}
-
-function settleCall(node: SimNode, { client }: Life, callId: number, answer: AnnounceAnswer | undefined): void {
-  if (answer === undefined) client.failed(callId)
-  else client.answered(callId, answer)
-  wakeClient(node)
 }

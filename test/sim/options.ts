@@ -8,6 +8,8 @@ export interface SimOptions {
   readonly layerBytes: readonly number[]
   readonly width: number
   readonly prefetch: number
+  /** Nodes find each other by core/members, from this many seeds; 0: all know all from the beginning. */
+  readonly seeds: number
   /** Real bytes can be wrong; hollow ones only take time. */
   readonly realBytes: boolean
   readonly linkBytesPerMs: number
@@ -45,6 +47,7 @@ export const quiet: SimOptions = {
   layerBytes: [MiB],
   width: 3,
   prefetch: 2,
+  seeds: 0,
   realBytes: false,
   linkBytesPerMs: 6250,
   linkSpread: 1,
@@ -80,6 +83,7 @@ export function drawOptions(random: Random, nodes = 50): SimOptions {
     layerBytes: Array.from({ length: layers }, () => 1 + random.below(oneOf(64 * KiB, 2 * MiB, 4 * MiB))),
     width: 1 + random.below(3),
     prefetch: some(2),
+    seeds: oneOf(1, 3),
     realBytes: true,
     linkBytesPerMs: oneOf(1000, 6250, 60_000),
     linkSpread: oneOf(1, 1, 3),

@@ -77,7 +77,7 @@ function judge(sim: Sim): RunResult {
 }
 
 /**
- * Invariant 5. Without faults 1.05. Each node that crashes, freezes or is cut off may cost what it had under way and what the
+ * Invariant 5. Without faults 1.05. Each node that crashes, freezes, lies or is cut off may cost what it had under way and what the
  * directory it hosted had granted: a quarter of the image. Where owner and standby may die together, each node may take one
  * chunk of each layer unleased. A faulty or rangeless origin sends what nobody keeps.
  */
@@ -85,7 +85,7 @@ function budgetOf(options: SimOptions): number {
   const image = options.layerBytes.reduce((sum, bytes) => sum + bytes, 0)
   const firstChunks = options.layerBytes.reduce((sum, bytes) => sum + chunkLengthOf(bytes, 0), 0)
   const unleased = options.crashes + options.freezers >= 2 ? (options.nodes * firstChunks) / image : 0
-  const nodeFaults = options.crashes + options.freezers + options.breaks / 10
+  const nodeFaults = options.crashes + options.freezers + options.spoilers + options.breaks / 10
   const originFaults = (options.originFaultOneIn > 0 ? 0.5 : 0) + (options.originUnranged ? 1 : 0)
   return 1.05 + unleased + nodeFaults / 4 + originFaults + (options.diskRefusesOneIn > 0 ? 1 : 0)
 }

@@ -6,13 +6,13 @@ import type { Blob } from './matter.ts'
 import { crash, start, type SimNode } from './node.ts'
 import { quiet, type SimOptions } from './options.ts'
 import type { Pull } from './puller.ts'
-import { createSim, imageBytes, spreadNews, type Sim } from './world.ts'
+import { createSim, imageBytes, type Sim } from './world.ts'
 
 export interface Story {
   readonly sim: Sim
   node(number: number): SimNode
   pull(number: number): Pull
-  /** All nodes start; one second later, when directories know who holds what, these nodes' pulls begin (default: all). */
+  /** All nodes start; five seconds later, when members know each other and directories who holds what, these nodes' pulls begin (default: all). */
   begin(pulling?: readonly number[]): void
   /** The node has held the blobs for long. */
   seed(number: number, blobs?: readonly Blob[]): void
@@ -29,10 +29,10 @@ export interface Story {
   nowMs(): number
 }
 
-const beginMs = 1000
+const beginMs = 5000
 
 export function tell(change: Partial<SimOptions>): Story {
-  const options = { ...quiet, layerBytes: [8 * MiB], realBytes: true, ...change }
+  const options = { ...quiet, layerBytes: [8 * MiB], realBytes: true, seeds: 1, ...change }
   const sim = createSim({ seed: 'story', options })
   const node = (number: number): SimNode => sim.nodes[number]!
   const began = new Set<Pull>()
@@ -53,8 +53,7 @@ export function tell(change: Partial<SimOptions>): Story {
     wait: (ms) => void sim.engine.run(sim.engine.clock.now() + ms, () => false),
     kill(victim) {
       killed.add(victim)
-      crash(victim, 1)
-      spreadNews(sim, victim, false, 2500)
+      crash(victim, false)
     },
     at: (ms, act) => sim.engine.after(beginMs + ms - sim.engine.clock.now(), act),
     end: (withinMs = 60_000) => sim.engine.run(beginMs + withinMs, () => [...began].every(isOver)),
@@ -73,10 +72,4 @@ function fill(node: SimNode, blob: Blob): void {
     node.disk.keep(blob, index, pieces, { index, hash, witness, signer: node.id, signature })
   }
   node.disk.of(digest)!.complete = true
-}
-
-/** The node stops with its connections open; the members see it within some seconds. */
-export function freeze(story: Story, node: SimNode): void {
-  node.behaviour = 'freezes'
-  spreadNews(story.sim, node, false, 4500)
 }

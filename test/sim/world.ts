@@ -9,7 +9,7 @@ import { createEngine, type Engine } from './engine.ts'
 import { obey } from './hands.ts'
 import { hollowBlob, realBlob, type Blob } from './matter.ts'
 import { createNetwork } from './network.ts'
-import { crash, createNode, hearOfMember, start, type SimNode, type World } from './node.ts'
+import { crash, createNode, start, type SimNode, type World } from './node.ts'
 import type { SimOptions } from './options.ts'
 import { createOrigin } from './origin.ts'
 import { createPull, type Pull } from './puller.ts'
@@ -59,6 +59,7 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
     originName: 'registry.example',
     blobs: new Map(layers.map((blob) => [blob.digest, blob])),
     nodes,
+    seeds: Array.from({ length: options.seeds }, (_, number) => `n${number}`),
     notaryOf: options.realBytes ? createMemoryNotary : trustingNotary,
     trace(line) {
       if (!traced) return
@@ -126,35 +127,17 @@ function watchBounds(sim: Sim): void {
   })
 }
 
-/** A node crashes and comes back: its disk is as it was, its pull begins again. `noticeMs`: until its peers see it. */
-export function crashAndRestart(sim: Sim, pull: Pull, awayMs: number, noticeMs: number): void {
+/** A node crashes and comes back: its disk is as it was, its pull begins again. */
+export function crashAndRestart(sim: Sim, pull: Pull, awayMs: number, isSilent = false): void {
   const { node } = pull
   if (node.life === undefined) return
   const held = node.disk.heldCount()
-  crash(node, noticeMs)
-  spreadNews(sim, node, false, memberDeathMs)
+  crash(node, isSilent)
   sim.engine.after(awayMs, () => {
     checkDisk(node, held)
     start(node)
-    spreadNews(sim, node, true, memberNewsMs)
     if (pull.doneAtMs === undefined) pull.begin()
   })
-}
-
-/** Membership sees a death within five seconds (DESIGN, Members). */
-const memberDeathMs = 2500
-const memberNewsMs = 500
-
-/** The others learn of it at some moment within `withinMs`; a node that is back before they know of its death never was dead. */
-export function spreadNews(sim: Sim, about: SimNode, alive: boolean, withinMs: number): void {
-  const random = sim.random.fork(`news ${about.id} ${about.lives} ${alive}`)
-  for (const node of sim.nodes) {
-    if (node === about) continue
-    sim.engine.after(random.below(withinMs), () => {
-      const isNews = alive || about.life === undefined || about.behaviour === 'freezes'
-      if (isNews) hearOfMember(node, about.id, alive)
-    })
-  }
 }
 
 /** Pulls of nodes that should finish. */
