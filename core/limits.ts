@@ -39,6 +39,8 @@ export const limits = {
   clientStallMs: 5 * minute,
   /** After our FIN, how long the client may take to close its side. */
   mirrorLingerMs: 5 * second,
+  /** The same when the agent stops: on loopback a client that still reads has all of it in the kernel by then. */
+  mirrorStopLingerMs: 1 * second,
 
   // Mirror: what it remembers
   /** How long a blob that broke mid-body sends follow-up ranges to the origin; containerd asks again at once, Docker after 5 s. */
@@ -148,7 +150,7 @@ export const limits = {
   /** Asked of peers and not yet here: so many chunks keep all uplinks busy, or what comes in `inFlightMs` where that is more. */
   inFlightChunks: 10,
   inFlightMs: 100,
-  /** But on a slow link no more than comes in this time, since a hung peer must show within a second; yet a few chunks. */
+  /** But under way on a slow link no more than comes in this time, since a hung peer must show within a second; yet a few chunks. */
   inFlightSlowMs: 500,
   inFlightSlowChunks: 3,
   inFlightMaxBytes: 64 * MiB,
@@ -300,6 +302,8 @@ export const limits = {
   controlQueueMaxBytes: 1 * MiB,
   /** A control stream that just opened says hello within this time. */
   helloMs: 5 * second,
+  /** When the agent stops, uploads under way have this long to end: a chunk of 4 MiB at 16 Mbit/s. Peers ask others for the rest. */
+  uploadsEndMs: 2 * second,
   /** What was said before a goodbye has left by then, or the peer does not take it. */
   linkGoodbyeMs: 1 * second,
   /** Links in use beat this often, and end at the third look without a word: in 3 to 4.5 s (DESIGN: 5 s). */
@@ -377,6 +381,8 @@ export const limits = {
   sessionIdleMs: 10 * second,
   /** Chunks waiting for the disk; the origin's body is paused beyond it. */
   writeBacklogMaxBytes: 32 * MiB,
+  /** Chunks kept in memory after they were written: two of the largest, or 32 of the smallest. */
+  recentChunksMaxBytes: 8 * MiB,
   /** Chunk-sized memory kept for the next chunks instead of being freed. */
   pooledMaxBytes: 16 * MiB,
   /** What one read hands to a client at once: large enough for the disk's full rate, small enough for memory. */

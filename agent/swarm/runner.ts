@@ -6,7 +6,7 @@ import type { Digest } from '../../core/oci/digest.ts'
 import type { BlobStore, Clock, Notary, PeerId, Random } from '../../core/ports.ts'
 import type { ShoalError } from '../../core/errors.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
-import { chunkLengthOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
@@ -17,6 +17,7 @@ import { createChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
 import { createOriginFetches, type RangeOrigin } from './origin-fetches.ts'
 import { createProofs } from './proofs.ts'
+import { createRecentChunks } from './recent-chunks.ts'
 import { createSessions, type BlobSession, type Sessions } from './sessions.ts'
 import { createUploads, type UploadOutcome } from './uploads.ts'
 import { createWrites } from './writes.ts'
@@ -55,14 +56,15 @@ export interface Runner {
   readonly pool: BufferPool
   post(event: SwarmEvent): void
   start(): void
-  /** Ends transfers and waits for writes under way. */
+  /** Lets uploads under way end, for a moment; ends all other transfers and waits for writes under way. */
   stop(): Promise<void>
 }
 
 export function createRunner(components: RunnerComponents): Runner {
   const { store, transport, logger, observer } = components
-  const sessions = createSessions({ ...components, onLost })
   const pool = createBufferPool()
+  const recent = createRecentChunks(pool)
+  const sessions = createSessions({ ...components, recent, onLost })
   const buffers = createChunkBuffers(pool)
   const queue: SwarmEvent[] = []
   const expected = new Map<PeerId, Map<number, Expected>>()
@@ -71,7 +73,7 @@ export function createRunner(components: RunnerComponents): Runner {
 
   const swarm = createSwarm({ ...components, self: transport.self, emit: carryOut }, {})
   const proofs = createProofs({ pool, onEnd: onProofEnd })
-  const writes = createWrites({ pool, sessions, buffers, post, logger, onGained })
+  const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
   const fetches = createOriginFetches({
     ...components,
     sessions,
@@ -233,6 +235,7 @@ export function createRunner(components: RunnerComponents): Runner {
     if (session === undefined) return
     session.generation++
     session.unkept.clear()
+    for (let index = 0; index < chunkCountOf(session.size); index++) recent.drop(chunkKey(digest, index))
     session.proofs.clear()
     session.provedBytes = 0
     proofs.restart(session)
@@ -262,6 +265,7 @@ export function createRunner(components: RunnerComponents): Runner {
   async function stop(): Promise<void> {
     for (const timer of timers) clearInterval(timer)
     fetches.stopAll()
+    await uploads.settled(limits.uploadsEndMs)
     uploads.stopAll()
     await writes.settled()
     await sessions.sweep(0)

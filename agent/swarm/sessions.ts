@@ -7,6 +7,8 @@ import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { OriginFailure } from '../../core/swarm/events.ts'
 import type { Want } from '../registry/ports.ts'
+import { chunkKey } from './chunk-key.ts'
+import type { RecentChunks } from './recent-chunks.ts'
 import { createChange, type Change } from './change.ts'
 
 export type SessionFailure = OriginFailure | { readonly kind: 'corrupt' }
@@ -35,6 +37,8 @@ export interface BlobSession {
   /** Readers, uploads and writes under way. */
   uses: number
   idleSinceMs: number
+  /** What was just written, of all sessions. */
+  readonly recent: RecentChunks
   /** A chunk was found missing or corrupt where it should be. */
   readonly onLost: (error: ShoalError) => void
 }
@@ -52,11 +56,12 @@ export interface Sessions {
 export interface SessionComponents {
   readonly store: BlobStore
   readonly clock: Clock
+  readonly recent: RecentChunks
   /** A chunk of this session was found missing or corrupt. */
   readonly onLost: (session: BlobSession, error: ShoalError) => void
 }
 
-export function createSessions({ store, clock, onLost }: SessionComponents): Sessions {
+export function createSessions({ store, clock, recent, onLost }: SessionComponents): Sessions {
   const opening = new Map<Digest, Promise<BlobSession>>()
   const open = new Map<Digest, BlobSession>()
 
@@ -70,7 +75,7 @@ export function createSessions({ store, clock, onLost }: SessionComponents): Ses
     const started = store
       .open(digest, size)
       .then((stored) => {
-        const session: BlobSession = createSession(stored, clock.now(), (error) => onLost(session, error))
+        const session: BlobSession = createSession(stored, clock.now(), recent, (error) => onLost(session, error))
         open.set(digest, session)
         return session
       })
@@ -95,7 +100,12 @@ export function createSessions({ store, clock, onLost }: SessionComponents): Ses
   return { acquire, release, find: (digest) => open.get(digest), sweep, count: () => open.size }
 }
 
-function createSession(stored: StoredBlob, nowMs: number, onLost: BlobSession['onLost']): BlobSession {
+function createSession(
+  stored: StoredBlob,
+  nowMs: number,
+  recent: RecentChunks,
+  onLost: BlobSession['onLost'],
+): BlobSession {
   return {
     digest: stored.digest,
     size: stored.size,
@@ -111,6 +121,7 @@ function createSession(stored: StoredBlob, nowMs: number, onLost: BlobSession['o
     positions: new Map(),
     uses: 0,
     idleSinceMs: nowMs,
+    recent,
     onLost,
   }
 }
@@ -130,8 +141,11 @@ export async function readHeld(
   into: Uint8Array,
 ): Promise<Uint8Array | undefined> {
   const chunkSize = chunkSizeOf(session.size)
-  const unkept = session.unkept.get(Math.floor(offset / chunkSize))
+  const index = Math.floor(offset / chunkSize)
+  const unkept = session.unkept.get(index)
   if (unkept !== undefined) return unkept.subarray(offset % chunkSize, (offset % chunkSize) + length)
+  if (session.recent.copy(chunkKey(session.digest, index), offset % chunkSize, length, into))
+    return into.subarray(0, length)
   try {
     return await session.stored.read(offset, length, into)
   } catch (error) {

@@ -5,6 +5,7 @@ import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
+import { within } from '../system/within.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import { readHeld, type BlobSession, type Sessions } from './sessions.ts'
@@ -25,7 +26,14 @@ export interface UploadComponents {
 export interface Uploads {
   start(command: UploadCommand): void
   stop(peer: PeerId, id: number): void
+  /** Resolves once those under way now have ended, or after `withinMs`; later ones are not waited for. */
+  settled(withinMs: number): Promise<void>
   stopAll(): void
+}
+
+interface RunningUpload {
+  readonly controller: AbortController
+  readonly ended: Promise<void>
 }
 
 export function createUploads({
@@ -37,12 +45,12 @@ export function createUploads({
   logger,
   onUploaded,
 }: UploadComponents): Uploads {
-  const running = new Map<string, AbortController>()
+  const running = new Map<string, RunningUpload>()
 
   function start(command: UploadCommand): void {
     const controller = new AbortController()
-    running.set(uploadKey(command.peer, command.id), controller)
-    void carryOut(command, controller.signal)
+    const ended = carryOut(command, controller.signal)
+    running.set(uploadKey(command.peer, command.id), { controller, ended })
   }
 
   async function carryOut(command: UploadCommand, signal: AbortSignal): Promise<void> {
@@ -95,14 +103,17 @@ export function createUploads({
   }
 
   function stop(peer: PeerId, id: number): void {
-    running.get(uploadKey(peer, id))?.abort()
+    running.get(uploadKey(peer, id))?.controller.abort()
   }
 
   return {
     start,
     stop,
+    settled: async (withinMs) => {
+      await within(Promise.all([...running.values()].map(({ ended }) => ended)), withinMs)
+    },
     stopAll: () => {
-      for (const controller of running.values()) controller.abort()
+      for (const { controller } of running.values()) controller.abort()
     },
   }
 }

@@ -7,6 +7,7 @@ import type { BufferPool } from './buffer-pool.ts'
 import { createChange } from './change.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
+import type { RecentChunks } from './recent-chunks.ts'
 import type { BlobSession, Sessions } from './sessions.ts'
 
 type HashCommand = Extract<SwarmCommand, { type: 'hash' }>
@@ -14,6 +15,7 @@ type KeepCommand = Extract<SwarmCommand, { type: 'keep' }>
 
 export interface WriteComponents {
   readonly pool: BufferPool
+  readonly recent: RecentChunks
   readonly sessions: Sessions
   readonly buffers: ChunkBuffers
   readonly post: (event: SwarmEvent) => void
@@ -31,7 +33,7 @@ export interface Writes {
   settled(): Promise<void>
 }
 
-export function createWrites({ pool, sessions, buffers, post, logger, onGained }: WriteComponents): Writes {
+export function createWrites({ pool, recent, sessions, buffers, post, logger, onGained }: WriteComponents): Writes {
   const drained = createChange()
   const writing = new Set<Promise<void>>()
   let pendingBytes = 0
@@ -70,8 +72,9 @@ export function createWrites({ pool, sessions, buffers, post, logger, onGained }
         return false
       },
     )
-    if (!ok && session.generation === generation) session.unkept.set(index, bytes)
-    else pool.give(bytes)
+    if (session.generation !== generation) pool.give(bytes)
+    else if (ok) recent.put(chunkKey(digest, index), bytes)
+    else session.unkept.set(index, bytes)
     sessions.release(session)
     post({ type: 'kept', digest, index, ok })
     onGained(session)
