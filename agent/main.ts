@@ -1,5 +1,6 @@
 /** The agent's parts, how they are put together, and in which order they start and stop. */
 import { randomBytes } from 'node:crypto'
+import { limits } from '../core/limits.ts'
 import { createAccess } from './access/access.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { createLoneCluster } from './cluster/lone-cluster.ts'
@@ -27,18 +28,27 @@ import { createOriginClient, type OriginClientOptions } from './upstream/origin-
 export interface RunningAgent {
   /** Where each listener is; the ports are the real ones where 0 was asked for. */
   readonly addresses: { readonly mirror: HostPort; readonly ops: HostPort }
+  /** Ends running responses, says goodbye to the others, then drops them; takes about the shutdown timeout at most. */
   stop(): Promise<void>
 }
 
-/** Starts an agent. Rejects with a ShoalError when the options, the secrets or the data directory are wrong. */
+/**
+ * Starts an agent. Rejects with a ShoalError when the options, the secrets, the data directory or a listener are wrong,
+ * once everything that had started by then has stopped again.
+ */
 export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
+  await using stops = new AsyncDisposableStack()
   const logger = createLogger({ level: config.logLevel, format: config.logFormat })
   const metrics = createMetrics()
   const clock = systemClock
   const random = systemRandom()
   const secrets = await readClusterSecrets(config)
 
+  const parts = new Map([['agent', notReady('the agent is starting')]])
+  const ops = await startOpsServer({ metrics, parts }, config.opsListen)
+  stops.defer(() => ops.close())
   const store = await openStore({ clock, logger: logger.child({ part: 'store' }) }, storeOptions(config))
+  stops.defer(() => store.stop())
   const identity = secrets === undefined ? createIdentity() : await loadIdentity(config.dataDir)
   const notary = createNotary(identity)
   const transport =
@@ -48,11 +58,13 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
           { identity, secrets, clock, log: logger.child({ part: 'peers' }) },
           { listen: config.peersListen, advertiseAddress: config.advertiseAddress },
         )
+  stops.defer(() => transport.stop())
   const originLogger = logger.child({ part: 'origin' })
   const origin = createOriginClient(
     { clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
     originOptions(config),
   )
+  stops.defer(() => origin.close())
   const access = createAccess({ origin, clock, key: randomBytes(32) })
   const swarmLogger = logger.child({ part: 'swarm' })
   const runner = createRunner({
@@ -96,24 +108,23 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   scrape(metrics, { runner, store, cluster })
 
   runner.start()
+  stops.defer(() => runner.stop())
   await store.start()
   await transport.start()
+  stops.defer(() => seedFinder.stop())
+  stops.defer(() => cluster.stop())
   await cluster.start()
+  stops.defer(() => mirror.close(responsesMs(config)))
   const mirrorAddress = await mirror.listen()
-  const ops = await startOpsServer({ metrics, parts: readiness(cluster) }, config.opsListen)
+  parts.set('agent', () => ({ ready: true })).set('cluster', () => clusterReadiness(cluster))
   const addresses = { mirror: { host: mirrorAddress.address, port: mirrorAddress.port }, ops: ops.address }
   logger.info({ peer: identity.peer, ...addresses, standalone: config.standalone }, 'agent runs')
 
+  const running = stops.move()
   async function stop(): Promise<void> {
     logger.info('agent stops')
-    await mirror.close(config.shutdownTimeoutMs)
-    seedFinder.stop()
-    await cluster.stop()
-    await runner.stop()
-    await transport.stop()
-    await origin.close()
-    await store.stop()
-    await ops.close()
+    parts.set('agent', notReady('the agent is stopping'))
+    await running.disposeAsync()
     logger.info('agent has stopped')
   }
   return { addresses, stop }
@@ -152,10 +163,18 @@ function originOptions(config: AgentConfig, env = process.env): OriginClientOpti
   return { origins, originPatterns, unlistedOrigins, extraCaFiles, proxy }
 }
 
-function readiness(cluster: Cluster): ReadonlyMap<string, () => Readiness> {
-  const clusterReadiness = (): Readiness => {
-    const reason = cluster.notReady()
-    return reason === undefined ? { ready: true } : { ready: false, reason }
-  }
-  return new Map([['cluster', clusterReadiness]])
+/** What running responses get of the shutdown timeout: all but the time that the goodbyes after them may take, and at least half. */
+function responsesMs({ shutdownTimeoutMs }: AgentConfig): number {
+  const { departureMs, linkGoodbyeMs, mirrorStopLingerMs, uploadsEndMs } = limits
+  const goodbyesMs = mirrorStopLingerMs + departureMs + uploadsEndMs + linkGoodbyeMs
+  return Math.max(shutdownTimeoutMs / 2, shutdownTimeoutMs - goodbyesMs)
+}
+
+function notReady(reason: string): () => Readiness {
+  return () => ({ ready: false, reason })
+}
+
+function clusterReadiness(cluster: Cluster): Readiness {
+  const reason = cluster.notReady()
+  return reason === undefined ? { ready: true } : { ready: false, reason }
 }

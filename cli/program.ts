@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { Command, CommanderError, type Help } from 'commander'
 import type { AgentConfig } from '../agent/config.ts'
+import { within } from '../agent/system/within.ts'
 import { ShoalError } from '../core/errors.ts'
 import { agentFlags, type OptionSources, readOptions } from './agent-options.ts'
 
@@ -98,10 +99,7 @@ function firstSignal({ onSignal, exit }: Surroundings): Promise<void> {
 }
 
 async function stopWithin(agent: Running, timeoutMs: number, { printError }: Surroundings): Promise<number> {
-  const late = Promise.withResolvers<'late'>()
-  const timer = setTimeout(() => late.resolve('late'), timeoutMs)
-  const outcome = await Promise.race([agent.stop(), late.promise]).finally(() => clearTimeout(timer))
-  if (outcome !== 'late') return exitCodes.stopped
+  if (await within(agent.stop(), timeoutMs)) return exitCodes.stopped
   printError(`shoal: did not stop within ${timeoutMs} ms; running responses were cut off\n`)
   return exitCodes.failed
 }

@@ -27,11 +27,6 @@ export const errorTable = {
     oci: 'BLOB_UNKNOWN',
     help: 'A chunk on disk no longer matches its hash and was dropped; it is fetched again. Check the disk if this repeats.',
   },
-  CLUSTER_LISTEN_FAILED: {
-    status: 500,
-    oci: 'UNSUPPORTED',
-    help: 'The agent can not listen for other members; the port of --cluster-listen is taken, or its address is not of this node.',
-  },
   CLUSTER_MAC_WRONG: {
     status: 502,
     oci: 'BLOB_UNKNOWN',
@@ -81,6 +76,11 @@ export const errorTable = {
     status: 500,
     oci: 'UNSUPPORTED',
     help: 'A fault of the agent itself; its log says more. The client goes on at the origin.',
+  },
+  LISTEN_FAILED: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'The agent does not start without it: free the port, or give another with --mirror-listen, --peers-listen, --cluster-listen or --ops-listen.',
   },
   MANIFEST_INVALID: {
     status: 502,

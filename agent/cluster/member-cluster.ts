@@ -14,6 +14,7 @@ import type { ClusterSecrets } from '../cluster-secret.ts'
 import { formatHostPort } from '../config-values.ts'
 import type { HostPort } from '../config-values.ts'
 import type { Logger } from '../logging.ts'
+import { within } from '../system/within.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 import { createClusterClient, isRefusal } from './client.ts'
 import type { ClusterClient } from './client.ts'
@@ -197,15 +198,9 @@ async function stop(state: State): Promise<void> {
   state.members?.leave()
   state.stopped = true
   clearTimeout(state.timer)
-  await Promise.race([Promise.all(state.calls), pause(limits.departureMs)])
+  await within(Promise.all(state.calls), limits.departureMs)
   await state.server.close()
   await state.http.close()
-}
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => {
-    setTimeout(resolve, ms).unref()
-  })
 }
 
 // Time

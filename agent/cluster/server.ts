@@ -5,11 +5,10 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
-import { formatHostPort } from '../config-values.ts'
 import type { HostPort } from '../config-values.ts'
+import { listenError } from '../listen-error.ts'
 import { createEpochs } from './epochs.ts'
 import type { Epochs } from './epochs.ts'
 import { readMacHeaders, writeMacHeaders } from './headers.ts'
@@ -34,7 +33,7 @@ export interface ClusterRoute {
 }
 
 export interface ClusterServer {
-  /** Rejects with `CLUSTER_LISTEN_FAILED`. Gives where it listens, with the real port where 0 was asked for. */
+  /** Rejects with `LISTEN_FAILED`. Gives where it listens, with the real port where 0 was asked for. */
   listen(at: HostPort): Promise<HostPort>
   close(): Promise<void>
 }
@@ -82,10 +81,7 @@ export function createClusterServer(components: ClusterServerComponents): Cluste
 
 async function listen(server: Server, at: HostPort): Promise<HostPort> {
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const detail = `Listening on ${formatHostPort(at)} failed: ${cause.code ?? cause.message}`
-      reject(new ShoalError('CLUSTER_LISTEN_FAILED', detail, { cause }))
-    })
+    server.once('error', (cause) => reject(listenError('cluster', at, cause)))
     server.listen({ host: at.host, port: at.port }, resolve)
   })
   return { host: at.host, port: portOf(server.address()) }

@@ -2,6 +2,7 @@
 import { fastify } from 'fastify'
 import type { AddressInfo } from 'node:net'
 import type { HostPort } from '../config-values.ts'
+import { listenError } from '../listen-error.ts'
 import type { Metrics } from '../metrics.ts'
 
 /** What a part of the agent says of itself; `reason` is for people. */
@@ -21,7 +22,7 @@ export interface OpsServer {
 
 /**
  * `/healthz`: 200 while the event loop turns. `/readyz`: 200 when every part is ready, else 503; each part's state and
- * reason are in the body. `/metrics`: the Prometheus text format.
+ * reason are in the body. `/metrics`: the Prometheus text format. Rejects with `LISTEN_FAILED`.
  */
 export async function startOpsServer({ metrics, parts }: OpsComponents, listen: HostPort): Promise<OpsServer> {
   const server = fastify({ logger: false, forceCloseConnections: true })
@@ -32,7 +33,9 @@ export async function startOpsServer({ metrics, parts }: OpsComponents, listen: 
     return reply.code(ready ? 200 : 503).send({ ready, parts: states })
   })
   server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()))
-  await server.listen(listen)
+  await server.listen(listen).catch((cause: unknown) => {
+    throw listenError('ops', listen, cause)
+  })
   return { address: boundAddress(listen, server.server.address()), close: () => server.close() }
 }
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
+import { listenError } from '../listen-error.ts'
 import { jsonAnswer } from './answer.ts'
 import { createBlobEndpoint } from './blob-endpoint.ts'
 import { createDescriptors } from './descriptors.ts'
@@ -46,7 +47,7 @@ export interface MirrorOptions {
 }
 
 export interface Mirror {
-  /** Resolves with the bound address once requests are answered. */
+  /** Resolves with the bound address once requests are answered; rejects with `LISTEN_FAILED`. */
   listen(): Promise<AddressInfo>
   /** Takes no more connections, lets running responses finish for `graceMs`, ends the rest with FIN. */
   close(graceMs: number): Promise<void>
@@ -118,7 +119,10 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
   }
 
   async function listen(): Promise<AddressInfo> {
-    await app.listen({ host: settings.host, port: settings.port })
+    const { host, port } = settings
+    await app.listen({ host, port }).catch((cause: unknown) => {
+      throw listenError('mirror', { host, port }, cause)
+    })
     const address = app.server.address()
     if (address === null || typeof address === 'string') throw new TypeError('a TCP server has an address')
     return address
@@ -129,7 +133,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
     const closed = app.close()
     await running.settled(graceMs)
     running.stop(new ShoalError('AGENT_STOPPING', 'The agent is stopping'))
-    await running.settled(limits.mirrorLingerMs)
+    await running.settled(limits.mirrorStopLingerMs)
     app.server.closeAllConnections()
     await closed
   }

@@ -1,5 +1,5 @@
 /** The exchanges under way, so that a mirror can stop without cutting them off. */
-import { setTimeout as delay } from 'node:timers/promises'
+import { within } from '../system/within.ts'
 import type { Exchange } from './exchange.ts'
 
 export interface Running {
@@ -25,11 +25,9 @@ export function createRunning(): Running {
   async function settled(withinMs: number): Promise<void> {
     if (exchanges.size === 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timeUp = new AbortController()
     waiting.add(resolve)
-    await Promise.race([promise, delay(withinMs, undefined, { signal: timeUp.signal })])
+    await within(promise, withinMs)
     waiting.delete(resolve)
-    timeUp.abort()
   }
 
   function stop(reason: unknown): void {

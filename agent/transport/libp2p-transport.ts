@@ -3,6 +3,7 @@ import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
 import type { Identity } from '../identity/identity.ts'
+import { listenError } from '../listen-error.ts'
 import { bulkProtocol, createBulk } from './bulk.ts'
 import { controlProtocol } from './control.ts'
 import { createSeeds } from './dht.ts'
@@ -46,13 +47,22 @@ export async function createPeerTransport(
   const seeds = createSeeds({ dht: node.services.dht, log: components.log })
   let looking: NodeJS.Timeout | undefined
 
+  async function open(): Promise<void> {
+    try {
+      await node.start()
+    } catch (error) {
+      const isListening = error instanceof Error && error.name === 'UnsupportedListenAddressesError'
+      throw isListening ? listenError('peers', options.listen, error) : error
+    }
+  }
+
   return {
     self,
     addresses: () => node.getMultiaddrs().map((address) => address.encapsulate(`/p2p/${self}`).toString()),
     async start() {
       await node.handle(controlProtocol, (stream, connection) => links.accept(stream, connection), oneStream)
       await node.handle(bulkProtocol, (stream, connection) => bulk.accept(stream, connection), oneStream)
-      await node.start()
+      await open()
       looking = setInterval(() => links.look(), limits.linkLookMs)
     },
     async stop() {

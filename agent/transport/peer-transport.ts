@@ -23,6 +23,7 @@ export interface PeerTransport {
   readonly self: PeerId
   /** Where others can dial us, as multiaddrs with our peer ID; empty before `start`. */
   addresses(): string[]
+  /** Rejects with `LISTEN_FAILED`. */
   start(): Promise<void>
   /** Ends every link (`disconnected` is told) and all that is under way. */
   stop(): Promise<void>

@@ -1,0 +1,80 @@
+/** The whole agent in this process: what a start that fails leaves behind, and when an agent calls itself ready. */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type AgentConfig, parseConfig } from '../../../agent/config.ts'
+import { type RunningAgent, runAgent } from '../../../agent/main.ts'
+import { freePorts } from '../../../cli/demo/free-ports.ts'
+
+const listeners = ['mirror', 'peers', 'cluster', 'ops'] as const
+type Ports = Record<(typeof listeners)[number], number>
+
+let directory: string
+let secretFile: string
+const running: RunningAgent[] = []
+
+beforeAll(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'shoal-start-'))
+  secretFile = path.join(directory, 'secret')
+  await writeFile(secretFile, randomBytes(32).toString('hex'), { mode: 0o600 })
+})
+afterEach(async () => void (await Promise.all(running.splice(0).map((agent) => agent.stop()))))
+afterAll(() => rm(directory, { recursive: true, force: true }))
+
+async function newPorts(): Promise<Ports> {
+  const [mirror = 0, peers = 0, cluster = 0, ops = 0] = await freePorts(4)
+  return { mirror, peers, cluster, ops }
+}
+
+function configOf(name: string, ports: Ports, seeds: readonly string[] = []): AgentConfig {
+  const listen = listeners.map((listener) => [`${listener}Listen`, `127.0.0.1:${ports[listener]}`])
+  return parseConfig({
+    ...Object.fromEntries(listen),
+    dataDir: path.join(directory, name),
+    clusterSecretFile: secretFile,
+    seeds,
+    shutdownTimeoutMs: '1s',
+    logLevel: 'fatal',
+  })
+}
+
+async function start(config: AgentConfig): Promise<RunningAgent> {
+  const agent = await runAgent(config)
+  running.push(agent)
+  return agent
+}
+
+test.each(listeners)('a taken %s port is named, and what had started is let go again', async (listener) => {
+  const ports = await newPorts()
+  const squatter = net.createServer().listen(ports[listener], '127.0.0.1')
+  await once(squatter, 'listening')
+  const config = configOf(listener, ports)
+  await expect(start(config)).rejects.toMatchObject({
+    code: 'LISTEN_FAILED',
+    detail: `The ${listener} listener did not open at 127.0.0.1:${ports[listener]}: the port is taken`,
+  })
+  await new Promise((resolve) => squatter.close(resolve))
+  // The same ports and the same data directory, whose lock a leak would still hold.
+  await start(config)
+})
+
+test('is not ready, and says why, until its member list agrees with a seed', async () => {
+  const ports = await newPorts()
+  const { addresses } = await start(configOf('early', await newPorts(), [`127.0.0.1:${ports.cluster}`]))
+  const readyz = () => fetch(`http://127.0.0.1:${addresses.ops.port}/readyz`)
+  const before = await readyz()
+  expect(before.status).toBe(503)
+  expect(await before.json()).toEqual({
+    ready: false,
+    parts: {
+      agent: { ready: true },
+      cluster: { ready: false, reason: 'the member list agrees with no seed yet' },
+    },
+  })
+  await start(configOf('seed', ports))
+  await expect.poll(async () => (await readyz()).status, { timeout: 30_000 }).toBe(200)
+})
