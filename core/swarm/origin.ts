@@ -7,7 +7,7 @@
 import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
-import { lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
+import { isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
   isOwn,
   ownSource,
@@ -31,7 +31,9 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   const position = nextWanted(state, session, (index) => insists || isNowhere(session, index))
   if (position === undefined) return undefined
   const { unranged } = session.supply
-  const wish = unranged ? { chunks: session.count, position: 0 } : { chunks: wishChunks(state, session), position }
+  const wish = unranged
+    ? { chunks: session.count, position: 0 }
+    : { chunks: wantedFrom(state, session, position, wishChunks(state, session)), position }
   return insists ? { ...wish, insists } : wish
 }
 
@@ -94,6 +96,14 @@ function wishChunks(state: SwarmState, session: Session): number {
   const rate = state.originRateBytesPerMs
   const bytes = rate === undefined ? state.limits.leaseFirstBytes : rate * state.limits.leaseMs
   return Math.min(Math.max(Math.round(bytes / session.chunkSize), 1), state.limits.leaseChunksMax)
+}
+
+/** How many of the `most` chunks from `position` on are wanted without a gap: the reader of a part wants no more. */
+function wantedFrom(state: SwarmState, session: Session, position: number, most: number): number {
+  const end = Math.min(position + most, session.count)
+  let next = position + 1
+  while (next < end && isWanted(state, session, next)) next++
+  return next - position
 }
 
 /** Speaks up when a lease is wanted; called when that may have changed. */
