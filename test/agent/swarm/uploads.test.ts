@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest'
+import { createLogger } from '../../../agent/logging.ts'
+import { createBufferPool } from '../../../agent/swarm/buffer-pool.ts'
+import { createRecentChunks } from '../../../agent/swarm/recent-chunks.ts'
+import { createSessions } from '../../../agent/swarm/sessions.ts'
+import { createUploads } from '../../../agent/swarm/uploads.ts'
+import { systemClock } from '../../../agent/system/clock.ts'
+import type { PeerTransport } from '../../../agent/transport/peer-transport.ts'
+import { contentFrom, fill } from '../../support/content.ts'
+import { createMemoryNetwork } from '../../support/memory-transport.ts'
+import { createMemoryNotary } from '../../support/memory-notary.ts'
+import { createMemoryStore } from '../../support/memory-store.ts'
+import { until } from '../../support/until.ts'
+
+const content = contentFrom('uploads', 600_000)
+const upload = (id: number) =>
+  ({ type: 'upload', peer: 'peer', id, digest: content.digest, size: content.size, index: 0, offset: 0 }) as const
+
+/** Uploads over a transport on which each waits until the test lets it end. */
+async function uploadsWithHold() {
+  const store = createMemoryStore()
+  await fill(await store.open(content.digest, content.size), content)
+  const held = new Map<number, PromiseWithResolvers<void>>()
+  const send: PeerTransport['upload'] = async (_peer, id, _offset, _entry, _source, signal) => {
+    const hold = Promise.withResolvers<void>()
+    held.set(id, hold)
+    signal.addEventListener('abort', () => hold.reject(signal.reason))
+    await hold.promise
+  }
+  const outcomes: string[] = []
+  const pool = createBufferPool()
+  const uploads = createUploads({
+    pool,
+    transport: { ...createMemoryNetwork(systemClock).create('self'), upload: send },
+    sessions: createSessions({ store, clock: systemClock, recent: createRecentChunks(pool), onLost: () => {} }),
+    notary: createMemoryNotary('self'),
+    post: () => {},
+    logger: createLogger({ level: 'fatal', format: 'json' }),
+    onUploaded: (outcome) => outcomes.push(outcome),
+  })
+  return { uploads, held, outcomes }
+}
+
+test('who stops waits for the uploads under way and for none that come later', async () => {
+  const { uploads, held, outcomes } = await uploadsWithHold()
+  uploads.start(upload(1))
+  await until(() => held.size === 1)
+  const settled = uploads.settled(60_000)
+  uploads.start(upload(2))
+  await until(() => held.size === 2)
+  held.get(1)?.resolve()
+  await settled
+  expect(outcomes).toEqual(['sent'])
+  uploads.stopAll()
+  await until(() => outcomes.length === 2)
+  expect(outcomes).toEqual(['sent', 'cancelled'])
+})
+
+test('an upload that does not end is not waited for beyond the limit', async () => {
+  const { uploads, held, outcomes } = await uploadsWithHold()
+  uploads.start(upload(1))
+  await until(() => held.size === 1)
+  await uploads.settled(1)
+  expect(outcomes).toEqual([])
+})
