@@ -42,6 +42,10 @@ const hostName = z
     'expected a registry host in lower case, as registry.example.com:5000',
   )
 
+const ownName = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, 'expected a name in lower case and without a port, as shoal.local')
+
 const originObject = z.strictObject({
   host: hostName.meta({ description: 'The registry host as image names have it, with its port where it has one.' }),
   baseUrl: z
@@ -55,7 +59,7 @@ const originObject = z.strictObject({
     .meta({ description: 'PEM files of CAs that only this origin is checked against, besides the usual ones.' }),
   private: z.boolean().default(true).meta({
     description:
-      'May the origin, and where it redirects to, have private or loopback addresses? Metadata addresses never.',
+      'May the origin have private or loopback addresses, and what it redirects to private ones? Metadata addresses never.',
   }),
 })
 
@@ -84,9 +88,10 @@ export const configSchema = z.strictObject({
     value: 'host:port',
     examples: ['127.0.0.1:30020'],
   }),
-  mirrorHostNames: note(z.array(hostName).default([]), {
+  mirrorHostNames: note(z.array(ownName).default([]), {
     group: 'Listeners',
-    description: 'Names by which clients may call the mirror, beside its addresses and localhost.',
+    description:
+      'Names that the Host header of a request to the mirror may have, beside localhost and any IP address; on any port.',
     text: 'list',
     value: 'name',
     examples: [['shoal.local']],
@@ -123,14 +128,15 @@ export const configSchema = z.strictObject({
   seeds: note(z.array(hostPort(1)).prefault([]), {
     group: 'Cluster',
     description:
-      'Cluster listeners of other agents, from which this one learns the members. Any one that answers is enough.',
+      'Cluster listeners of other agents, from which this one learns the members: the same ones, in the same order, on all agents. The first three are asked; one that answers is enough.',
     text: 'list',
     value: 'host:port',
     examples: [['10.0.0.7:5052', '10.0.0.8:5052']],
   }),
   seedsDns: note(hostPort(1).optional(), {
     group: 'Cluster',
-    description: 'A DNS name whose addresses are agents (a headless Service), and the port of their cluster listeners.',
+    description:
+      'A DNS name whose addresses are agents (a headless Service), and the port of their cluster listeners. They count after the seeds, in sorted order.',
     text: 'plain',
     value: 'name:port',
     otherwise: 'no look-up',
@@ -164,15 +170,16 @@ export const configSchema = z.strictObject({
   }),
   zone: note(z.string().min(1).max(253).optional(), {
     group: 'Cluster',
-    description: 'The zone of this node. Peers of the same zone are preferred.',
+    description: 'The zone of this node. Members tell each other; no choice of peers depends on it yet.',
     text: 'plain',
     value: 'name',
-    otherwise: 'every peer counts as equally near',
+    otherwise: 'none',
     examples: ['eu-west-1a'],
   }),
   region: note(z.string().min(1).max(253).default('default'), {
     group: 'Cluster',
-    description: 'The region of this node. Each region takes its own copy from the origin.',
+    description:
+      'The region of this node. Members tell each other; all members of a cluster share one copy from the origin, whatever their regions.',
     text: 'plain',
     value: 'name',
     examples: ['eu-west-1'],
@@ -180,7 +187,7 @@ export const configSchema = z.strictObject({
   origins: note(z.array(z.union([originText, originObject])).prefault([]), {
     group: 'Origins',
     description:
-      'Registries with something special: plain HTTP, a base URL, CAs, private or loopback addresses. Each a host, a URL, or an object (as JSON in a flag).',
+      'Registries with something special: plain HTTP, a base URL, CAs, an IP address for a name, private or loopback addresses. Each a host, a URL, or an object (as JSON in a flag).',
     text: 'list',
     value: 'origin',
     examples: [
@@ -212,14 +219,15 @@ export const configSchema = z.strictObject({
   }),
   extraCaFiles: note(z.array(filePath).default([]), {
     group: 'Origins',
-    description: 'PEM files of CAs that every origin may be signed by, besides those that Node.js ships.',
+    description: 'PEM files of CAs that every origin may be signed by, besides those that Node.js trusts.',
     text: 'list',
     value: 'file',
     examples: [['/etc/ssl/certs/corp-ca.pem']],
   }),
   storeMaxBytes: note(byteSize.prefault('64GiB'), {
     group: 'Store',
-    description: 'The most that the store takes on disk. 0 keeps nothing beyond the pull that needs it.',
+    description:
+      'The most that the store takes on disk. A larger blob passes through unkept, and at 0 all of them do; what passes through is not given to peers.',
     text: 'plain',
     value: 'size',
     examples: ['200GiB'],
@@ -227,7 +235,7 @@ export const configSchema = z.strictObject({
   storeHighWatermarkPercent: note(z.int().min(1).max(100).default(80), {
     group: 'Store',
     description:
-      'Blobs are evicted when the filesystem is fuller than this, whoever filled it. Stay below the 85 % at which kubelet collects images.',
+      'Blobs are evicted when the filesystem is fuller than this, whoever filled it; where that does not help, new ones pass through unkept. Stay below the 85 % at which kubelet collects images.',
     text: 'number',
     value: 'percent',
     examples: [82],
@@ -257,14 +265,16 @@ export const configSchema = z.strictObject({
   }),
   shutdownTimeoutMs: note(duration.refine((ms) => ms <= 10 * minute, 'expected at most 10m').prefault('25s'), {
     group: 'Behaviour',
-    description: 'How long running responses may take to end after SIGTERM; stay below the grace period of the pod.',
+    description:
+      'How long the agent may take to stop after SIGTERM; stay below the grace period of the pod. Running responses and uploads may end meanwhile: responses get all but the last five seconds, at least half of it.',
     text: 'plain',
     value: 'time',
     examples: ['40s'],
   }),
   logLevel: note(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'), {
     group: 'Logs',
-    description: 'The least severe level that is logged. `debug` adds the stack to errors.',
+    description:
+      'The least severe level that is logged. `debug` and `trace` also show the stack where the start fails.',
     text: 'plain',
     examples: ['debug'],
   }),

@@ -68,7 +68,8 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
     const ok = await session.stored.write(index, [bytes], entry).then(
       () => true,
       (error: unknown) => {
-        logger.warn({ err: error }, 'a chunk passes through unkept')
+        // For every chunk while the disk is full; the store itself says once why that is.
+        logger.debug({ err: error }, 'a chunk passes through unkept')
         return false
       },
     )
