@@ -3,7 +3,7 @@ import type { Digest } from '../../core/oci/digest.ts'
 import { mediaTypes } from '../../core/oci/manifest.ts'
 import type { MemoryBlob, MemoryBlobs } from './memory-blobs.ts'
 
-export const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
 /** Bytes that differ at each offset of a small content, and from content to content. */
 export function patternBytes(size: number, seed = 1): Uint8Array {
