@@ -3,35 +3,15 @@ import type { Digest } from '../../core/oci/digest.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { OriginFailure, SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
-import type { ContentKind } from '../registry/ports.ts'
-import type { Credential } from '../upstream/credential.ts'
+import type { OriginClient } from '../upstream/origin-client.ts'
 import { isOriginError, toOriginFailure } from '../upstream/origin-error.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
 import type { Writes } from './writes.ts'
 import type { Sessions } from './sessions.ts'
 
-export interface RangeRequest {
-  readonly origin: string
-  readonly repository: string
-  readonly kind: ContentKind
-  readonly digest: Digest
-  readonly size: number
-  readonly start: number
-  /** Exclusive. */
-  readonly end: number
-}
-
-export interface RangeAnswer {
-  /** False when the origin ignored the range: `body` is the whole blob. */
-  readonly ranged: boolean
-  readonly body: AsyncIterable<Uint8Array>
-}
-
-/** The part of the origin client that the swarm needs. Rejects, and its body throws, with an OriginError. */
-export interface RangeOrigin {
-  fetchRange(request: RangeRequest, credential: Credential, signal: AbortSignal): Promise<RangeAnswer>
-}
+/** The part of the origin client that the swarm needs. */
+export type RangeOrigin = Pick<OriginClient, 'fetchRange'>
 
 type FetchCommand = Extract<SwarmCommand, { type: 'fetch-origin' }>
 
