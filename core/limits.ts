@@ -152,7 +152,9 @@ export const limits = {
   inFlightMs: 100,
   /** But under way on a slow link no more than comes in this time, since a hung peer must show within a second; yet a few chunks. */
   inFlightSlowMs: 500,
-  inFlightSlowChunks: 3,
+  inFlightSlowChunks: 2,
+  /** The same with what waits in peers' queues and may begin at any moment. */
+  inFlightAskedMs: 2 * second,
   inFlightMaxBytes: 64 * MiB,
   /** A transfer without a frame for this long (or four usual gaps) is asked of a second peer too. */
   hedgeAfterMs: 200,

@@ -1,6 +1,7 @@
 /** What may be believed: entries of peers, hashes of chunks, and the digest of the whole (DESIGN, Integrity). */
 import { entryPayload, type Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
+import { countBytes, countInVain } from './link.ts'
 import { lose, noteGained } from './neighbours.ts'
 import { leaseSettled, stopOrigin } from './origin.ts'
 import { ban, isBanned, strike } from './peers.ts'
@@ -12,10 +13,10 @@ import {
   cancelTransfer,
   chunkArrived,
   chunkSettled,
-  countBytes,
   countFrame,
   dropBuffer,
   endTransfer,
+  setQueued,
 } from './transfers.ts'
 
 type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type }>
@@ -81,6 +82,7 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   }
   buffer.entry = entry
   transfer.entry = entry
+  setQueued(state, transfer, false)
   transfer.state = 'active'
   transfer.heardAtMs = state.clock.now()
 }
@@ -101,7 +103,11 @@ function addRival(session: Session, entry: Entry): void {
 export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
   const transfer = transferOf(state, event.peer, event.id)
   countBytes(state, event.bytes)
-  if (transfer === undefined) return
+  state.heardAtMs = state.clock.now()
+  if (transfer === undefined) {
+    countInVain(state, event.bytes)
+    return
+  }
   const { index, peer, session } = transfer
   const length = lengthOf(session, index)
   if (transfer.entry === undefined || transfer.received + event.bytes > length) {
@@ -124,6 +130,7 @@ function finish(state: SwarmState, transfer: Transfer, nowMs: number): void {
   const { index, peer, session } = transfer
   const buffer = session.buffers.get(index)
   if (buffer !== undefined) buffer.entry = transfer.entry
+  state.droughts = 0
   peer.stalls = 0
   peer.ahead = 0
   state.chunkMs += (nowMs - transfer.askedAtMs - state.chunkMs) / 8

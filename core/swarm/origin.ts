@@ -7,6 +7,7 @@
 import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
+import { bytesUnderWay, capacityOf, countBytes, patienceMs } from './link.ts'
 import { isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
   isOwn,
@@ -39,9 +40,9 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
 
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
 function isStarving(state: SwarmState, { neighbours, progressAtMs, promisedAtMs, supply }: Session): boolean {
-  const { patienceMs } = supply
+  const { patienceMs: ownPatienceMs } = supply
   const { starvedAloneMs, starvedPromisedMs } = state.limits
-  const waitMs = neighbours.size === 0 ? Math.min(patienceMs, starvedAloneMs) : patienceMs
+  const waitMs = neighbours.size === 0 ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs
   const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + starvedPromisedMs)
   return state.clock.now() >= Math.max(progressAtMs + waitMs, promisedUntilMs)
 }
@@ -309,7 +310,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   fetch.heardAtMs = nowMs
   fetch.bytes += event.bytes
   session.supply.fetchedBytes += event.bytes
-  state.tickBytes += event.bytes
+  countBytes(state, event.bytes)
   session.progressAtMs = nowMs
   if (event.index !== fetch.index) nextChunk(fetch, event.index)
   fetch.received += event.bytes
@@ -434,8 +435,11 @@ export function watchFetches(state: SwarmState, nowMs: number): void {
   for (const lease of state.fetches.values()) {
     const { fetch } = lease
     if (fetch === undefined) continue
-    const allowedMs =
-      fetch.firstByteAtMs === undefined ? state.limits.originFirstByteMs * 2 ** lease.tries : state.limits.stallMs
+    const backlogMs = bytesUnderWay(state) / Math.max(capacityOf(state), 1)
+    const { firstByteAtMs } = fetch
+    const silenceMs =
+      firstByteAtMs === undefined ? state.limits.originFirstByteMs * 2 ** lease.tries : patienceMs(state)
+    const allowedMs = silenceMs + backlogMs
     if (nowMs - fetch.heardAtMs < allowedMs) continue
     stopFetch(state, lease)
     lease.tries++

@@ -1,13 +1,13 @@
 /** Which peer is asked for which chunk, and what becomes of requests that hang. */
 import type { PeerId } from '../ports.ts'
-import { second } from '../units.ts'
 import { hasBit } from './bitfield.ts'
 import { gain, lose } from './neighbours.ts'
 import { onStalled } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
+import { bytesUnderWay, capacityOf, patienceMs } from './link.ts'
 import { isWanted, lengthOf } from './session.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
-import { beginTransfer, cancelTransfer, endTransfer } from './transfers.ts'
+import { beginTransfer, cancelTransfer, endTransfer, setQueued } from './transfers.ts'
 
 /** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
 export function requestMore(state: SwarmState): void {
@@ -38,12 +38,20 @@ function requestOne(state: SwarmState, session: Session, priority: Priority): bo
   return true
 }
 
-/** Bytes in flight are bounded by what the link brings; what is not hashed and kept yet counts too. */
+/**
+ * Bytes in flight are bounded by what the link can bring: all that is asked for, and more strictly what is under way and
+ * does not wait in a peer's queue. What is not hashed and kept yet counts too.
+ */
 function hasRoom(state: SwarmState, { chunkSize }: Session): boolean {
-  const { limits, rateBytesPerMs } = state
-  const aim = Math.max(limits.inFlightChunks * chunkSize, rateBytesPerMs * limits.inFlightMs)
-  const slow = Math.max(limits.inFlightSlowChunks * chunkSize, rateBytesPerMs * limits.inFlightSlowMs)
-  return state.flightBytes + state.settlingBytes + chunkSize <= Math.min(aim, slow, limits.inFlightMaxBytes)
+  const { limits } = state
+  const capacity = capacityOf(state)
+  const few = (state.droughts > 0 ? 1 : limits.inFlightSlowChunks) * chunkSize
+  const aim = Math.max(limits.inFlightChunks * chunkSize, capacity * limits.inFlightMs)
+  const asked = capacity === 0 ? aim : Math.max(few, capacity * limits.inFlightAskedMs)
+  const underWay = Math.max(few, capacity * limits.inFlightSlowMs)
+  const more = state.settlingBytes + chunkSize
+  if (state.flightBytes + more > Math.min(aim, asked, limits.inFlightMaxBytes)) return false
+  return bytesUnderWay(state) + more <= underWay
 }
 
 function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
@@ -92,7 +100,7 @@ function transferOf(state: SwarmState, peer: PeerId, id: number): Transfer | und
 export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: number): void {
   const transfer = transferOf(state, peer, id)
   if (transfer === undefined || transfer.state === 'active') return
-  transfer.state = 'queued'
+  setQueued(state, transfer, true)
   transfer.heardAtMs = state.clock.now()
   transfer.session.promisedAtMs = transfer.heardAtMs
   transfer.peer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
@@ -138,23 +146,27 @@ export function cancelUnwanted(state: SwarmState, session: Session): void {
 /** Looks at every request: silent ones are asked of a second peer, and after `stallMs` taken away from the first. */
 export function watchTransfers(state: SwarmState, nowMs: number): void {
   const stalled = new Set<Peer>()
+  const stallMs = patienceMs(state)
   for (const transfer of state.transfers) {
-    const silentMs = nowMs - transfer.heardAtMs - backlogMs(state, transfer, nowMs)
-    if (silentMs >= state.limits.stallMs) stalled.add(transfer.peer)
+    const silentMs = nowMs - transfer.heardAtMs - backlogMs(state, transfer)
+    if (silentMs >= stallMs) stalled.add(transfer.peer)
     else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
+  if (stalled.size > 1 && nowMs - state.heardAtMs >= state.limits.stallMs) state.droughts++
   for (const peer of stalled) onStalled(state, peer)
 }
 
-/** While bytes come, what we asked of others may fill our own link for so long: that silence is not the peer's. */
-function backlogMs(state: SwarmState, { index, received, session }: Transfer, nowMs: number): number {
-  const isFlowing = nowMs - state.heardAtMs < state.limits.stallMs && state.rateBytesPerMs > 0
-  const others = state.flightBytes - (lengthOf(session, index) - received)
-  return isFlowing ? others / state.rateBytesPerMs : 0
+/** What we asked of others may fill our own link for so long: that silence is not the peer's. */
+function backlogMs(state: SwarmState, { index, received, session }: Transfer): number {
+  const capacity = capacityOf(state)
+  const others = bytesUnderWay(state) - (lengthOf(session, index) - received)
+  return capacity === 0 ? 0 : Math.max(others, 0) / capacity
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
-  return transfer.state === 'queued' ? Infinity : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
+  return transfer.state === 'queued' || state.droughts > 0
+    ? Infinity
+    : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
 }
 
 function hedge(state: SwarmState, { index, session }: Transfer): void {
@@ -170,17 +182,3 @@ export function forgivePause(state: SwarmState, nowMs: number): void {
   for (const transfer of state.transfers) transfer.heardAtMs = nowMs
   for (const lease of state.fetches.values()) if (lease.fetch !== undefined) lease.fetch.heardAtMs = nowMs
 }
-
-/** The rate at which bytes come while some are awaited: a mean over about a second, or over what there was so far. */
-export function measureRate(state: SwarmState, nowMs: number): void {
-  const elapsedMs = nowMs - state.tickAtMs
-  if (elapsedMs <= 0) return
-  if (state.flightBytes + state.tickBytes > 0) {
-    state.rateSpanMs = Math.min(state.rateSpanMs + elapsedMs, rateSpanMaxMs)
-    state.rateBytesPerMs += (state.tickBytes - state.rateBytesPerMs * elapsedMs) / Math.max(state.rateSpanMs, elapsedMs)
-  }
-  state.tickBytes = 0
-  state.tickAtMs = nowMs
-}
-
-const rateSpanMaxMs = 1 * second

@@ -5,6 +5,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Clock, Notary, PeerId, Random } from '../ports.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmCommand } from './events.ts'
+import type { LinkCapacity } from './link.ts'
 
 export interface SwarmComponents {
   readonly self: PeerId
@@ -227,17 +228,17 @@ export interface SwarmState extends SwarmComponents {
   readonly fetches: Map<number, Lease>
   nextId: number
   readonly uploads: { readonly active: Upload[]; readonly waiting: Upload[] }
-  /** Bytes asked of peers and not here yet. */
+  /** Bytes asked of peers and not here yet; of these, what waits in their queues. */
   flightBytes: number
+  queuedBytes: number
   /** Bytes here and not yet hashed and kept. */
   settlingBytes: number
+  /** Times in a row that several peers fell silent at once, with no chunk in between: our own link is at fault. */
+  droughts: number
   /** When a peer last sent a byte. */
   heardAtMs: number
-  /** Bytes that came since the last tick, and their smoothed rate. */
-  tickBytes: number
+  readonly link: LinkCapacity
   tickAtMs: number
-  rateBytesPerMs: number
-  rateSpanMs: number
   /** Usual time from a chunk's head to its end, smoothed. */
   chunkMs: number
   originRateBytesPerMs: number | undefined
@@ -267,12 +268,12 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     nextId: 1,
     uploads: { active: [], waiting: [] },
     flightBytes: 0,
+    queuedBytes: 0,
     settlingBytes: 0,
+    droughts: 0,
     heardAtMs: nowMs,
-    tickBytes: 0,
+    link: { bytes: 0, sinceMs: nowMs, peaks: [0, 0], shiftedMs: nowMs, vainBytes: 0, vainAtMs: nowMs },
     tickAtMs: nowMs,
-    rateBytesPerMs: 0,
-    rateSpanMs: 0,
     chunkMs: 0,
     originRateBytesPerMs: undefined,
     originFirstByteMs: 0,

@@ -10,6 +10,7 @@ import { announceState, onAnswer } from './directory-talk.ts'
 import { abandonBuffers, failWhenHopeless, forgetWhenEmpty, loseChunks, settleUnread } from './ending.ts'
 import type { SwarmEvent } from './events.ts'
 import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
+import { measureLink } from './link.ts'
 import type { PeerMessage } from './messages.ts'
 import { dropNeighbour, onHave, onJoin, rejoinAll, tellGained } from './neighbours.ts'
 import {
@@ -33,16 +34,7 @@ import {
   releaseIdle,
   strike,
 } from './peers.ts'
-import {
-  cancelUnwanted,
-  forgivePause,
-  measureRate,
-  onBusy,
-  onMissing,
-  onQueued,
-  requestMore,
-  watchTransfers,
-} from './requests.ts'
+import { cancelUnwanted, forgivePause, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
 import {
   adoptHeld,
   advanceCursors,
@@ -269,7 +261,8 @@ const pauseTicks = 8
 function onTick(state: SwarmState): void {
   const nowMs = state.clock.now()
   const pausedMs = nowMs - state.tickAtMs
-  measureRate(state, nowMs)
+  state.tickAtMs = nowMs
+  measureLink(state, nowMs)
   if (pausedMs > pauseTicks * state.limits.tickMs) forgivePause(state, nowMs)
   watchTransfers(state, nowMs)
   watchFetches(state, nowMs)

@@ -1,4 +1,5 @@
 /** Requests of ours and the chunk buffers they fill. The lowest layer: it keeps the counts right and decides nothing. */
+import { expectInVain } from './link.ts'
 import { lengthOf, setPhase, wake } from './session.ts'
 import {
   phases,
@@ -59,12 +60,6 @@ function sendRequest(state: SwarmState, transfer: Transfer): void {
   state.emit({ type: 'send', peer: peer.id, message: { type: 'request', id, digest, index, offset } })
 }
 
-/** Bytes have come over our link, wanted or not. */
-export function countBytes(state: SwarmState, bytes: number): void {
-  state.tickBytes += bytes
-  state.heardAtMs = state.clock.now()
-}
-
 export function countFrame(state: SwarmState, transfer: Transfer, bytes: number): void {
   const buffer = bufferOf(transfer.session, transfer.index)
   transfer.received += bytes
@@ -75,11 +70,20 @@ export function countFrame(state: SwarmState, transfer: Transfer, bytes: number)
   buffer.sources.add(transfer.peer.id)
 }
 
+/** A request waits in its peer's queue, or does so no more. */
+export function setQueued(state: SwarmState, transfer: Transfer, queued: boolean): void {
+  if ((transfer.state === 'queued') === queued) return
+  const left = lengthOf(transfer.session, transfer.index) - transfer.received
+  state.queuedBytes += queued ? left : -left
+  transfer.state = queued ? 'queued' : 'active'
+}
+
 /** Takes a transfer off the books. The chunk is missing again when nobody else sends it; its bytes stay. */
 export function endTransfer(state: SwarmState, transfer: Transfer): void {
   const { index, peer, session } = transfer
   if (!state.transfers.delete(transfer)) return
   peer.transfers.delete(transfer.id)
+  setQueued(state, transfer, false)
   state.flightBytes -= lengthOf(session, index) - transfer.received
   for (const neighbour of peer.neighbours.values()) wake(neighbour.session)
   const buffer = session.buffers.get(index)
@@ -94,6 +98,7 @@ export function cancelTransfer(state: SwarmState, transfer: Transfer): void {
   if (!state.transfers.has(transfer)) return
   state.emit({ type: 'ignore', peer: transfer.peer.id, id: transfer.id })
   state.emit({ type: 'send', peer: transfer.peer.id, message: { type: 'cancel', id: transfer.id } })
+  if (transfer.state !== 'queued') expectInVain(state, lengthOf(transfer.session, transfer.index) - transfer.received)
   endTransfer(state, transfer)
 }
 
