@@ -107,6 +107,9 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   )
   scrape(metrics, { runner, store, cluster })
 
+  transport.on((event) => {
+    if (event.type === 'message' || event.type === 'chunk-started') cluster.heard(event.peer)
+  })
   runner.start()
   stops.defer(() => runner.stop())
   await store.start()

@@ -153,6 +153,8 @@ export const limits = {
   /** But under way on a slow link no more than comes in this time, since a hung peer must show within a second; yet a few chunks. */
   inFlightSlowMs: 500,
   inFlightSlowChunks: 2,
+  /** While nothing is known of the link. */
+  inFlightFirstChunks: 4,
   /** The same with what waits in peers' queues and may begin at any moment. */
   inFlightAskedMs: 2 * second,
   inFlightMaxBytes: 64 * MiB,
@@ -162,7 +164,7 @@ export const limits = {
   stallRestMs: 2 * second,
   /** So many stalls in a row, and the peer is let go. */
   stallsMax: 3,
-  /** After `busy`, this long until the next request, unless chunks take longer. */
+  /** After `busy`, this long (or as long as a chunk takes) until the next request, doubled each time up to the maximum. */
   busyBackoffMinMs: 10,
   busyBackoffMaxMs: 250,
   /** Gained chunks are told at once when none was told for this long, else together. */
@@ -345,6 +347,8 @@ export const limits = {
   dhtRecordMs: 1 * hour,
   /** Old records are swept this often. */
   dhtSweepMs: 10 * minute,
+  /** A record is written this long after it was asked for, when the rollout that made the seed is over. */
+  provideAfterMs: 1 * minute,
   /** A write costs hundreds of milliseconds of CPU over all nodes it touches (facts/transport.md): 4 % of a core at this pace. */
   dhtProvideEveryMs: 10 * second,
   /** When a record reached nobody, because no peer of the DHT is known yet. */

@@ -1,5 +1,6 @@
 /** What the rest of the agent needs of the other members: where they are, and what their directories say. */
 import type { AnnounceItem } from '../../core/directory/messages.ts'
+import type { PeerId } from '../../core/ports.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { SwarmEvent } from '../../core/swarm/events.ts'
 
@@ -16,6 +17,8 @@ export interface Cluster {
   stop(): Promise<void>
   /** The swarm wants a digest announced: at once, or when its time comes. */
   announce(digest: Digest, now: boolean): void
+  /** This peer has just spoken to this agent: it lives, whatever its cluster listener does. */
+  heard(peer: PeerId): void
   /** Why this agent can't take part yet; undefined once it does. */
   notReady(): string | undefined
   stats(): ClusterStats

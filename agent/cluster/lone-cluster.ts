@@ -52,6 +52,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
       client.announce(digest, now)
       if (now) queueMicrotask(() => client.tick())
     },
+    heard: () => {},
     notReady: () => undefined,
     stats: () => ({ members: 1, leases: directory.stats().leases }),
   }

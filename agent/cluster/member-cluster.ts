@@ -82,6 +82,7 @@ export function createMemberCluster(components: MemberClusterComponents, options
       state.client.announce(digest, now)
       arm(state)
     },
+    heard: (peer) => state.members?.heard(peer),
     notReady: () => notReady(state),
     stats: () => ({ members: state.members?.live().length ?? 1, leases: state.directory.stats().leases }),
     address: () => state.address,
@@ -120,6 +121,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     ({ from }) => from.peer,
     (request) => {
       components.observer.hosted()
+      state.members?.heard(request.from.peer)
       return directory.announce(request)
     },
   )
@@ -261,6 +263,7 @@ function onMembers(state: State, output: MembersOutput): void {
     case 'refuted':
       logger.info('others took this agent for dead and were told better')
       arrive(state)
+      state.client.renew()
   }
 }
 
@@ -311,6 +314,7 @@ async function announce(state: State, output: Extract<DirectoryClientOutput, { t
       throw new ShoalError('CLUSTER_UNREACHABLE', 'The directory names a host that is no member')
     const answer = await state.http.call(announceCall, to, record.cluster, request)
     state.observer.called('ok')
+    state.members?.heard(to)
     state.client.answered(id, answer)
   } catch (error) {
     state.observer.called('failed')

@@ -1,4 +1,5 @@
 /** The slow, sure way to seeds: provider records in the DHT, written by those whom directories name and read when directories are silent. */
+import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
@@ -18,17 +19,35 @@ export interface SeedFinderComponents {
   readonly logger: Logger
 }
 
-export function createSeedFinder({ transport, post, logger }: SeedFinderComponents): SeedFinder {
+export interface SeedFinderOptions {
+  /** How long a record waits to be written. Default `limits.provideAfterMs`. */
+  readonly provideAfterMs?: number
+}
+
+export function createSeedFinder(
+  { transport, post, logger }: SeedFinderComponents,
+  { provideAfterMs = limits.provideAfterMs }: SeedFinderOptions = {},
+): SeedFinder {
   const looking = new Set<Digest>()
+  const providing = new Set<NodeJS.Timeout>()
   const stopped = new AbortController()
 
   function heard(event: DirectoryEvent): void {
     post(event)
     if (event.type === 'directory') {
-      if (event.answer.provide === true) transport.provide(event.answer.digest)
+      if (event.answer.provide === true) provideLater(event.answer.digest)
     } else if (!looking.has(event.digest)) {
       void look(event.digest)
     }
+  }
+
+  /** A rollout needs its CPU for itself: the record is for the day when the directories are gone. */
+  function provideLater(digest: Digest): void {
+    const timer = setTimeout(() => {
+      providing.delete(timer)
+      transport.provide(digest)
+    }, provideAfterMs)
+    providing.add(timer.unref())
   }
 
   async function look(digest: Digest): Promise<void> {
@@ -46,5 +65,10 @@ export function createSeedFinder({ transport, post, logger }: SeedFinderComponen
     }
   }
 
-  return { heard, stop: () => stopped.abort() }
+  function stop(): void {
+    stopped.abort()
+    for (const timer of providing) clearTimeout(timer)
+  }
+
+  return { heard, stop }
 }

@@ -38,6 +38,8 @@ export interface DirectoryClient {
   announce(digest: Digest, now: boolean): void
   answered(id: number, answer: AnnounceAnswer): void
   failed(id: number): void
+  /** Others took this agent for dead, so the hosts have forgotten what it announced: say it again. */
+  renew(): void
   /** The list of members changed, or who of them is silent. */
   membersChanged(): void
   /** Call it at `nextMs()`, or every few milliseconds. */
@@ -101,6 +103,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
       for (const subject of state.subjects.values()) subject.redirect = undefined
       retargetAll(state)
     },
+    renew: () => renew(state),
     tick: () => tick(state),
     nextMs: () => state.nextMs,
   }
@@ -122,6 +125,16 @@ function announce(state: State, digest: Digest, now: boolean): void {
 function urgentHosts(state: State, { digest, lines }: Subject): PeerId[] {
   const hosts = [...lines.keys()]
   return state.state(digest)?.lease === undefined ? hosts : hosts.slice(0, 1)
+}
+
+function renew(state: State): void {
+  const nowMs = state.clock.now()
+  for (const { digest, lines } of state.subjects.values()) {
+    const item = state.state(digest)
+    const withinMs = item === undefined || isBusy(item) ? 0 : limits.retargetIdleMs
+    for (const host of lines.keys()) lines.set(host, nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
+  }
+  state.nextMs = nowMs
 }
 
 function createSubject(digest: Digest): Subject {

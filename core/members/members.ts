@@ -52,6 +52,8 @@ export interface Members {
   exchanged(id: number, answer: ExchangeAnswer): void
   /** `refused`: its machine answered that nobody listens there, which tells more than silence. */
   failed(id: number, refused: boolean): void
+  /** This member has just spoken in another way than by an exchange: it lives. */
+  heard(peer: PeerId): void
   /** Somebody has reason to think that this member is dead: look. */
   suspect(peer: PeerId): void
   /** Says goodbye to several members at once. */
@@ -118,6 +120,7 @@ export function createMembers(components: MembersComponents, { self }: MembersOp
     handle: (request) => handle(state, request),
     exchanged: (id, answer) => exchanged(state, id, answer),
     failed: (id, refused) => failed(state, id, refused),
+    heard: (peer) => heard(state, peer),
     suspect: (peer) => probe(state, peer, []),
     leave: () => leave(state),
     tick: () => tick(state),

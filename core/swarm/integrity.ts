@@ -83,6 +83,7 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   buffer.entry = entry
   transfer.entry = entry
   setQueued(state, transfer, false)
+  transfer.peer.busies = 0
   transfer.state = 'active'
   transfer.heardAtMs = state.clock.now()
 }
@@ -103,7 +104,6 @@ function addRival(session: Session, entry: Entry): void {
 export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
   const transfer = transferOf(state, event.peer, event.id)
   countBytes(state, event.bytes)
-  state.heardAtMs = state.clock.now()
   if (transfer === undefined) {
     countInVain(state, event.bytes)
     return

@@ -1,6 +1,6 @@
 /** What this node knows of its own link: how much it can bring, and how long silence is normal. */
-import { second } from '../units.ts'
-import type { SwarmState } from './state.ts'
+import { KiB, second } from '../units.ts'
+import type { Lease, SwarmState } from './state.ts'
 
 /**
  * `peaks`: the most that came in any half second of the last five to ten: a mean would be low also where others let us wait, and
@@ -9,6 +9,7 @@ import type { SwarmState } from './state.ts'
 export interface LinkCapacity {
   bytes: number
   sinceMs: number
+  heardAtMs: number
   readonly peaks: [now: number, before: number]
   shiftedMs: number
   /** Bytes that we gave up and that are on their way all the same, and when that last changed. */
@@ -18,7 +19,7 @@ export interface LinkCapacity {
 
 const spanMs = 0.5 * second
 const memoryMs = 5 * second
-/** By then what does not come was never sent. */
+/** By then what does not come was never sent; nor was it when nothing comes at all. */
 const vainMs = 2 * second
 
 /** Bytes a millisecond. */
@@ -26,9 +27,16 @@ export function capacityOf({ link }: SwarmState): number {
   return Math.max(...link.peaks)
 }
 
+/** How long so many bytes take on our link; 0 while its capacity is unknown. */
+export function drainMs(state: SwarmState, bytes: number): number {
+  const capacity = capacityOf(state)
+  return capacity === 0 ? 0 : Math.max(bytes, 0) / capacity
+}
+
 /** Bytes have come over our link, wanted or not. */
-export function countBytes({ link }: SwarmState, bytes: number): void {
+export function countBytes({ clock, link }: SwarmState, bytes: number): void {
   link.bytes += bytes
+  link.heardAtMs = clock.now()
 }
 
 /** We gave up a transfer: what its sender's window holds still comes. */
@@ -43,12 +51,22 @@ export function countInVain({ clock, link }: SwarmState, bytes: number): void {
 }
 
 /** Bytes on our link, or about to be: those of a request that waits in its peer's queue are not. */
-export function bytesUnderWay({ flightBytes, link, queuedBytes }: SwarmState): number {
-  return flightBytes - queuedBytes + link.vainBytes
+export function bytesUnderWay(state: SwarmState): number {
+  const { flightBytes, fetches, link, queuedBytes } = state
+  let bytes = flightBytes - queuedBytes + link.vainBytes
+  for (const lease of fetches.values()) bytes += windowOf(lease)
+  return bytes
 }
 
+/** What a fetch from the origin has on its way: a window of TCP's at the most. */
+export function windowOf({ fetch, remaining, session }: Lease): number {
+  return fetch === undefined ? 0 : Math.min(remaining.length * session.chunkSize, windowBytes)
+}
+
+const windowBytes = 256 * KiB
+
 export function measureLink({ link }: SwarmState, nowMs: number): void {
-  if (nowMs - link.vainAtMs >= vainMs) link.vainBytes = 0
+  if (nowMs - link.vainAtMs >= vainMs || nowMs - link.heardAtMs >= spanMs) link.vainBytes = 0
   const elapsedMs = nowMs - link.sinceMs
   if (elapsedMs < spanMs) return
   if (nowMs - link.shiftedMs >= memoryMs && link.bytes > 0) {

@@ -7,7 +7,7 @@
 import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
-import { bytesUnderWay, capacityOf, countBytes, patienceMs } from './link.ts'
+import { bytesUnderWay, countBytes, drainMs, expectInVain, patienceMs, windowOf } from './link.ts'
 import { isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
   isOwn,
@@ -290,6 +290,7 @@ function runEnd(indices: readonly number[]): number {
 function stopFetch(state: SwarmState, lease: Lease): void {
   if (lease.fetch === undefined) return
   state.emit({ type: 'stop-fetch', digest: lease.session.digest, fetch: lease.fetch.id })
+  if (lease.fetch.firstByteAtMs !== undefined) expectInVain(state, windowOf(lease))
   forgetFetch(state, lease)
 }
 
@@ -330,7 +331,8 @@ function takeUnasked(state: SwarmState, lease: Lease, index: number): void {
   const { session } = lease
   if (session.phase[index] === phases.asked) cancelChunk(state, session, index)
   if (session.phase[index] !== phases.missing) return
-  dropBuffer(state, session, index)
+  // Forgotten, not dropped: a `drop` would also take what has just come.
+  session.buffers.delete(index)
   session.phase[index] = phases.origin
   if (!lease.remaining.includes(index)) lease.remaining.unshift(index)
 }
@@ -435,7 +437,7 @@ export function watchFetches(state: SwarmState, nowMs: number): void {
   for (const lease of state.fetches.values()) {
     const { fetch } = lease
     if (fetch === undefined) continue
-    const backlogMs = bytesUnderWay(state) / Math.max(capacityOf(state), 1)
+    const backlogMs = drainMs(state, bytesUnderWay(state) - windowOf(lease))
     const { firstByteAtMs } = fetch
     const silenceMs =
       firstByteAtMs === undefined ? state.limits.originFirstByteMs * 2 ** lease.tries : patienceMs(state)

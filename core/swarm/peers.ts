@@ -22,6 +22,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     neighbours: new Map(),
     transfers: new Map(),
     restUntilMs: 0,
+    busies: 0,
     stalls: 0,
     strikes: 0,
     bannedUntilMs: 0,

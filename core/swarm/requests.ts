@@ -4,7 +4,7 @@ import { hasBit } from './bitfield.ts'
 import { gain, lose } from './neighbours.ts'
 import { onStalled } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
-import { bytesUnderWay, capacityOf, patienceMs } from './link.ts'
+import { bytesUnderWay, capacityOf, drainMs, patienceMs } from './link.ts'
 import { isWanted, lengthOf } from './session.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
 import { beginTransfer, cancelTransfer, endTransfer, setQueued } from './transfers.ts'
@@ -48,7 +48,8 @@ function hasRoom(state: SwarmState, { chunkSize }: Session): boolean {
   const few = (state.droughts > 0 ? 1 : limits.inFlightSlowChunks) * chunkSize
   const aim = Math.max(limits.inFlightChunks * chunkSize, capacity * limits.inFlightMs)
   const asked = capacity === 0 ? aim : Math.max(few, capacity * limits.inFlightAskedMs)
-  const underWay = Math.max(few, capacity * limits.inFlightSlowMs)
+  const first = limits.inFlightFirstChunks * chunkSize
+  const underWay = capacity === 0 ? first : Math.max(few, capacity * limits.inFlightSlowMs)
   const more = state.settlingBytes + chunkSize
   if (state.flightBytes + more > Math.min(aim, asked, limits.inFlightMaxBytes)) return false
   return bytesUnderWay(state) + more <= underWay
@@ -101,6 +102,7 @@ export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: num
   const transfer = transferOf(state, peer, id)
   if (transfer === undefined || transfer.state === 'active') return
   setQueued(state, transfer, true)
+  transfer.peer.busies = 0
   transfer.heardAtMs = state.clock.now()
   transfer.session.promisedAtMs = transfer.heardAtMs
   transfer.peer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
@@ -112,7 +114,8 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   if (transfer === undefined) return
   const { index, session } = transfer
   const { busyBackoffMaxMs, busyBackoffMinMs, busyHintsMax } = state.limits
-  const restMs = Math.min(Math.max(state.chunkMs, busyBackoffMinMs), busyBackoffMaxMs)
+  const restMs = Math.min(Math.max(state.chunkMs, busyBackoffMinMs) * 2 ** transfer.peer.busies, busyBackoffMaxMs)
+  transfer.peer.busies++
   transfer.peer.restUntilMs = Math.max(transfer.peer.restUntilMs, state.clock.now() + restMs)
   session.promisedAtMs = state.clock.now()
   withdrawRequest(state, transfer)
@@ -152,15 +155,13 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
     if (silentMs >= stallMs) stalled.add(transfer.peer)
     else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
-  if (stalled.size > 1 && nowMs - state.heardAtMs >= state.limits.stallMs) state.droughts++
+  if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
   for (const peer of stalled) onStalled(state, peer)
 }
 
 /** What we asked of others may fill our own link for so long: that silence is not the peer's. */
 function backlogMs(state: SwarmState, { index, received, session }: Transfer): number {
-  const capacity = capacityOf(state)
-  const others = bytesUnderWay(state) - (lengthOf(session, index) - received)
-  return capacity === 0 ? 0 : Math.max(others, 0) / capacity
+  return drainMs(state, bytesUnderWay(state) - (lengthOf(session, index) - received))
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {

@@ -169,6 +169,8 @@ export interface Peer {
   readonly transfers: Map<number, Transfer>
   /** No requests before this time: it was busy, or stalled. */
   restUntilMs: number
+  /** `busy` answers in a row. */
+  busies: number
   stalls: number
   strikes: number
   bannedUntilMs: number
@@ -235,8 +237,6 @@ export interface SwarmState extends SwarmComponents {
   settlingBytes: number
   /** Times in a row that several peers fell silent at once, with no chunk in between: our own link is at fault. */
   droughts: number
-  /** When a peer last sent a byte. */
-  heardAtMs: number
   readonly link: LinkCapacity
   tickAtMs: number
   /** Usual time from a chunk's head to its end, smoothed. */
@@ -271,8 +271,15 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     queuedBytes: 0,
     settlingBytes: 0,
     droughts: 0,
-    heardAtMs: nowMs,
-    link: { bytes: 0, sinceMs: nowMs, peaks: [0, 0], shiftedMs: nowMs, vainBytes: 0, vainAtMs: nowMs },
+    link: {
+      bytes: 0,
+      sinceMs: nowMs,
+      heardAtMs: nowMs,
+      peaks: [0, 0],
+      shiftedMs: nowMs,
+      vainBytes: 0,
+      vainAtMs: nowMs,
+    },
     tickAtMs: nowMs,
     chunkMs: 0,
     originRateBytesPerMs: undefined,

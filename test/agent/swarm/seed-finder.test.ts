@@ -12,7 +12,7 @@ const logger = createLogger({ level: 'fatal', format: 'json' })
 
 function finderOn(transport: SeedFinderComponents['transport']) {
   const posted: SwarmEvent[] = []
-  const finder = createSeedFinder({ transport, post: (event) => posted.push(event), logger })
+  const finder = createSeedFinder({ transport, post: (event) => posted.push(event), logger }, { provideAfterMs: 0 })
   onTestFinished(() => finder.stop())
   return { ...finder, posted }
 }
@@ -27,11 +27,19 @@ async function twoParties() {
 test('whom a directory asks to tell the DHT is found by those whose directories are silent', async () => {
   const { holder, seeker } = await twoParties()
   const answer = { digest, size: 1, peers: [], provide: true }
-  const at = finderOn(holder)
+  const provided = Promise.withResolvers<void>()
+  const at = finderOn({
+    ...holder,
+    provide(told) {
+      holder.provide(told)
+      provided.resolve()
+    },
+  })
   at.heard({ type: 'directory', answer })
   at.heard({ type: 'directory', answer: { digest: other, size: 1, peers: [] } })
   expect(at.posted).toHaveLength(2)
 
+  await provided.promise
   const { heard, posted } = finderOn(seeker)
   heard({ type: 'directory-silent', digest: other })
   heard({ type: 'directory-silent', digest })
