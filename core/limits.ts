@@ -151,7 +151,7 @@ export const limits = {
   inFlightChunks: 10,
   inFlightMs: 100,
   /** But under way on a slow link no more than comes in this time, since a hung peer must show within a second; yet a few chunks. */
-  inFlightSlowMs: 500,
+  inFlightSlowMs: 800,
   inFlightSlowChunks: 2,
   /** While nothing is known of the link. */
   inFlightFirstChunks: 4,

@@ -8,7 +8,7 @@ import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
 import { bytesUnderWay, countBytes, drainMs, expectInVain, patienceMs, windowOf } from './link.ts'
-import { isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
+import { isDemanded, isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
   isOwn,
   ownSource,
@@ -39,7 +39,9 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
 }
 
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
-function isStarving(state: SwarmState, { neighbours, progressAtMs, promisedAtMs, supply }: Session): boolean {
+function isStarving(state: SwarmState, session: Session): boolean {
+  if (!isDemanded(session)) return false
+  const { neighbours, progressAtMs, promisedAtMs, supply } = session
   const { patienceMs: ownPatienceMs } = supply
   const { starvedAloneMs, starvedPromisedMs } = state.limits
   const waitMs = neighbours.size === 0 ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs

@@ -112,7 +112,9 @@ export function openReader(
     cursor: first,
     cursorSinceMs: nowMs,
   }
-  if (session.readers.size === 0) becomeActive(state, session, nowMs)
+  if (session.readers.size === 0) state.active.push(session)
+  // A prefetch gives way to every reader, so that little came of it so far says nothing about its peers.
+  if (!isDemanded(session)) beginPatience(state, session, nowMs)
   session.readers.set(event.reader, reader)
   session.origin ??= event.origin
   revivePassed(session, event.whole ? 0 : first)
@@ -120,8 +122,13 @@ export function openReader(
   wake(session)
 }
 
-function becomeActive(state: SwarmState, session: Session, nowMs: number): void {
-  state.active.push(session)
+/** Is there a reader that is no mere prefetch? */
+export function isDemanded({ readers }: Session): boolean {
+  for (const reader of readers.values()) if (!reader.prefetch) return true
+  return false
+}
+
+function beginPatience(state: SwarmState, session: Session, nowMs: number): void {
   session.progressAtMs = nowMs
   session.supply.patienceMs = state.limits.starvedMs
 }
