@@ -242,6 +242,19 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toEqual({ chunks: 4, position: 0, insists: true })
   })
 
+  it('has had no time to starve while it was but a prefetch', () => {
+    const bench = createBench()
+    bench.read({ reader: 1, prefetch: true })
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(30_000)
+    expect(wish(bench)).toBeUndefined()
+    bench.read({ reader: 2 })
+    bench.pass(1900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
   it('insists sooner where no peer can be reached', () => {
     const bench = createBench()
     bench.read()
