@@ -80,6 +80,7 @@ function judge(sim: Sim): RunResult {
  * Invariant 5. Without faults 1.05. Each node that crashes, freezes, lies or is cut off may cost what it had under way and what the
  * directory it hosted had granted: a quarter of the image. Where owner and standby may die together, each node may take one
  * chunk of each layer unleased. A faulty or rangeless origin sends what nobody keeps.
+ * Where a chunk takes about as long as a stall, nodes behind such a link insist on some that peers have.
  */
 function budgetOf(options: SimOptions): number {
   const image = options.layerBytes.reduce((sum, bytes) => sum + bytes, 0)
@@ -87,5 +88,6 @@ function budgetOf(options: SimOptions): number {
   const unleased = options.crashes + options.freezers >= 2 ? (options.nodes * firstChunks) / image : 0
   const nodeFaults = options.crashes + options.freezers + options.spoilers + options.breaks / 10
   const originFaults = (options.originFaultOneIn > 0 ? 0.5 : 0) + (options.originUnranged ? 1 : 0)
-  return 1.05 + unleased + nodeFaults / 4 + originFaults + (options.diskRefusesOneIn > 0 ? 1 : 0)
+  const slowLinks = nodeFaults > 0 && options.linkBytesPerMs / options.linkSpread < 500 ? 1 : 0
+  return 1.05 + slowLinks + unleased + nodeFaults / 4 + originFaults + (options.diskRefusesOneIn > 0 ? 1 : 0)
 }
