@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import path from 'node:path'
@@ -38,6 +39,8 @@ export interface AgentProcess {
 }
 
 const commandFile = path.join(import.meta.dirname, '../main.ts')
+/** Those that the command's own first line asks for. */
+const nodeFlags = readFileSync(commandFile, 'utf8').split('\n', 1)[0]?.match(/--\S+/g) ?? []
 const stopTimeoutMs = 10 * second
 
 export async function makeClusterSecret(directory: string): Promise<string> {
@@ -66,6 +69,7 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
   const [command = '', ...words] = [
     ...prefix,
     process.execPath,
+    ...nodeFlags,
     commandFile,
     'agent',
     ...given,
