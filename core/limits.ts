@@ -128,6 +128,8 @@ export const limits = {
   /** Wait after a failed dial, doubled each time up to the maximum. */
   dialBackoffMs: 1 * second,
   dialBackoffMaxMs: 1 * minute,
+  /** A connection that neither side draws on is kept this long: a `join` may be on its way, and the next layer soon wants the same peers. */
+  releaseAfterMs: 5 * second,
   /** Peers remembered while not connected (back-off, bans). */
   peersMax: 4096,
   /** A peer that sent rubbish this often, on own evidence, is banned. */

@@ -85,7 +85,7 @@ export type SwarmEvent =
 
 export type SwarmCommand =
   | { readonly type: 'dial'; readonly peer: PeerId; readonly addresses: readonly string[] }
-  /** Nobody here needs the connection any more; close it when it has been idle for a while. */
+  /** Nobody needs the connection any more: close it. */
   | { readonly type: 'release'; readonly peer: PeerId }
   | { readonly type: 'send'; readonly peer: PeerId; readonly message: PeerMessage }
   /** Answer request `id` of `peer` with chunk `index` from `offset` on and the entry kept with it (a proved blob's is signed when first needed); ends in `uploaded`. */

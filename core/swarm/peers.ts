@@ -28,6 +28,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     bannedUntilMs: 0,
     frameGapMs: 0,
     ahead: 0,
+    neededAtMs: state.clock.now(),
     released: false,
   }
   state.peers.set(id, peer)
@@ -92,6 +93,7 @@ export function onConnected(state: SwarmState, id: PeerId): void {
   stopDialing(state, peer)
   peer.dialFailures = 0
   peer.connected = true
+  peer.neededAtMs = state.clock.now()
   if (isBanned(state, id)) return
   for (const session of state.active) {
     const wanted = session.candidates.has(id) && session.neighbours.size < state.limits.neighboursAim
@@ -175,9 +177,13 @@ function release(state: SwarmState, peer: Peer): void {
   state.emit({ type: 'release', peer: peer.id })
 }
 
-/** Lets go of connections that neither side draws on. */
-export function releaseIdle(state: SwarmState): void {
-  for (const peer of state.peers.values()) if (peer.connected && !isNeeded(state, peer)) release(state, peer)
+/** Lets go of connections that neither side has drawn on for a while. */
+export function releaseIdle(state: SwarmState, nowMs: number): void {
+  for (const peer of state.peers.values()) {
+    if (!peer.connected) continue
+    if (isNeeded(state, peer)) peer.neededAtMs = nowMs
+    else if (nowMs - peer.neededAtMs >= state.limits.releaseAfterMs) release(state, peer)
+  }
 }
 
 function isNeeded(state: SwarmState, peer: Peer): boolean {

@@ -178,6 +178,8 @@ export interface Peer {
   frameGapMs: number
   /** How many requests it last said were ahead of ours. */
   ahead: number
+  /** When it was connected, or either side last drew on the connection. */
+  neededAtMs: number
   released: boolean
 }
 

@@ -275,7 +275,7 @@ function onTick(state: SwarmState): void {
   }
   if (nowMs - state.sweptAtMs < sweepMs) return
   state.sweptAtMs = nowMs
-  releaseIdle(state)
+  releaseIdle(state, nowMs)
 }
 
 /** How often idle connections are looked for. */

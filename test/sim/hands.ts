@@ -13,7 +13,6 @@ type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type
 
 const hashBytesPerMs = 1_500_000
 const diskMs = 1
-const releaseAfterMs = 5000
 
 export function obey(node: SimNode, command: SwarmCommand): void {
   const { life, world } = node
@@ -25,7 +24,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
         later(node, 0, () => handle(node, { type: 'dial-failed', peer: command.peer })),
       )
     case 'release':
-      return later(node, releaseAfterMs, () => releaseWhenIdle(node, command.peer))
+      return world.network.hangUp(node.id, command.peer)
     case 'send':
       return world.network.send(node.id, command.peer, command.message)
     case 'upload':
@@ -81,11 +80,6 @@ function blobOf(node: SimNode, digest: Digest): Blob {
   const blob = node.world.blobs.get(digest)
   if (blob === undefined) throw new Error(`no such blob: ${digest}`)
   return blob
-}
-
-function releaseWhenIdle(node: SimNode, peer: PeerId): void {
-  const isBusy = [...(node.life?.uploads.keys() ?? [])].some((key) => key.startsWith(`${peer} `))
-  if (!isBusy) node.world.network.hangUp(node.id, peer)
 }
 
 function upload(node: SimNode, command: CommandOf<'upload'>): void {

@@ -132,14 +132,27 @@ describe('what a node gained', () => {
 })
 
 describe('a connection', () => {
-  it('is let go when neither side draws on it', () => {
+  it('is let go when neither side has drawn on it for five seconds', () => {
     const bench = createBench({ chunks: 2 })
     bench.read()
     bench.joins('seed', span(0, 2))
     gain(bench)
-    bench.pass(1000)
-    expect(bench.take('release')).toEqual([{ type: 'release', peer: 'seed' }])
+    bench.pass(4000)
+    expect(bench.take('release')).toEqual([])
     bench.pass(2000)
+    expect(bench.take('release')).toEqual([{ type: 'release', peer: 'seed' }])
+    bench.pass(6000)
+    expect(bench.take('release')).toEqual([])
+  })
+
+  it('has time for the join that is on its way', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.handle({ type: 'held', digest, size: sizeOf(2), have: allOf(bench), complete: true })
+    bench.pass(10_000)
+    bench.handle({ type: 'peer-connected', peer: 'leech' })
+    bench.pass(4000)
+    bench.joins('leech', [])
+    bench.pass(10_000)
     expect(bench.take('release')).toEqual([])
   })
 
@@ -147,10 +160,10 @@ describe('a connection', () => {
     const bench = createBench({ chunks: 2 })
     bench.handle({ type: 'held', digest, size: sizeOf(2), have: allOf(bench), complete: true })
     bench.joins('leech', [0])
-    bench.pass(2000)
+    bench.pass(7000)
     expect(bench.take('release')).toEqual([])
     bench.says('leech', { type: 'have', digest, indices: [1] })
-    bench.pass(1000)
+    bench.pass(6000)
     expect(bench.take('release')).toHaveLength(1)
   })
 })
