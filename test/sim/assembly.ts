@@ -1,15 +1,17 @@
 /** Chunks on their way into a node: each source goes on from what was there when it began, as agent/swarm/chunk-buffers does. */
+import type { Digest } from '../../core/oci/digest.ts'
 import { cut, lengthOf, type Piece } from './matter.ts'
 
 export interface Assembly {
-  begin(chunk: string, source: string, offset: number): void
+  /** From now on request (or fetch) `id` of `source` brings bytes of this chunk, from `offset` on. */
+  begin(digest: Digest, index: number, source: string, id: number, offset: number): void
   /** Ignored when the source never began, or has ended. */
-  append(source: string, piece: Piece): void
+  append(source: string, id: number, piece: Piece): void
   /** Nothing more is taken from the source; what it brought stays for others to go on from. */
-  end(source: string): void
+  end(source: string, id: number): void
   /** The pieces of the first source that has `length` bytes. */
-  whole(chunk: string, length: number): readonly Piece[] | undefined
-  drop(chunk: string): void
+  whole(digest: Digest, index: number, length: number): readonly Piece[] | undefined
+  drop(digest: Digest, index: number): void
 }
 
 interface Part {
@@ -20,20 +22,32 @@ export function createAssembly(): Assembly {
   const chunks = new Map<string, Part[]>()
   const sources = new Map<string, Part>()
   return {
-    begin(chunk, source, offset) {
+    begin(digest, index, source, id, offset) {
+      const chunk = `${digest} ${index}`
       const parts = chunks.get(chunk) ?? []
       const part = { pieces: offset === 0 ? [] : prefixOf(parts, offset) }
       parts.push(part)
       chunks.set(chunk, parts)
-      sources.set(source, part)
+      sources.set(`${source} ${id}`, part)
     },
-    append: (source, piece) => void sources.get(source)?.pieces.push(piece),
-    end: (source) => void sources.delete(source),
-    whole(chunk, length) {
-      return chunks.get(chunk)?.find(({ pieces }) => lengthOf(pieces) === length)?.pieces
+    append: (source, id, piece) => void sources.get(`${source} ${id}`)?.pieces.push(piece),
+    end: (source, id) => void sources.delete(`${source} ${id}`),
+    whole(digest, index, length) {
+      return chunks.get(`${digest} ${index}`)?.find(({ pieces }) => lengthOf(pieces) === length)?.pieces
     },
-    drop: (chunk) => void chunks.delete(chunk),
+    drop: (digest, index) => void chunks.delete(`${digest} ${index}`),
   }
+}
+
+const nothing = (): undefined => undefined
+
+/** Where only time matters nothing is put together: every chunk that is asked for is whole. */
+export const hollowAssembly: Assembly = {
+  begin: nothing,
+  append: nothing,
+  end: nothing,
+  whole: (_digest, _index, length) => [{ length }],
+  drop: nothing,
 }
 
 function prefixOf(parts: readonly Part[], offset: number): Piece[] {

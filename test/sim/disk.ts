@@ -8,14 +8,19 @@ import type { Blob, Piece } from './matter.ts'
 export interface KeptBlob {
   readonly blob: Blob
   readonly have: Uint8Array
-  readonly chunks: Map<number, { readonly pieces: readonly Piece[]; entry: Entry }>
+  /** By index; holes where a chunk is missing. */
+  readonly pieces: (readonly Piece[] | undefined)[]
+  readonly entries: (Entry | undefined)[]
   complete: boolean
+  /** The proof runs along with the chunks, as far as they are held without a gap, and is so far at that time. */
+  provedChunks: number
+  provedAtMs: number
 }
 
 export interface Disk {
   of(digest: Digest): KeptBlob | undefined
   all(): Iterable<KeptBlob>
-  keep(blob: Blob, index: number, pieces: readonly Piece[], entry: Entry): void
+  keep(blob: Blob, index: number, pieces: readonly Piece[], entry: Entry): KeptBlob
   discard(digest: Digest): void
   heldCount(): number
 }
@@ -25,7 +30,8 @@ export function createDisk(): Disk {
   const open = (blob: Blob): KeptBlob => {
     const known = blobs.get(blob.digest)
     if (known !== undefined) return known
-    const kept = { blob, have: bitfieldOf(chunkCountOf(blob.size)), chunks: new Map(), complete: false }
+    const have = bitfieldOf(chunkCountOf(blob.size))
+    const kept = { blob, have, pieces: [], entries: [], complete: false, provedChunks: 0, provedAtMs: 0 }
     blobs.set(blob.digest, kept)
     return kept
   }
@@ -35,7 +41,9 @@ export function createDisk(): Disk {
     keep(blob, index, pieces, entry) {
       const kept = open(blob)
       setBit(kept.have, index)
-      kept.chunks.set(index, { pieces, entry })
+      kept.pieces[index] = pieces
+      kept.entries[index] = entry
+      return kept
     },
     discard: (digest) => void blobs.delete(digest),
     heldCount: () => [...blobs.values()].reduce((sum, { have }) => sum + countBits(have), 0),

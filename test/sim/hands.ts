@@ -5,9 +5,11 @@ import type { PeerId } from '../../core/ports.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
 import type { SwarmCommand } from '../../core/swarm/events.ts'
-import { stopStream } from './links.ts'
 import { spoil, type Blob, type Piece } from './matter.ts'
-import { chunkKey, handle, later, type SimNode } from './node.ts'
+import { chunkHeadBytes } from './wire-size.ts'
+import { handle, later, type Life, type SimNode } from './node.ts'
+import type { KeptBlob } from './disk.ts'
+import type { Stream } from './links.ts'
 
 type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type: Type }>
 
@@ -17,7 +19,7 @@ const diskMs = 1
 export function obey(node: SimNode, command: SwarmCommand): void {
   const { life, world } = node
   if (life === undefined) return
-  world.trace(`${node.id} > ${describe(command)}`)
+  world.trace?.(`${node.id} > ${describe(command)}`)
   switch (command.type) {
     case 'dial':
       return world.network.dial(node.id, command.peer, () =>
@@ -30,15 +32,11 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'upload':
       return upload(node, command)
     case 'stop-upload':
-      return stopUpload(node, uploadKey(command.peer, command.id))
+      return stopUpload(node, command.peer, command.id)
     case 'expect':
-      return life.assembly.begin(
-        chunkKey(command.digest, command.index),
-        uploadKey(command.peer, command.id),
-        command.offset,
-      )
+      return life.assembly.begin(command.digest, command.index, command.peer, command.id, command.offset)
     case 'ignore':
-      return life.assembly.end(uploadKey(command.peer, command.id))
+      return life.assembly.end(command.peer, command.id)
     case 'fetch-origin':
       return fetchOrigin(node, command)
     case 'stop-fetch':
@@ -48,7 +46,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'keep':
       return keep(node, blobOf(node, command.digest), command.index, command.entry)
     case 'drop':
-      return life.assembly.drop(chunkKey(command.digest, command.index))
+      return life.assembly.drop(command.digest, command.index)
     case 'prove':
       return prove(node, blobOf(node, command.digest))
     case 'discard':
@@ -72,10 +70,6 @@ function describe(command: SwarmCommand): string {
   return `${command.type}${what}${to}${of}`
 }
 
-function uploadKey(peer: PeerId, id: number): string {
-  return `${peer} ${id}`
-}
-
 function blobOf(node: SimNode, digest: Digest): Blob {
   const blob = node.world.blobs.get(digest)
   if (blob === undefined) throw new Error(`no such blob: ${digest}`)
@@ -84,32 +78,43 @@ function blobOf(node: SimNode, digest: Digest): Blob {
 
 function upload(node: SimNode, command: CommandOf<'upload'>): void {
   const { digest, id, index, offset, peer } = command
-  const { network, nodes } = node.world
-  const receiver = nodes.get(peer)
-  const chunk = node.disk.of(digest)?.chunks.get(index)
-  if (chunk === undefined || receiver === undefined)
+  const { life, world } = node
+  const receiver = world.nodes.get(peer)
+  const kept = node.disk.of(digest)
+  if (life === undefined || kept?.entries[index] === undefined || receiver === undefined)
     return later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: false }))
-  const blob = blobOf(node, digest)
-  const entry = entryFor(node, blob, index, chunk)
+  const { blob } = kept
+  const entry = entryFor(node, kept, index)
   let at = offset
   const onFrame = (bytes: number): void => {
-    if (at === offset) handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
+    if (at === offset) {
+      world.traffic.headBytes += chunkHeadBytes({ type: 'chunk', id, offset, entry })
+      handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
+    }
     takeFrame(receiver, node.id, id, sentPiece(node, blob, index, at, bytes))
     at += bytes
   }
+  const uploads = uploadsTo(life, peer)
   const onSent = (): void =>
-    later(node, 0, (life) => {
-      if (life.uploads.delete(uploadKey(peer, id))) handle(node, { type: 'uploaded', peer, id, ok: true })
+    later(node, 0, () => {
+      if (uploads.delete(id)) handle(node, { type: 'uploaded', peer, id, ok: true })
     })
-  const stream = network.stream(node.id, peer, chunkLengthOf(blob.size, index) - offset, onFrame, onSent)
-  if (stream !== undefined) node.life?.uploads.set(uploadKey(peer, id), stream)
+  const stream = world.network.stream(node.id, peer, chunkLengthOf(blob.size, index) - offset, onFrame, onSent)
+  if (stream !== undefined) uploads.set(id, stream)
 }
 
-function stopUpload(node: SimNode, key: string): void {
-  const stream = node.life?.uploads.get(key)
-  if (stream === undefined) return
-  node.life?.uploads.delete(key)
-  stopStream(node.world.engine, stream)
+function uploadsTo({ uploads }: Life, peer: PeerId): Map<number, Stream> {
+  const known = uploads.get(peer)
+  if (known !== undefined) return known
+  const streams = new Map<number, Stream>()
+  uploads.set(peer, streams)
+  return streams
+}
+
+function stopUpload({ life }: SimNode, peer: PeerId, id: number): void {
+  const streams = life?.uploads.get(peer)
+  streams?.get(id)?.stop()
+  streams?.delete(id)
 }
 
 function sentPiece(node: SimNode, blob: Blob, index: number, at: number, bytes: number): Piece {
@@ -119,12 +124,13 @@ function sentPiece(node: SimNode, blob: Blob, index: number, at: number, bytes: 
 }
 
 /** The entry kept with a chunk; that of a proved blob is this node's own, signed when first needed. */
-function entryFor(node: SimNode, blob: Blob, index: number, chunk: { entry: Entry; pieces: readonly Piece[] }): Entry {
+function entryFor(node: SimNode, { blob, complete, entries, pieces }: KeptBlob, index: number): Entry {
   if (node.behaviour === 'forges') return forge(node, blob, index)
-  const isOwn = chunk.entry.witness.kind === 'proved'
-  if (node.disk.of(blob.digest)?.complete === true && !isOwn)
-    chunk.entry = sign(node, blob, index, blob.hash(index, chunk.pieces))
-  return chunk.entry
+  const entry = entries[index]!
+  if (!complete || entry.witness.kind === 'proved') return entry
+  const own = sign(node, blob, index, blob.hash(index, pieces[index]!))
+  entries[index] = own
+  return own
 }
 
 function forge(node: SimNode, blob: Blob, index: number): Entry {
@@ -144,7 +150,7 @@ function sign(node: SimNode, blob: Blob, index: number, hashed: string): Entry {
 function takeFrame(node: SimNode, peer: PeerId, id: number, piece: Piece): void {
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
-  node.life.assembly.append(uploadKey(peer, id), piece)
+  node.life.assembly.append(peer, id, piece)
   handle(node, { type: 'frame', peer, id, bytes: piece.length })
 }
 
@@ -153,7 +159,6 @@ function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {
   const { life, world } = node
   const blob = blobOf(node, digest)
   const chunkSize = chunkSizeOf(blob.size)
-  const source = (index: number): string => `origin ${fetch} ${index}`
   let current = -1
   const giveUp = world.origin.get(
     {
@@ -166,9 +171,9 @@ function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {
     {
       onFrame(index, from, to) {
         if (life === undefined || life !== node.life || node.behaviour === 'freezes') return
-        if (index !== current) life.assembly.begin(chunkKey(digest, index), source(index), from)
+        if (index !== current) life.assembly.begin(digest, index, 'origin', fetch, from)
         current = index
-        life.assembly.append(source(index), blob.piece(index, from, to))
+        life.assembly.append('origin', fetch, blob.piece(index, from, to))
         node.counts.originBytes += to - from
         handle(node, { type: 'origin-frame', digest, fetch, index, bytes: to - from })
       },
@@ -191,7 +196,7 @@ function stopFetch(node: SimNode, fetch: number): void {
 function hash(node: SimNode, blob: Blob, index: number): void {
   const length = chunkLengthOf(blob.size, index)
   later(node, length / hashBytesPerMs, (life) => {
-    const pieces = life.assembly.whole(chunkKey(blob.digest, index), length)
+    const pieces = life.assembly.whole(blob.digest, index, length)
     if (pieces === undefined) return
     handle(node, { type: 'hashed', digest: blob.digest, index, hash: blob.hash(index, pieces) })
   })
@@ -201,24 +206,41 @@ function keep(node: SimNode, blob: Blob, index: number, entry: Entry): void {
   const { digest, size } = blob
   const { diskRefusesOneIn } = node.options
   later(node, diskMs, (life) => {
-    const pieces = life.assembly.whole(chunkKey(digest, index), chunkLengthOf(size, index)) ?? []
+    const pieces = life.assembly.whole(digest, index, chunkLengthOf(size, index)) ?? []
     const ok = diskRefusesOneIn === 0 || node.random.below(diskRefusesOneIn) > 0
-    life.assembly.drop(chunkKey(digest, index))
-    if (ok) node.disk.keep(blob, index, pieces, entry)
-    else life.unkept.set(chunkKey(digest, index), pieces)
+    life.assembly.drop(digest, index)
+    if (ok) proveOn(node, node.disk.keep(blob, index, pieces, entry))
+    else unkeptOf(life, digest).set(index, pieces)
     handle(node, { type: 'kept', digest, index, ok })
     node.readers.advance(digest)
   })
 }
 
+function unkeptOf({ unkept }: Life, digest: Digest): Map<number, readonly Piece[]> {
+  const known = unkept.get(digest)
+  if (known !== undefined) return known
+  const chunks = new Map<number, readonly Piece[]>()
+  unkept.set(digest, chunks)
+  return chunks
+}
+
+/** The blob's hash goes on with the chunks that are held without a gap, as agent/swarm/proofs does. */
+function proveOn({ world }: SimNode, kept: KeptBlob): void {
+  const { blob, pieces } = kept
+  kept.provedAtMs = Math.max(kept.provedAtMs, world.engine.clock.now())
+  for (; pieces[kept.provedChunks] !== undefined; kept.provedChunks++)
+    kept.provedAtMs += chunkLengthOf(blob.size, kept.provedChunks) / hashBytesPerMs
+}
+
 function prove(node: SimNode, blob: Blob): void {
   const { digest, size } = blob
-  later(node, size / hashBytesPerMs, () => {
+  const waitMs = (node.disk.of(digest)?.provedAtMs ?? 0) - node.world.engine.clock.now()
+  later(node, waitMs, () => {
     const kept = node.disk.of(digest)
     if (kept === undefined) return
     let ok = true
     for (let index = 0; index < chunkCountOf(size); index++)
-      if (!blob.isTrue(index, kept.chunks.get(index)?.pieces ?? [])) ok = false
+      if (!blob.isTrue(index, kept.pieces[index] ?? [])) ok = false
     kept.complete = ok
     handle(node, { type: 'proved', digest, ok })
     node.readers.advance(digest)

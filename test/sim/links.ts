@@ -1,6 +1,6 @@
 /**
  * Bandwidth. Every node, and the origin, has an uplink that sends one frame at a time, its streams in turn, and a downlink
- * that takes what arrives in order:
+ * that takes what arrives in order. A frame flows through both at once, as its packets would:
  *
  *     streams ─▶ [ uplink, rate u ] ─── delay ──▶ [ downlink, rate d ] ─▶ receiver
  *        ▲                                                                  │
@@ -17,7 +17,7 @@ export interface LinkOptions {
 export interface Link {
   readonly upBytesPerMs: number
   readonly downBytesPerMs: number
-  readonly streams: Stream[]
+  readonly streams: Sending[]
   turn: number
   sending: boolean
   downFreeAtMs: number
@@ -26,17 +26,23 @@ export interface Link {
 
 /** One transfer on its way: a chunk of a peer, or an answer of the origin. */
 export interface Stream {
+  /** Nothing more is sent; what has left arrives all the same. */
+  stop(): void
+}
+
+interface Sending extends Stream {
+  /** Bytes are left, and the window is open. */
+  maySend(): boolean
+  /** Called when the uplink is free. */
+  sendFrame(): void
+}
+
+export interface StreamOptions {
   readonly from: Link
   readonly to: Link
-  readonly delayMs: () => number
+  readonly bytes: number
   readonly frameBytes: number
-  left: number
-  inFlight: number
-  /** Nothing more is sent; what has left arrives all the same. */
-  stopped: boolean
-  /** The connection is gone, and with it what was on its way. */
-  isCut: boolean
-  lastArrivalMs: number
+  readonly delayMs: () => number
   /** `bytes` more are there. */
   readonly onFrame: (bytes: number) => void
   /** The last byte has left the sender. */
@@ -50,62 +56,87 @@ export function createLink({ downBytesPerMs, upBytesPerMs }: LinkOptions): Link 
   return { upBytesPerMs, downBytesPerMs, streams: [], turn: 0, sending: false, downFreeAtMs: 0, sentBytes: 0 }
 }
 
-export function startStream(engine: Engine, stream: Stream): void {
-  stream.from.streams.push(stream)
-  pump(engine, stream.from)
+export function startStream(engine: Engine, options: StreamOptions): Stream {
+  const stream = createStream(engine, options)
+  options.from.streams.push(stream)
+  pump(options.from)
+  return stream
 }
 
-export function stopStream(engine: Engine, stream: Stream): void {
-  stream.stopped = true
-  removeStream(stream)
-  pump(engine, stream.from)
+function createStream(engine: Engine, options: StreamOptions): Sending {
+  const { bytes, frameBytes, from, to } = options
+  const windowMax = Math.max(windowBytes, 2 * frameBytes)
+  /** Sizes of the frames on their way, which arrive in order. */
+  const flying: number[] = []
+  let left = bytes
+  let inFlight = 0
+  let frame = 0
+  let lastArrivalMs = 0
+  let isStopped = false
+
+  const maySend = (): boolean => left > 0 && inFlight < windowMax
+  const sendFrame = (): void => {
+    frame = Math.min(frameBytes, left)
+    left -= frame
+    inFlight += frame
+    from.sending = true
+    engine.after(frame / from.upBytesPerMs, leave)
+  }
+  const leave = (): void => {
+    from.sending = false
+    from.sentBytes += frame
+    travel()
+    if (left === 0) finish()
+    pump(from)
+  }
+  /** The downlink could begin with it when its first byte left; the trip comes on top. */
+  const travel = (): void => {
+    const nowMs = engine.clock.now()
+    const begunMs = Math.max(nowMs - frame / from.upBytesPerMs, to.downFreeAtMs)
+    to.downFreeAtMs = Math.max(nowMs, begunMs + frame / to.downBytesPerMs)
+    lastArrivalMs = Math.max(to.downFreeAtMs + options.delayMs(), lastArrivalMs)
+    flying.push(frame)
+    engine.after(lastArrivalMs - nowMs, arrive)
+  }
+  const arrive = (): void => {
+    const arrived = flying.shift()!
+    const wasClosed = inFlight >= windowMax
+    inFlight -= arrived
+    options.onFrame(arrived)
+    if (wasClosed) pump(from)
+  }
+  const finish = (): void => {
+    if (isStopped) return
+    isStopped = true
+    removeStream(from, stream)
+    options.onSent()
+  }
+  const stop = (): void => {
+    if (isStopped) return
+    isStopped = true
+    left = 0
+    removeStream(from, stream)
+    pump(from)
+  }
+
+  const stream: Sending = { maySend, sendFrame, stop }
+  return stream
 }
 
-function removeStream(stream: Stream): void {
-  const at = stream.from.streams.indexOf(stream)
-  if (at >= 0) stream.from.streams.splice(at, 1)
+function removeStream(link: Link, stream: Sending): void {
+  const at = link.streams.indexOf(stream)
+  if (at >= 0) link.streams.splice(at, 1)
 }
 
-function pump(engine: Engine, link: Link): void {
-  if (link.sending) return
-  const stream = nextStream(link)
-  if (stream === undefined) return
-  const bytes = Math.min(stream.frameBytes, stream.left)
-  link.sending = true
-  stream.left -= bytes
-  stream.inFlight += bytes
-  engine.after(bytes / link.upBytesPerMs, () => {
-    link.sending = false
-    link.sentBytes += bytes
-    travel(engine, stream, bytes)
-    if (stream.left === 0 && !stream.stopped) {
-      removeStream(stream)
-      stream.onSent()
-    }
-    pump(engine, link)
-  })
+function pump(link: Link): void {
+  if (!link.sending) nextStream(link)?.sendFrame()
 }
 
-function nextStream(link: Link): Stream | undefined {
+function nextStream(link: Link): Sending | undefined {
   for (let step = 0; step < link.streams.length; step++) {
     link.turn = (link.turn + 1) % link.streams.length
     const stream = link.streams[link.turn]
-    if (stream !== undefined && stream.left > 0 && stream.inFlight < windowBytes) return stream
+    if (stream?.maySend() === true) return stream
   }
   return undefined
-}
-
-function travel(engine: Engine, stream: Stream, bytes: number): void {
-  const { clock } = engine
-  const arrivalMs = Math.max(clock.now() + stream.delayMs(), stream.lastArrivalMs)
-  stream.lastArrivalMs = arrivalMs
-  engine.after(arrivalMs - clock.now(), () => {
-    const { to } = stream
-    to.downFreeAtMs = Math.max(clock.now(), to.downFreeAtMs) + bytes / to.downBytesPerMs
-    engine.after(to.downFreeAtMs - clock.now(), () => {
-      stream.inFlight -= bytes
-      if (!stream.isCut) stream.onFrame(bytes)
-      pump(engine, stream.from)
-    })
-  })
 }

@@ -1,26 +1,30 @@
-/** Connections between nodes: messages in order, chunk streams over the links, and calls to directories. */
+/** Connections between nodes: packets of messages in order, and chunk streams over the links. */
 import type { PeerId, Random } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
+import { costs, type Cpu } from './cpu.ts'
 import type { Engine } from './engine.ts'
-import { startStream, stopStream, type Link, type Stream } from './links.ts'
+import { startStream, type Link, type Stream } from './links.ts'
+import { messageBytes } from './wire-size.ts'
 
 /** A node as the network sees it. */
 export interface Host {
   readonly id: PeerId
   readonly link: Link
+  readonly cpu: Cpu
   /** One-way milliseconds between it and the core of the network. */
   readonly delayMs: number
   isUp(): boolean
   takesPeer(peer: PeerId): boolean
   onConnected(peer: PeerId): void
   onDisconnected(peer: PeerId): void
-  onMessage(peer: PeerId, message: PeerMessage): void
+  /** All that came in one packet. */
+  onMessages(peer: PeerId, messages: readonly PeerMessage[]): void
 }
 
 export interface NetworkOptions {
-  /** Random extra delay of each message, up to so many milliseconds. */
+  /** Random extra delay of each packet, up to so many milliseconds. */
   readonly jitterMs: number
-  /** One message in so many is lost and sent again after `retransmitMs`; 0: none. */
+  /** One packet in so many is lost and sent again after `retransmitMs`; 0: none. */
   readonly lossOneIn: number
   readonly frameBytes: number
 }
@@ -47,134 +51,180 @@ export interface Network {
   /** Breaks one connection. */
   breakOff(one: PeerId, other: PeerId): void
   links(): readonly (readonly [PeerId, PeerId])[]
+  /** Bytes of all messages so far. */
+  controlBytes(): number
 }
 
-interface Connection {
-  readonly ends: readonly [Host, Host]
+interface Socket {
+  readonly host: Host
+  /** Open connections. */
+  readonly ends: Map<PeerId, End>
+  /** Peers whose connection has ended without this node having noticed yet. */
+  readonly unnoticed: Set<PeerId>
+}
+
+/** One end of a connection: what leaves here. */
+interface End {
+  readonly from: Socket
+  readonly to: Socket
   open: boolean
   readonly streams: Set<Stream>
-  readonly lastArrivalMs: Map<PeerId, number>
+  lastArrivalMs: number
+  /** What was written in this turn of the event loop leaves in one packet. */
+  packet: PeerMessage[]
+  packetAtMs: number
 }
 
 const retransmitMs = 200
-const handshakeMs = 8
 const refusedMs = 1000
+/** Noise has three messages; other work is done between them. */
+const handshakeParts = 3
 
 export function createNetwork(engine: Engine, random: Random, options: NetworkOptions): Network {
-  const hosts = new Map<PeerId, Host>()
-  const connections = new Map<string, Connection>()
-  const unnoticed = new Set<string>()
+  const sockets = new Map<PeerId, Socket>()
   const { clock } = engine
+  let controlBytes = 0
 
-  const hostOf = (id: PeerId): Host => {
-    const host = hosts.get(id)
-    if (host === undefined) throw new Error(`no such node: ${id}`)
-    return host
+  const socketOf = (id: PeerId): Socket => {
+    const socket = sockets.get(id)
+    if (socket === undefined) throw new Error(`no such node: ${id}`)
+    return socket
   }
-  const connectionOf = (one: PeerId, other: PeerId): Connection | undefined => connections.get(keyOf(one, other))
+  const endOf = (from: PeerId, to: PeerId): End | undefined => sockets.get(from)?.ends.get(to)
 
-  const delayMs = (from: PeerId, to: PeerId): number => {
+  const tripMs = (from: Host, to: Host): number => {
     const lost = options.lossOneIn > 0 && random.below(options.lossOneIn) === 0
     const jitterMs = options.jitterMs === 0 ? 0 : random.below(1000 * options.jitterMs) / 1000
-    return hostOf(from).delayMs + hostOf(to).delayMs + jitterMs + (lost ? retransmitMs : 0)
+    return from.delayMs + to.delayMs + jitterMs + (lost ? retransmitMs : 0)
   }
+  const delayMs = (from: PeerId, to: PeerId): number => tripMs(socketOf(from).host, socketOf(to).host)
 
-  const close = (connection: Connection, noticeMs: (host: Host) => number | undefined): void => {
-    if (!connection.open) return
-    const [one, other] = connection.ends
-    connection.open = false
-    connections.delete(keyOf(one.id, other.id))
-    for (const stream of connection.streams) {
-      stream.isCut = true
-      stopStream(engine, stream)
-    }
-    for (const [host, peer] of [
+  /** Both ends close; each host hears of it after its `noticeMs`, where that is defined. */
+  const close = (one: Host, other: Host, noticeMs: (host: Host) => number | undefined): void => {
+    for (const [from, to] of [
       [one, other],
       [other, one],
     ] as const) {
-      const afterMs = noticeMs(host)
+      const end = endOf(from.id, to.id)
+      if (end === undefined) continue
+      closeEnd(end)
+      const afterMs = noticeMs(from)
       if (afterMs === undefined) continue
-      unnoticed.add(`${host.id} ${peer.id}`)
-      engine.after(afterMs, () => notice(host, peer.id))
+      end.from.unnoticed.add(to.id)
+      engine.after(afterMs, () => notice(end.from, to.id))
     }
   }
 
-  /** Once: a peer that is back before its silence was noticed makes the old connection's end known. */
-  const notice = (host: Host, peer: PeerId): void => {
-    if (unnoticed.delete(`${host.id} ${peer}`)) host.onDisconnected(peer)
+  const connect = (from: Socket, to: Socket, onFailed: () => void): void => {
+    if (from.ends.has(to.host.id)) return from.host.onConnected(to.host.id)
+    if (!from.host.isUp()) return
+    if (!isTaken(from, to)) return engine.after(refusedMs, onFailed)
+    open(from, to)
+    open(to, from)
+    to.host.onConnected(from.host.id)
+    from.host.onConnected(to.host.id)
   }
 
-  const connect = (from: Host, to: Host, onFailed: () => void): void => {
-    if (connectionOf(from.id, to.id) !== undefined) return from.onConnected(to.id)
-    if (!from.isUp()) return
-    if (!to.isUp() || !to.takesPeer(from.id)) return engine.after(refusedMs, onFailed)
-    connections.set(keyOf(from.id, to.id), {
-      ends: [from, to],
-      open: true,
-      streams: new Set(),
-      lastArrivalMs: new Map(),
-    })
-    notice(to, from.id)
-    notice(from, to.id)
-    to.onConnected(from.id)
-    from.onConnected(to.id)
+  /** Both ends work at the same time, in parts. */
+  const shakeHands = (from: Socket, to: Socket, onFailed: () => void): void => {
+    if (!isTaken(from, to) || from.ends.has(to.host.id)) return connect(from, to, onFailed)
+    let working = 2
+    const part = (host: Host, left: number): void => {
+      if (left > 0) host.cpu.work(costs.handshakeMs / handshakeParts, () => part(host, left - 1))
+      else if (--working === 0) connect(from, to, onFailed)
+    }
+    part(from.host, handshakeParts)
+    part(to.host, handshakeParts)
   }
 
   const send = (from: PeerId, to: PeerId, message: PeerMessage): void => {
-    const connection = connectionOf(from, to)
-    if (connection === undefined) return
-    const arrivalMs = Math.max(clock.now() + delayMs(from, to), connection.lastArrivalMs.get(from) ?? 0)
-    connection.lastArrivalMs.set(from, arrivalMs)
-    engine.after(arrivalMs - clock.now(), () => {
-      if (connection.open) hostOf(to).onMessage(from, message)
-    })
+    const end = endOf(from, to)
+    if (end === undefined) return
+    controlBytes += messageBytes(message)
+    const nowMs = clock.now()
+    if (end.packetAtMs === nowMs) return void end.packet.push(message)
+    const packet = [message]
+    end.packet = packet
+    end.packetAtMs = nowMs
+    end.lastArrivalMs = Math.max(nowMs + tripMs(end.from.host, end.to.host), end.lastArrivalMs)
+    engine.after(end.lastArrivalMs - nowMs, () => arrive(end, packet))
   }
 
   return {
-    attach: (host) => void hosts.set(host.id, host),
-    dial(from, to, onFailed) {
-      engine.after(2 * delayMs(from, to) + handshakeMs, () => connect(hostOf(from), hostOf(to), onFailed))
-    },
-    hangUp(from, to) {
-      const connection = connectionOf(from, to)
-      if (connection !== undefined) close(connection, (host) => (host.id === from ? 0 : delayMs(from, to)))
-    },
-    isConnected: (from, to) => connectionOf(from, to) !== undefined,
+    attach: (host) => void sockets.set(host.id, { host, ends: new Map(), unnoticed: new Set() }),
+    dial: (from, to, onFailed) =>
+      engine.after(2 * delayMs(from, to), () => shakeHands(socketOf(from), socketOf(to), onFailed)),
+    hangUp: (from, to) =>
+      close(socketOf(from).host, socketOf(to).host, (host) => (host.id === from ? 0 : delayMs(from, to))),
+    isConnected: (from, to) => endOf(from, to) !== undefined,
     delayMs,
     send,
     stream(from, to, bytes, onFrame, onSent) {
-      const connection = connectionOf(from, to)
-      if (connection === undefined) return undefined
-      const stream: Stream = {
-        from: hostOf(from).link,
-        to: hostOf(to).link,
-        delayMs: () => delayMs(from, to),
+      const end = endOf(from, to)
+      if (end === undefined) return undefined
+      const stream = startStream(engine, {
+        from: end.from.host.link,
+        to: end.to.host.link,
+        bytes,
         frameBytes: options.frameBytes,
-        left: bytes,
-        inFlight: 0,
-        stopped: false,
-        isCut: false,
-        lastArrivalMs: 0,
-        onFrame,
-        onSent,
-      }
-      connection.streams.add(stream)
-      startStream(engine, stream)
+        delayMs: () => tripMs(end.from.host, end.to.host),
+        onFrame(frame) {
+          if (end.open) onFrame(frame)
+        },
+        onSent() {
+          end.streams.delete(stream)
+          onSent()
+        },
+      })
+      end.streams.add(stream)
       return stream
     },
     crash(id, noticeMs) {
-      for (const connection of connections.values())
-        if (connection.ends.some((host) => host.id === id))
-          close(connection, (host) => (host.id === id ? undefined : noticeMs))
+      const { ends, host } = socketOf(id)
+      for (const { to } of ends.values()) close(host, to.host, (one) => (one === host ? undefined : noticeMs))
+      host.cpu.reset()
     },
-    breakOff(one, other) {
-      const connection = connectionOf(one, other)
-      if (connection !== undefined) close(connection, () => delayMs(one, other))
-    },
-    links: () => [...connections.values()].map(({ ends: [one, other] }) => [one.id, other.id]),
+    breakOff: (one, other) => close(socketOf(one).host, socketOf(other).host, () => delayMs(one, other)),
+    controlBytes: () => controlBytes,
+    links: () =>
+      [...sockets.values()].flatMap(({ ends, host }) =>
+        [...ends.keys()].filter((peer) => host.id < peer).map((peer) => [host.id, peer] as const),
+      ),
   }
 }
 
-function keyOf(one: PeerId, other: PeerId): string {
-  return one < other ? `${one} ${other}` : `${other} ${one}`
+function open(from: Socket, to: Socket): void {
+  from.ends.set(to.host.id, {
+    from,
+    to,
+    open: true,
+    streams: new Set(),
+    lastArrivalMs: 0,
+    packet: [],
+    packetAtMs: -1,
+  })
+  notice(from, to.host.id)
+}
+
+function closeEnd(end: End): void {
+  end.open = false
+  end.from.ends.delete(end.to.host.id)
+  for (const stream of end.streams) stream.stop()
+}
+
+/** Once: a peer that is back before its silence was noticed makes the old connection's end known. */
+function notice({ host, unnoticed }: Socket, peer: PeerId): void {
+  if (unnoticed.delete(peer)) host.onDisconnected(peer)
+}
+
+function isTaken(from: Socket, to: Socket): boolean {
+  return to.host.isUp() && to.host.takesPeer(from.host.id)
+}
+
+function arrive(end: End, messages: readonly PeerMessage[]): void {
+  const { from, to } = end
+  if (!end.open) return
+  to.host.cpu.work(costs.controlMs, () => {
+    if (end.open) to.host.onMessages(from.host.id, messages)
+  })
 }

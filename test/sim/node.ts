@@ -9,14 +9,17 @@ import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
-import { createAssembly, type Assembly } from './assembly.ts'
+import { createAssembly, hollowAssembly, type Assembly } from './assembly.ts'
+import { costs, createCpu, type Cpu } from './cpu.ts'
 import { createDisk, type Disk } from './disk.ts'
 import type { Engine } from './engine.ts'
 import { createLink, type Link, type Stream } from './links.ts'
 import type { Blob, Piece } from './matter.ts'
 import type { Network } from './network.ts'
 import type { Origin } from './origin.ts'
+import type { GivenOwners } from './owners.ts'
 import { createReaders, type Readers } from './readers.ts'
+import { announceBytes } from './wire-size.ts'
 
 /** `spoils`: sends wrong bytes. `forges`: signs for wrong bytes as proved. `freezes`: stops, with its connections open. */
 export type Behaviour = 'honest' | 'spoils' | 'forges' | 'freezes'
@@ -41,8 +44,14 @@ export interface World {
   /** Where members are asked for others; none: the members are given. */
   readonly seeds: readonly PeerId[]
   readonly notaryOf: (id: PeerId) => Notary
-  /** One line for each thing that happens. */
-  readonly trace: (line: string) => void
+  /** Real bytes can be wrong; hollow ones only take time. */
+  readonly realBytes: boolean
+  /** One line for each thing that happens; undefined: nobody listens. */
+  readonly trace: ((line: string) => void) | undefined
+  /** Who hosts which directory, where the members are given. */
+  readonly givenOwners: GivenOwners | undefined
+  /** Bytes to and from directories, and of chunk heads, so far. */
+  readonly traffic: { announceBytes: number; headBytes: number }
   /** An invariant is broken. */
   readonly violated: (what: string) => void
 }
@@ -53,6 +62,7 @@ export interface SimNode {
   readonly options: NodeOptions
   readonly random: Random
   readonly link: Link
+  readonly cpu: Cpu
   readonly disk: Disk
   readonly notary: Notary
   readonly readers: Readers
@@ -77,8 +87,8 @@ export interface Life {
   changed: boolean
   readonly assembly: Assembly
   /** Chunks that the disk refused. */
-  readonly unkept: Map<string, readonly Piece[]>
-  readonly uploads: Map<string, Stream>
+  readonly unkept: Map<Digest, Map<number, readonly Piece[]>>
+  readonly uploads: Map<PeerId, Map<number, Stream>>
   /** How to give up each fetch. */
   readonly fetches: Map<number, () => void>
   readonly banned: Set<PeerId>
@@ -99,16 +109,18 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     options,
     random,
     link: createLink(options),
+    cpu: createCpu(world.engine),
     disk,
     notary: world.notaryOf(id),
     readers: createReaders({
       handle: (event) => handle(node, event),
-      piecesOf: ({ digest }, index) =>
-        disk.of(digest)?.chunks.get(index)?.pieces ?? node.life?.unkept.get(chunkKey(digest, index)),
+      later: (delayMs, act) => later(node, delayMs, act),
+      bytesPerMs: readerOverLink * options.downBytesPerMs,
+      piecesOf: ({ digest }, index) => disk.of(digest)?.pieces[index] ?? node.life?.unkept.get(digest)?.get(index),
       isProved: (digest) => disk.of(digest)?.complete === true,
       onWrongByte: (_blob, index) => {
         node.counts.wrongBytes++
-        world.trace(`${id} wrong byte in chunk ${index}`)
+        world.trace?.(`${id} wrong byte in chunk ${index}`)
       },
       origin: world.originName,
     }),
@@ -123,24 +135,34 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
   world.network.attach({
     id,
     link: node.link,
+    cpu: node.cpu,
     delayMs: options.delayMs,
     isUp: () => node.life !== undefined,
     takesPeer: (peer) => node.life?.banned.has(peer) !== true,
     onConnected: (peer) => handle(node, { type: 'peer-connected', peer }),
     onDisconnected: (peer) => handle(node, { type: 'peer-disconnected', peer }),
-    onMessage: (peer, message) => handle(node, { type: 'message', peer, message }),
+    onMessages(peer, messages) {
+      for (const message of messages) handle(node, { type: 'message', peer, message })
+    },
   })
   return node
 }
 
-export function chunkKey(digest: Digest, index: number): string {
-  return `${digest} ${index}`
-}
+/** A reader takes so many times what the link brings. */
+const readerOverLink = 4
 
 /** Runs `act` after a while, unless the node has crashed meanwhile or is frozen. */
 export function later(node: SimNode, delayMs: number, act: (life: Life) => void): void {
   const { life } = node
   node.world.engine.after(delayMs, () => {
+    if (life !== undefined && life === node.life && node.behaviour !== 'freezes') act(life)
+  })
+}
+
+/** The same when the node's core has done `costMs` of work. */
+function work(node: SimNode, costMs: number, act: (life: Life) => void): void {
+  const { life } = node
+  node.cpu.work(costMs, () => {
     if (life !== undefined && life === node.life && node.behaviour !== 'freezes') act(life)
   })
 }
@@ -182,10 +204,9 @@ function createLife(node: SimNode): Life {
   const { id, notary, world } = node
   const { clock } = world.engine
   const random = node.random.fork(`life ${node.lives}`)
-  const owners = createOwners({ self: id, clock })
-  const isGiven = world.seeds.length === 0
-  for (const peer of isGiven ? world.nodes.keys() : [id]) owners.add(peer)
-  const members = isGiven ? undefined : createMembership(node, random.fork('members'))
+  const owners = world.givenOwners ?? createOwners({ self: id, clock })
+  owners.add(id)
+  const members = world.givenOwners === undefined ? createMembership(node, random.fork('members')) : undefined
   const suspect = (peer: PeerId): void => members?.suspect(peer)
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm({ self: id, clock, random: random.fork('swarm'), notary, emit }, node.options.swarm)
@@ -214,7 +235,7 @@ function createLife(node: SimNode): Life {
       suspect,
       emit: (output) => heedClient(node, output),
     }),
-    assembly: createAssembly(),
+    assembly: world.realBytes ? createAssembly() : hollowAssembly,
     unkept: new Map(),
     uploads: new Map(),
     fetches: new Map(),
@@ -233,7 +254,7 @@ function createMembership(node: SimNode, random: Random): Members {
 
 export function handle(node: SimNode, event: SwarmEvent): void {
   if (node.life === undefined || node.behaviour === 'freezes') return
-  node.world.trace(`${node.id} < ${event.type}`)
+  node.world.trace?.(`${node.id} < ${event.type}`)
   node.life.swarm.handle(event)
   wake(node)
 }
@@ -265,7 +286,11 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
   ask(
     node,
     to,
-    ({ directory }) => directory.announce(request),
+    ({ directory }) => {
+      const answer = directory.announce(request)
+      node.world.traffic.announceBytes += announceBytes(request, answer)
+      return answer
+    },
     ({ client }, answer) => client.answered(id, answer),
     ({ client }) => client.failed(id),
   )
@@ -318,15 +343,19 @@ function ask<Answer>(
 ): void {
   const { network, nodes } = node.world
   const tripMs = (): number => (to === node.id ? 0 : network.delayMs(node.id, to))
-  later(node, tripMs(), () => {
-    const host = nodes.get(to)
-    if (host === undefined || host.behaviour === 'freezes' || host.isSilent) return
-    const answer = host.life === undefined ? undefined : answerOf(host.life)
-    wake(host)
+  const reply = (answer: Answer | undefined): void =>
     later(node, tripMs(), (life) => {
       if (answer === undefined) onRefused(life)
       else onAnswer(life, answer)
       wake(node)
+    })
+  later(node, tripMs(), () => {
+    const host = nodes.get(to)
+    if (host === undefined || host.behaviour === 'freezes' || host.isSilent) return
+    if (host.life === undefined) return reply(undefined)
+    work(host, costs.requestMs, (life) => {
+      reply(answerOf(life))
+      wake(host)
     })
   })
 }

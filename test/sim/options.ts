@@ -1,4 +1,5 @@
 /** What a run is made of, drawn from its seed. */
+import { limits } from '../../core/limits.ts'
 import type { Random } from '../../core/ports.ts'
 import { KiB, MiB } from '../../core/units.ts'
 
@@ -19,6 +20,8 @@ export interface SimOptions {
   readonly originFirstByteMs: number
   readonly originUnranged: boolean
   readonly originFaultOneIn: number
+  /** What a link sends at a time: `limits.frameSizeBytes`, or more where a coarser grain will do. */
+  readonly frameBytes: number
   readonly delayMsMax: number
   readonly jitterMs: number
   readonly lossOneIn: number
@@ -55,6 +58,7 @@ export const quiet: SimOptions = {
   originFirstByteMs: 20,
   originUnranged: false,
   originFaultOneIn: 0,
+  frameBytes: limits.frameSizeBytes,
   delayMsMax: 1,
   jitterMs: 0,
   lossOneIn: 0,

@@ -3,7 +3,7 @@ import type { PeerId, Random } from '../../core/ports.ts'
 import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { OriginFailure } from '../../core/swarm/events.ts'
 import type { Engine } from './engine.ts'
-import { createLink, startStream, stopStream, type Link, type Stream } from './links.ts'
+import { createLink, startStream, type Link, type Stream } from './links.ts'
 import type { Blob } from './matter.ts'
 
 export interface OriginOptions {
@@ -13,6 +13,7 @@ export interface OriginOptions {
   readonly unranged: boolean
   /** One answer in so many stalls, breaks, or is a 503; 0: none. */
   readonly faultOneIn: number
+  readonly frameBytes: number
 }
 
 export interface OriginSink {
@@ -40,7 +41,6 @@ export interface Origin {
   set(change: { readonly down?: boolean; readonly refuses?: PeerId; readonly faults?: boolean }): void
 }
 
-const frameBytes = 16 * 1024
 const delayMs = 5
 
 type Fault = 'none' | 'stall' | 'break' | 'unavailable' | 'rate-limited'
@@ -64,7 +64,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     const end = (failure?: OriginFailure): void => {
       if (ended) return
       ended = true
-      if (stream !== undefined) stopStream(engine, stream)
+      stream?.stop()
       sink.onEnded(failure)
     }
     requests++
@@ -80,7 +80,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     })
     return () => {
       ended = true
-      if (stream !== undefined) stopStream(engine, stream)
+      stream?.stop()
     }
   }
 
@@ -100,27 +100,22 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       for (let left = bytes; left > 0 && !isOver();) {
         const index = Math.floor(at / chunkSize)
         const length = Math.min(left, (index + 1) * chunkSize - at)
-        if (at + length > breaksAt) return fault === 'break' ? end({ kind: 'unavailable' }) : stopStream(engine, stream)
+        if (at + length > breaksAt) return fault === 'break' ? end({ kind: 'unavailable' }) : stream.stop()
         sink.onFrame(index, at - index * chunkSize, at - index * chunkSize + length)
         at += length
         left -= length
       }
       if (at >= last && !isOver()) end()
     }
-    const stream: Stream = {
+    const stream = startStream(engine, {
       from: link,
       to,
+      bytes: last - first,
+      frameBytes: options.frameBytes,
       delayMs: () => delayMs,
-      frameBytes,
-      left: last - first,
-      inFlight: 0,
-      stopped: false,
-      isCut: false,
-      lastArrivalMs: 0,
       onFrame,
       onSent: () => undefined,
-    }
-    startStream(engine, stream)
+    })
     return stream
   }
 

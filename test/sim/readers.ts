@@ -1,4 +1,7 @@
-/** What reads on a node: takes a blob's bytes in order as soon as they are there, and the last chunk once the whole is proved. */
+/**
+ * What reads on a node: takes a blob's bytes in order as soon as they are there, at its own pace, and the last chunk once the
+ * whole is proved. A prefetch takes nothing and costs no time; it waits for the end.
+ */
 import type { Digest } from '../../core/oci/digest.ts'
 import type { SwarmEvent } from '../../core/swarm/events.ts'
 import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
@@ -6,6 +9,10 @@ import type { Blob, Piece } from './matter.ts'
 
 export interface ReadersComponents {
   readonly handle: (event: SwarmEvent) => void
+  /** Runs `act` after a while, unless the node has crashed meanwhile. */
+  readonly later: (delayMs: number, act: () => void) => void
+  /** The most that a reader takes. */
+  readonly bytesPerMs: number
   /** A kept chunk, or one that the disk refused and memory has. */
   readonly piecesOf: (blob: Blob, index: number) => readonly Piece[] | undefined
   readonly isProved: (digest: Digest) => boolean
@@ -37,6 +44,8 @@ export interface Readers {
 interface Reader extends ReadRequest {
   readonly id: number
   position: number
+  /** It is taking a chunk. */
+  busy: boolean
 }
 
 export function createReaders(components: ReadersComponents): Readers {
@@ -50,19 +59,34 @@ export function createReaders(components: ReadersComponents): Readers {
   }
 
   const advance = (reader: Reader): void => {
-    const before = reader.position
-    while (reader.position < reader.end && takeNext(components, reader));
-    if (reader.position === before) return
-    const { blob, id, position } = reader
+    if (reader.busy || !readers.has(reader.id)) return
+    if (reader.position >= reader.end) return finish(reader)
+    const next = nextPosition(components, reader)
+    if (next === undefined) return
+    if (reader.prefetch) return move(reader, next)
+    reader.busy = true
+    components.later((next - reader.position) / components.bytesPerMs, () => {
+      reader.busy = false
+      move(reader, next)
+    })
+  }
+
+  const move = (reader: Reader, position: number): void => {
+    if (!readers.has(reader.id)) return
+    const { blob, id } = reader
+    reader.position = position
     components.handle({ type: 'reader-moved', digest: blob.digest, reader: id, position })
-    if (reader.position < reader.end) return
+    advance(reader)
+  }
+
+  const finish = (reader: Reader): void => {
     close(reader)
     reader.onEnd(true)
   }
 
   return {
     open(request) {
-      const reader: Reader = { ...request, id: nextId++, position: request.start }
+      const reader: Reader = { ...request, id: nextId++, position: request.start, busy: false }
       readers.set(reader.id, reader)
       const { blob, end, prefetch, start, whole } = request
       const { digest, size } = blob
@@ -71,7 +95,9 @@ export function createReaders(components: ReadersComponents): Readers {
       advance(reader)
       return () => close(reader)
     },
-    advance: (digest) => of(digest).forEach(advance),
+    advance(digest) {
+      for (const reader of readers.values()) if (reader.blob.digest === digest) advance(reader)
+    },
     fail(digest) {
       for (const reader of of(digest)) if (readers.delete(reader.id)) reader.onEnd(false)
     },
@@ -79,18 +105,17 @@ export function createReaders(components: ReadersComponents): Readers {
   }
 }
 
-/** Takes the rest of the chunk at the reader's position; a prefetch takes nothing but waits for the end. */
-function takeNext(components: ReadersComponents, reader: Reader): boolean {
+/** Where the reader will be when it has taken the rest of the chunk at its position; undefined while that may not be had. */
+function nextPosition(components: ReadersComponents, reader: Reader): number | undefined {
   const { blob, end, position, whole } = reader
   const chunkSize = chunkSizeOf(blob.size)
   const index = Math.floor(position / chunkSize)
   const next = Math.min((index + 1) * chunkSize, end)
   const pieces = components.piecesOf(blob, index)
-  if (pieces === undefined) return false
-  if (whole && next === blob.size && !isChecked(components, reader)) return false
+  if (pieces === undefined) return undefined
+  if (whole && next === blob.size && !isChecked(components, reader)) return undefined
   if (!blob.isTrue(index, pieces)) components.onWrongByte(blob, index)
-  reader.position = next
-  return true
+  return next
 }
 
 /** Proved on disk; or, where the disk refused chunks, by the hash that runs along with the reader. */

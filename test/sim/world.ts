@@ -9,6 +9,7 @@ import { createEngine, type Engine } from './engine.ts'
 import { obey } from './hands.ts'
 import { hollowBlob, realBlob, type Blob } from './matter.ts'
 import { createNetwork } from './network.ts'
+import { createGivenOwners, nameOf } from './owners.ts'
 import { crash, createNode, start, type SimNode, type World } from './node.ts'
 import type { SimOptions } from './options.ts'
 import { createOrigin } from './origin.ts'
@@ -43,30 +44,34 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
   const hash = createHash('sha256')
   const layers = createLayers(random.fork('layers'), options)
   const nodes = new Map<PeerId, SimNode>()
+  const trace = (line: string): void => {
+    const stamped = `${engine.clock.now().toFixed(3)} ${line}\n`
+    hash.update(stamped)
+    onTrace?.(stamped)
+  }
   const world: World = {
     engine,
     network: createNetwork(engine, random.fork('network'), {
       jitterMs: options.jitterMs,
       lossOneIn: options.lossOneIn,
-      frameBytes: 64 * 1024,
+      frameBytes: options.frameBytes,
     }),
     origin: createOrigin(engine, random.fork('origin'), {
       upBytesPerMs: options.originBytesPerMs,
       firstByteMs: options.originFirstByteMs,
       unranged: options.originUnranged,
       faultOneIn: options.originFaultOneIn,
+      frameBytes: options.frameBytes / 4,
     }),
     originName: 'registry.example',
     blobs: new Map(layers.map((blob) => [blob.digest, blob])),
     nodes,
-    seeds: Array.from({ length: options.seeds }, (_, number) => `n${number}`),
+    seeds: Array.from({ length: options.seeds }, (_, number) => nameOf(number)),
     notaryOf: options.realBytes ? createMemoryNotary : trustingNotary,
-    trace(line) {
-      if (!traced) return
-      const stamped = `${engine.clock.now().toFixed(3)} ${line}\n`
-      hash.update(stamped)
-      onTrace?.(stamped)
-    },
+    realBytes: options.realBytes,
+    givenOwners: options.seeds === 0 ? createGivenOwners(engine, options.nodes) : undefined,
+    traffic: { announceBytes: 0, headBytes: 0 },
+    trace: traced ? trace : undefined,
     violated: (what) => void violations.push(`${engine.clock.now().toFixed(3)} ms: ${what}`),
   }
   for (let number = 0; number < options.nodes; number++) addNode(world, random, options, swarm, number)
@@ -94,7 +99,7 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
     world,
     own,
     {
-      id: `n${number}`,
+      id: nameOf(number),
       upBytesPerMs: rate,
       downBytesPerMs: rate,
       delayMs: (options.delayMsMax * (1 + own.below(1000))) / 2000,
@@ -113,7 +118,7 @@ export function startAll(sim: Sim): void {
     const { startSpreadMs } = sim.options
     sim.engine.after(startSpreadMs === 0 ? 0 : random.below(startSpreadMs), () => beginIfUp(pull))
   }
-  watchBounds(sim)
+  if (sim.world.trace !== undefined) watchBounds(sim)
 }
 
 function beginIfUp(pull: Pull): void {

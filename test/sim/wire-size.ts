@@ -1,0 +1,61 @@
+/** What messages weigh on the wire, without encoding each: a run sends some ten million. wire-size.test.ts holds it to the codecs. */
+import { announceCall } from '../../agent/cluster/wire.ts'
+import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
+import type { BulkMessage, PeerMessage } from '../../core/swarm/messages.ts'
+
+const digestBytes = 32
+const peerBytes = 32
+const hashBytes = 32
+const signatureBytes = 64
+
+export function messageBytes(message: PeerMessage): number {
+  const body = 1 + fieldBytes(message)
+  return varintBytes(body) + body
+}
+
+function fieldBytes(message: PeerMessage): number {
+  switch (message.type) {
+    case 'join':
+      return digestBytes + varintBytes(message.size) + message.have.length
+    case 'have':
+      return message.indices.reduce((sum, index) => sum + varintBytes(index), digestBytes)
+    case 'leave':
+      return digestBytes
+    case 'request':
+      return varintBytes(message.id) + digestBytes + varintBytes(message.index) + varintBytes(message.offset)
+    case 'cancel':
+    case 'missing':
+      return varintBytes(message.id)
+    case 'queued':
+      return varintBytes(message.id) + varintBytes(message.ahead)
+    case 'busy':
+      return varintBytes(message.id) + message.try.length * peerBytes
+  }
+}
+
+/** The head of a chunk on the bulk stream. */
+export function chunkHeadBytes({ entry, id, offset }: Extract<BulkMessage, { type: 'chunk' }>): number {
+  const { index, witness } = entry
+  const origin = witness.kind === 'fetched' ? 1 + witness.origin.length : 0
+  const entryBytes = varintBytes(index) + hashBytes + 1 + origin + peerBytes + signatureBytes
+  const body = 1 + varintBytes(id) + varintBytes(offset) + entryBytes
+  return varintBytes(body) + body
+}
+
+function varintBytes(value: number): number {
+  let bytes = 1
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
+  return bytes
+}
+
+/** Headers of a request and its answer (limits.clusterHeadersMaxBytes). */
+const headersBytes = 2 * 600
+/** A real peer ID and address are longer than the simulator's names by so much. */
+const nameBytes = 52 + 24 - 10
+
+/** A request to a directory and its answer, as HTTP. */
+export function announceBytes(request: AnnounceRequest, answer: AnnounceAnswer): number {
+  const names = answer.items.reduce((sum, { peers }) => sum + peers.length, 1)
+  const bodies = announceCall.writeRequest(request).length + announceCall.writeAnswer(answer).length
+  return headersBytes + bodies + names * nameBytes
+}
