@@ -1,14 +1,19 @@
 import { randomInt } from 'node:crypto'
 import net from 'node:net'
 
+/** Handed out by this process: whoever got one may not have bound it yet. */
+const taken = new Set<number>()
+
 /** Ports below the range from which the kernel takes those of outgoing connections, so that they stay free until bound. */
 export async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>()
-  while (ports.size < count) {
+  const ports: number[] = []
+  while (ports.length < count) {
     const port = randomInt(10_000, 30_000)
-    if (await isFree(port)) ports.add(port)
+    if (taken.has(port)) continue
+    taken.add(port)
+    if (await isFree(port)) ports.push(port)
   }
-  return [...ports]
+  return ports
 }
 
 function isFree(port: number): Promise<boolean> {
