@@ -152,11 +152,12 @@ export const limits = {
   /** Asked of peers and not yet here: so many chunks keep all uplinks busy, or what comes in `inFlightMs` where that is more. */
   inFlightChunks: 10,
   inFlightMs: 100,
-  /** But under way on a slow link no more than comes in this time, since a hung peer must show within a second; yet a few chunks. */
+  /**
+   * But under way on a slow link no more than comes in this time, since a hung peer must show within a second; yet as many
+   * chunks as two uplinks send at a time. With two, nodes that hold leases from a slow origin asked nobody else: 1.7 × the bound.
+   */
   inFlightSlowMs: 800,
-  inFlightSlowChunks: 2,
-  /** While nothing is known of the link. */
-  inFlightFirstChunks: 4,
+  inFlightSlowChunks: 4,
   /** The same with what waits in peers' queues and may begin at any moment. */
   inFlightAskedMs: 2 * second,
   inFlightMaxBytes: 64 * MiB,

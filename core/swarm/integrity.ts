@@ -1,7 +1,7 @@
 /** What may be believed: entries of peers, hashes of chunks, and the digest of the whole (DESIGN, Integrity). */
 import { entryPayload, type Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
-import { countBytes, countInVain } from './link.ts'
+import { countBytes } from './link.ts'
 import { lose, noteGained } from './neighbours.ts'
 import { leaseSettled, stopOrigin } from './origin.ts'
 import { ban, isBanned, strike } from './peers.ts'
@@ -85,7 +85,7 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   setQueued(state, transfer, false)
   transfer.peer.busies = 0
   transfer.state = 'active'
-  transfer.heardAtMs = state.clock.now()
+  transfer.heardAtMs = state.link.silenceMs
 }
 
 function startOver(state: SwarmState, session: Session, index: number): void {
@@ -104,10 +104,7 @@ function addRival(session: Session, entry: Entry): void {
 export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
   const transfer = transferOf(state, event.peer, event.id)
   countBytes(state, event.bytes)
-  if (transfer === undefined) {
-    countInVain(state, event.bytes)
-    return
-  }
+  if (transfer === undefined) return
   const { index, peer, session } = transfer
   const length = lengthOf(session, index)
   if (transfer.entry === undefined || transfer.received + event.bytes > length) {
@@ -115,11 +112,11 @@ export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
     strike(state, peer, 'sent more bytes than the chunk has, or bytes before its head')
     return
   }
-  const nowMs = state.clock.now()
-  peer.frameGapMs = smoothedGap(peer.frameGapMs, nowMs - transfer.heardAtMs)
-  transfer.heardAtMs = nowMs
+  const { silenceMs } = state.link
+  peer.frameGapMs = smoothedGap(peer.frameGapMs, silenceMs - transfer.heardAtMs)
+  transfer.heardAtMs = silenceMs
   countFrame(state, transfer, event.bytes)
-  if (transfer.received === length) finish(state, transfer, nowMs)
+  if (transfer.received === length) finish(state, transfer, state.clock.now())
 }
 
 function smoothedGap(mean: number, sample: number): number {

@@ -1,6 +1,6 @@
-/** What this node knows of its own link: how much it can bring, and how long silence is normal. */
-import { KiB, second } from '../units.ts'
-import type { Lease, SwarmState } from './state.ts'
+/** What this node knows of its own link: how much it can bring, and how much of it is in use. */
+import { second } from '../units.ts'
+import type { SwarmState } from './state.ts'
 
 /**
  * `peaks`: the most that came in any half second of the last five to ten: a mean would be low also where others let us wait, and
@@ -12,61 +12,45 @@ export interface LinkCapacity {
   heardAtMs: number
   readonly peaks: [now: number, before: number]
   shiftedMs: number
-  /** Bytes that we gave up and that are on their way all the same, and when that last changed. */
-  vainBytes: number
-  vainAtMs: number
+  /** Bytes since the last tick, and bytes a millisecond over the last few. */
+  tickBytes: number
+  rate: number
+  /**
+   * The time by which silence is judged. It runs slower the fuller our link is, since senders that share it wait for each
+   * other, and stands still while this process was held up.
+   */
+  silenceMs: number
 }
 
 const spanMs = 0.5 * second
 const memoryMs = 5 * second
-/** By then what does not come was never sent; nor was it when nothing comes at all. */
-const vainMs = 2 * second
+/** The rate follows what comes within about so long. */
+const rateMs = 0.2 * second
+/** How fast silence counts on a full link: whoever hangs there costs nobody time, but should not keep a chunk for ever. */
+const silenceShareMin = 1 / 8
 
 /** Bytes a millisecond. */
 export function capacityOf({ link }: SwarmState): number {
   return Math.max(...link.peaks)
 }
 
-/** How long so many bytes take on our link; 0 while its capacity is unknown. */
-export function drainMs(state: SwarmState, bytes: number): number {
-  const capacity = capacityOf(state)
-  return capacity === 0 ? 0 : Math.max(bytes, 0) / capacity
-}
-
 /** Bytes have come over our link, wanted or not. */
 export function countBytes({ clock, link }: SwarmState, bytes: number): void {
   link.bytes += bytes
+  link.tickBytes += bytes
   link.heardAtMs = clock.now()
 }
 
-/** We gave up a transfer: what its sender's window holds still comes. */
-export function expectInVain({ clock, link }: SwarmState, bytes: number): void {
-  link.vainBytes += bytes
-  link.vainAtMs = clock.now()
+/** `elapsedMs`: since the last tick. `wasPaused`: that was no silence of others, but a pause of our own. */
+export function measureLink(state: SwarmState, nowMs: number, elapsedMs: number, wasPaused: boolean): void {
+  const { link } = state
+  measurePeak(link, nowMs)
+  link.rate += (link.tickBytes / Math.max(elapsedMs, 1) - link.rate) * Math.min(elapsedMs / rateMs, 1)
+  link.tickBytes = 0
+  if (!wasPaused) link.silenceMs += elapsedMs * Math.max(1 - usedShare(state), silenceShareMin)
 }
 
-export function countInVain({ clock, link }: SwarmState, bytes: number): void {
-  link.vainBytes = Math.max(link.vainBytes - bytes, 0)
-  link.vainAtMs = clock.now()
-}
-
-/** Bytes on our link, or about to be: those of a request that waits in its peer's queue are not. */
-export function bytesUnderWay(state: SwarmState): number {
-  const { flightBytes, fetches, link, queuedBytes } = state
-  let bytes = flightBytes - queuedBytes + link.vainBytes
-  for (const lease of fetches.values()) bytes += windowOf(lease)
-  return bytes
-}
-
-/** What a fetch from the origin has on its way: a window of TCP's at the most. */
-export function windowOf({ fetch, remaining, session }: Lease): number {
-  return fetch === undefined ? 0 : Math.min(remaining.length * session.chunkSize, windowBytes)
-}
-
-const windowBytes = 256 * KiB
-
-export function measureLink({ link }: SwarmState, nowMs: number): void {
-  if (nowMs - link.vainAtMs >= vainMs || nowMs - link.heardAtMs >= spanMs) link.vainBytes = 0
+function measurePeak(link: LinkCapacity, nowMs: number): void {
   const elapsedMs = nowMs - link.sinceMs
   if (elapsedMs < spanMs) return
   if (nowMs - link.shiftedMs >= memoryMs && link.bytes > 0) {
@@ -77,6 +61,12 @@ export function measureLink({ link }: SwarmState, nowMs: number): void {
   link.peaks[0] = Math.max(link.peaks[0], link.bytes / elapsedMs)
   link.bytes = 0
   link.sinceMs = nowMs
+}
+
+/** 0: idle, or its capacity is unknown; 1: full. */
+function usedShare(state: SwarmState): number {
+  const capacity = capacityOf(state)
+  return capacity === 0 ? 0 : Math.min(state.link.rate / capacity, 1)
 }
 
 /** Silence that is a stall. It grows each time all were silent at once: then it was our own link, full of what we gave up. */

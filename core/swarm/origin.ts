@@ -7,7 +7,7 @@
 import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
-import { bytesUnderWay, countBytes, drainMs, expectInVain, patienceMs, windowOf } from './link.ts'
+import { countBytes, patienceMs } from './link.ts'
 import { isDemanded, isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
   isOwn,
@@ -252,7 +252,7 @@ function startFetch(state: SwarmState, lease: Lease): void {
     bytes: 0,
     startedAtMs: nowMs,
     firstByteAtMs: undefined,
-    heardAtMs: nowMs,
+    heardAtMs: state.link.silenceMs,
     unranged: false,
   }
   lease.fetch = fetch
@@ -292,7 +292,6 @@ function runEnd(indices: readonly number[]): number {
 function stopFetch(state: SwarmState, lease: Lease): void {
   if (lease.fetch === undefined) return
   state.emit({ type: 'stop-fetch', digest: lease.session.digest, fetch: lease.fetch.id })
-  if (lease.fetch.firstByteAtMs !== undefined) expectInVain(state, windowOf(lease))
   forgetFetch(state, lease)
 }
 
@@ -310,7 +309,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
     fetch.firstByteAtMs = nowMs
     state.originFirstByteMs = smoothed(state.originFirstByteMs, nowMs - fetch.startedAtMs)
   }
-  fetch.heardAtMs = nowMs
+  fetch.heardAtMs = state.link.silenceMs
   fetch.bytes += event.bytes
   session.supply.fetchedBytes += event.bytes
   countBytes(state, event.bytes)
@@ -434,17 +433,14 @@ function giveUp(state: SwarmState, lease: Lease, failure: OriginFailure, waitMs:
   surrender(state, lease)
 }
 
-/** Looks for fetches that hang. `nowMs` is after a tick that came in time, so silence is the origin's. */
-export function watchFetches(state: SwarmState, nowMs: number): void {
+/** Looks for fetches that hang. */
+export function watchFetches(state: SwarmState): void {
   for (const lease of state.fetches.values()) {
     const { fetch } = lease
     if (fetch === undefined) continue
-    const backlogMs = drainMs(state, bytesUnderWay(state) - windowOf(lease))
-    const { firstByteAtMs } = fetch
-    const silenceMs =
-      firstByteAtMs === undefined ? state.limits.originFirstByteMs * 2 ** lease.tries : patienceMs(state)
-    const allowedMs = silenceMs + backlogMs
-    if (nowMs - fetch.heardAtMs < allowedMs) continue
+    const isBegun = fetch.firstByteAtMs !== undefined
+    const allowedMs = isBegun ? patienceMs(state) : state.limits.originFirstByteMs * 2 ** lease.tries
+    if (state.link.silenceMs - fetch.heardAtMs < allowedMs) continue
     stopFetch(state, lease)
     lease.tries++
     if (lease.tries >= state.limits.originTriesMax)

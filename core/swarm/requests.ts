@@ -4,8 +4,8 @@ import { hasBit } from './bitfield.ts'
 import { gain, lose } from './neighbours.ts'
 import { onStalled } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
-import { bytesUnderWay, capacityOf, drainMs, patienceMs } from './link.ts'
-import { isWanted, lengthOf } from './session.ts'
+import { capacityOf, patienceMs } from './link.ts'
+import { isWanted } from './session.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
 import { beginTransfer, cancelTransfer, endTransfer, setQueued } from './transfers.ts'
 
@@ -39,8 +39,8 @@ function requestOne(state: SwarmState, session: Session, priority: Priority): bo
 }
 
 /**
- * Bytes in flight are bounded by what the link can bring: all that is asked for, and more strictly what is under way and
- * does not wait in a peer's queue. What is not hashed and kept yet counts too.
+ * Bytes in flight are bounded by what the link can bring: all that is asked of peers, and more strictly what is under way
+ * and does not wait in a peer's queue. What is not hashed and kept yet counts too.
  */
 function hasRoom(state: SwarmState, { chunkSize }: Session): boolean {
   const { limits } = state
@@ -48,11 +48,10 @@ function hasRoom(state: SwarmState, { chunkSize }: Session): boolean {
   const few = (state.droughts > 0 ? 1 : limits.inFlightSlowChunks) * chunkSize
   const aim = Math.max(limits.inFlightChunks * chunkSize, capacity * limits.inFlightMs)
   const asked = capacity === 0 ? aim : Math.max(few, capacity * limits.inFlightAskedMs)
-  const first = limits.inFlightFirstChunks * chunkSize
-  const underWay = capacity === 0 ? first : Math.max(few, capacity * limits.inFlightSlowMs)
+  const underWay = Math.max(few, capacity * limits.inFlightSlowMs)
   const more = state.settlingBytes + chunkSize
   if (state.flightBytes + more > Math.min(aim, asked, limits.inFlightMaxBytes)) return false
-  return bytesUnderWay(state) + more <= underWay
+  return state.flightBytes - state.queuedBytes + more <= underWay
 }
 
 function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
@@ -103,8 +102,8 @@ export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: num
   if (transfer === undefined || transfer.state === 'active') return
   setQueued(state, transfer, true)
   transfer.peer.busies = 0
-  transfer.heardAtMs = state.clock.now()
-  transfer.session.promisedAtMs = transfer.heardAtMs
+  transfer.heardAtMs = state.link.silenceMs
+  transfer.session.promisedAtMs = state.clock.now()
   transfer.peer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
 }
 
@@ -151,17 +150,12 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   const stalled = new Set<Peer>()
   const stallMs = patienceMs(state)
   for (const transfer of state.transfers) {
-    const silentMs = nowMs - transfer.heardAtMs - backlogMs(state, transfer)
+    const silentMs = state.link.silenceMs - transfer.heardAtMs
     if (silentMs >= stallMs) stalled.add(transfer.peer)
     else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
   if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
   for (const peer of stalled) onStalled(state, peer)
-}
-
-/** What we asked of others may fill our own link for so long: that silence is not the peer's. */
-function backlogMs(state: SwarmState, { index, received, session }: Transfer): number {
-  return drainMs(state, bytesUnderWay(state) - (lengthOf(session, index) - received))
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
@@ -176,10 +170,4 @@ function hedge(state: SwarmState, { index, session }: Transfer): void {
   const others = freeNeighbours(state, session).filter(({ peer }) => buffer.transfers[0]?.peer !== peer)
   const neighbour = leastLoaded(state, others, index)
   if (neighbour !== undefined) beginTransfer(state, neighbour, index)
-}
-
-/** After a pause of our own, silence says nothing about others: their time starts anew. */
-export function forgivePause(state: SwarmState, nowMs: number): void {
-  for (const transfer of state.transfers) transfer.heardAtMs = nowMs
-  for (const lease of state.fetches.values()) if (lease.fetch !== undefined) lease.fetch.heardAtMs = nowMs
 }

@@ -124,6 +124,7 @@ export interface OriginFetch {
   bytes: number
   readonly startedAtMs: number
   firstByteAtMs: number | undefined
+  /** By `LinkCapacity.silenceMs`. */
   heardAtMs: number
   unranged: boolean
 }
@@ -205,6 +206,7 @@ export interface Transfer {
   state: 'sent' | 'queued' | 'active'
   entry: Entry | undefined
   readonly askedAtMs: number
+  /** By `LinkCapacity.silenceMs`. */
   heardAtMs: number
 }
 
@@ -279,8 +281,9 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
       heardAtMs: nowMs,
       peaks: [0, 0],
       shiftedMs: nowMs,
-      vainBytes: 0,
-      vainAtMs: nowMs,
+      tickBytes: 0,
+      rate: 0,
+      silenceMs: 0,
     },
     tickAtMs: nowMs,
     chunkMs: 0,

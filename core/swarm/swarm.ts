@@ -34,7 +34,7 @@ import {
   releaseIdle,
   strike,
 } from './peers.ts'
-import { cancelUnwanted, forgivePause, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
+import { cancelUnwanted, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
 import {
   adoptHeld,
   advanceCursors,
@@ -260,12 +260,11 @@ const pauseTicks = 8
 
 function onTick(state: SwarmState): void {
   const nowMs = state.clock.now()
-  const pausedMs = nowMs - state.tickAtMs
+  const elapsedMs = nowMs - state.tickAtMs
   state.tickAtMs = nowMs
-  measureLink(state, nowMs)
-  if (pausedMs > pauseTicks * state.limits.tickMs) forgivePause(state, nowMs)
+  measureLink(state, nowMs, elapsedMs, elapsedMs > pauseTicks * state.limits.tickMs)
   watchTransfers(state, nowMs)
-  watchFetches(state, nowMs)
+  watchFetches(state)
   remindWaiting(state, nowMs)
   for (const session of state.active.slice()) {
     wake(session)

@@ -128,7 +128,7 @@ describe('a fetch', () => {
   it('that stalls is taken up where it was, under the same lease', () => {
     const { bench, fetch } = createHolder()
     comes(bench, fetch, 0, 100_000)
-    bench.pass(1000)
+    bench.pass(1250)
     expect(bench.take('stop-fetch')).toHaveLength(1)
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 4, offset: 100_000 }])
   })

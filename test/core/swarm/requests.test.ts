@@ -101,6 +101,21 @@ describe('requests', () => {
     expect(bench.told('request').map(({ to }) => to)).toEqual(['b', 'b'])
   })
 
+  it('that wait while others fill the link are left alone, until the link has room', () => {
+    const bench = createBench({ limits: { requestsPerPeer: 8 } })
+    bench.read()
+    bench.joins('silent', [0])
+    bench.joins('busy', span(1, 100))
+    for (let round = 0; round < 12; round++) {
+      for (const request of bench.told('request', 'busy').slice(0, 1)) bench.sends(request)
+      bench.settle()
+      bench.pass(100)
+    }
+    expect(bench.told('cancel', 'silent')).toEqual([])
+    bench.pass(1250)
+    expect(bench.told('cancel', 'silent')).toHaveLength(1)
+  })
+
   it('that wait in a queue are left there as long as the peer says so', () => {
     const bench = createBench()
     bench.read()
