@@ -286,6 +286,11 @@ export const limits = {
   announceWaitMaxMs: 2 * minute,
   /** Digests that are merely held find a new host within this time, spread at random. */
   retargetIdleMs: 2 * second,
+  /**
+   * A waiting reader whose owner is silent to it, while who would follow answers: within half of this the follower has looked
+   * at the owner (1 s), listened (`directoryLearnMs`) and been asked again, unless it finds the owner well.
+   */
+  successionMs: 7 * second,
   /** A waiting reader whose hosts answer but grant nothing, while nothing moves. Long: behind a slow origin all wait for one holder's bytes. */
   leaseStarvedMs: 60 * second,
   /** Before agents turn to the origin unleased they wait at random up to 5 ms per member, 5 s at most (DESIGN, Directory). */
@@ -420,7 +425,7 @@ export const limits = {
   lagMs: 0.25 * second,
   /** A member that failed is tried again after this long. */
   probeAgainMs: 300,
-  /** Failures in a row after which a member is passed over, and after which it is dead though nobody else says so. */
+  /** Failures in a row after which a member is passed over, and after which it is dead; one less where another member failed too. */
   failuresSilent: 2,
   failuresDead: 3,
   /** Members asked to look at one that failed. */

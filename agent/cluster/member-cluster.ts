@@ -103,7 +103,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     ownersOf: (digest) => owners.of(digest),
     learningMs: (digest) => owners.learningMs(digest),
     ready: () => state.members?.agreed() === true,
-    suspect: (peer) => suspect(state, peer),
+    suspect: (peer, by) => suspect(state, peer, by),
   })
   const client = createDirectoryClient({
     clock,
@@ -231,8 +231,8 @@ function wake(state: State): void {
   arm(state)
 }
 
-function suspect(state: State, peer: PeerId): void {
-  state.members?.suspect(peer)
+function suspect(state: State, peer: PeerId, by?: PeerId): void {
+  state.members?.suspect(peer, by)
   arm(state)
 }
 

@@ -54,9 +54,10 @@ interface Subject {
   readonly lines: Map<PeerId, number>
   /** Who was named by `ask`, until the members change. */
   redirect: PeerId | undefined
-  /** Calls failed since the last useful answer, and when that came. */
-  failures: number
-  answeredMs: number
+  /** None of those who may host it answers. */
+  isCutOff: boolean
+  /** Who answered the last wish does not grant leases, or not yet. */
+  isDeputised: boolean
   /** What a waiting reader's wish looked like, and since when nothing has come of it. */
   wish: { readonly position: number; readonly held: number; readonly sinceMs: number } | undefined
   /** When the swarm is told to help itself, and how often it was for the present wish. */
@@ -142,8 +143,8 @@ function createSubject(digest: Digest): Subject {
     digest,
     lines: new Map(),
     redirect: undefined,
-    failures: 0,
-    answeredMs: Number.NEGATIVE_INFINITY,
+    isCutOff: false,
+    isDeputised: false,
     wish: undefined,
     silentMs: Number.POSITIVE_INFINITY,
     tries: 0,
@@ -157,6 +158,7 @@ function retarget(state: State, subject: Subject, withinMs: number): void {
   const ranked = state.hosts(subject.digest)
   const wanted = subject.redirect === undefined ? ranked : [subject.redirect, ...ranked]
   const targets = [...new Set(wanted)].filter((host) => !state.silent.has(host)).slice(0, 2)
+  if (targets.length === 0) subject.isCutOff = true
   const known = new Map(subject.lines)
   const [first] = known.keys()
   subject.lines.clear()
@@ -301,10 +303,8 @@ function plan(state: State, subject: Subject, host: PeerId, afterMs: number): vo
 function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, item: AnswerItem): void {
   const { ask } = item
   const hosted = ask === undefined || item.size !== undefined
-  if (hosted) {
-    subject.failures = 0
-    subject.answeredMs = state.clock.now()
-  }
+  if (hosted) subject.isCutOff = false
+  if (sent.lease !== undefined) subject.isDeputised = ask !== undefined
   if (item.lease !== undefined) subject.wish = undefined
   if (sent.lease !== undefined && ask !== undefined) follow(state, subject, host, ask)
   if (hosted) state.emit({ type: 'directory', answer: item })
@@ -328,7 +328,6 @@ function failed(state: State, id: number): void {
   for (const { digest } of call.items) {
     const subject = state.subjects.get(digest)
     if (subject === undefined) continue
-    subject.failures++
     subject.watchMs = nowMs
     if (subject.redirect === call.to) subject.redirect = undefined
   }
@@ -336,25 +335,20 @@ function failed(state: State, id: number): void {
 }
 
 /**
- * While a reader waits for a lease that does not come, because no host answers or for `limits.leaseStarvedMs` nothing
- * moves, the swarm is told after a random wait to take one chunk from the origin; again with back-off for the same chunk.
+ * While a reader waits for a lease that does not come, because no host answers or nothing has moved for too long, the swarm
+ * is told after a random wait to take one chunk from the origin; again with back-off for the same chunk.
  */
 function watch(state: State, subject: Subject, nowMs: number): void {
   if (nowMs < subject.watchMs) return
   noteWish(subject, state.state(subject.digest), nowMs)
   if (subject.wish !== undefined && isStuck(subject, subject.wish.sinceMs, nowMs)) helpOneself(state, subject, nowMs)
   else subject.silentMs = Number.POSITIVE_INFINITY
-  const watched = subject.wish !== undefined || isCutOff(subject, nowMs)
+  const watched = subject.wish !== undefined || subject.isCutOff
   subject.watchMs = watched ? Math.min(subject.silentMs, nowMs + limits.announceMs) : Number.POSITIVE_INFINITY
 }
 
-/** Neither host answers: the calls of a while failed, and not just two of many. */
-function isCutOff({ failures, answeredMs, lines }: Subject, nowMs: number): boolean {
-  return lines.size === 0 || (failures >= 2 && nowMs - answeredMs >= limits.announceTimeoutMs)
-}
-
-function isStuck(subject: Subject, sinceMs: number, nowMs: number): boolean {
-  return isCutOff(subject, nowMs) || nowMs - sinceMs >= limits.leaseStarvedMs
+function isStuck({ isCutOff, isDeputised }: Subject, sinceMs: number, nowMs: number): boolean {
+  return isCutOff || nowMs - sinceMs >= (isDeputised ? limits.successionMs : limits.leaseStarvedMs)
 }
 
 function helpOneself(state: State, subject: Subject, nowMs: number): void {

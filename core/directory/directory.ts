@@ -21,8 +21,8 @@ export interface DirectoryComponents {
   learningMs(digest: Digest): number
   /** This host's member list has agreed with its seed's. */
   ready(): boolean
-  /** Somebody asks here for a lease that `owner` should grant: perhaps it is dead, and worth a look. */
-  suspect(owner: PeerId): void
+  /** `by` asks here for a lease that `host`, who ranks higher, should have granted: perhaps it is dead, and worth a look. */
+  suspect(host: PeerId, by: PeerId): void
 }
 
 export interface DirectoryOptions {
@@ -113,9 +113,9 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem, interva
   const hosts = state.ownersOf(digest)
   const rank = hosts.indexOf(state.self)
   const owner = rank === 0 ? undefined : hosts[0]
-  if (owner !== undefined && item.lease !== undefined) state.suspect(owner)
   noteRateLimit(state, item)
-  if (rank < 0 || rank > 1) return { digest, peers: [], ...(owner === undefined ? {} : { ask: owner }) }
+  if (rank < 0) return { digest, peers: [], ...(owner === undefined ? {} : { ask: owner }) }
+  if (item.lease !== undefined) for (const before of hosts.slice(0, rank)) state.suspect(before, from.peer)
   if (item.leaves === true) return answerLeaver(state, from.peer, digest)
   const table = tableFor(state, from.peer, item, rank === 0)
   if (table === undefined) return { digest, peers: [] }
@@ -153,8 +153,8 @@ function tableFor(state: State, peer: PeerId, item: AnnounceItem, first: boolean
     for (const told of table.announcers.keys()) forget(state, table, told)
     table = undefined
   }
-  const learnUntilMs = first ? state.clock.now() + state.learningMs(item.digest) : 0
-  table ??= createTable(item.digest, item.size, learnUntilMs)
+  const learningMs = first ? state.learningMs(item.digest) : limits.directoryLearnMs
+  table ??= createTable(item.digest, item.size, state.clock.now() + learningMs)
   state.tables.delete(item.digest)
   state.tables.set(item.digest, table)
   if (state.tables.size > state.digestsMax) evictOldest(state)

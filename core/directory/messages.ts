@@ -67,8 +67,9 @@ export interface PeerHint extends PeerAddress {
 export interface AnswerItem {
   readonly digest: Digest
   /**
-   * This host is not first for the digest as it sees the members: this one is, and only it grants leases. The standby
-   * answers all the same (and says this only to who wished for a lease); any other host answers nothing else.
+   * This host is not first for the digest as it sees the members: this one is, and only it grants leases. The standby and
+   * those who would follow answer all the same (and say this only to who wished for a lease); any other host answers
+   * nothing else.
    */
   readonly ask?: PeerId
   /** Undefined where nobody told the directory yet. */

@@ -4,7 +4,7 @@
  * - Each second it exchanges with a random member, which spreads what it knows, and with its successor on a ring of hashed
  *   names, which is how each member has somebody who notices its death within a second. News is pushed at once besides.
  * - Who fails to answer is tried again, and two others are asked to look (an *accusation*). Two own failures with another
- *   member's, or three own ones, are a death; unless this member reaches nobody, and so is probably the one cut off.
+ *   member's, or three own ones, are a death (one less, and it is passed over as a host); unless this member reaches nobody, and so is probably the one cut off.
  * - A live member that hears itself declared dead raises its incarnation, and that word wins.
  * - Seeds are asked until the list agrees with one of theirs, and now and then later, so that partitions heal.
  */
@@ -54,8 +54,8 @@ export interface Members {
   failed(id: number, refused: boolean): void
   /** This member has just spoken in another way than by an exchange: it lives. */
   heard(peer: PeerId): void
-  /** Somebody has reason to think that this member is dead: look. */
-  suspect(peer: PeerId): void
+  /** This member, or `by`, has reason to think that `peer` is dead: look. */
+  suspect(peer: PeerId, by?: PeerId): void
   /** Says goodbye to several members at once. */
   leave(): void
   /** Call it at `nextMs()`, or every few tens of milliseconds. */
@@ -121,7 +121,7 @@ export function createMembers(components: MembersComponents, { self }: MembersOp
     exchanged: (id, answer) => exchanged(state, id, answer),
     failed: (id, refused) => failed(state, id, refused),
     heard: (peer) => heard(state, peer),
-    suspect: (peer) => probe(state, peer, []),
+    suspect: (peer, by) => suspect(state, peer, by),
     leave: () => leave(state),
     tick: () => tick(state),
     nextMs: () => nextMs(state),
@@ -381,10 +381,6 @@ function fail(state: State, peer: PeerId, refused: boolean): void {
   if (before === 0) contact.failedMs = nowMs
   contact.failures += refused ? limits.failuresSilent : 1
   state.probes.set(peer, nowMs + (before < limits.failuresDead ? limits.probeAgainMs : limits.exchangeMs))
-  if (!contact.silent && contact.failures >= limits.failuresSilent) {
-    contact.silent = true
-    state.emit({ type: 'silent', peer })
-  }
   if (before === 0) askOthers(state, peer, contact)
   judge(state, peer, contact)
 }
@@ -417,6 +413,12 @@ function accuse(state: State, { peer, incarnation }: Accusation, by: PeerId): vo
   else probe(state, peer, [{ peer, incarnation }])
 }
 
+function suspect(state: State, peer: PeerId, by: PeerId | undefined): void {
+  const incarnation = state.list.get(peer)?.incarnation ?? 0
+  if (by === undefined || by === state.self.peer) probe(state, peer, [])
+  else accuse(state, { peer, incarnation }, by)
+}
+
 /** Looks at a member now, unless a look is under way; it hears what is said of it. */
 function probe(state: State, peer: PeerId, accusations: readonly Accusation[]): void {
   state.probes.delete(peer)
@@ -425,14 +427,19 @@ function probe(state: State, peer: PeerId, accusations: readonly Accusation[]): 
   exchangeWith(state, peer, { accusations })
 }
 
+/** What another member failed to reach as well needs one failure less. */
 function judge(state: State, peer: PeerId, contact: Contact): void {
   const nowMs = state.clock.now()
   for (const [accuser, saidMs] of contact.accusers) {
     if (nowMs - saidMs > limits.accusationMs) contact.accusers.delete(accuser)
   }
-  const needed = contact.accusers.size > 0 ? limits.failuresSilent : limits.failuresDead
+  const counted = contact.failures + (contact.accusers.size > 0 ? 1 : 0)
+  if (!contact.silent && counted >= limits.failuresSilent) {
+    contact.silent = true
+    state.emit({ type: 'silent', peer })
+  }
   const record = state.list.get(peer)
-  if (contact.failures < needed || record === undefined || isCutOff(state, peer, contact)) return
+  if (counted < limits.failuresDead || record === undefined || isCutOff(state, peer, contact)) return
   put(state, { ...record, state: 'dead' })
   spread(state, peer)
   pushNews(state)

@@ -207,7 +207,7 @@ function createLife(node: SimNode): Life {
   const owners = world.givenOwners ?? createOwners({ self: id, clock })
   owners.add(id)
   const members = world.givenOwners === undefined ? createMembership(node, random.fork('members')) : undefined
-  const suspect = (peer: PeerId): void => members?.suspect(peer)
+  const suspect = (peer: PeerId, by?: PeerId): void => members?.suspect(peer, by)
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm({ self: id, clock, random: random.fork('swarm'), notary, emit }, node.options.swarm)
   const ownersOf = (digest: Digest): readonly PeerId[] => owners.of(digest)

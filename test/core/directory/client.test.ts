@@ -361,6 +361,27 @@ describe('a reader whose hosts are silent', () => {
     expect(silences(bench)).toEqual([])
   })
 
+  it('asks all who may follow before it is helped', () => {
+    const bench = createBench()
+    for (const host of ['owner', 'standby', 'third', 'fourth']) bench.replies.set(host, 'refuse')
+    bench.replies.set('fifth', { ask: 'owner', leaseAfterMs: 500 })
+    start(bench, wish)
+    bench.pass(6900)
+    expect(silences(bench)).toEqual([])
+  })
+
+  it('is helped when who follows has granted nothing for seven seconds and nothing moves', () => {
+    const bench = createBench()
+    bench.replies.set('owner', 'refuse').set('standby', { ask: 'owner', leaseAfterMs: 500 }).set('third', {})
+    start(bench, wish)
+    bench.pass(6900)
+    bench.items.set(digest, itemOf({ ...wish, ...having(100, [9]) }))
+    bench.pass(6900)
+    expect(silences(bench)).toEqual([])
+    bench.pass(700)
+    expect(silences(bench)).toEqual([{ type: 'directory-silent', digest }])
+  })
+
   it('is helped when hosts answer but for a minute grant nothing and nothing moves', () => {
     const bench = createBench()
     bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', {})

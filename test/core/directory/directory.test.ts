@@ -2,7 +2,17 @@ import { describe, expect, it } from 'vitest'
 import { createTable } from '../../../core/directory/table.ts'
 import { markOf, scoreOf } from '../../../core/directory/rendezvous.ts'
 import { GiB } from '../../../core/units.ts'
-import { addressOf, createWorld, digestHostedBy, digestOf, having, itemOf, sizeOf, span } from './world.ts'
+import {
+  addressOf,
+  createWorld,
+  digestHostedBy,
+  digestNotHostedBy,
+  digestOf,
+  having,
+  itemOf,
+  sizeOf,
+  span,
+} from './world.ts'
 import type { World } from './world.ts'
 
 const pairScore = (a: string, b: string): number => scoreOf(markOf(a), markOf(b))
@@ -379,12 +389,12 @@ function addTen(world: World): void {
 }
 
 describe('who hosts', () => {
-  it('answers "ask" and nothing else where it is neither owner nor standby', () => {
+  it('answers "ask" and nothing else where it is not among those who may follow', () => {
     const world = createWorld()
     addTen(world)
-    const digest = digestHostedBy(world.owners, 'host', 3)
+    const digest = digestNotHostedBy(world.owners, 'host')
     const owner = world.owners.of(digest)[0]
-    expect(world.say('a', { digest })).toEqual({ digest, peers: [], ask: owner })
+    expect(world.say('a', { digest, ...wish })).toEqual({ digest, peers: [], ask: owner })
     expect(world.suspects).toEqual([])
     expect(world.directory.stats().digests).toBe(0)
   })
@@ -407,8 +417,26 @@ describe('who hosts', () => {
     addTen(world)
     const digest = digestHostedBy(world.owners, 'host', 1)
     world.say('a', { digest, fetching: [{ start: 0, end: 10 }] })
+    world.clock.advance(2000)
+    world.say('a', { digest, fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
     world.owners.remove(world.owners.of(digest)[0] ?? '')
     expect(world.say('b', { digest, ...wish }).lease).toMatchObject({ start: 10, end: 20 })
+  })
+
+  it('follows when owner and standby are silent: has both looked at, listens for two seconds, then grants', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 2)
+    const [owner = '', standby = ''] = world.owners.of(digest)
+    expect(world.say('a', { digest, ...wish })).toMatchObject({ ask: owner, leaseAfterMs: 500 })
+    expect(world.suspects).toEqual([owner, standby])
+    world.say('b', { digest, fetching: [{ start: 0, end: 10 }] })
+    for (const silent of [owner, standby]) world.owners.silence(silent)
+    world.clock.advance(1999)
+    expect(world.say('a', { digest, ...wish })).toMatchObject({ leaseAfterMs: 1 })
+    world.say('b', { digest, fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    world.clock.advance(1)
+    expect(world.say('a', { digest, ...wish }).lease).toMatchObject({ start: 10, end: 20 })
   })
 
   it('listens for two seconds when a successor has no table', () => {

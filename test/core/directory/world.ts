@@ -101,8 +101,15 @@ export function addressOf(peer: PeerId): { peer: PeerId; addresses: string[] } {
 
 /** The first `digestOf` number whose owner, or standby (`place` 1), is `peer`. */
 export function digestHostedBy(owners: Owners, peer: PeerId, place = 0, from = 1): Digest {
-  for (let number = from; number < from + 10_000; number++) {
-    if (owners.of(digestOf(number))[place] === peer) return digestOf(number)
-  }
-  throw new Error(`no digest is hosted by ${peer}`)
+  return digestWhere(from, (digest) => owners.of(digest)[place] === peer)
+}
+
+/** The first `digestOf` number that `peer` neither hosts nor would host. */
+export function digestNotHostedBy(owners: Owners, peer: PeerId): Digest {
+  return digestWhere(1, (digest) => !owners.of(digest).includes(peer))
+}
+
+function digestWhere(from: number, test: (digest: Digest) => boolean): Digest {
+  for (let number = from; number < from + 10_000; number++) if (test(digestOf(number))) return digestOf(number)
+  throw new Error('no such digest')
 }

@@ -289,6 +289,18 @@ describe('records', () => {
     expect(bench.members.get('x')?.state).toBe('dead')
   })
 
+  it('of one that does not answer pass it over at the first failure of this member’s own', () => {
+    const bench = createBench()
+    tell(bench, 'x')
+    bench.taken()
+    bench.members.suspect('x', 'a')
+    const look = bench.taken().find((output) => output.type === 'exchange')
+    expect(look).toMatchObject({ peer: 'x' })
+    bench.members.failed(look!.id, false)
+    expect(bench.taken()).toContainEqual({ type: 'silent', peer: 'x' })
+    expect(bench.members.get('x')?.state).toBe('alive')
+  })
+
   it('about itself are answered with a higher incarnation', () => {
     const bench = createBench()
     const answer = tell(bench, 'a', recordOf('self', { incarnation: 7, state: 'dead' }))
