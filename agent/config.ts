@@ -105,7 +105,8 @@ export const configSchema = z.strictObject({
   }),
   clusterListen: note(hostPort(0).prefault('0.0.0.0:5052'), {
     group: 'Listeners',
-    description: 'Where other agents ask for the directory and the members (HTTP, every message under a MAC).',
+    description:
+      'Where other agents ask for the directory, the members and small content (HTTP, every message under a MAC).',
     text: 'plain',
     value: 'host:port',
     examples: ['10.0.0.7:5052'],

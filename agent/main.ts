@@ -19,6 +19,7 @@ import { openStore, type StoreOptions } from './store/store.ts'
 import { createBlobs } from './swarm/blobs.ts'
 import { createRunner } from './swarm/runner.ts'
 import { createSeedFinder } from './swarm/seed-finder.ts'
+import { createSmallContents } from './swarm/small-contents.ts'
 import { systemClock } from './system/clock.ts'
 import { systemRandom } from './system/random.ts'
 import { createPeerTransport } from './transport/libp2p-transport.ts'
@@ -78,6 +79,15 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     observer: observeRunner(metrics),
     announce: (digest, now) => cluster.announce(digest, now),
   })
+  const small = createSmallContents({
+    runner,
+    store,
+    notary,
+    origin,
+    askPeers: ({ digest, origin: at }, signal) => cluster.askContent(digest, at, signal),
+    logger: swarmLogger,
+    observer: observeRunner(metrics),
+  })
   const seedFinder = createSeedFinder({ transport, post: (event) => runner.post(event), logger: swarmLogger })
   const listener = { swarm: runner.swarm, post: seedFinder.heard }
   const cluster =
@@ -90,12 +100,21 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
             secrets,
             transport,
             runner: listener,
+            serveContent: (digest) => small.serve(digest),
             observer: observeCluster(metrics),
             logger: logger.child({ part: 'cluster' }),
           },
           clusterOptions(config),
         )
-  const blobs = createBlobs({ runner, store, logger, origin, onDelivered: observeDelivery(metrics) })
+  const blobs = createBlobs({
+    runner,
+    store,
+    small,
+    logger,
+    sizeAmongPeers: ({ digest, origin: at }) => cluster.sizeOf(digest, at),
+    origin,
+    onDelivered: observeDelivery(metrics),
+  })
   const mirror = createMirror(
     { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
     {
@@ -112,6 +131,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   })
   runner.start()
   stops.defer(() => runner.stop())
+  stops.defer(() => small.stop())
   await store.start()
   await transport.start()
   stops.defer(() => seedFinder.stop())

@@ -271,6 +271,30 @@ export const limits = {
   limitedOriginsMax: 1000,
   limitedOriginMaxMs: 5 * minute,
 
+  // Small content
+  /** Up to this a blob is asked for whole, of one peer, without a swarm: two of the smallest chunks, 0.2 s at 25 Mbit/s. */
+  smallContentMaxBytes: 512 * KiB,
+  /** How many each asker is sent on to: one after the other spreads fastest, as with `uploadsActiveMax`. */
+  relayFanOut: 2,
+  /** Seeds at the head of a line: that many times the fan-out are served at once. */
+  relaySeedsMax: 8,
+  /** A line is over when nobody has asked for this long; by then those who have the content have announced it. */
+  relayLineMs: 10 * second,
+  /** Places in all lines of a host, some 150 bytes each: ten contents that 5,000 agents want at once. */
+  relayPlacesMax: 50_000,
+  /** A host that does not know its fellow members yet is asked again after this long. */
+  relayAgainMs: 100,
+  /** A relay that is getting the content itself lets its asker wait this long before it says so: well below `exchangeTimeoutMs`. */
+  relayHoldMs: 400,
+  /** Peers asked in vain before the origin's turn; each may cost `exchangeTimeoutMs`. */
+  relaysTriedMax: 4,
+  /** After this long an asker turns to the origin, whatever relays promise; longer than `smallFetchMs`, so that one failed fetch is passed over. */
+  relayPatienceMs: 5 * second,
+  /** A small content from the origin is here by then, or the swarm takes over: as `leaseFirstByteMs`. */
+  smallFetchMs: 4 * second,
+  /** Small contents being given to peers at a time; beyond, peers ask others. 8 MiB, or 64 MiB of the largest manifests. */
+  smallServesMax: 16,
+
   // Directory: asking
   /** A host that has not answered by then is passed over: an announce takes it 0.3 ms. */
   announceTimeoutMs: 1 * second,
@@ -465,8 +489,8 @@ export const limits = {
   /** Idle connections are closed by the caller first, so that it never sends into one that is being closed. */
   clusterIdleMs: 15 * second,
   clusterKeepAliveMs: 30 * second,
-  /** Connections to one member at a time: one announce, one exchange, and news. */
-  clusterConnectionsPerMember: 4,
+  /** Connections to one member at a time: one announce, one exchange, news, and the small contents of a pull, which may wait there. */
+  clusterConnectionsPerMember: 8,
   /** How long a token against replays is handed out; it is taken for as long again. */
   epochMs: 1 * minute,
   /** Nonces kept per epoch, some 100 bytes each; 3,000 messages a second would fill it in a minute. */

@@ -7,6 +7,7 @@ import { randomToken } from './epochs.ts'
 import { readMacHeaders, writeMacHeaders } from './headers.ts'
 import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
 import type { MacKey, MacKeys } from './mac.ts'
+import { unseal } from './seal.ts'
 import type { Call } from './wire.ts'
 
 export interface ClusterClientComponents {
@@ -82,7 +83,8 @@ async function callMember<Request, Answer>(
     const answer = await postFresh(state, exchange, recipient, key)
     if (answer === undefined) continue
     recipient.key = key
-    const parsed = answer.status === 200 ? call.readAnswer(answer.body) : undefined
+    const plain = call.sealed === true ? unseal(key, answer.body) : answer.body
+    const parsed = answer.status === 200 && plain !== undefined ? call.readAnswer(plain) : undefined
     if (parsed === undefined) throw unreachable(cluster, new Error(`it answered ${answer.status}, unreadably`))
     return parsed
   }

@@ -3,6 +3,7 @@ import type { AnnounceItem } from '../../core/directory/messages.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { SwarmEvent } from '../../core/swarm/events.ts'
+import type { AskedContent } from './ask-content.ts'
 
 export interface ClusterStats {
   /** Live members, this agent included. */
@@ -17,6 +18,10 @@ export interface Cluster {
   stop(): Promise<void>
   /** The swarm wants a digest announced: at once, or when its time comes. */
   announce(digest: Digest, now: boolean): void
+  /** A small content from another member, if one has it or is getting it (agent/cluster/ask-content.ts). */
+  askContent(digest: Digest, origin: string, signal: AbortSignal): Promise<AskedContent>
+  /** How long a blob is, as its directory knows it. */
+  sizeOf(digest: Digest, origin: string): Promise<number | undefined>
   /** This peer has just spoken to this agent: it lives, whatever its cluster listener does. */
   heard(peer: PeerId): void
   /** Why this agent can't take part yet; undefined once it does. */

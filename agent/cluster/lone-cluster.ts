@@ -52,6 +52,8 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
       client.announce(digest, now)
       if (now) queueMicrotask(() => client.tick())
     },
+    askContent: async () => ({ kind: 'fetch' }),
+    sizeOf: async () => undefined,
     heard: () => {},
     notReady: () => undefined,
     stats: () => ({ members: 1, leases: directory.stats().leases }),

@@ -10,6 +10,8 @@ export interface MacKey {
   /** Names the key without saying anything about it. */
   readonly id: string
   readonly key: Uint8Array
+  /** For what must not be read by others either (seal.ts). */
+  readonly sealKey: Uint8Array
 }
 
 /** The key that we sign with first, then the one that is accepted while the secret is being replaced. */
@@ -21,7 +23,7 @@ export function macKeysOf({ current, previous }: ClusterSecrets): MacKeys {
 
 function macKeyOf(secret: Uint8Array): MacKey {
   const id = Buffer.from(derive(secret, 'shoal cluster: key id')).toString('hex').slice(0, 16)
-  return { id, key: derive(secret, 'shoal cluster: mac key') }
+  return { id, key: derive(secret, 'shoal cluster: mac key'), sealKey: derive(secret, 'shoal cluster: seal key') }
 }
 
 function derive(secret: Uint8Array, purpose: string): Uint8Array {

@@ -3,12 +3,14 @@ import { createDirectoryClient } from '../../core/directory/client.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../core/directory/client.ts'
 import { createDirectory } from '../../core/directory/directory.ts'
 import type { Directory } from '../../core/directory/directory.ts'
+import type { LocateAnswer, LocateRequest } from '../../core/directory/messages.ts'
 import { createOwners } from '../../core/directory/owners.ts'
 import type { Owners } from '../../core/directory/owners.ts'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { createMembers } from '../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../core/members/members.ts'
+import type { Digest } from '../../core/oci/digest.ts'
 import type { Clock, PeerId, Random } from '../../core/ports.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
 import { formatHostPort } from '../config-values.ts'
@@ -16,6 +18,8 @@ import type { HostPort } from '../config-values.ts'
 import type { Logger } from '../logging.ts'
 import { within } from '../system/within.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
+import { sleepBySystem } from '../upstream/retry.ts'
+import { askContent, type AskContentComponents, askSize, type ContentAnswer } from './ask-content.ts'
 import { createClusterClient, isRefusal } from './client.ts'
 import type { ClusterClient } from './client.ts'
 import type { Cluster, ClusterObserver, ClusterSwarm } from './cluster.ts'
@@ -24,7 +28,7 @@ import { watchSeeds } from './seeds.ts'
 import type { SeedLookup, SeedOptions } from './seeds.ts'
 import { createClusterServer, routeOf } from './server.ts'
 import type { ClusterServer } from './server.ts'
-import { announceCall, exchangeCall } from './wire.ts'
+import { announceCall, type Call, contentCall, exchangeCall, locateCall } from './wire.ts'
 
 export interface MemberClusterComponents {
   readonly clock: Clock
@@ -33,6 +37,8 @@ export interface MemberClusterComponents {
   readonly secrets: ClusterSecrets
   readonly transport: Pick<PeerTransport, 'self' | 'addresses'>
   readonly runner: ClusterSwarm
+  /** What another member that asks for a small content hears. */
+  readonly serveContent: (digest: Digest) => Promise<ContentAnswer>
   readonly observer: ClusterObserver
 }
 
@@ -82,6 +88,8 @@ export function createMemberCluster(components: MemberClusterComponents, options
       state.client.announce(digest, now)
       arm(state)
     },
+    askContent: (digest, origin, signal) => askContent(contentCalls(state), digest, origin, signal),
+    sizeOf: (digest, origin) => askSize(contentCalls(state), digest, origin),
     heard: (peer) => state.members?.heard(peer),
     notReady: () => notReady(state),
     stats: () => ({ members: state.members?.live().length ?? 1, leases: state.directory.stats().leases }),
@@ -135,6 +143,18 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       return answer
     },
   )
+  const locateRoute = routeOf(
+    locateCall,
+    { byAddress: false },
+    ({ from }) => from,
+    (request) => directory.locate(request),
+  )
+  const contentRoute = routeOf(
+    contentCall,
+    { byAddress: false },
+    ({ from }) => from,
+    ({ digest }) => components.serveContent(digest),
+  )
   const state: State = {
     ...components,
     options,
@@ -142,7 +162,12 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     directory,
     client,
     http: createClusterClient({ self, keys }),
-    server: createClusterServer({ clock, self, keys, routes: [announceRoute, exchangeRoute] }),
+    server: createClusterServer({
+      clock,
+      self,
+      keys,
+      routes: [announceRoute, exchangeRoute, locateRoute, contentRoute],
+    }),
     calls: new Set(),
     warnedMs: new Map(),
     members: undefined,
@@ -309,10 +334,7 @@ function answerSelf(state: State, { id, request }: Extract<DirectoryClientOutput
 async function announce(state: State, output: Extract<DirectoryClientOutput, { type: 'call' }>): Promise<void> {
   const { id, to, request } = output
   try {
-    const record = state.members?.get(to)
-    if (record === undefined)
-      throw new ShoalError('CLUSTER_UNREACHABLE', 'The directory names a host that is no member')
-    const answer = await state.http.call(announceCall, to, record.cluster, request)
+    const answer = await callMember(state, announceCall, to, request)
     state.observer.called('ok')
     state.members?.heard(to)
     state.client.answered(id, answer)
@@ -322,6 +344,40 @@ async function announce(state: State, output: Extract<DirectoryClientOutput, { t
     state.client.failed(id)
   }
   arm(state)
+}
+
+/** Rejects as `ClusterClient.call`. */
+async function callMember<Request, Answer>(
+  state: State,
+  call: Call<Request, Answer>,
+  to: PeerId,
+  request: Request,
+): Promise<Answer> {
+  const record = state.members?.get(to)
+  if (record === undefined) throw new ShoalError('CLUSTER_UNREACHABLE', 'The directory names somebody who is no member')
+  return state.http.call(call, to, record.cluster, request)
+}
+
+async function locate(state: State, host: PeerId, request: LocateRequest): Promise<LocateAnswer> {
+  try {
+    return await callMember(state, locateCall, host, request)
+  } catch (error) {
+    suspect(state, host)
+    throw error
+  }
+}
+
+function contentCalls(state: State): AskContentComponents {
+  const { clock, directory, owners, transport } = state
+  const { self } = transport
+  return {
+    self,
+    clock,
+    sleep: sleepBySystem,
+    hosts: (digest) => owners.of(digest),
+    locate: async (host, request) => (host === self ? directory.locate(request) : locate(state, host, request)),
+    read: (peer, request) => callMember(state, contentCall, peer, request),
+  }
 }
 
 async function exchange(state: State, output: Extract<MembersOutput, { type: 'exchange' }>): Promise<void> {

@@ -15,6 +15,7 @@ import { readMacHeaders, writeMacHeaders } from './headers.ts'
 import type { MacHeaders } from './headers.ts'
 import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
 import type { MacKey, MacKeys } from './mac.ts'
+import { seal } from './seal.ts'
 import type { Call } from './wire.ts'
 
 export interface ClusterServerComponents {
@@ -28,8 +29,9 @@ export interface ClusterRoute {
   readonly path: string
   /** May it be called by who knows only an address, not who listens there? */
   readonly byAddress: boolean
+  readonly sealed?: true
   /** Undefined when the body is malformed or speaks for another than `from`. */
-  handle(from: PeerId, body: Buffer): Buffer | undefined
+  handle(from: PeerId, body: Buffer): Promise<Buffer | undefined>
 }
 
 export interface ClusterServer {
@@ -43,14 +45,15 @@ export function routeOf<Request, Answer>(
   call: Call<Request, Answer>,
   options: { readonly byAddress: boolean },
   fromOf: (request: Request) => PeerId,
-  answer: (request: Request) => Answer,
+  answer: (request: Request) => Answer | Promise<Answer>,
 ): ClusterRoute {
   return {
     path: call.path,
     byAddress: options.byAddress,
-    handle(from, body) {
+    ...(call.sealed === undefined ? {} : { sealed: call.sealed }),
+    async handle(from, body) {
       const request = call.readRequest(body)
-      return request === undefined || fromOf(request) !== from ? undefined : call.writeAnswer(answer(request))
+      return request === undefined || fromOf(request) !== from ? undefined : call.writeAnswer(await answer(request))
     },
   }
 }
@@ -114,9 +117,10 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
     await refuse(request, response, 401)
     return
   }
-  const answer = admission === 'fresh' ? route.handle(headers.from, body) : undefined
+  const answer = admission === 'fresh' ? await route.handle(headers.from, body) : undefined
   const status = answer !== undefined ? 200 : admission === 'stale' ? 401 : 400
-  send(state, response, key, headers, status, answer ?? Buffer.alloc(0))
+  const shown = answer !== undefined && route.sealed === true ? seal(key, answer) : answer
+  send(state, response, key, headers, status, shown ?? Buffer.alloc(0))
 }
 
 /** The key by which the request is authentic and meant for this member; else undefined. */

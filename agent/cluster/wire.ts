@@ -1,13 +1,14 @@
 /** Announces and exchanges as JSON, checked strictly on the way in: whoever reads them inside trusts the types. */
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
-import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
+import type { AnnounceAnswer, AnnounceRequest, LocateAnswer, LocateRequest } from '../../core/directory/messages.ts'
 import { limits } from '../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest } from '../../core/members/messages.ts'
 import { parseDigest } from '../../core/oci/digest.ts'
 import { isBitfieldFor } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
 import { hour } from '../../core/units.ts'
+import type { ContentAnswer, ContentRequest } from './ask-content.ts'
 
 /** A peer ID of an Ed25519 key (core/wire/peer-id.ts). */
 export const peerGrammar = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/
@@ -84,6 +85,22 @@ const announceAnswer = z.strictObject({
   idleAnnounceAfterMs: durationMs,
 })
 
+const locateRequest = z.strictObject({
+  from: peer,
+  digest,
+  origin: z.string().min(1).max(limits.originMaxLength),
+  except: z.array(peer).max(limits.relaysTriedMax),
+})
+
+const locateAnswer = z.strictObject({
+  ask: peer.exactOptional(),
+  relay: peer.exactOptional(),
+  size: z.int().nonnegative().max(limits.blobSizeMaxBytes).exactOptional(),
+  againMs: durationMs.exactOptional(),
+})
+
+const contentRequest = z.strictObject({ from: peer, digest })
+
 const place = z.string().min(1).max(limits.placeMaxLength)
 const listenerGrammar =
   /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)):([1-9]\d{0,4})$/
@@ -148,6 +165,8 @@ const exchangeAnswer = z.strictObject({
 /** One kind of call: how its request and its answer travel. `read…` gives undefined for what is malformed. */
 export interface Call<Request, Answer> {
   readonly path: string
+  /** Nobody but the two may read the answer (seal.ts). */
+  readonly sealed?: true
   writeRequest(request: Request): Buffer
   readRequest(body: Buffer): Request | undefined
   writeAnswer(answer: Answer): Buffer
@@ -209,3 +228,22 @@ export const exchangeCall = callOf<ExchangeRequest, ExchangeAnswer>(
   exchangeRequest,
   exchangeAnswer,
 )
+
+export const locateCall = callOf<LocateRequest, LocateAnswer>('/directory/locate', locateRequest, locateAnswer)
+
+/** One byte that says what it is, then the content. */
+const contentAnswerKinds = ['none', 'coming', 'content'] as const satisfies readonly ContentAnswer['kind'][]
+
+export const contentCall: Call<ContentRequest, ContentAnswer> = {
+  ...callOf<ContentRequest, never>('/content', contentRequest, z.never()),
+  sealed: true,
+  writeAnswer(answer) {
+    const kind = Buffer.of(contentAnswerKinds.indexOf(answer.kind))
+    return answer.kind === 'content' ? Buffer.concat([kind, answer.bytes]) : kind
+  },
+  readAnswer(body) {
+    const kind = contentAnswerKinds[body[0] ?? -1]
+    if (kind === 'content') return { kind, bytes: body.subarray(1) }
+    return kind === undefined || body.length > 1 ? undefined : { kind }
+  },
+}

@@ -7,23 +7,28 @@ import type { OriginClient } from '../upstream/origin-client.ts'
 import { pieceSizeOf, readVerified } from './reader.ts'
 import type { Runner } from './runner.ts'
 import { pruneUnkept, type BlobSession } from './sessions.ts'
+import type { SmallContents } from './small-contents.ts'
 
 export interface BlobsComponents {
   readonly runner: Runner
   readonly store: BlobStore
+  readonly small: Pick<SmallContents, 'bring'>
   readonly logger: Logger
-  /** Tells how long a content is where no descriptor did. */
+  /** How long a content is where no descriptor told it: as other members say; undefined where none does. */
+  readonly sizeAmongPeers: (want: Want) => Promise<number | undefined>
+  /** The same, where no member says. */
   readonly origin: Pick<OriginClient, 'headManifest' | 'headBlob'>
   /** Bytes of a session went to a client. */
   readonly onDelivered: (session: BlobSession, bytes: number) => void
 }
 
-export function createBlobs({ runner, store, logger, origin, onDelivered }: BlobsComponents): Blobs {
+export function createBlobs(components: BlobsComponents): Blobs {
+  const { runner, store, small, logger, origin, onDelivered } = components
   const { sessions } = runner
   let readers = 0
 
   async function open(want: Want, signal: AbortSignal): Promise<OpenBlob> {
-    const size = want.size ?? store.state(want.digest)?.size ?? (await askSize(want, signal))
+    const size = await bring(want, signal)
     const session = await sessions.acquire(want.digest, size)
     session.want = want
     return {
@@ -36,7 +41,21 @@ export function createBlobs({ runner, store, logger, origin, onDelivered }: Blob
     }
   }
 
+  /** Has it brought here if it is small, which a manifest is whatever its size; tells the size. */
+  async function bring(want: Want, signal: AbortSignal): Promise<number> {
+    const known = want.size ?? store.state(want.digest)?.size
+    if (want.kind === 'manifest') {
+      await small.bring(want)
+      return known ?? store.state(want.digest)?.size ?? askSize(want, signal)
+    }
+    const size = known ?? (await askSize(want, signal))
+    await small.bring({ ...want, size })
+    return size
+  }
+
   async function askSize(want: Want, signal: AbortSignal): Promise<number> {
+    const told = await components.sizeAmongPeers(want)
+    if (told !== undefined) return told
     const head =
       want.kind === 'manifest'
         ? await origin.headManifest(want, want.digest, want.credential, signal)
@@ -99,6 +118,7 @@ export function createBlobs({ runner, store, logger, origin, onDelivered }: Blob
 
   async function runPrefetch(want: Want, cancelled: AbortSignal): Promise<void> {
     if (want.size === undefined) return
+    await small.bring(want)
     const session = await sessions.acquire(want.digest, want.size)
     session.want ??= want
     if (session.proved || cancelled.aborted) return sessions.release(session)

@@ -6,8 +6,17 @@ import { limits } from '../limits.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { grantLease } from './leases.ts'
-import type { AnnounceAnswer, AnnounceItem, AnnounceRequest, AnswerItem, PeerAddress } from './messages.ts'
+import type {
+  AnnounceAnswer,
+  AnnounceItem,
+  AnnounceRequest,
+  AnswerItem,
+  LocateAnswer,
+  LocateRequest,
+  PeerAddress,
+} from './messages.ts'
 import { neighboursOf } from './neighbours.ts'
+import { createRelays, type Relays } from './relays.ts'
 import { addAnnouncer, countsOf, createTable, lapseStalled, removeAnnouncer, updateAnnouncer } from './table.ts'
 import type { Announcer, Table } from './table.ts'
 
@@ -34,6 +43,7 @@ export interface DirectoryOptions {
 
 export interface Directory {
   announce(request: AnnounceRequest): AnnounceAnswer
+  locate(request: LocateRequest): LocateAnswer
   /** A member left or died: it is out of all answers at once. */
   memberGone(peer: PeerId): void
   /** Forgets who has gone silent; call it about every half second. */
@@ -46,6 +56,7 @@ interface State extends DirectoryComponents {
   readonly digestsMax: number
   readonly announcersMax: number
   readonly tables: Map<Digest, Table>
+  readonly relays: Relays
   announcers: number
   /** Who lately announced a digest that it wants or fetches, longest ago first. */
   readonly callers: Map<PeerId, number>
@@ -60,6 +71,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     digestsMax: options.digestsMax ?? limits.directoryDigestsMax,
     announcersMax: options.announcersMax ?? limits.directoryAnnouncersMax,
     tables: new Map(),
+    relays: createRelays({ clock: components.clock, random: components.random.fork('relays') }),
     announcers: 0,
     callers: new Map(),
     limitedOrigins: new Map(),
@@ -68,6 +80,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
   }
   return {
     announce: (request) => announce(state, request),
+    locate: (request) => locate(state, request),
     memberGone(peer) {
       for (const table of state.tables.values()) forget(state, table, peer)
       state.callers.delete(peer)
@@ -88,6 +101,28 @@ function announce(state: State, { from, items }: AnnounceRequest): AnnounceAnswe
     announceAfterMs: fetches ? limits.announceMs : loadMs,
     idleAnnounceAfterMs: idleMs,
   }
+}
+
+function locate(state: State, { from, digest, origin, except }: LocateRequest): LocateAnswer {
+  const hosts = state.ownersOf(digest)
+  const [owner] = hosts
+  if (owner !== undefined && !hosts.slice(0, 2).includes(state.self)) return { ask: owner }
+  const table = state.tables.get(digest)
+  const size = table === undefined ? {} : { size: table.size }
+  const relay = state.relays.relayFor(digest, from, seedsOf(table, from), except)
+  if (relay !== undefined) return { relay, ...size }
+  const againMs = state.ready() ? limitedForMs(state, origin) : limits.relayAgainMs
+  return { ...size, ...(againMs > 0 ? { againMs } : {}) }
+}
+
+/** Some that have all of it, other than `asker`. */
+function seedsOf(table: Table | undefined, asker: PeerId): PeerId[] {
+  const seeds: PeerId[] = []
+  for (const { peer, complete } of table?.announcers.values() ?? []) {
+    if (complete && peer !== asker) seeds.push(peer)
+    if (seeds.length === limits.relaySeedsMax) break
+  }
+  return seeds
 }
 
 function isBusy(item: AnnounceItem): boolean {
@@ -225,8 +260,11 @@ function leaseFor(
 function heldBackForMs(state: State, table: Table, item: AnnounceItem): number {
   const nowMs = state.clock.now()
   const listMs = state.ready() ? 0 : limits.announceMs
-  const originMs = (state.limitedOrigins.get(originOf(item)) ?? 0) - nowMs
-  return Math.max(listMs, table.learnUntilMs - nowMs, originMs)
+  return Math.max(listMs, table.learnUntilMs - nowMs, limitedForMs(state, originOf(item)))
+}
+
+function limitedForMs({ limitedOrigins, clock }: State, origin: string): number {
+  return (limitedOrigins.get(origin) ?? 0) - clock.now()
 }
 
 /** What a rate limit is kept under: the origin, or the digest alone where the announcer names none. */
@@ -257,6 +295,7 @@ function mayProvide(state: State, table: Table, announcer: Announcer): boolean {
 
 function tick(state: State): void {
   const nowMs = state.clock.now()
+  state.relays.tick()
   for (const table of state.tables.values()) {
     lapseStalled(table, nowMs)
     for (const announcer of table.announcers.values()) {

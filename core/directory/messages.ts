@@ -91,3 +91,24 @@ export interface AnnounceAnswer {
   /** The same for digests that one merely holds. */
   readonly idleAnnounceAfterMs: number
 }
+
+/** Who has small content, or how long a blob is: `POST /directory/locate`. Idempotent. */
+export interface LocateRequest {
+  readonly from: PeerId
+  readonly digest: Digest
+  /** The registry host that the asker would fetch it from. */
+  readonly origin: string
+  /** Peers that were named before and gave nothing. */
+  readonly except: readonly PeerId[]
+}
+
+export interface LocateAnswer {
+  /** This host knows nothing of the digest: as it sees the members, this one does. */
+  readonly ask?: PeerId
+  /** This peer has the content or is getting it. Undefined where nobody is: the asker fetches it from the origin. */
+  readonly relay?: PeerId
+  /** As its announcers say. */
+  readonly size?: number
+  /** Nobody has it, and nobody may fetch it yet (the origin limits its rate, or the host is not ready): ask again after this long. */
+  readonly againMs?: number
+}

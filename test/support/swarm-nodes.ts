@@ -1,13 +1,16 @@
 /** Nodes that run agent/swarm for real, on twins of network, disk and origin, with one directory among them. */
+import { askContent, type AskContentComponents, askSize } from '../../agent/cluster/ask-content.ts'
 import { createNotary } from '../../agent/identity/notary.ts'
 import { createIdentity } from '../../agent/identity/identity.ts'
 import { createLogger } from '../../agent/logging.ts'
 import type { Blobs, Want } from '../../agent/registry/ports.ts'
 import { createBlobs } from '../../agent/swarm/blobs.ts'
 import { createRunner, type Runner } from '../../agent/swarm/runner.ts'
+import { createSmallContents, type SmallContents } from '../../agent/swarm/small-contents.ts'
 import { systemClock } from '../../agent/system/clock.ts'
 import { anonymous } from '../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../agent/upstream/origin-client.ts'
+import { sleepBySystem } from '../../agent/upstream/retry.ts'
 import { createDirectoryClient } from '../../core/directory/client.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
 import { limits } from '../../core/limits.ts'
@@ -21,6 +24,7 @@ export interface SwarmNode {
   readonly blobs: Blobs
   readonly store: MemoryStore
   readonly runner: Runner
+  readonly small: SmallContents
   /** Content bytes that came to this node, by source. */
   readonly received: { origin: number; peer: number }
   stop(): Promise<void>
@@ -29,6 +33,8 @@ export interface SwarmNode {
 export interface SwarmNodes {
   /** `origin` is what this node's origin client is. */
   add(origin: OriginClient, store?: MemoryStore): Promise<SwarmNode>
+  /** How long a blob is, as the directory knows it. */
+  announcedSize(digest: Digest): number | undefined
   stop(): Promise<void>
 }
 
@@ -37,6 +43,7 @@ export function createSwarmNodes(seed: string): SwarmNodes {
   const network: MemoryNetwork = createMemoryNetwork(systemClock)
   const logger = createLogger({ level: 'fatal', format: 'json' })
   const nodes: SwarmNode[] = []
+  const contents = new Map<PeerId, SmallContents>()
   let host: PeerId | undefined
   let directory: Directory | undefined
 
@@ -55,22 +62,24 @@ export function createSwarmNodes(seed: string): SwarmNodes {
     const hosting = directory
     const transport = network.create(identity.peer)
     const received = { origin: 0, peer: 0 }
+    const notary = createNotary(identity)
+    const observer = {
+      received: (source: 'origin' | 'peer', bytes: number) => {
+        received[source] += bytes
+      },
+      uploaded: () => {},
+      refused: () => {},
+      banned: () => {},
+    }
     const runner: Runner = createRunner({
       clock: systemClock,
       random: random.fork(identity.peer),
-      notary: createNotary(identity),
+      notary,
       store,
       transport,
       origin,
       logger,
-      observer: {
-        received: (source, bytes) => {
-          received[source] += bytes
-        },
-        uploaded: () => {},
-        refused: () => {},
-        banned: () => {},
-      },
+      observer,
       announce: (digest, now) => client.announce(digest, now),
     })
     const client = createDirectoryClient({
@@ -86,22 +95,50 @@ export function createSwarmNodes(seed: string): SwarmNodes {
         else runner.post(output)
       },
     })
+    const asking: AskContentComponents = {
+      self: identity.peer,
+      clock: systemClock,
+      sleep: sleepBySystem,
+      hosts: () => [host ?? identity.peer],
+      locate: async (_host, request) => hosting.locate(request),
+      read: async (peer, { digest }) => (await contents.get(peer)?.serve(digest)) ?? { kind: 'none' },
+    }
+    const small = createSmallContents({
+      runner,
+      store,
+      notary,
+      origin,
+      askPeers: (want, signal) => askContent(asking, want.digest, want.origin, signal),
+      logger,
+      observer,
+    })
+    contents.set(identity.peer, small)
     await transport.start()
     runner.start()
     const ticking = setInterval(() => client.tick(), limits.tickMs)
-    const blobs = createBlobs({ runner, store, logger, origin, onDelivered: () => {} })
+    const blobs = createBlobs({
+      runner,
+      store,
+      small,
+      logger,
+      sizeAmongPeers: (want) => askSize(asking, want.digest, want.origin),
+      origin,
+      onDelivered: () => {},
+    })
     const stop = async () => {
       clearInterval(ticking)
+      small.stop()
       await runner.stop()
       await transport.stop()
     }
-    const node = { blobs, store, runner, received, stop }
+    const node = { blobs, store, runner, small, received, stop }
     nodes.push(node)
     return node
   }
 
   return {
     add,
+    announcedSize: (digest) => directory?.locate({ from: 'test', digest, origin: 'registry.test', except: [] }).size,
     stop: async () => {
       await Promise.all(nodes.map((node) => node.stop()))
     },

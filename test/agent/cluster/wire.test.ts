@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { announceCall, exchangeCall } from '../../../agent/cluster/wire.ts'
+import type { ContentAnswer } from '../../../agent/cluster/ask-content.ts'
+import { announceCall, contentCall, exchangeCall, locateCall } from '../../../agent/cluster/wire.ts'
 import type { AnnounceAnswer, AnnounceRequest } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
@@ -83,6 +84,35 @@ describe('messages survive the wire', () => {
   it('of the members', () => {
     expect(exchangeCall.readRequest(exchangeCall.writeRequest(exchange))).toEqual(exchange)
     expect(exchangeCall.readAnswer(exchangeCall.writeAnswer(exchangeAnswer))).toEqual(exchangeAnswer)
+  })
+})
+
+describe('small content', () => {
+  it('is asked for and located', () => {
+    const locate = { from: peer, digest: digestOf(1), origin: 'docker.io', except: [peer] }
+    expect(locateCall.readRequest(locateCall.writeRequest(locate))).toEqual(locate)
+    const located = { ask: peer, relay: peer, size: 12, againMs: 100 }
+    expect(locateCall.readAnswer(locateCall.writeAnswer(located))).toEqual(located)
+    expect(locateCall.readAnswer(locateCall.writeAnswer({}))).toEqual({})
+    const ask = { from: peer, digest: digestOf(1) }
+    expect(contentCall.readRequest(contentCall.writeRequest(ask))).toEqual(ask)
+  })
+
+  it.each<ContentAnswer>([
+    { kind: 'none' },
+    { kind: 'coming' },
+    { kind: 'content', bytes: Buffer.alloc(0) },
+    { kind: 'content', bytes: Buffer.from([0, 1, 2, 255]) },
+  ])('comes as %o', (given) => {
+    expect(contentCall.readAnswer(contentCall.writeAnswer(given))).toEqual(given)
+  })
+
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['an unknown kind', Buffer.of(3)],
+    ['bytes behind none', Buffer.of(0, 1)],
+  ])('is not read from %s', (_what, body) => {
+    expect(contentCall.readAnswer(body)).toBeUndefined()
   })
 })
 

@@ -60,6 +60,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
         addresses: () => [`/ip4/127.0.0.1/tcp/5051/p2p/${peer}`],
       },
       observer: { called() {}, hosted() {} },
+      serveContent: async () => ({ kind: 'none' }),
       runner: { swarm: { announceState: (digest) => items.get(digest) }, post },
     },
     {

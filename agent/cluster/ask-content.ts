@@ -1,0 +1,111 @@
+/** Small content from peers: asks the digest's directory whom to ask, then asks that peer (core/directory/relays.ts). */
+import { createHash } from 'node:crypto'
+import type { LocateAnswer, LocateRequest } from '../../core/directory/messages.ts'
+import { limits } from '../../core/limits.ts'
+import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
+import type { Clock, PeerId } from '../../core/ports.ts'
+import type { Sleep } from '../upstream/retry.ts'
+
+export interface ContentRequest {
+  readonly from: PeerId
+  readonly digest: Digest
+}
+
+export type ContentAnswer =
+  | { readonly kind: 'content'; readonly bytes: Uint8Array }
+  /** The peer is getting it: ask again. */
+  | { readonly kind: 'coming' }
+  | { readonly kind: 'none' }
+
+export interface AskContentComponents {
+  readonly self: PeerId
+  readonly clock: Clock
+  readonly sleep: Sleep
+  /** Who hosts a digest's directory, best first. */
+  readonly hosts: (digest: Digest) => readonly PeerId[]
+  /** Rejects when the host does not answer. */
+  readonly locate: (host: PeerId, request: LocateRequest) => Promise<LocateAnswer>
+  /** Rejects when the peer does not answer. */
+  readonly read: (peer: PeerId, request: ContentRequest) => Promise<ContentAnswer>
+}
+
+export type AskedContent =
+  /** Checked against its digest. */
+  | { readonly kind: 'content'; readonly bytes: Uint8Array }
+  /** It is this agent's turn to fetch it from the origin: nobody else is getting it, or nothing has come of those who are. */
+  | { readonly kind: 'fetch' }
+  /** Nobody may fetch it yet: the origin limits its rate, or the hosts are silent or do not know the members. */
+  | { readonly kind: 'held-back' }
+
+/** Takes about `limits.relayPatienceMs` at most; rejects with the signal's reason alone. */
+export async function askContent(
+  components: AskContentComponents,
+  digest: Digest,
+  origin: string,
+  signal: AbortSignal,
+): Promise<AskedContent> {
+  const { clock, sleep } = components
+  const deadlineMs = clock.now() + limits.relayPatienceMs
+  const except: PeerId[] = []
+  while (except.length < limits.relaysTriedMax && clock.now() < deadlineMs) {
+    signal.throwIfAborted()
+    const found = await locate(components, digest, origin, except)
+    if (found.againMs !== undefined) {
+      if (clock.now() + found.againMs >= deadlineMs) return { kind: 'held-back' }
+      await sleep(found.againMs, signal)
+      continue
+    }
+    if (found.relay === undefined) break
+    const bytes = await readFrom(components, found.relay, digest, deadlineMs, signal)
+    if (bytes !== undefined) return { kind: 'content', bytes }
+    except.push(found.relay)
+  }
+  return { kind: 'fetch' }
+}
+
+/** How long the blob is, as its directory knows it. */
+export async function askSize(
+  components: AskContentComponents,
+  digest: Digest,
+  origin: string,
+): Promise<number | undefined> {
+  return (await locate(components, digest, origin, [])).size
+}
+
+const silence: LocateAnswer = { againMs: limits.relayAgainMs }
+
+/** What the owner says of a digest, else its standby; when both are silent, others take their place soon. */
+async function locate(
+  components: AskContentComponents,
+  digest: Digest,
+  origin: string,
+  except: readonly PeerId[],
+): Promise<LocateAnswer> {
+  const request = { from: components.self, digest, origin, except }
+  for (const host of components.hosts(digest).slice(0, 2)) {
+    const answer = await components.locate(host, request).catch(() => undefined)
+    if (answer === undefined) continue
+    return answer.ask === undefined ? answer : components.locate(answer.ask, request).catch(() => silence)
+  }
+  return silence
+}
+
+async function readFrom(
+  { self, clock, read }: AskContentComponents,
+  relay: PeerId,
+  digest: Digest,
+  deadlineMs: number,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  while (clock.now() < deadlineMs) {
+    signal.throwIfAborted()
+    const answer = await read(relay, { from: self, digest }).catch(() => undefined)
+    if (answer?.kind === 'content') return isContentOf(digest, answer.bytes) ? answer.bytes : undefined
+    if (answer?.kind !== 'coming') return undefined
+  }
+  return undefined
+}
+
+function isContentOf(digest: Digest, bytes: Uint8Array): boolean {
+  return digestFromHex(createHash('sha256').update(bytes).digest('hex')) === digest
+}

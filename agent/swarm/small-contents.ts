@@ -1,0 +1,177 @@
+/** Manifests and small blobs: whole from one peer, or from the origin when it is this node's turn, and no swarm for them. */
+import { createHash } from 'node:crypto'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
+import type { BlobStore, Notary } from '../../core/ports.ts'
+import { countBits } from '../../core/swarm/bitfield.ts'
+import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
+import type { AskedContent, ContentAnswer } from '../cluster/ask-content.ts'
+import type { Logger } from '../logging.ts'
+import type { Want } from '../registry/ports.ts'
+import { within } from '../system/within.ts'
+import type { OriginClient } from '../upstream/origin-client.ts'
+import type { Runner } from './runner.ts'
+import { readHeld, type BlobSession } from './sessions.ts'
+
+export interface SmallContents {
+  /**
+   * Brings a small content into the store, unless it is there or `want` may be large. Never rejects: what did not come this
+   * way is the swarm's to bring, or to explain.
+   */
+  bring(want: Want): Promise<void>
+  /** What a peer that asks for a content hears. */
+  serve(digest: Digest): Promise<ContentAnswer>
+  /** Gives up what is under way. */
+  stop(): void
+}
+
+export interface SmallContentObserver {
+  received(source: 'origin' | 'peer', bytes: number): void
+  uploaded(outcome: 'sent', source: BlobSession['stored']['source'], bytes: number): void
+}
+
+export interface SmallContentComponents {
+  readonly runner: Pick<Runner, 'sessions' | 'post'>
+  readonly store: Pick<BlobStore, 'state'>
+  readonly notary: Notary
+  readonly origin: Pick<OriginClient, 'getManifest' | 'fetchRange'>
+  readonly askPeers: (want: Want, signal: AbortSignal) => Promise<AskedContent>
+  readonly logger: Logger
+  readonly observer: SmallContentObserver
+}
+
+export function createSmallContents(components: SmallContentComponents): SmallContents {
+  const { runner, store, notary, origin, askPeers, logger, observer } = components
+  const coming = new Map<Digest, Promise<void>>()
+  const stopped = new AbortController()
+  let serving = 0
+
+  async function bring(want: Want): Promise<void> {
+    const { digest } = want
+    const known = store.state(digest)
+    // What is partly here, a swarm has begun.
+    if (!isSmall(want) || known?.complete === true || (known !== undefined && countBits(known.have) > 0)) return
+    const ongoing = coming.get(digest)
+    if (ongoing !== undefined) return ongoing
+    const brought = obtain(want)
+      .catch((error: unknown) => logger.debug({ err: error, digest }, 'a small content is left to the swarm'))
+      .finally(() => coming.delete(digest))
+    coming.set(digest, brought)
+    return brought
+  }
+
+  async function obtain(want: Want): Promise<void> {
+    const asked = await askPeers(want, stopped.signal)
+    if (asked.kind === 'held-back') return
+    if (asked.kind === 'content') {
+      observer.received('peer', asked.bytes.length)
+      return keep(want.digest, asked.bytes)
+    }
+    const fetched = await fetch(want, AbortSignal.any([stopped.signal, AbortSignal.timeout(limits.smallFetchMs)]))
+    observer.received('origin', fetched.length)
+    const actual = digestFromHex(sha256(fetched))
+    if (actual !== want.digest) throw new ShoalError('BLOB_CORRUPT', `What came as ${want.digest} is ${actual}`)
+    await keep(want.digest, fetched)
+  }
+
+  async function fetch(want: Want, signal: AbortSignal): Promise<Uint8Array> {
+    const { digest, size, credential } = want
+    if (want.kind === 'manifest' || size === undefined) {
+      return (await origin.getManifest(want, digest, credential, signal)).body
+    }
+    const range = {
+      origin: want.origin,
+      repository: want.repository,
+      kind: want.kind,
+      digest,
+      size,
+      start: 0,
+      end: size,
+    }
+    const pieces: Uint8Array[] = []
+    for await (const piece of (await origin.fetchRange(range, credential, signal)).body) pieces.push(Buffer.from(piece))
+    return Buffer.concat(pieces)
+  }
+
+  /** The whole was checked, so each chunk of it is proved by this node. Where the disk refuses them they pass through. */
+  async function keep(digest: Digest, bytes: Uint8Array): Promise<void> {
+    const session = await runner.sessions.acquire(digest, bytes.length)
+    try {
+      if (session.proved || countBits(session.stored.have) > 0) return
+      const kept = await Promise.all(chunksOf(bytes).map((chunk, index) => keepChunk(session, chunk, index)))
+      session.proved = true
+      session.changed.notify()
+      if (!kept.every(Boolean)) return
+      await session.stored.markComplete()
+      runner.post({ type: 'held', digest, size: session.size, have: session.stored.have.slice(), complete: true })
+    } finally {
+      runner.sessions.release(session)
+    }
+  }
+
+  async function keepChunk(session: BlobSession, chunk: Uint8Array, index: number): Promise<boolean> {
+    const fields = { index, hash: sha256(chunk), witness: { kind: 'proved' } } as const
+    const signature = notary.sign(entryPayload(session.digest, session.size, fields))
+    const entry: Entry = { ...fields, signer: notary.self, signature }
+    try {
+      await session.stored.write(index, [chunk], entry)
+      return true
+    } catch (error) {
+      logger.debug({ err: error }, 'a small content passes through unkept')
+      session.unkept.set(index, chunk)
+      return false
+    }
+  }
+
+  async function serve(digest: Digest): Promise<ContentAnswer> {
+    const brought = coming.get(digest)
+    if (brought !== undefined && !(await within(brought, limits.relayHoldMs))) return { kind: 'coming' }
+    const known = store.state(digest)
+    if (known?.complete !== true || known.size > limits.manifestSizeMaxBytes) return { kind: 'none' }
+    if (serving >= limits.smallServesMax) return { kind: 'none' }
+    serving++
+    try {
+      return await give(digest, known.size)
+    } finally {
+      serving--
+    }
+  }
+
+  async function give(digest: Digest, size: number): Promise<ContentAnswer> {
+    const session = await runner.sessions.acquire(digest, size)
+    try {
+      const bytes = new Uint8Array(size)
+      const chunkSize = chunkSizeOf(size)
+      for (let at = 0; at < size; at += chunkSize) {
+        const length = Math.min(chunkSize, size - at)
+        const piece = await readHeld(session, at, length, bytes.subarray(at, at + length))
+        if (piece === undefined) return { kind: 'none' }
+        bytes.set(piece, at)
+      }
+      observer.uploaded('sent', session.stored.source, size)
+      return { kind: 'content', bytes }
+    } finally {
+      runner.sessions.release(session)
+    }
+  }
+
+  return { bring, serve, stop: () => stopped.abort() }
+}
+
+/** A manifest's size need not be known: it is small by definition. */
+function isSmall({ kind, size }: Want): boolean {
+  return size === undefined ? kind === 'manifest' : size > 0 && size <= limits.smallContentMaxBytes
+}
+
+function chunksOf(bytes: Uint8Array): Uint8Array[] {
+  const chunkSize = chunkSizeOf(bytes.length)
+  return Array.from({ length: chunkCountOf(bytes.length) }, (_, index) =>
+    bytes.subarray(index * chunkSize, (index + 1) * chunkSize),
+  )
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

@@ -1,0 +1,132 @@
+import { expect, it } from 'vitest'
+import {
+  askContent,
+  type AskContentComponents,
+  askSize,
+  type ContentAnswer,
+} from '../../../agent/cluster/ask-content.ts'
+import type { LocateAnswer, LocateRequest } from '../../../core/directory/messages.ts'
+import { limits } from '../../../core/limits.ts'
+import type { PeerId } from '../../../core/ports.ts'
+import { digestOf } from '../../support/registry-content.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+
+const bytes = Buffer.from('a manifest')
+const digest = digestOf(bytes)
+const content: ContentAnswer = { kind: 'content', bytes }
+
+interface Cast {
+  readonly hosts: Readonly<Record<PeerId, (request: LocateRequest) => LocateAnswer>>
+  readonly peers?: Readonly<Record<PeerId, () => ContentAnswer>>
+}
+
+/** Whoever is not in the cast does not answer, which takes the time that a call may take. */
+function createWorld({ hosts, peers = {} }: Cast) {
+  const clock = virtualClock()
+  const asked: PeerId[] = []
+  const { signal } = new AbortController()
+  async function call<Answer>(whom: PeerId, answer: (() => Answer) | undefined): Promise<Answer> {
+    asked.push(whom)
+    clock.advance(answer === undefined ? limits.exchangeTimeoutMs : 1)
+    if (answer === undefined) throw new Error('silent')
+    return answer()
+  }
+  const components: AskContentComponents = {
+    self: 'self',
+    clock,
+    sleep: async (ms) => clock.advance(ms),
+    hosts: () => ['owner', 'standby', 'third'],
+    locate: (host, request) => {
+      const answer = hosts[host]
+      return call(host, answer && (() => answer(request)))
+    },
+    read: (peer) => call(peer, peers[peer]),
+  }
+  return {
+    asked,
+    clock,
+    ask: () => askContent(components, digest, 'docker.io', signal),
+    askSize: () => askSize(components, digest, 'docker.io'),
+  }
+}
+
+/** A host that names these peers in order, then nobody. */
+function naming(...peers: readonly PeerId[]): (request: LocateRequest) => LocateAnswer {
+  return ({ except }) => {
+    const relay = peers.find((peer) => !except.includes(peer))
+    return relay === undefined ? {} : { relay }
+  }
+}
+
+it('asks the peer that the owner names', async () => {
+  const world = createWorld({ hosts: { owner: naming('a') }, peers: { a: () => content } })
+  expect(await world.ask()).toEqual(content)
+  expect(world.asked).toEqual(['owner', 'a'])
+})
+
+it('asks the standby when the owner is silent, and follows a host that names another, once', async () => {
+  const world = createWorld({
+    hosts: { standby: () => ({ ask: 'elsewhere' }), elsewhere: naming('a') },
+    peers: { a: () => content },
+  })
+  expect(await world.ask()).toEqual(content)
+  expect(world.asked).toEqual(['owner', 'standby', 'elsewhere', 'a'])
+})
+
+it('is told to fetch what nobody has', async () => {
+  expect(await createWorld({ hosts: { owner: () => ({}) } }).ask()).toEqual({ kind: 'fetch' })
+})
+
+it('passes over peers that are silent, have nothing, or give something else', async () => {
+  const world = createWorld({
+    hosts: { owner: naming('silent', 'empty', 'liar', 'a') },
+    peers: {
+      empty: () => ({ kind: 'none' }),
+      liar: () => ({ kind: 'content', bytes: Buffer.from('another') }),
+      a: () => content,
+    },
+  })
+  expect(await world.ask()).toEqual(content)
+  expect(world.asked.filter((whom) => whom !== 'owner')).toEqual(['silent', 'empty', 'liar', 'a'])
+})
+
+it('fetches once it has asked as many in vain as it may', async () => {
+  const names = Array.from({ length: limits.relaysTriedMax + 1 }, (_, number) => `empty ${number}`)
+  const peers = Object.fromEntries(names.map((name) => [name, (): ContentAnswer => ({ kind: 'none' })]))
+  const world = createWorld({ hosts: { owner: naming(...names) }, peers })
+  expect(await world.ask()).toEqual({ kind: 'fetch' })
+  expect(world.asked.filter((whom) => whom !== 'owner')).toEqual(names.slice(0, limits.relaysTriedMax))
+})
+
+it('waits for a peer that is getting it, but not for ever', async () => {
+  let left = 3
+  const soon = createWorld({
+    hosts: { owner: naming('a') },
+    peers: { a: () => (left-- > 0 ? { kind: 'coming' } : content) },
+  })
+  expect(await soon.ask()).toEqual(content)
+  const never = createWorld({ hosts: { owner: naming('a') }, peers: { a: () => ({ kind: 'coming' }) } })
+  expect(await never.ask()).toEqual({ kind: 'fetch' })
+  expect(never.clock.now()).toBeLessThanOrEqual(limits.relayPatienceMs + 1)
+})
+
+it('asks again where the host is not ready', async () => {
+  let left = 2
+  const world = createWorld({
+    hosts: { owner: () => (left-- > 0 ? { againMs: limits.relayAgainMs } : { relay: 'a' }) },
+    peers: { a: () => content },
+  })
+  expect(await world.ask()).toEqual(content)
+})
+
+it('fetches nothing while nobody may, nor while no host answers', async () => {
+  expect(await createWorld({ hosts: { owner: () => ({ againMs: 60_000 }) } }).ask()).toEqual({ kind: 'held-back' })
+  const silent = createWorld({ hosts: {} })
+  expect(await silent.ask()).toEqual({ kind: 'held-back' })
+  expect(silent.clock.now()).toBeLessThanOrEqual(limits.relayPatienceMs + 2 * limits.exchangeTimeoutMs)
+})
+
+it('knows a size where the directory does', async () => {
+  expect(await createWorld({ hosts: { owner: () => ({ size: 7 }) } }).askSize()).toBe(7)
+  expect(await createWorld({ hosts: { owner: () => ({}) } }).askSize()).toBeUndefined()
+})
