@@ -264,6 +264,14 @@ export const configSchema = z.strictObject({
     value: 'layers',
     examples: [0],
   }),
+  witnesses: note(z.int().min(1).max(3).default(1), {
+    group: 'Behaviour',
+    description:
+      "How many agents, at different addresses, must agree on a chunk's hash before containerd gets it ahead of the whole blob's proof. With 2 or 3 no single liar makes a pull fail; a blob that nobody had before is then handed over once it is whole.",
+    text: 'number',
+    value: 'agents',
+    examples: [2],
+  }),
   shutdownTimeoutMs: note(duration.refine((ms) => ms <= 10 * minute, 'expected at most 10m').prefault('25s'), {
     group: 'Behaviour',
     description:

@@ -68,17 +68,20 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   stops.defer(() => origin.close())
   const access = createAccess({ origin, clock, key: randomBytes(32) })
   const swarmLogger = logger.child({ part: 'swarm' })
-  const runner = createRunner({
-    clock,
-    random,
-    notary,
-    store,
-    transport,
-    origin,
-    logger: swarmLogger,
-    observer: observeRunner(metrics),
-    announce: (digest, now) => cluster.announce(digest, now),
-  })
+  const runner = createRunner(
+    {
+      clock,
+      random,
+      notary,
+      store,
+      transport,
+      origin,
+      logger: swarmLogger,
+      observer: observeRunner(metrics),
+      announce: (digest, now) => cluster.announce(digest, now),
+    },
+    { witnesses: config.witnesses },
+  )
   const small = createSmallContents({
     runner,
     store,

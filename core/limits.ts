@@ -134,9 +134,24 @@ export const limits = {
   peersMax: 4096,
   /** A peer that sent rubbish this often, on own evidence, is banned. */
   strikesMax: 2,
+  /** The same for all that come from one address, within `banMs`: after two banned peer IDs the address is banned. */
+  hostStrikesMax: 4,
+  /** Ordinary messages that a peer may send in a second: a chunk's request, `have` and `queued` at 10 Gbit/s are some 10,000. */
+  messagesPerSecond: 20_000,
+  /** What costs us more counts for so many: a request that is turned away (who rests as told makes 200 a second), and a doubt. */
+  refusedRequestCost: 25,
+  doubtCost: 1000,
   banMs: 10 * minute,
   /** Contradicting `fetched` entries seen: such a signer's word for such an origin is not taken before the whole blob's proof. */
   distrustedMax: 1024,
+  /** A reader that has waited this long for witnesses takes its next chunk from the origin (DESIGN, Integrity). */
+  heldBackMs: 60 * second,
+  /** The same for a part of a blob that is here as far as it is wanted: only whole blobs are proved. Longer than who is asked takes to answer. */
+  heldBackPartMs: 1 * second,
+  /** Hashes that one peer vouches for at once: 32 KiB, half of the largest control message; all chunks of most blobs. */
+  vouchChunks: 1024,
+  /** Peers without an answer for this long have others asked as well. */
+  doubtAgainMs: 0.5 * second,
 
   // Swarm: requests
   /** Requests to one peer at a time: one that is being sent and one behind it, so that no round trip is idle. */
@@ -415,6 +430,8 @@ export const limits = {
   storeContainerdLookMs: 1 * minute,
 
   // Running the swarm (agent/swarm)
+  /** Origins that one blob is wanted from at a time: its own, and a few whose images share the layer. */
+  wantsPerBlob: 16,
   /** A blob that nobody uses stays open this long, since the next read or upload of it is likely soon. */
   sessionIdleMs: 10 * second,
   /** Chunks waiting for the disk; the origin's body is paused beyond it. */

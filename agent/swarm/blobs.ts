@@ -30,7 +30,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
   async function open(want: Want, signal: AbortSignal): Promise<OpenBlob> {
     const size = await bring(want, signal)
     const session = await sessions.acquire(want.digest, size)
-    session.want = want
+    session.wants.set(want.origin, want)
     return {
       size,
       get complete() {
@@ -71,6 +71,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
   ): AsyncGenerator<Uint8Array> {
     let reader: ReturnType<typeof openReader> | undefined
     const progress = {
+      mayTake: (index: number) => runner.swarm.mayDeliver(want.digest, index, want.origin),
       moved: (position: number) => reader?.moved(position),
       lacking(position: number) {
         const rest = { start: position, end: range.end }
@@ -120,7 +121,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     if (want.size === undefined) return
     await small.bring(want)
     const session = await sessions.acquire(want.digest, want.size)
-    session.want ??= want
+    if (session.wants.get(want.origin) === undefined) session.wants.set(want.origin, want)
     if (session.proved || cancelled.aborted) return sessions.release(session)
     const reader = openReader(session, want, { start: 0, end: want.size }, { whole: true, prefetch: true })
     cancelled.addEventListener('abort', () => {

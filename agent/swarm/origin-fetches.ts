@@ -49,7 +49,7 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
   }
 
   async function run(command: FetchCommand, signal: AbortSignal): Promise<OriginFailure | undefined> {
-    const want = sessions.find(command.digest)?.want
+    const want = sessions.find(command.digest)?.wants.get(command.origin)
     if (want === undefined) return { kind: 'refused' }
     const chunkSize = chunkSizeOf(command.size)
     const first = command.start * chunkSize + command.offset

@@ -9,13 +9,17 @@ import { holdsChunk, readHeld, type BlobSession } from './sessions.ts'
 export interface ReadProgress {
   /** Everything before `position` has been taken. */
   moved(position: number): void
-  /** What comes at `position` is not held: others must bring it. */
+  /** What comes at `position` is not held, or not vouched for by enough: others must bring it, or their word. */
   lacking(position: number): void
+  /** Is chunk `index`, which is held, vouched for by enough to be handed out before the whole blob is proved? */
+  mayTake(index: number): boolean
 }
 
 /**
- * Yields the bytes of `range` as soon as they are held, each piece in `buffer` and good until the next one is asked for. The blob's last byte waits until the whole digest matched
- * (facts/protocols.md §0, rule 3). Throws the session's failure, or the signal's reason.
+ * Yields the bytes of `range` as soon as they are held and vouched for, each piece in `buffer` and good until the next one
+ * is asked for. The blob's last byte waits until the whole digest matched (facts/protocols.md §0, rule 3). When the blob
+ * turns out to be wrong and is taken anew, the rest waits for its proof; should a chunk that was handed out be among what
+ * was wrong, it throws `BLOB_CORRUPT`. Throws the session's failure, or the signal's reason.
  */
 export async function* readVerified(
   session: BlobSession,
@@ -24,24 +28,50 @@ export async function* readVerified(
   progress: ReadProgress,
   buffer: Uint8Array,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const taken = new Map<number, string | undefined>()
   let { generation } = session
+  let isAnew = false
+  const reading: Reading = {
+    session,
+    rangeEnd: range.end,
+    mayTake: (index) => holdsChunk(session, index) && (session.proved || (!isAnew && progress.mayTake(index))),
+  }
   for (let position = range.start; position < range.end;) {
-    const end = readableEnd(session, position, range.end)
+    const end = readableEnd(reading, position)
+    const index = Math.floor(position / chunkSizeOf(session.size))
+    const hash = session.stored.hash(index)
     const piece = end > position ? await readHeld(session, position, end - position, buffer) : undefined
     if (session.generation !== generation) {
-      if (position > range.start) throw new ShoalError('BLOB_CORRUPT', `${session.digest} was thrown away`)
       generation = session.generation
-      continue
+      isAnew = position > range.start
     }
+    if (isAnew) requireSame(session, taken)
+    if (end > position && readableEnd(reading, position) <= position) continue
     if (piece === undefined) {
       progress.lacking(position)
-      await waitForMore(session, position, range.end, signal)
+      await waitForMore(reading, position, signal)
     } else {
+      taken.set(index, hash)
       yield piece
       position += piece.length
       progress.moved(position)
     }
   }
+}
+
+/** Throws when a chunk that was handed out is known to be another by now. */
+function requireSame(session: BlobSession, taken: ReadonlyMap<number, string | undefined>): void {
+  for (const [index, hash] of taken) {
+    const now = session.stored.hash(index)
+    if (now !== undefined && now !== hash)
+      throw new ShoalError('BLOB_CORRUPT', `chunk ${index} of ${session.digest} was handed out wrong`)
+  }
+}
+
+interface Reading {
+  readonly session: BlobSession
+  readonly rangeEnd: number
+  readonly mayTake: (index: number) => boolean
 }
 
 /** How much of a blob is handed out at once. */
@@ -50,20 +80,16 @@ export function pieceSizeOf(size: number): number {
 }
 
 /** Where the bytes that may be handed out now end, at most one piece after `position`. */
-function readableEnd(session: BlobSession, position: number, rangeEnd: number): number {
+function readableEnd({ session, rangeEnd, mayTake }: Reading, position: number): number {
   const chunkSize = chunkSizeOf(session.size)
   const index = Math.floor(position / chunkSize)
-  if (!holdsChunk(session, index)) return position
+  if (!mayTake(index)) return position
   const end = Math.min(rangeEnd, (index + 1) * chunkSize, position + pieceSizeOf(session.size))
   return end === session.size && !session.proved ? end - 1 : end
 }
 
-async function waitForMore(
-  session: BlobSession,
-  position: number,
-  rangeEnd: number,
-  signal: AbortSignal,
-): Promise<void> {
+async function waitForMore(reading: Reading, position: number, signal: AbortSignal): Promise<void> {
+  const { session } = reading
   if (session.failure !== undefined) throw failureError(session.failure, session.digest)
-  if (readableEnd(session, position, rangeEnd) <= position) await session.changed.next(signal)
+  if (readableEnd(reading, position) <= position) await session.changed.next(signal)
 }

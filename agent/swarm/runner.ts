@@ -27,6 +27,8 @@ export interface RunnerObserver {
   uploaded(outcome: UploadOutcome, source: BlobSession['stored']['source'], bytes: number): void
   refused(answer: 'busy' | 'missing'): void
   banned(): void
+  /** A reader that was held back for too long takes a chunk from the origin, outside the budget. */
+  escaped(): void
 }
 
 export interface RunnerComponents {
@@ -60,18 +62,23 @@ export interface Runner {
   stop(): Promise<void>
 }
 
-export function createRunner(components: RunnerComponents): Runner {
+export interface RunnerOptions {
+  /** See `SwarmOptions`. Default 1. */
+  readonly witnesses?: number
+}
+
+export function createRunner(components: RunnerComponents, options: RunnerOptions = {}): Runner {
   const { store, transport, logger, observer } = components
   const pool = createBufferPool()
   const recent = createRecentChunks(pool)
-  const sessions = createSessions({ ...components, recent, onLost })
+  const sessions = createSessions({ ...components, recent, onOpened: tellEntries, onLost })
   const buffers = createChunkBuffers(pool)
   const queue: SwarmEvent[] = []
   const expected = new Map<PeerId, Map<number, Expected>>()
   let draining = false
   let timers: NodeJS.Timeout[] = []
 
-  const swarm = createSwarm({ ...components, self: transport.self, emit: carryOut }, {})
+  const swarm = createSwarm({ ...components, self: transport.self, emit: carryOut }, options)
   const proofs = createProofs({ pool, onEnd: onProofEnd })
   const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
   const fetches = createOriginFetches({
@@ -121,6 +128,7 @@ export function createRunner(components: RunnerComponents): Runner {
       case 'ignore':
         return void expected.get(command.peer)?.delete(command.id)
       case 'fetch-origin':
+        if (command.isEscape) observer.escaped()
         return fetches.start(command)
       case 'stop-fetch':
         return fetches.stop(command.fetch)
@@ -128,6 +136,10 @@ export function createRunner(components: RunnerComponents): Runner {
         return writes.hash(command)
       case 'keep':
         return writes.keep(command)
+      case 'deliver':
+        return sessions.find(command.digest)?.changed.notify()
+      case 'vouch':
+        return void vouch(command).catch((error: unknown) => logger.debug({ err: error }, 'could not vouch'))
       case 'drop':
         return buffers.drop(chunkKey(command.digest, command.index))
       case 'prove':
@@ -137,9 +149,9 @@ export function createRunner(components: RunnerComponents): Runner {
       case 'announce':
         return components.announce(command.digest, command.now)
       case 'ban':
-        logger.warn({ peer: command.peer, reason: command.reason }, 'peer banned')
+        logger.warn({ peer: command.peer, address: command.address, reason: command.reason }, 'peer banned')
         observer.banned()
-        return transport.ban(command.peer, limits.banMs)
+        return transport.ban(command.peer, limits.banMs, command.address)
       case 'fail':
         return fail(command)
     }
@@ -165,7 +177,7 @@ export function createRunner(components: RunnerComponents): Runner {
   function onTransport(event: TransportEvent): void {
     switch (event.type) {
       case 'connected':
-        return post({ type: 'peer-connected', peer: event.peer })
+        return post({ type: 'peer-connected', peer: event.peer, address: event.address })
       case 'disconnected':
         expected.delete(event.peer)
         return post({ type: 'peer-disconnected', peer: event.peer })
@@ -176,7 +188,8 @@ export function createRunner(components: RunnerComponents): Runner {
       case 'frame':
         return onFrame(event)
       case 'violation':
-        return logger.warn({ err: event.error, peer: event.peer }, 'peer broke the protocol')
+        logger.warn({ err: event.error, peer: event.peer, address: event.address }, 'peer broke the protocol')
+        return post({ type: 'peer-violated', peer: event.peer, address: event.address })
     }
   }
 
@@ -214,7 +227,27 @@ export function createRunner(components: RunnerComponents): Runner {
     session.proved = false
     proofs.restart(session)
     post({ type: 'evicted', digest })
-    if (countBits(stored.have) > 0) post({ type: 'held', digest, size, have: stored.have.slice(), complete: false })
+    if (countBits(stored.have) === 0) return
+    post({ type: 'held', digest, size, have: stored.have.slice(), complete: false })
+    tellEntries(session)
+  }
+
+  /** Under what the chunks of an unproven blob were kept is in its log: a restart has forgotten it. */
+  function tellEntries({ digest, size, stored }: BlobSession): void {
+    if (stored.complete || countBits(stored.have) === 0) return
+    const entries = Array.from({ length: chunkCountOf(size) }, (_, index) => stored.entry(index))
+    post({ type: 'entries', digest, entries })
+  }
+
+  /** This node's own word for a blob that it has proved. */
+  async function vouch(command: Extract<SwarmCommand, { type: 'vouch' }>): Promise<void> {
+    const { peer, digest, size } = command
+    const session = await sessions.acquire(digest, size)
+    const hashes: string[] = []
+    for (let index = command.start; index < command.end; index++) hashes.push(session.stored.hash(index) ?? '')
+    const isSure = session.proved && !hashes.includes('')
+    if (isSure) transport.send(peer, { type: 'vouch', digest, start: command.start, hashes })
+    sessions.release(session)
   }
 
   function onGained(session: BlobSession): void {

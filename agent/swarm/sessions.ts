@@ -1,6 +1,8 @@
 /** The blobs of this node that somebody reads, fetches or uploads from now: each opened once, closed when long unused. */
 import { ShoalError } from '../../core/errors.ts'
 import type { Digest } from '../../core/oci/digest.ts'
+import { createBoundedMap, type BoundedMap } from '../../core/bounded-map.ts'
+import { limits } from '../../core/limits.ts'
 import type { BlobStore, Clock, StoredBlob } from '../../core/ports.ts'
 import { hasBit } from '../../core/swarm/bitfield.ts'
 import { chunkSizeOf } from '../../core/swarm/chunks.ts'
@@ -23,8 +25,8 @@ export interface BlobSession {
   readonly proofs: Map<number, Entry>
   /** Told of every chunk gained or lost, of the proof, and of failure. */
   readonly changed: Change
-  /** Who wanted it last: a fetch from the origin shows that caller's credential. */
-  want: Want | undefined
+  /** Who wanted it last of each origin: a fetch from there shows that caller's credential. */
+  readonly wants: BoundedMap<string, Want>
   failure: SessionFailure | undefined
   /** The whole blob matched its digest. */
   proved: boolean
@@ -57,11 +59,12 @@ export interface SessionComponents {
   readonly store: BlobStore
   readonly clock: Clock
   readonly recent: RecentChunks
+  readonly onOpened: (session: BlobSession) => void
   /** A chunk of this session was found missing or corrupt. */
   readonly onLost: (session: BlobSession, error: ShoalError) => void
 }
 
-export function createSessions({ store, clock, recent, onLost }: SessionComponents): Sessions {
+export function createSessions({ store, clock, recent, onOpened, onLost }: SessionComponents): Sessions {
   const opening = new Map<Digest, Promise<BlobSession>>()
   const open = new Map<Digest, BlobSession>()
 
@@ -77,6 +80,7 @@ export function createSessions({ store, clock, recent, onLost }: SessionComponen
       .then((stored) => {
         const session: BlobSession = createSession(stored, clock.now(), recent, (error) => onLost(session, error))
         open.set(digest, session)
+        onOpened(session)
         return session
       })
       .finally(() => opening.delete(digest))
@@ -113,7 +117,7 @@ function createSession(
     unkept: new Map(),
     proofs: new Map(),
     changed: createChange(),
-    want: undefined,
+    wants: createBoundedMap(limits.wantsPerBlob),
     failure: undefined,
     proved: stored.complete,
     generation: 0,

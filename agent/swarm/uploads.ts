@@ -80,9 +80,12 @@ export function createUploads({
     const { digest, size, index, offset, peer, id } = command
     const length = chunkLengthOf(size, index) - offset
     const buffer = pool.take(length)
+    const { generation } = session
     const bytes = await readHeld(session, index * chunkSizeOf(size) + offset, length, buffer)
     const entry = entryFor(session, index)
-    if (bytes === undefined || entry === undefined)
+    // Read before a discard, and the entry after it: the peer would take us for a liar.
+    const isStale = session.generation !== generation
+    if (bytes === undefined || entry === undefined || isStale)
       throw new ShoalError('CHUNK_CORRUPT', `chunk ${index} of ${digest} can not be given`)
     await transport.upload(peer, id, offset, entry, bytes, signal)
     pool.give(buffer)

@@ -62,7 +62,8 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
     writing.add(written)
   }
 
-  async function write(session: BlobSession, { digest, index, entry }: KeepCommand, bytes: Uint8Array): Promise<void> {
+  async function write(session: BlobSession, command: KeepCommand, bytes: Uint8Array): Promise<void> {
+    const { digest, entry, index, mayPass } = command
     session.uses++
     const { generation } = session
     const ok = await session.stored.write(index, [bytes], entry).then(
@@ -75,9 +76,10 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
     )
     if (session.generation !== generation) pool.give(bytes)
     else if (ok) recent.put(chunkKey(digest, index), bytes)
-    else session.unkept.set(index, bytes)
+    else if (mayPass) session.unkept.set(index, bytes)
+    else pool.give(bytes)
     sessions.release(session)
-    post({ type: 'kept', digest, index, ok })
+    post({ type: 'kept', digest, index, ok, isForgotten: !ok && !mayPass })
     onGained(session)
   }
 

@@ -16,6 +16,12 @@ export function isDialable(address: Multiaddr): boolean {
   return !host.name.startsWith('ip') || isNodeAddress(host.value ?? '')
 }
 
+/** The host of an address: an IP address in its one form (an IPv4 address is never written as an IPv6 one), or a name. */
+export function hostOf(address: Multiaddr): string {
+  const host = address.getComponents()[0]?.value ?? ''
+  return ipaddr.isValid(host) ? ipaddr.process(host).toString() : host
+}
+
 function isNodeAddress(ip: string): boolean {
   return ipaddr.isValid(ip) && !refusedRanges.includes(ipaddr.process(ip).range())
 }

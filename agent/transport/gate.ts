@@ -1,21 +1,27 @@
-/** Who may connect at all: members with an Ed25519 identity that are not banned, at addresses that nodes have. */
+/** Who may connect at all: members with an Ed25519 identity that are not banned, at addresses that nodes have and that are not banned either. */
 import type { ConnectionGater, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
-import { isDialable } from './addresses.ts'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { hostOf, isDialable } from './addresses.ts'
 
 export interface Gate {
   readonly gater: ConnectionGater
-  ban(peer: PeerId, durationMs: number): void
+  /** With `address`, an IP address, also whoever is there. */
+  ban(peer: PeerId, durationMs: number, address?: string): void
   isBanned(peer: PeerId): boolean
 }
 
 export function createGate(components: { readonly clock: Clock }): Gate {
-  const bannedUntil = createBoundedMap<PeerId, number>(limits.bansMax)
+  /** By peer ID and by IP address; no text is both. */
+  const bannedUntil = createBoundedMap<string, number>(limits.bansMax)
 
-  function isBanned(peer: PeerId): boolean {
-    return (bannedUntil.get(peer) ?? 0) > components.clock.now()
+  function isBanned(who: string): boolean {
+    return (bannedUntil.get(who) ?? 0) > components.clock.now()
+  }
+  function isAddressBanned(address: Multiaddr): boolean {
+    return isBanned(hostOf(address))
   }
   function refuses(peer: Libp2pPeerId): boolean {
     return peer.type !== 'Ed25519' || isBanned(peer.toString())
@@ -23,10 +29,17 @@ export function createGate(components: { readonly clock: Clock }): Gate {
 
   return {
     isBanned,
-    ban: (peer, durationMs) => bannedUntil.set(peer, components.clock.now() + durationMs),
+    ban(peer, durationMs, address) {
+      for (const who of [peer, address])
+        if (who !== undefined) bannedUntil.set(who, components.clock.now() + durationMs)
+    },
     gater: {
       denyDialPeer: refuses,
-      denyDialMultiaddr: (address) => !isDialable(address),
+      denyDialMultiaddr: (address) => !isDialable(address) || isAddressBanned(address),
+      // Before the handshake, which costs us milliseconds.
+      denyInboundConnection: ({ remoteAddr }) => isAddressBanned(remoteAddr),
+      // A name leads where its resolver says.
+      denyOutboundConnection: (_peer, { remoteAddr }) => isAddressBanned(remoteAddr),
       denyInboundEncryptedConnection: refuses,
       denyOutboundEncryptedConnection: refuses,
     },

@@ -76,8 +76,8 @@ export async function createPeerTransport(
       const link = links.get(peer)
       if (link !== undefined) links.end(link, 'politely')
     },
-    ban(peer, durationMs) {
-      gate.ban(peer, durationMs)
+    ban(peer, durationMs, address) {
+      gate.ban(peer, durationMs, address)
       links.cut(peer)
     },
     send: (peer, message) => links.send(peer, message),

@@ -20,7 +20,7 @@ import type { PeerId } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { decodeAnswer, decodeHello, encodeAnswer, encodeHello } from '../../core/wire/hello.ts'
 import { encodePeerMessage } from '../../core/wire/peer-messages.ts'
-import { targetsOf } from './addresses.ts'
+import { hostOf, targetsOf } from './addresses.ts'
 import { controlProtocol, createOutbox, framesOf, heartbeat, messagesIn, type Frames, type Outbox } from './control.ts'
 import type { Gate } from './gate.ts'
 import type { Node } from './node.ts'
@@ -162,7 +162,9 @@ export function createLinks(components: {
       judge(peer, number, stream, connection, frames)
     } catch (error) {
       stream.abort(new Error('no hello'))
-      if (error instanceof ShoalError && error.code === 'PEER_PROTOCOL') emit({ type: 'violation', peer, error })
+      const address = hostOf(connection.remoteAddr)
+      if (error instanceof ShoalError && error.code === 'PEER_PROTOCOL')
+        emit({ type: 'violation', peer, address, error })
     } finally {
       clearTimeout(late)
     }
@@ -189,7 +191,7 @@ export function createLinks(components: {
     links.set(peer, link)
     const attempt = attempts.get(peer)
     attempts.delete(peer)
-    emit({ type: 'connected', peer })
+    emit({ type: 'connected', peer, address: hostOf(connection.remoteAddr) })
     attempt?.settled.resolve()
     attempt?.stop.abort()
     void listen(link, frames)
@@ -226,7 +228,7 @@ export function createLinks(components: {
 
   function violated(link: Link, error: ShoalError): void {
     if (!isCurrent(link)) return
-    emit({ type: 'violation', peer: link.peer, error })
+    emit({ type: 'violation', peer: link.peer, address: hostOf(link.connection.remoteAddr), error })
     end(link, 'at once')
   }
 

@@ -8,8 +8,8 @@ import type { SwarmEvent } from '../../core/swarm/events.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 
 export type TransportEvent =
-  /** Both sides can speak. Exactly one link per peer, whoever dialed and however often. */
-  | { readonly type: 'connected'; readonly peer: PeerId }
+  /** Both sides can speak. Exactly one link per peer, whoever dialed and however often. `address`: the IP address at its other end. */
+  | { readonly type: 'connected'; readonly peer: PeerId; readonly address: string }
   /** Exactly once after each `connected`, and the last event of that link. */
   | { readonly type: 'disconnected'; readonly peer: PeerId }
   /** A control message, or the head of the answer to request `id`, after which `frame` events of that ID follow; the swarm takes both as they are. */
@@ -17,7 +17,7 @@ export type TransportEvent =
   /** The next bytes of request `id`: a view of a packet, of any length up to `limits.frameSizeBytes`; copy what is kept. */
   | { readonly type: 'frame'; readonly peer: PeerId; readonly id: number; readonly bytes: Uint8Array }
   /** The peer broke the protocol; its link, where there is one, ends. */
-  | { readonly type: 'violation'; readonly peer: PeerId; readonly error: ShoalError }
+  | { readonly type: 'violation'; readonly peer: PeerId; readonly address: string; readonly error: ShoalError }
 
 export interface PeerTransport {
   readonly self: PeerId
@@ -34,8 +34,8 @@ export interface PeerTransport {
   dial(peer: PeerId, addresses: readonly string[]): Promise<void>
   /** Sends what is queued, then ends the link. */
   disconnect(peer: PeerId): void
-  /** Ends the link at once, and lets nothing of this peer in or out for `durationMs`. */
-  ban(peer: PeerId, durationMs: number): void
+  /** Ends the link at once, and lets nothing of this peer in or out for `durationMs`; where `address` is given, of nobody at that IP address. */
+  ban(peer: PeerId, durationMs: number, address?: string): void
   /** In order. To a peer without a link it does nothing: `disconnected` was told. */
   send(peer: PeerId, message: PeerMessage): void
   /**

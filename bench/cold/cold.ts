@@ -169,7 +169,12 @@ async function sumOf(pids: readonly number[], read: (pid: number) => Promise<num
   return (await Promise.all(pids.map(read))).reduce((sum, each) => sum + each, 0)
 }
 
-function report({ nodes, linkMbit, imageMb }: ColdOptions, imageBytes: number, direct: number | undefined, runs: ColdRun[]) {
+function report(
+  { nodes, linkMbit, imageMb }: ColdOptions,
+  imageBytes: number,
+  direct: number | undefined,
+  runs: ColdRun[],
+) {
   const rate = linkMbit * 1e6
   const bound = fluidBoundSeconds(imageBytes, { nodes, originUp: rate, nodeUp: rate, nodeDown: rate })
   const middle = medians(runs)

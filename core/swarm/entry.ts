@@ -7,6 +7,15 @@ import type { PeerId } from '../ports.ts'
  */
 export type Witness = { readonly kind: 'fetched'; readonly origin: string } | { readonly kind: 'proved' }
 
+export function isSameWitness(one: Witness, other: Witness): boolean {
+  return originOf(one) === originOf(other)
+}
+
+/** Empty where the whole blob was checked. */
+function originOf(witness: Witness): string {
+  return witness.kind === 'fetched' ? witness.origin : ''
+}
+
 /** A chunk's signed hash. It travels with the chunk, unchanged, however often the chunk is relayed. */
 export interface Entry {
   readonly index: number
@@ -29,8 +38,6 @@ export function entryPayload(
   size: number,
   entry: Pick<Entry, 'index' | 'hash' | 'witness'>,
 ): Uint8Array {
-  const origin = entry.witness.kind === 'fetched' ? entry.witness.origin : ''
-  return encoder.encode(
-    `shoal entry 1\n${digest}\n${size}\n${entry.index}\n${entry.hash}\n${entry.witness.kind}\n${origin}\n`,
-  )
+  const { hash, index, witness } = entry
+  return encoder.encode(`shoal entry 1\n${digest}\n${size}\n${index}\n${hash}\n${witness.kind}\n${originOf(witness)}\n`)
 }

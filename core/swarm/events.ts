@@ -29,6 +29,8 @@ export type SwarmEvent =
       readonly complete: boolean
     }
   | { readonly type: 'evicted'; readonly digest: Digest }
+  /** The entries kept with the chunks of a blob that is held and not proved, by index: what a restart has forgotten. */
+  | { readonly type: 'entries'; readonly digest: Digest; readonly entries: readonly (Entry | undefined)[] }
   /** Somebody on this node wants bytes `[start, end)`. `whole`: a full-blob read; `prefetch`: below every other reader. */
   | {
       readonly type: 'reader-opened'
@@ -44,8 +46,11 @@ export type SwarmEvent =
   /** The reader has taken everything before `position`. */
   | { readonly type: 'reader-moved'; readonly digest: Digest; readonly reader: number; readonly position: number }
   | { readonly type: 'reader-closed'; readonly digest: Digest; readonly reader: number }
-  | { readonly type: 'peer-connected'; readonly peer: PeerId }
+  /** `address`: the IP address at the other end. */
+  | { readonly type: 'peer-connected'; readonly peer: PeerId; readonly address: string }
   | { readonly type: 'peer-disconnected'; readonly peer: PeerId }
+  /** The transport could not make sense of what the peer said. */
+  | { readonly type: 'peer-violated'; readonly peer: PeerId; readonly address: string }
   | { readonly type: 'dial-failed'; readonly peer: PeerId }
   | { readonly type: 'message'; readonly peer: PeerId; readonly message: PeerMessage }
   /** The head of a chunk arrived on the bulk stream: request `id` is being answered from byte `offset` of the chunk. */
@@ -73,8 +78,17 @@ export type SwarmEvent =
   | { readonly type: 'origin-unranged'; readonly digest: Digest; readonly fetch: number }
   /** Answer to `hash`: SHA-256 of the chunk's buffer. */
   | { readonly type: 'hashed'; readonly digest: Digest; readonly index: number; readonly hash: string }
-  /** Answer to `keep`: the chunk is on disk, or the disk refused it (it stays readable from memory until delivered). */
-  | { readonly type: 'kept'; readonly digest: Digest; readonly index: number; readonly ok: boolean }
+  /**
+   * Answer to `keep`: the chunk is on disk, or the disk refused it: then it stays readable from memory until delivered, or,
+   * where it might not pass, is forgotten.
+   */
+  | {
+      readonly type: 'kept'
+      readonly digest: Digest
+      readonly index: number
+      readonly ok: boolean
+      readonly isForgotten?: boolean
+    }
   /** Answer to `prove`: the SHA-256 of the whole blob matched its digest, or not. */
   | { readonly type: 'proved'; readonly digest: Digest; readonly ok: boolean }
   /** What the directory said of a digest (core/directory/client turns answers and failures into these). */
@@ -114,7 +128,8 @@ export type SwarmCommand =
   | { readonly type: 'ignore'; readonly peer: PeerId; readonly id: number }
   /**
    * Ranged GET of chunks `[start, end)`, the first from `offset` on, from `origin` and no other: the swarm vouches for its
-   * chunks as that origin's. Ends in `origin-ended`.
+   * chunks as that origin's. `isEscape`: outside the origin's budget, for a reader that was held back too long. Ends in
+   * `origin-ended`.
    */
   | {
       readonly type: 'fetch-origin'
@@ -125,16 +140,32 @@ export type SwarmCommand =
       readonly start: number
       readonly end: number
       readonly offset: number
+      readonly isEscape: boolean
     }
   | { readonly type: 'stop-fetch'; readonly digest: Digest; readonly fetch: number }
   | { readonly type: 'hash'; readonly digest: Digest; readonly size: number; readonly index: number }
-  /** The chunk is verified: keep it on disk and let readers have it. */
+  /**
+   * The chunk matches its entry: keep it on disk. Readers have it once `Swarm.mayDeliver` says so. `mayPass`: where the disk
+   * refuses it, readers may have it from memory; else it is to be forgotten.
+   */
   | {
       readonly type: 'keep'
       readonly digest: Digest
       readonly size: number
       readonly index: number
       readonly entry: Entry
+      readonly mayPass: boolean
+    }
+  /** Readers of this blob that were held back may have more of it. */
+  | { readonly type: 'deliver'; readonly digest: Digest }
+  /** Tell `peer` the hashes of chunks `[start, end)` of a blob that is proved: this node's own word for them. */
+  | {
+      readonly type: 'vouch'
+      readonly peer: PeerId
+      readonly digest: Digest
+      readonly size: number
+      readonly start: number
+      readonly end: number
     }
   /** Drop the buffer of a chunk (its hash was wrong, or nobody wants it). */
   | { readonly type: 'drop'; readonly digest: Digest; readonly index: number }
@@ -144,7 +175,7 @@ export type SwarmCommand =
   | { readonly type: 'discard'; readonly digest: Digest }
   /** The directory should hear of this digest: soon, or `now` (joined, completed, left, or a lease is wanted). */
   | { readonly type: 'announce'; readonly digest: Digest; readonly now: boolean }
-  /** Own evidence that a peer broke the rules: drop it and do not take it back for a while. */
-  | { readonly type: 'ban'; readonly peer: PeerId; readonly reason: string }
+  /** Own evidence that a peer broke the rules: drop it and do not take it back for a while, nor, where given, anybody from this address. */
+  | { readonly type: 'ban'; readonly peer: PeerId; readonly address?: string; readonly reason: string }
   /** This digest can't be had now: its readers end. */
   | { readonly type: 'fail'; readonly digest: Digest; readonly failure: OriginFailure | { readonly kind: 'corrupt' } }

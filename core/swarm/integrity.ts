@@ -1,10 +1,11 @@
 /** What may be believed: entries of peers, hashes of chunks, and the digest of the whole (DESIGN, Integrity). */
-import { entryPayload, type Entry } from './entry.ts'
+import { entryPayload, isSameWitness, type Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
 import { countBytes } from './link.ts'
 import { lose, noteGained } from './neighbours.ts'
 import { leaseSettled, stopOrigin } from './origin.ts'
-import { ban, isBanned, strike } from './peers.ts'
+import { strike } from './bans.ts'
+import { hasBit } from './bitfield.ts'
 import { fail, loseChunks } from './ending.ts'
 import { advanceCursors, lengthOf, markHeld, tellDirectory } from './session.ts'
 import { isOwn, phases, type Session, type SwarmState, type Transfer } from './state.ts'
@@ -18,6 +19,7 @@ import {
   endTransfer,
   setQueued,
 } from './transfers.ts'
+import { addOther, entriesOf, isBelieved, judgeWitnesses, mayPassUnkept, refute } from './witnesses.ts'
 
 type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type }>
 
@@ -48,35 +50,26 @@ function isSigned(state: SwarmState, session: Session, entry: Entry): boolean {
   return state.notary.verify(entry.signer, entryPayload(session.digest, session.size, entry), entry.signature)
 }
 
-/** Is the witness one that counts for this session's origin? */
-function isBelieved(state: SwarmState, session: Session, { signer, witness }: Entry): boolean {
-  if (session.ownOnly || isBanned(state, signer)) return false
-  if (witness.kind === 'proved') return true
-  return witness.origin === session.origin && !state.distrusted.has(trustKey(witness.origin, signer))
-}
-
-function trustKey(origin: string, signer: string): string {
-  return `${origin} ${signer}`
-}
-
-/** Two entries by one signer for one chunk that differ: the signer lies, whoever relayed them. */
+/** Two words of one kind by one signer for one chunk that differ: the signer is wrong, whoever relayed them. */
 function contradicts(state: SwarmState, session: Session, entry: Entry): boolean {
-  const known = [session.accepted[entry.index], session.buffers.get(entry.index)?.entry]
-  known.push(...(session.rivals.get(entry.index) ?? []))
-  if (!known.some((other) => other?.signer === entry.signer && other.hash !== entry.hash)) return false
+  if (!entriesOf(session, entry.index).some((other) => isContradiction(other, entry))) return false
   cancelChunk(state, session, entry.index)
   dropBuffer(state, session, entry.index)
-  ban(state, entry.signer, 'signed two contradicting entries for one chunk')
+  refute(state, entry, 'signed two contradicting entries for one chunk')
   return true
+}
+
+function isContradiction(one: Entry, other: Entry): boolean {
+  return one.signer === other.signer && one.hash !== other.hash && isSameWitness(one.witness, other.witness)
 }
 
 function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   const { index, session } = transfer
   const buffer = session.buffers.get(index)
   if (buffer === undefined) return
+  if (buffer.entry !== undefined && buffer.entry.signer !== entry.signer) addOther(session, buffer.entry)
   if (buffer.entry !== undefined && buffer.entry.hash !== entry.hash && buffer.received > 0) {
     // Two signers disagree about what the bytes here are part of: take it whole from one sender, and see who lied.
-    addRival(session, buffer.entry)
     startOver(state, session, index)
     return
   }
@@ -92,13 +85,6 @@ function startOver(state: SwarmState, session: Session, index: number): void {
   session.single.add(index)
   cancelChunk(state, session, index)
   dropBuffer(state, session, index)
-}
-
-/** Kept small: a few entries a chunk are enough to catch a signer. */
-function addRival(session: Session, entry: Entry): void {
-  const rivals = session.rivals.get(entry.index) ?? []
-  if (rivals.length < 4) rivals.push(entry)
-  session.rivals.set(entry.index, rivals)
 }
 
 export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
@@ -139,8 +125,10 @@ export function onHashed(state: SwarmState, event: EventOf<'hashed'>): void {
   const session = state.sessions.get(event.digest)
   const buffer = session?.buffers.get(event.index)
   if (session === undefined || buffer === undefined || session.phase[event.index] !== phases.hashing) return
-  const entry = isOwn(session, buffer) ? ownEntry(state, session, event) : buffer.entry
-  if (entry?.hash === event.hash) keep(state, session, entry)
+  const own = isOwn(session, buffer) ? ownEntry(state, session, event) : undefined
+  const entry = own ?? buffer.entry
+  if (own !== undefined && hasBit(session.have, event.index)) onOwnCopy(state, session, own)
+  else if (entry?.hash === event.hash) keep(state, session, entry)
   else onMismatch(state, session, event.index)
 }
 
@@ -154,13 +142,32 @@ function keep(state: SwarmState, session: Session, entry: Entry): void {
   const { digest, size } = session
   session.phase[entry.index] = phases.keeping
   session.accepted[entry.index] = entry
-  state.emit({ type: 'keep', digest, size, index: entry.index, entry })
+  const mayPass = mayPassUnkept(state, session, entry.index)
+  state.emit({ type: 'keep', digest, size, index: entry.index, entry, mayPass })
+}
+
+/** A reader took its own copy of a chunk that is held: either it vouches for that, or one of the two is a lie. */
+function onOwnCopy(state: SwarmState, session: Session, own: Entry): void {
+  const { index } = own
+  const held = session.accepted[index]
+  if (held !== undefined && held.hash !== own.hash) {
+    onForged(state, session)
+    return
+  }
+  if (held !== undefined) {
+    addOther(session, held)
+    session.accepted[index] = own
+  }
+  state.emit({ type: 'drop', digest: session.digest, index })
+  chunkSettled(state, session, index, phases.held)
+  advanceCursors(session, state.clock.now())
+  leaseSettled(state, session, index)
 }
 
 /** The bytes are not what the entry says: the only sender is to blame, or one of several. */
 function onMismatch(state: SwarmState, session: Session, index: number): void {
   const buffer = session.buffers.get(index)
-  if (buffer?.entry !== undefined) addRival(session, buffer.entry)
+  if (buffer?.entry !== undefined) addOther(session, buffer.entry)
   const senders = [...(buffer?.sources ?? [])]
   const lone = senders.length === 1 ? state.peers.get(senders[0] ?? '') : undefined
   state.emit({ type: 'drop', digest: session.digest, index })
@@ -176,7 +183,9 @@ function onMismatch(state: SwarmState, session: Session, index: number): void {
 export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   const session = state.sessions.get(event.digest)
   if (session === undefined || session.phase[event.index] !== phases.keeping) return
-  chunkSettled(state, session, event.index, event.ok ? phases.held : phases.passed)
+  chunkSettled(state, session, event.index, restingPhase(event))
+  // Without a disk, chunks can't wait for witnesses: this node's own bytes need none.
+  if (event.isForgotten === true) session.ownOnly = true
   session.single.delete(event.index)
   const nowMs = state.clock.now()
   if (event.ok) {
@@ -186,6 +195,11 @@ export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   advanceCursors(session, nowMs)
   leaseSettled(state, session, event.index)
   proveWhenWhole(state, session)
+}
+
+function restingPhase({ isForgotten, ok }: EventOf<'kept'>): number {
+  if (ok) return phases.held
+  return isForgotten === true ? phases.missing : phases.passed
 }
 
 export function proveWhenWhole(state: SwarmState, session: Session): void {
@@ -202,34 +216,18 @@ export function onProved(state: SwarmState, event: EventOf<'proved'>): void {
   else onForged(state, session)
 }
 
-/** The whole blob is right, and so is each chunk of it: whoever signed another hash for one was wrong. */
 function onGenuine(state: SwarmState, session: Session): void {
   session.complete = true
-  for (const rivals of session.rivals.values())
-    for (const rival of rivals) if (rival.hash !== session.accepted[rival.index]?.hash) refute(state, rival)
-  session.rivals.clear()
-  session.accepted.length = 0
+  judgeWitnesses(state, session)
   session.ownOnly = false
   stopOrigin(state, session)
   tellDirectory(state, session, true)
 }
 
-function refute(state: SwarmState, { signer, witness }: Entry): void {
-  if (witness.kind === 'proved') {
-    ban(state, signer, 'vouched for a chunk as proved that is not part of the blob')
-    return
-  }
-  if (signer === state.self) return
-  const [oldest] = state.distrusted
-  if (state.distrusted.size >= state.limits.distrustedMax && oldest !== undefined) state.distrusted.delete(oldest)
-  state.distrusted.add(trustKey(witness.origin, signer))
-}
-
 /** All chunks match their entries and yet the blob is wrong: some signer lied, or the origin did. */
 function onForged(state: SwarmState, session: Session): void {
   const again = !session.ownOnly && session.readers.size > 0
-  for (const entry of session.accepted) if (entry !== undefined) addRival(session, entry)
-  session.accepted.length = 0
+  for (const entry of session.accepted) if (entry !== undefined) addOther(session, entry)
   session.ownOnly = true
   state.emit({ type: 'discard', digest: session.digest })
   loseChunks(state, session)

@@ -30,6 +30,13 @@ export type PeerMessage =
   | { readonly type: 'busy'; readonly id: number; readonly try: readonly PeerId[] }
   /** I do not have that chunk (any more), or can't read it. */
   | { readonly type: 'missing'; readonly id: number }
+  /** Do you vouch for this blob? For those who have proved it; `start` is a multiple of `limits.vouchChunks`. */
+  | { readonly type: 'doubt'; readonly digest: Digest; readonly start: number }
+  /**
+   * I have checked the whole blob, and these are the SHA-256 of its chunks from `start` on: `limits.vouchChunks`, or all that
+   * are left. My word alone, on my own connection, so it needs no signature and is never passed on.
+   */
+  | { readonly type: 'vouch'; readonly digest: Digest; readonly start: number; readonly hashes: readonly string[] }
 
 /** Messages of the bulk stream: a chunk's head, then its bytes in frames of at most `limits.frameSizeBytes`. */
 export type BulkMessage =

@@ -29,9 +29,9 @@ export function sendJoin(state: SwarmState, session: Session, peer: Peer): void 
 export function onJoin(state: SwarmState, peer: Peer, message: Extract<PeerMessage, { type: 'join' }>): boolean {
   const session = state.sessions.get(message.digest)
   if (session === undefined || session.size !== message.size || isFull(state, session, peer)) {
+    // Another size is no breach: a manifest may have lied to the peer, or to us.
     sendLeave(state, peer, message.digest)
-    // Two manifests may lie about a size; only a copy of one's own that is proved refutes the peer.
-    return session?.complete === true && session.size !== message.size
+    return false
   }
   if (!isBitfieldFor(message.have, session.count)) return true
   const neighbour = neighbourOf(session, peer)

@@ -129,7 +129,13 @@ export function onGranted(state: SwarmState, session: Session, grant: Grant): vo
   addLease(state, session, grant, session.readers.size === 0 || session.complete ? [] : remaining)
 }
 
-function addLease(state: SwarmState, session: Session, grant: Grant | undefined, remaining: number[]): void {
+function addLease(
+  state: SwarmState,
+  session: Session,
+  grant: Grant | undefined,
+  remaining: number[],
+  isEscape = false,
+): void {
   const { supply } = session
   const isInsisted = grant === undefined || isStarving(state, session)
   if (isInsisted) supply.patienceMs = Math.max(supply.patienceMs / 2, state.limits.starvedAgainMs)
@@ -137,6 +143,7 @@ function addLease(state: SwarmState, session: Session, grant: Grant | undefined,
     id: grant?.id,
     session,
     isInsisted,
+    isEscape,
     remaining,
     settling: new Set(),
     tries: 0,
@@ -151,6 +158,11 @@ function addLease(state: SwarmState, session: Session, grant: Grant | undefined,
 /** Takes chunk `index` from the origin without a lease: nobody is there to grant one. */
 function fetchUnleased(state: SwarmState, session: Session, index: number): void {
   if (session.phase[index] === phases.missing) addLease(state, session, undefined, [index])
+}
+
+/** A reader waits for witnesses of this chunk, which is here: this node's own bytes need none. */
+export function fetchHeldBack(state: SwarmState, session: Session, index: number): void {
+  if (!isResting(state, session)) addLease(state, session, undefined, [index], true)
 }
 
 /**
@@ -196,7 +208,7 @@ function surrender(state: SwarmState, lease: Lease): void {
   lease.remaining = []
   for (const index of remaining) {
     if (session.phase[index] !== phases.origin) continue
-    setPhase(session, index, phases.missing)
+    setPhase(session, index, hasBit(session.have, index) ? phases.held : phases.missing)
   }
   endWhenDone(state, lease)
 }
@@ -260,7 +272,8 @@ function startFetch(state: SwarmState, lease: Lease): void {
   const end = runEnd(lease.remaining)
   const { digest, size } = session
   const origin = session.origin ?? ''
-  state.emit({ type: 'fetch-origin', digest, size, origin, fetch: fetch.id, start: first, end, offset })
+  const { isEscape } = lease
+  state.emit({ type: 'fetch-origin', digest, size, origin, fetch: fetch.id, start: first, end, offset, isEscape })
 }
 
 /** Neighbours have gained some of the chunks while the lease waited, or an unranged fetch brought them. */

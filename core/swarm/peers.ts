@@ -2,6 +2,7 @@
 import type { PeerHint } from '../directory/messages.ts'
 import { markOf, scoreOf } from '../directory/rendezvous.ts'
 import type { PeerId } from '../ports.ts'
+import { isBanned } from './hosts.ts'
 import { dropNeighbour, sendJoin } from './neighbours.ts'
 import { wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
@@ -14,6 +15,10 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
   if (state.peers.size >= state.limits.peersMax) forgetPeers(state)
   const peer: Peer = {
     id,
+    address: undefined,
+    leftAtMs: 0,
+    spent: 0,
+    spentSinceMs: 0,
     pairScore: scoreOf(state.mark, markOf(id)),
     connected: false,
     dialing: false,
@@ -40,10 +45,6 @@ function forgetPeers(state: SwarmState): void {
   const idle = [...state.peers.values()].filter((peer) => !peer.connected && !peer.dialing)
   idle.sort((a, b) => a.bannedUntilMs - b.bannedUntilMs)
   for (const peer of idle.slice(0, Math.ceil(idle.length / 2))) state.peers.delete(peer.id)
-}
-
-export function isBanned(state: SwarmState, id: PeerId): boolean {
-  return (state.peers.get(id)?.bannedUntilMs ?? 0) > state.clock.now()
 }
 
 /** The directory named peers for a session. */
@@ -88,11 +89,12 @@ function dial(state: SwarmState, peer: Peer, addresses: readonly string[]): bool
   return true
 }
 
-export function onConnected(state: SwarmState, id: PeerId): void {
+export function onConnected(state: SwarmState, id: PeerId, address: string): void {
   const peer = peerOf(state, id)
   stopDialing(state, peer)
   peer.dialFailures = 0
   peer.connected = true
+  peer.address = address
   peer.neededAtMs = state.clock.now()
   if (isBanned(state, id)) return
   for (const session of state.active) {
@@ -122,6 +124,7 @@ export function onDisconnected(state: SwarmState, id: PeerId): void {
   stopDialing(state, peer)
   dropPeer(state, peer)
   peer.connected = false
+  peer.leftAtMs = state.clock.now()
   if (!peer.released) backOff(state, peer)
 }
 
@@ -138,25 +141,10 @@ function backOff(state: SwarmState, peer: Peer): void {
 }
 
 /** Ends all dealings with a peer; its chunks are asked of others. */
-function dropPeer(state: SwarmState, peer: Peer): void {
+export function dropPeer(state: SwarmState, peer: Peer): void {
   cancelPeer(state, peer)
   for (const neighbour of peer.neighbours.values()) dropNeighbour(state, neighbour)
   withdrawPeer(state, peer.id)
-}
-
-export function ban(state: SwarmState, id: PeerId, reason: string): void {
-  if (id === state.self || isBanned(state, id)) return
-  const peer = peerOf(state, id)
-  dropPeer(state, peer)
-  peer.bannedUntilMs = state.clock.now() + state.limits.banMs
-  peer.strikes = 0
-  state.emit({ type: 'ban', peer: id, reason })
-}
-
-/** Own evidence that a peer broke the rules; enough of it is a ban. */
-export function strike(state: SwarmState, peer: Peer, reason: string): void {
-  peer.strikes++
-  if (peer.strikes >= state.limits.strikesMax) ban(state, peer.id, reason)
 }
 
 /** Nothing came from the peer for too long: its requests move on, and it rests. */

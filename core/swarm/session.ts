@@ -19,7 +19,10 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     buffers: new Map(),
     single: new Set(),
     accepted: [],
-    rivals: new Map(),
+    others: new Map(),
+    vouches: new Map(),
+    doubts: new Set(),
+    doubtedAtMs: 0,
     readers: new Map(),
     origin: undefined,
     neighbours: new Map(),
@@ -53,7 +56,7 @@ export function lengthOf(session: Session, index: number): number {
 }
 
 /** Is the chunk here for readers, on disk or in memory? */
-function isHere(session: Session, index: number): boolean {
+export function isHere(session: Session, index: number): boolean {
   const phase = session.phase[index]
   return phase === phases.held || phase === phases.passed
 }
@@ -87,6 +90,7 @@ export function adoptHeld(session: Session, have: Uint8Array, complete: boolean)
 export function forgetChunks(session: Session): void {
   for (let index = 0; index < session.count; index++) clearBit(session.have, index)
   session.phase.fill(phases.missing)
+  session.accepted.length = 0
   session.heldCount = 0
   session.complete = false
   session.proving = false
@@ -111,6 +115,7 @@ export function openReader(
     position: event.start,
     cursor: first,
     cursorSinceMs: nowMs,
+    heldBackSinceMs: undefined,
   }
   if (session.readers.size === 0) state.active.push(session)
   // A prefetch gives way to every reader, so that little came of it so far says nothing about its peers.
@@ -172,8 +177,9 @@ function advanceCursor(session: Session, reader: Reader, nowMs: number): void {
   reader.cursorSinceMs = nowMs
 }
 
-/** The chunk after the last one that a ranged reader may have fetched now. */
+/** The chunk after the last one that a ranged reader may have fetched now. One that waits for witnesses may get the blob proved. */
 export function aheadLimit(session: Session, reader: Reader, rangedAheadBytes: number): number {
+  if (reader.heldBackSinceMs !== undefined) return reader.limit
   return Math.min(reader.limit, Math.ceil((reader.position + rangedAheadBytes) / session.chunkSize))
 }
 

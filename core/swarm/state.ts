@@ -1,4 +1,5 @@
 /** What a swarm remembers. One object, changed only while an event is handled; every other file here holds one kind of change. */
+import { createBoundedMap, type BoundedMap } from '../bounded-map.ts'
 import { markOf, type Mark } from '../directory/rendezvous.ts'
 import { limits } from '../limits.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -20,6 +21,8 @@ export type SwarmLimits = { readonly [Name in keyof typeof limits]: number }
 export interface SwarmOptions {
   /** Bounds that differ from core/limits.ts; the simulator sweeps them. Default: none. */
   readonly limits?: Partial<SwarmLimits>
+  /** How many must agree on a chunk before a reader has it ahead of the blob's proof: 1 to 3. Default 1. */
+  readonly witnesses?: number
 }
 
 /**
@@ -50,8 +53,13 @@ export interface Session {
   readonly single: Set<number>
   /** The entry under which each chunk was kept, until the blob is proved. */
   readonly accepted: (Entry | undefined)[]
-  /** Entries that peers showed and that this node's copy did not bear out so far. */
-  readonly rivals: Map<number, Entry[]>
+  /** Entries that peers showed beside the accepted one, whether they agree with it or not. */
+  readonly others: Map<number, Entry[]>
+  /** By peer, the hash of each chunk that it told as its own word, having proved the blob; sparse. */
+  readonly vouches: Map<PeerId, string[]>
+  /** Whom this node asked for its word, and from which chunk on. */
+  readonly doubts: Set<string>
+  doubtedAtMs: number
   readonly readers: Map<number, Reader>
   /** The origin whose `fetched` entries count here: that of the first reader. */
   origin: string | undefined
@@ -106,6 +114,8 @@ export interface Lease {
   readonly session: Session
   /** Fetched although others are said to have the chunks. */
   readonly isInsisted: boolean
+  /** A reader was held back for so long that it takes this chunk itself, outside the origin's budget. */
+  readonly isEscape: boolean
   /** Chunks still to come, ascending. */
   remaining: number[]
   /** Chunks that came and are being hashed and written: the lease is given back when they show in `have`. */
@@ -153,11 +163,15 @@ export interface Reader {
   /** The first chunk at or after `position` that is not here, and since when it is that one. */
   cursor: number
   cursorSinceMs: number
+  /** Since when what comes next is here and yet not vouched for by enough; undefined: it is not so. */
+  heldBackSinceMs: number | undefined
 }
 
 /** Another agent. */
 export interface Peer {
   readonly id: PeerId
+  /** The IP address from which it was last connected: what its word and its faults are counted by. */
+  address: string | undefined
   /** Orders peers as neighbours, highest first; the same seen from both sides. */
   readonly pairScore: number
   connected: boolean
@@ -175,6 +189,10 @@ export interface Peer {
   stalls: number
   strikes: number
   bannedUntilMs: number
+  leftAtMs: number
+  /** What its messages of the present second have cost us, in ordinary messages. */
+  spent: number
+  spentSinceMs: number
   /** Usual time between frames, smoothed. */
   frameGapMs: number
   /** How many requests it last said were ahead of ours. */
@@ -182,6 +200,14 @@ export interface Peer {
   /** When it was connected, or either side last drew on the connection. */
   neededAtMs: number
   released: boolean
+}
+
+/** An address from which peers were connected. */
+export interface Host {
+  readonly address: string
+  strikes: number
+  struckAtMs: number
+  bannedUntilMs: number
 }
 
 /** A peer in a session. Ends with `leave` from either side, or with the connection. */
@@ -222,6 +248,7 @@ export interface Upload {
 }
 
 export interface SwarmState extends SwarmComponents {
+  readonly witnesses: number
   readonly mark: Mark
   readonly limits: SwarmLimits
   readonly sessions: Map<Digest, Session>
@@ -229,6 +256,7 @@ export interface SwarmState extends SwarmComponents {
   readonly active: Session[]
   turn: number
   readonly peers: Map<PeerId, Peer>
+  readonly hosts: BoundedMap<string, Host>
   dialing: number
   readonly transfers: Set<Transfer>
   readonly fetches: Map<number, Lease>
@@ -262,10 +290,12 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     ...components,
     mark: markOf(components.self),
     limits: { ...limits, ...options.limits },
+    witnesses: options.witnesses ?? 1,
     sessions: new Map(),
     active: [],
     turn: 0,
     peers: new Map(),
+    hosts: createBoundedMap(limits.bansMax),
     dialing: 0,
     transfers: new Set(),
     fetches: new Map(),

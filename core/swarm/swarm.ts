@@ -9,6 +9,9 @@ import type { PeerId } from '../ports.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
 import { abandonBuffers, failWhenHopeless, forgetWhenEmpty, loseChunks, settleUnread } from './ending.ts'
 import type { SwarmEvent } from './events.ts'
+import { onViolated, refuseBanned, spend, strike } from './bans.ts'
+import { isBanned } from './hosts.ts'
+import { adoptEntries, mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnesses.ts'
 import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
 import { measureLink } from './link.ts'
 import type { PeerMessage } from './messages.ts'
@@ -24,16 +27,7 @@ import {
   stopOrigin,
   watchFetches,
 } from './origin.ts'
-import {
-  connectMore,
-  isBanned,
-  onConnected,
-  onDialFailed,
-  onDisconnected,
-  peerOf,
-  releaseIdle,
-  strike,
-} from './peers.ts'
+import { connectMore, onConnected, onDialFailed, onDisconnected, peerOf, releaseIdle } from './peers.ts'
 import { cancelUnwanted, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
 import {
   adoptHeld,
@@ -76,6 +70,8 @@ export interface Swarm {
   handle(event: SwarmEvent): void
   /** What the directory should hear of `digest` now; undefined when this node has nothing to say of it. */
   announceState(digest: Digest): AnnounceItem | undefined
+  /** May a reader that trusts `origin` be given this chunk, which is held? `deliver` tells when that has changed for one that waits. */
+  mayDeliver(digest: Digest, index: number, origin: string): boolean
   /** Digests held or wanted. */
   digests(): Iterable<Digest>
   progress(digest: Digest): SwarmProgress | undefined
@@ -90,6 +86,10 @@ export function createSwarm(components: SwarmComponents, options: SwarmOptions =
       requestMore(state)
     },
     announceState: (digest) => announceState(state, digest),
+    mayDeliver(digest, index, origin) {
+      const session = state.sessions.get(digest)
+      return session !== undefined && mayDeliver(state, session, index, origin)
+    },
     digests: () => state.sessions.keys(),
     progress: (digest) => progressOf(state.sessions.get(digest)),
     stats: () => statsOf(state),
@@ -125,6 +125,8 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
       return onHeld(state, event)
     case 'evicted':
       return withSession(state, event.digest, (session) => loseChunks(state, session))
+    case 'entries':
+      return withSession(state, event.digest, (session) => adoptEntries(session, event))
     case 'reader-opened':
       return onReaderOpened(state, event)
     case 'reader-moved':
@@ -132,9 +134,12 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
     case 'reader-closed':
       return withSession(state, event.digest, (session) => onReaderClosed(state, session, event.reader))
     case 'peer-connected':
-      return onConnected(state, event.peer)
+      onConnected(state, event.peer, event.address)
+      return refuseBanned(state, event.peer)
     case 'peer-disconnected':
       return onDisconnected(state, event.peer)
+    case 'peer-violated':
+      return onViolated(state, event.peer, event.address)
     case 'dial-failed':
       return onDialFailed(state, event.peer)
     case 'message':
@@ -230,9 +235,10 @@ function onReaderClosed(state: SwarmState, session: Session, reader: number): vo
 function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
   if (isBanned(state, id)) return
   const peer = peerOf(state, id)
+  spend(state, peer, 1)
   switch (message.type) {
     case 'join':
-      if (onJoin(state, peer, message)) strike(state, peer, 'sent a bitfield or size that is wrong')
+      if (onJoin(state, peer, message)) strike(state, peer, 'sent a bitfield that is wrong')
       return
     case 'have':
       if (onHave(state, peer, message)) strike(state, peer, 'claimed chunks that the blob does not have')
@@ -243,7 +249,8 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
       return
     }
     case 'request':
-      return onRequest(state, id, message)
+      if (!onRequest(state, id, message)) spend(state, peer, state.limits.refusedRequestCost)
+      return
     case 'cancel':
       return onCancel(state, id, message.id)
     case 'queued':
@@ -252,6 +259,11 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
       return onBusy(state, id, message.id, message.try)
     case 'missing':
       return onMissing(state, id, message.id)
+    case 'doubt':
+      spend(state, peer, state.limits.doubtCost)
+      return onDoubt(state, peer, message)
+    case 'vouch':
+      return onVouch(state, peer, message)
   }
 }
 
@@ -270,6 +282,7 @@ function onTick(state: SwarmState): void {
     wake(session)
     tellGained(state, session)
     pumpOrigin(state, session)
+    watchHeldBack(state, session, nowMs)
     failWhenHopeless(state, session, nowMs)
   }
   if (nowMs - state.sweptAtMs < sweepMs) return

@@ -5,23 +5,28 @@ import type { PeerMessage } from './messages.ts'
 import { lengthOf } from './session.ts'
 import type { Session, SwarmState, Upload } from './state.ts'
 
-/** A request came: upload now, queue it, or say why not. */
-export function onRequest(state: SwarmState, peer: PeerId, request: Extract<PeerMessage, { type: 'request' }>): void {
-  if (find(state, peer, request.id) !== undefined) return
+/** A request came: upload now, queue it, or say why not. False when it was turned away. */
+export function onRequest(
+  state: SwarmState,
+  peer: PeerId,
+  request: Extract<PeerMessage, { type: 'request' }>,
+): boolean {
+  if (find(state, peer, request.id) !== undefined) return false
   const session = state.sessions.get(request.digest)
   if (session === undefined || !canServe(session, request.index, request.offset)) {
     state.emit({ type: 'send', peer, message: { type: 'missing', id: request.id } })
-    return
+    return false
   }
   if (isFull(state, peer)) {
     const hints = holdersOf(state, session, request.index, peer)
     state.emit({ type: 'send', peer, message: { type: 'busy', id: request.id, try: hints } })
-    return
+    return false
   }
   const { digest, id, index, offset } = request
   state.uploads.waiting.push({ peer, id, digest, index, offset, askedAtMs: state.clock.now(), toldAtMs: 0 })
   startUploads(state)
   tellPlace(state, state.uploads.waiting.length - 1, id, peer)
+  return true
 }
 
 function canServe(session: Session, index: number, offset: number): boolean {

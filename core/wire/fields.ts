@@ -6,20 +6,20 @@ import type { Entry, Witness } from '../swarm/entry.ts'
 import { malformed, varint, type Reader } from './bytes.ts'
 import { peerIdOf, publicKeyOf, publicKeySizeBytes } from './peer-id.ts'
 
-const hashSizeBytes = 32
+export const hashSizeBytes = 32
 const signatureSizeBytes = 64
 const provedWitness = 0
 const fetchedWitness = 1
 /** An origin is a host with an optional port: printable, no spaces; `entryPayload` relies on it having no newline. */
 const originGrammar = /^[\x21-\x7e]+$/
 
-function hashBytes(hex: string): Uint8Array {
+export function hashBytes(hex: string): Uint8Array {
   const bytes = Buffer.from(hex, 'hex')
   if (bytes.length !== hashSizeBytes || hex.length !== 2 * hashSizeBytes) throw new RangeError('not a SHA-256 in hex')
   return bytes
 }
 
-function readHash(reader: Reader): string {
+export function readHash(reader: Reader): string {
   return Buffer.from(reader.take(hashSizeBytes)).toString('hex')
 }
 

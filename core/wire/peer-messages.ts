@@ -7,16 +7,28 @@
  *     2 have     digest index…          6 queued   id ahead
  *     3 leave    digest                 7 busy     id peer…
  *     4 request  id digest index offset 8 missing  id
+ *     9 doubt    digest start          10 vouch    digest start hash…
  */
 import { limits } from '../limits.ts'
 import { isBitfieldFor } from '../swarm/bitfield.ts'
 import { chunkCountOf } from '../swarm/chunks.ts'
 import type { PeerMessage } from '../swarm/messages.ts'
 import { createReader, framed, malformed, varint, type Reader } from './bytes.ts'
-import { digestBytes, peerBytes, readDigest, readPeer } from './fields.ts'
+import { digestBytes, hashBytes, hashSizeBytes, peerBytes, readDigest, readHash, readPeer } from './fields.ts'
 import { publicKeySizeBytes } from './peer-id.ts'
 
-const types = { join: 1, have: 2, leave: 3, request: 4, cancel: 5, queued: 6, busy: 7, missing: 8 } as const
+const types = {
+  join: 1,
+  have: 2,
+  leave: 3,
+  request: 4,
+  cancel: 5,
+  queued: 6,
+  busy: 7,
+  missing: 8,
+  doubt: 9,
+  vouch: 10,
+} as const
 
 function fieldsOf(message: PeerMessage): Uint8Array[] {
   switch (message.type) {
@@ -35,6 +47,10 @@ function fieldsOf(message: PeerMessage): Uint8Array[] {
       return [varint(message.id), varint(message.ahead)]
     case 'busy':
       return [varint(message.id), ...message.try.map((peer) => peerBytes(peer))]
+    case 'doubt':
+      return [digestBytes(message.digest), varint(message.start)]
+    case 'vouch':
+      return [digestBytes(message.digest), varint(message.start), ...message.hashes.map((hash) => hashBytes(hash))]
   }
 }
 
@@ -86,6 +102,15 @@ function readBusy(reader: Reader): PeerMessage {
   return { type: 'busy', id, try: hints }
 }
 
+function readVouch(reader: Reader): PeerMessage {
+  const digest = readDigest(reader)
+  const start = readIndex(reader)
+  if (reader.left() > limits.vouchChunks * hashSizeBytes) throw malformed('a vouch for too many chunks')
+  const hashes: string[] = []
+  while (reader.left() > 0) hashes.push(readHash(reader))
+  return { type: 'vouch', digest, start, hashes }
+}
+
 function readFields(type: number, reader: Reader): PeerMessage {
   switch (type) {
     case types.join:
@@ -104,6 +129,10 @@ function readFields(type: number, reader: Reader): PeerMessage {
       return readBusy(reader)
     case types.missing:
       return { type: 'missing', id: readId(reader) }
+    case types.doubt:
+      return { type: 'doubt', digest: readDigest(reader), start: readIndex(reader) }
+    case types.vouch:
+      return readVouch(reader)
     default:
       throw malformed(`an unknown type of message, ${type}`)
   }

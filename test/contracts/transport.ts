@@ -231,6 +231,20 @@ export function transportContract(create: (clock: VirtualClock) => Promise<PeerT
     expect(alice.links(b.self)).toEqual({ connected: 2, disconnected: 1 })
   })
 
+  test('a banned address takes everybody who is there with it', async () => {
+    const [alice, bob, carol] = [await join(), await join(), await join()]
+    const [a, b, c] = [alice.transport, bob.transport, carol.transport]
+    await a.dial(b.self, b.addresses())
+    const [connected] = alice.events
+    expect(connected).toEqual({ type: 'connected', peer: b.self, address: expect.stringMatching(/^127\.0\.0\.\d+$/) })
+    if (connected?.type === 'connected') a.ban(b.self, minute, connected.address)
+    await expect(a.dial(c.self, c.addresses())).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' })
+    await expect(c.dial(a.self, a.addresses())).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' })
+    clock.advance(minute)
+    await c.dial(a.self, a.addresses())
+    expect(carol.links(a.self)).toEqual({ connected: 1, disconnected: 0 })
+  })
+
   test('who stops says so to all', async () => {
     const [alice, bob] = await pair()
     await alice.transport.stop()

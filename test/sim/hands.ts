@@ -44,7 +44,11 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'hash':
       return hash(node, blobOf(node, command.digest), command.index)
     case 'keep':
-      return keep(node, blobOf(node, command.digest), command.index, command.entry)
+      return keep(node, blobOf(node, command.digest), command)
+    case 'deliver':
+      return node.readers.advance(command.digest)
+    case 'vouch':
+      return vouch(node, command)
     case 'drop':
       return life.assembly.drop(command.digest, command.index)
     case 'prove':
@@ -202,7 +206,14 @@ function hash(node: SimNode, blob: Blob, index: number): void {
   })
 }
 
-function keep(node: SimNode, blob: Blob, index: number, entry: Entry): void {
+/** Says what it holds as its own word. */
+function vouch(node: SimNode, { digest, end, peer, start }: CommandOf<'vouch'>): void {
+  const entries = node.disk.of(digest)?.entries.slice(start, end) ?? []
+  const hashes = entries.flatMap((entry) => (entry === undefined ? [] : [entry.hash]))
+  node.world.network.send(node.id, peer, { type: 'vouch', digest, start, hashes })
+}
+
+function keep(node: SimNode, blob: Blob, { entry, index, mayPass }: CommandOf<'keep'>): void {
   const { digest, size } = blob
   const { diskRefusesOneIn } = node.options
   later(node, diskMs, (life) => {
@@ -210,8 +221,8 @@ function keep(node: SimNode, blob: Blob, index: number, entry: Entry): void {
     const ok = diskRefusesOneIn === 0 || node.random.below(diskRefusesOneIn) > 0
     life.assembly.drop(digest, index)
     if (ok) proveOn(node, node.disk.keep(blob, index, pieces, entry))
-    else unkeptOf(life, digest).set(index, pieces)
-    handle(node, { type: 'kept', digest, index, ok })
+    else if (mayPass) unkeptOf(life, digest).set(index, pieces)
+    handle(node, { type: 'kept', digest, index, ok, isForgotten: !ok && !mayPass })
     node.readers.advance(digest)
   })
 }

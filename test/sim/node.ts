@@ -118,6 +118,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       bytesPerMs: readerOverLink * options.downBytesPerMs,
       piecesOf: ({ digest }, index) => disk.of(digest)?.pieces[index] ?? node.life?.unkept.get(digest)?.get(index),
       isProved: (digest) => disk.of(digest)?.complete === true,
+      mayDeliver: (digest, index) => node.life?.swarm.mayDeliver(digest, index, world.originName) ?? false,
       onWrongByte: (_blob, index) => {
         node.counts.wrongBytes++
         world.trace?.(`${id} wrong byte in chunk ${index}`)
@@ -139,7 +140,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     delayMs: options.delayMs,
     isUp: () => node.life !== undefined,
     takesPeer: (peer) => node.life?.banned.has(peer) !== true,
-    onConnected: (peer) => handle(node, { type: 'peer-connected', peer }),
+    onConnected: (peer) => handle(node, { type: 'peer-connected', peer, address: peer }),
     onDisconnected: (peer) => handle(node, { type: 'peer-disconnected', peer }),
     onMessages(peer, messages) {
       for (const message of messages) handle(node, { type: 'message', peer, message })
@@ -173,8 +174,10 @@ export function start(node: SimNode): void {
   node.life = createLife(node)
   node.life.members?.setSeeds(node.world.seeds)
   wake(node)
-  for (const { blob, complete, have } of node.disk.all())
+  for (const { blob, complete, entries, have } of node.disk.all()) {
     handle(node, { type: 'held', digest: blob.digest, size: blob.size, have, complete })
+    if (!complete) handle(node, { type: 'entries', digest: blob.digest, entries })
+  }
   every(node, limits.tickMs, () => handle(node, { type: 'tick' }))
   every(node, directoryTickMs, (life) => life.directory.tick())
 }

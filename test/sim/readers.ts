@@ -16,6 +16,8 @@ export interface ReadersComponents {
   /** A kept chunk, or one that the disk refused and memory has. */
   readonly piecesOf: (blob: Blob, index: number) => readonly Piece[] | undefined
   readonly isProved: (digest: Digest) => boolean
+  /** Is the chunk, which is here, vouched for by enough? */
+  readonly mayDeliver: (digest: Digest, index: number) => boolean
   /** A reader has been given a byte that is not the blob's. */
   readonly onWrongByte: (blob: Blob, index: number) => void
   readonly origin: string
@@ -113,6 +115,7 @@ function nextPosition(components: ReadersComponents, reader: Reader): number | u
   const next = Math.min((index + 1) * chunkSize, end)
   const pieces = components.piecesOf(blob, index)
   if (pieces === undefined) return undefined
+  if (!components.mayDeliver(blob.digest, index) && !isChecked(components, reader)) return undefined
   if (whole && next === blob.size && !isChecked(components, reader)) return undefined
   if (!blob.isTrue(index, pieces)) components.onWrongByte(blob, index)
   return next

@@ -30,6 +30,10 @@ function fieldBytes(message: PeerMessage): number {
       return varintBytes(message.id) + varintBytes(message.ahead)
     case 'busy':
       return varintBytes(message.id) + message.try.length * peerBytes
+    case 'doubt':
+      return digestBytes + varintBytes(message.start)
+    case 'vouch':
+      return digestBytes + varintBytes(message.start) + message.hashes.length * hashBytes
   }
 }
 

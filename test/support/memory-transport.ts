@@ -6,16 +6,17 @@ import type { Digest } from '../../core/oci/digest.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
 
 export interface MemoryNetwork {
-  /** A transport, not yet started, that others of this network can dial. */
-  create(self: PeerId): PeerTransport
+  /** A transport, not yet started, that others of this network can dial; `host`: its IP address (default loopback). */
+  create(self: PeerId, host?: string): PeerTransport
 }
 
 interface Party {
   readonly self: PeerId
   readonly links: Set<PeerId>
+  readonly host: string
   readonly address: string
   emit(event: TransportEvent): void
-  refuses(peer: PeerId): boolean
+  refuses(party: Party): boolean
 }
 
 function later(deliver: () => void): void {
@@ -37,8 +38,8 @@ export function createMemoryNetwork(clock: Clock): MemoryNetwork {
     if (one.links.has(other.self)) return
     one.links.add(other.self)
     other.links.add(one.self)
-    one.emit({ type: 'connected', peer: other.self })
-    other.emit({ type: 'connected', peer: one.self })
+    one.emit({ type: 'connected', peer: other.self, address: other.host })
+    other.emit({ type: 'connected', peer: one.self, address: one.host })
   }
 
   function leave(party: Party, peer: PeerId): void {
@@ -51,15 +52,18 @@ export function createMemoryNetwork(clock: Clock): MemoryNetwork {
     if (other !== undefined) later(() => leave(other, one.self))
   }
 
-  function create(self: PeerId): PeerTransport {
+  function create(self: PeerId, host = '127.0.0.1'): PeerTransport {
     const listeners = new Set<(event: TransportEvent) => void>()
-    const bannedUntil = new Map<PeerId, number>()
+    /** By peer ID and by IP address. */
+    const bannedUntil = new Map<string, number>()
+    const isBanned = (who: string): boolean => (bannedUntil.get(who) ?? 0) > clock.now()
     const party: Party = {
       self,
       links: new Set(),
-      address: `/ip4/127.0.0.1/tcp/${parties.size + 1}/p2p/${self}`,
+      host,
+      address: `/ip4/${host}/tcp/${parties.size + 1}/p2p/${self}`,
       emit: (event) => listeners.forEach((listener) => listener(event)),
-      refuses: (peer) => (bannedUntil.get(peer) ?? 0) > clock.now(),
+      refuses: (other) => isBanned(other.self) || isBanned(other.host),
     }
 
     function linked(peer: PeerId): Party {
@@ -73,7 +77,7 @@ export function createMemoryNetwork(clock: Clock): MemoryNetwork {
       await new Promise<void>(later)
       const other = parties.get(peer)
       const reached = other !== undefined && other !== party && parties.has(self) && addresses.includes(other.address)
-      if (!reached || party.refuses(peer) || other.refuses(self)) {
+      if (!reached || party.refuses(other) || other.refuses(party)) {
         throw new ShoalError('PEER_UNREACHABLE', `${peer} was not reached`)
       }
       join(party, other)
@@ -104,8 +108,8 @@ export function createMemoryNetwork(clock: Clock): MemoryNetwork {
       },
       dial: (peer, addresses) => (party.links.has(peer) ? Promise.resolve() : dial(peer, addresses)),
       disconnect: (peer) => part(party, peer),
-      ban(peer, durationMs) {
-        bannedUntil.set(peer, clock.now() + durationMs)
+      ban(peer, durationMs, address) {
+        for (const who of [peer, address]) if (who !== undefined) bannedUntil.set(who, clock.now() + durationMs)
         part(party, peer)
       },
       send(peer, message) {

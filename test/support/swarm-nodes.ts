@@ -27,6 +27,8 @@ export interface SwarmNode {
   readonly small: SmallContents
   /** Content bytes that came to this node, by source. */
   readonly received: { origin: number; peer: number }
+  /** Peers that it banned, and chunks that its readers took from the origin because nobody vouched. */
+  readonly counts: { bans: number; escapes: number }
   stop(): Promise<void>
 }
 
@@ -38,7 +40,13 @@ export interface SwarmNodes {
   stop(): Promise<void>
 }
 
-export function createSwarmNodes(seed: string): SwarmNodes {
+export interface SwarmNodesOptions {
+  /** Default 1. */
+  readonly witnesses?: number
+}
+
+/** Each node has an address of its own. */
+export function createSwarmNodes(seed: string, options: SwarmNodesOptions = {}): SwarmNodes {
   const random = seededRandom(seed)
   const network: MemoryNetwork = createMemoryNetwork(systemClock)
   const logger = createLogger({ level: 'fatal', format: 'json' })
@@ -60,8 +68,9 @@ export function createSwarmNodes(seed: string): SwarmNodes {
       suspect: () => {},
     })
     const hosting = directory
-    const transport = network.create(identity.peer)
+    const transport = network.create(identity.peer, `127.0.0.${nodes.length + 1}`)
     const received = { origin: 0, peer: 0 }
+    const counts = { bans: 0, escapes: 0 }
     const notary = createNotary(identity)
     const observer = {
       received: (source: 'origin' | 'peer', bytes: number) => {
@@ -69,19 +78,23 @@ export function createSwarmNodes(seed: string): SwarmNodes {
       },
       uploaded: () => {},
       refused: () => {},
-      banned: () => {},
+      banned: () => counts.bans++,
+      escaped: () => counts.escapes++,
     }
-    const runner: Runner = createRunner({
-      clock: systemClock,
-      random: random.fork(identity.peer),
-      notary,
-      store,
-      transport,
-      origin,
-      logger,
-      observer,
-      announce: (digest, now) => client.announce(digest, now),
-    })
+    const runner: Runner = createRunner(
+      {
+        clock: systemClock,
+        random: random.fork(identity.peer),
+        notary,
+        store,
+        transport,
+        origin,
+        logger,
+        observer,
+        announce: (digest, now) => client.announce(digest, now),
+      },
+      options,
+    )
     const client = createDirectoryClient({
       clock: systemClock,
       random,
@@ -131,7 +144,7 @@ export function createSwarmNodes(seed: string): SwarmNodes {
       await runner.stop()
       await transport.stop()
     }
-    const node = { blobs, store, runner, small, received, stop }
+    const node = { blobs, store, runner, small, received, counts, stop }
     nodes.push(node)
     return node
   }

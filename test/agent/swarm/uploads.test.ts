@@ -32,7 +32,13 @@ async function uploadsWithHold() {
   const uploads = createUploads({
     pool,
     transport: { ...createMemoryNetwork(systemClock).create('self'), upload: send },
-    sessions: createSessions({ store, clock: systemClock, recent: createRecentChunks(pool), onLost: () => {} }),
+    sessions: createSessions({
+      store,
+      clock: systemClock,
+      recent: createRecentChunks(pool),
+      onOpened: () => {},
+      onLost: () => {},
+    }),
     notary: createMemoryNotary('self'),
     post: () => {},
     logger: createLogger({ level: 'fatal', format: 'json' }),

@@ -122,7 +122,7 @@ export function createBench({ chunks = 100, ...options }: SwarmOptions & { reado
     },
     answer: (change) => handle({ type: 'directory', answer: { digest, size, peers: [], ...change } }),
     joins(peer, indices) {
-      handle({ type: 'peer-connected', peer })
+      handle({ type: 'peer-connected', peer, address: peer })
       bench.says(peer, { type: 'join', digest, size, have: bitsOf(chunks, indices) })
     },
     says: (peer, message) => handle({ type: 'message', peer, message }),

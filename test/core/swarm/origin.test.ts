@@ -55,7 +55,14 @@ describe('a lease', () => {
     expect(bench.take('hash')).toEqual([{ type: 'hash', digest, size: sizeOf(100), index: 0 }])
     bench.handle({ type: 'hashed', digest, index: 0, hash: 'f00' })
     expect(bench.take('keep')).toEqual([
-      { type: 'keep', digest, size: sizeOf(100), index: 0, entry: entryOf(sizeOf(100), 0, 'self', fetched, 'f00') },
+      {
+        type: 'keep',
+        digest,
+        size: sizeOf(100),
+        index: 0,
+        mayPass: true,
+        entry: entryOf(sizeOf(100), 0, 'self', fetched, 'f00'),
+      },
     ])
   })
 

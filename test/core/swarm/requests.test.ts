@@ -154,7 +154,7 @@ describe('requests', () => {
     const other = parseDigest(digest.replaceAll('ab', 'cd'))!
     bench.read()
     bench.read({ digest: other, reader: 2 })
-    bench.handle({ type: 'peer-connected', peer: 'a' })
+    bench.handle({ type: 'peer-connected', peer: 'a', address: 'a' })
     const have = bitsOf(20, span(0, 20))
     for (const of of [digest, other]) bench.says('a', { type: 'join', digest: of, size: sizeOf(20), have })
     bench.told('request')

@@ -46,7 +46,7 @@ describe('control messages', () => {
 
   test.each([
     ['nothing', ''],
-    ['an unknown type', '09'],
+    ['an unknown type', '0b'],
     ['type 0', '00'],
     ['a trailing byte', '050100'],
     ['a missing field', '05'],
@@ -62,13 +62,15 @@ describe('control messages', () => {
     ['a blob larger than any', `01${digestHexBytes}818080808040`],
     ['a have with an index beyond the largest blob', `02${digestHexBytes}808004`],
     ['a busy with half a peer', '0701abcd'],
+    ['a vouch with half a hash', `0a${digestHexBytes}00abcd`],
+    ['a vouch for too many chunks', `0a${digestHexBytes}00${'ab'.repeat(32 * (limits.vouchChunks + 1))}`],
     ['a busy with too many peers', `0701${'ab'.repeat(32 * (limits.busyHintsMax + 1))}`],
   ])('%s is refused with PEER_PROTOCOL', (_name, frame) => {
     expect(() => decodeHex(frame)).toThrow(expect.objectContaining({ code: 'PEER_PROTOCOL' }))
   })
 
   test('any bytes decode or are refused with PEER_PROTOCOL, and decode only from their one encoding', () => {
-    const typed = fc.tuple(fc.nat({ max: 9 }), fc.uint8Array({ maxLength: 80 })).map(([type, rest]) => [type, ...rest])
+    const typed = fc.tuple(fc.nat({ max: 11 }), fc.uint8Array({ maxLength: 80 })).map(([type, rest]) => [type, ...rest])
     fc.assert(
       fc.property(typed, (bytes) => {
         const frame = Uint8Array.from(bytes)

@@ -36,9 +36,9 @@ test.each([
   await closed(connection)
   const peer = raw.peerId.toString()
   expect(alice.events).toEqual([
-    { type: 'connected', peer },
+    { type: 'connected', peer, address: '127.0.0.1' },
     { type: 'message', peer, message: { type: 'cancel', id: 5 } },
-    { type: 'violation', peer, error: expect.objectContaining({ code: 'PEER_PROTOCOL' }) },
+    { type: 'violation', peer, address: '127.0.0.1', error: expect.objectContaining({ code: 'PEER_PROTOCOL' }) },
     { type: 'disconnected', peer },
   ])
 })

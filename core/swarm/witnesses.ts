@@ -1,0 +1,209 @@
+/**
+ * Whose word a chunk has, and whether that is enough to hand it to a reader ahead of the whole blob's proof (DESIGN,
+ * Integrity). What counts as one is a connected address, not a peer ID: whoever holds the cluster's secret can make any
+ * number of IDs. Where a chunk has too few, its readers wait, while it is kept and shared like any other:
+ *
+ *     held back ─▶ ask those who have proved the blob (`doubt`, `vouch`) ─▶ delivered
+ *         ├──────▶ the whole blob is proved here                        ─▶ delivered
+ *         └──────▶ after `limits.heldBackMs` (`heldBackPartMs` where no proof will come): this chunk from the origin ─▶ delivered
+ */
+import { hasBit } from './bitfield.ts'
+import type { Entry } from './entry.ts'
+import type { SwarmEvent } from './events.ts'
+import type { PeerMessage } from './messages.ts'
+import { fetchHeldBack } from './origin.ts'
+import { ban, strike } from './bans.ts'
+import { addressOf, isBanned } from './hosts.ts'
+import { isHere, wantsMore } from './session.ts'
+import type { Neighbour, Peer, Reader, Session, SwarmState } from './state.ts'
+
+type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: Type }>
+
+// Belief
+
+/** May a chunk be kept and passed on under this entry? Its witness must count for the session's origin. */
+export function isBelieved(state: SwarmState, session: Session, entry: Entry): boolean {
+  return !session.ownOnly && countsFor(state, session.origin, entry)
+}
+
+function countsFor(state: SwarmState, origin: string | undefined, { signer, witness }: Entry): boolean {
+  if (isBanned(state, signer)) return false
+  if (witness.kind === 'proved') return true
+  return witness.origin === origin && !state.distrusted.has(trustKey(witness.origin, signer))
+}
+
+function trustKey(origin: string, signer: string): string {
+  return `${origin} ${signer}`
+}
+
+/**
+ * Two words of one signer for one chunk differ, or its word is not what the blob has. Who said `proved` has lied. Who said
+ * `fetched` may have been lied to by the origin, and told different things by it at different times: its word for that
+ * origin is not taken any more.
+ */
+export function refute(
+  state: SwarmState,
+  { signer, witness }: Pick<Entry, 'signer' | 'witness'>,
+  reason: string,
+): void {
+  if (signer === state.self) return
+  if (witness.kind === 'proved') {
+    ban(state, signer, reason, { isLie: true })
+    return
+  }
+  const [oldest] = state.distrusted
+  if (state.distrusted.size >= state.limits.distrustedMax && oldest !== undefined) state.distrusted.delete(oldest)
+  state.distrusted.add(trustKey(witness.origin, signer))
+}
+
+/** Kept small: a few entries a chunk are enough to count to three, and to catch a signer. */
+export function addOther(session: Session, entry: Entry): void {
+  const others = session.others.get(entry.index) ?? []
+  if (others.length < 4) others.push(entry)
+  session.others.set(entry.index, others)
+}
+
+/** What this node was told of a chunk, by whomever. */
+export function entriesOf(session: Session, index: number): Entry[] {
+  const known = [session.accepted[index], session.buffers.get(index)?.entry, ...(session.others.get(index) ?? [])]
+  return known.filter((entry) => entry !== undefined)
+}
+
+/** What a restart has forgotten: the entries under which chunks were kept. They were checked then. */
+export function adoptEntries(session: Session, { entries }: Extract<SwarmEvent, { type: 'entries' }>): void {
+  if (session.complete) return
+  for (const [index, entry] of entries.entries())
+    if (entry !== undefined && hasBit(session.have, index)) session.accepted[index] ??= entry
+}
+
+// Counting
+
+/** May a reader that trusts `origin` have this chunk now? */
+export function mayDeliver(state: SwarmState, session: Session, index: number, origin: string): boolean {
+  if (session.complete) return true
+  const entry = session.accepted[index]
+  return entry !== undefined && isHere(session, index) && isVouched(state, session, entry, origin)
+}
+
+/** May any reader be given this chunk without its being kept? Where nobody reads, nobody is kept waiting. */
+export function mayPassUnkept(state: SwarmState, session: Session, index: number): boolean {
+  const entry = session.accepted[index]
+  if (entry === undefined) return false
+  const readers = [...session.readers.values()]
+  return readers.length === 0 || readers.some(({ origin }) => isVouched(state, session, entry, origin))
+}
+
+function isVouched(state: SwarmState, session: Session, entry: Entry, origin: string): boolean {
+  if (entry.signer === state.self) return entry.witness.kind === 'proved' || entry.witness.origin === origin
+  if (state.witnesses === 1 && countsFor(state, origin, entry)) return true
+  return countWitnesses(state, session, entry, origin) >= state.witnesses
+}
+
+/**
+ * Addresses that stand behind the hash. Signers that were never connected here may all be one, and one that is: they count
+ * where there is nobody else.
+ */
+function countWitnesses(state: SwarmState, session: Session, accepted: Entry, origin: string): number {
+  const { hash, index } = accepted
+  const signers = entriesOf(session, index)
+    .filter((entry) => entry.hash === hash && countsFor(state, origin, entry))
+    .map(({ signer }) => signer)
+  for (const [peer, hashes] of session.vouches) if (hashes[index] === hash && !isBanned(state, peer)) signers.push(peer)
+  const addresses = new Set(signers.map((signer) => addressOf(state, signer)).filter((one) => one !== undefined))
+  return Math.max(addresses.size, Math.min(signers.length, 1))
+}
+
+// Held back
+
+/** Called by the tick: notices readers that wait for witnesses, and does something about it. */
+export function watchHeldBack(state: SwarmState, session: Session, nowMs: number): void {
+  for (const reader of session.readers.values()) {
+    const index = Math.floor(reader.position / session.chunkSize)
+    if (isHeldBack(state, session, reader, index)) holdBack(state, session, reader, index, nowMs)
+    else release(state, session, reader)
+  }
+}
+
+/** A prefetch takes nothing, and the end of a blob waits for its proof in any case. */
+function isHeldBack(state: SwarmState, session: Session, { origin, prefetch }: Reader, index: number): boolean {
+  if (prefetch || session.heldCount === session.count || !isHere(session, index)) return false
+  return !mayDeliver(state, session, index, origin)
+}
+
+function release(state: SwarmState, session: Session, reader: Reader): void {
+  if (reader.heldBackSinceMs === undefined) return
+  reader.heldBackSinceMs = undefined
+  state.emit({ type: 'deliver', digest: session.digest })
+}
+
+function holdBack(state: SwarmState, session: Session, reader: Reader, index: number, nowMs: number): void {
+  reader.heldBackSinceMs ??= nowMs
+  if (nowMs - session.doubtedAtMs >= state.limits.doubtAgainMs) askWitnesses(state, session, index, nowMs)
+  const { heldBackMs, heldBackPartMs } = state.limits
+  const patienceMs = isSettled(state, session) ? heldBackPartMs : heldBackMs
+  if (nowMs - reader.heldBackSinceMs < patienceMs || reader.origin !== session.origin) return
+  reader.heldBackSinceMs = undefined
+  fetchHeldBack(state, session, index)
+}
+
+/** All that is wanted is here, and it is not the whole blob: there will be no proof. */
+function isSettled(state: SwarmState, session: Session): boolean {
+  return session.buffers.size === 0 && session.supply.leases.size === 0 && !wantsMore(state, session)
+}
+
+/** Those who hold the whole blob have proved it, if they are honest. Each is asked once for each part. */
+function askWitnesses(state: SwarmState, session: Session, index: number, nowMs: number): void {
+  const start = index - (index % state.limits.vouchChunks)
+  session.doubtedAtMs = nowMs
+  let asked = 0
+  for (const { held, peer } of session.neighbours.values()) {
+    const key = doubtKey(peer, start)
+    if (held < session.count || session.doubts.has(key)) continue
+    session.doubts.add(key)
+    state.emit({ type: 'send', peer: peer.id, message: { type: 'doubt', digest: session.digest, start } })
+    asked++
+    if (asked === state.witnesses) return
+  }
+}
+
+function doubtKey(peer: Peer, start: number): string {
+  return `${peer.id} ${start}`
+}
+
+export function onDoubt(state: SwarmState, peer: Peer, { digest, start }: MessageOf<'doubt'>): void {
+  const session = state.sessions.get(digest)
+  if (session?.complete !== true || start >= session.count) return
+  state.emit({ type: 'vouch', peer: peer.id, digest, size: session.size, start, end: partEnd(state, session, start) })
+}
+
+function partEnd(state: SwarmState, session: Session, start: number): number {
+  return Math.min(start + state.limits.vouchChunks, session.count)
+}
+
+export function onVouch(state: SwarmState, peer: Peer, { digest, hashes, start }: MessageOf<'vouch'>): void {
+  const neighbour: Neighbour | undefined = peer.neighbours.get(digest)
+  if (neighbour === undefined || neighbour.session.complete) return
+  const { session } = neighbour
+  if (!session.doubts.has(doubtKey(peer, start)) || start + hashes.length !== partEnd(state, session, start)) {
+    strike(state, peer, 'vouched for what it was not asked')
+    return
+  }
+  const known = session.vouches.get(peer.id) ?? []
+  session.vouches.set(peer.id, known)
+  for (const [offset, hash] of hashes.entries()) known[start + offset] ??= hash
+}
+
+/** The whole blob is right, and so is each chunk of it: whoever gave another hash for one was wrong. */
+export function judgeWitnesses(state: SwarmState, session: Session): void {
+  const isWrong = (hash: string, index: number): boolean => (session.accepted[index]?.hash ?? hash) !== hash
+  for (const others of session.others.values())
+    for (const other of others)
+      if (isWrong(other.hash, other.index)) refute(state, other, 'vouched for a chunk that is not part of the blob')
+  for (const [signer, hashes] of session.vouches) {
+    if (hashes.some(isWrong)) refute(state, { signer, witness: { kind: 'proved' } }, 'vouched for another blob')
+  }
+  session.accepted.length = 0
+  session.others.clear()
+  session.vouches.clear()
+  session.doubts.clear()
+}

@@ -1,0 +1,164 @@
+import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
+import { second } from '../../../core/units.ts'
+import { createBench, digest, entryOf, fetched, hashOf, proved, sizeOf, type Bench } from './bench.ts'
+
+const address = '10.0.0.66'
+
+function connects(bench: Bench, peer: string, at = address): void {
+  bench.handle({ type: 'peer-connected', peer, address: at })
+}
+
+/** Two different words of `signer` for chunk 4, relayed by honest `a` and `b`. */
+function contradict(bench: Bench, signer: string, witness = proved): void {
+  bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+  bench.joins('a', [4])
+  bench.sends(bench.told('request')[0]!, { bytes: 1000, signer, witness })
+  bench.handle({ type: 'peer-disconnected', peer: 'a' })
+  bench.joins('b', [4])
+  bench.sends(bench.told('request')[0]!, { bytes: 1000, signer, witness, hash: hashOf(77) })
+}
+
+describe('a provable liar', () => {
+  it('is banned with its address, and with every ID that it makes there', () => {
+    const bench = createBench()
+    connects(bench, 'liar')
+    connects(bench, 'liar again')
+    contradict(bench, 'liar')
+    const banned = bench.take('ban').map(({ peer, ...ban }) => [peer, ban.address])
+    expect(banned).toEqual([
+      ['liar', address],
+      ['liar again', address],
+    ])
+    for (let number = 0; number < 10; number++) connects(bench, `liar ${number}`)
+    expect(bench.take('ban')).toHaveLength(10)
+    connects(bench, 'neighbour', '10.0.0.67')
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('may come back when its time is over', () => {
+    const bench = createBench()
+    connects(bench, 'liar')
+    contradict(bench, 'liar')
+    bench.take('ban')
+    bench.clock.advance(limits.banMs)
+    connects(bench, 'another')
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('that left long ago is banned alone: its address may be another node by now', () => {
+    const bench = createBench()
+    connects(bench, 'liar')
+    bench.handle({ type: 'peer-disconnected', peer: 'liar' })
+    bench.clock.advance(limits.banMs + 1)
+    connects(bench, 'newcomer')
+    contradict(bench, 'liar')
+    expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
+  })
+})
+
+describe('nobody is banned', () => {
+  it('for two words on what the origin gave: it may have given both', () => {
+    const bench = createBench()
+    contradict(bench, 'witness', fetched)
+    expect(bench.take('ban')).toEqual([])
+    bench.sends(bench.told('request')[0]!, { signer: 'witness', witness: fetched })
+    expect(bench.take('hash')).toEqual([])
+  })
+
+  it('for what the blob turned out to be after the origin had said otherwise', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.joins('a', [4])
+    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer: 'witness', witness: fetched, hash: hashOf(77) })
+    bench.handle({ type: 'peer-disconnected', peer: 'a' })
+    bench.joins('b', [4])
+    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer: 'witness', witness: proved })
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('for another size of a blob: a manifest may have lied to it', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: new Uint8Array(13), complete: true })
+    connects(bench, 'a')
+    const join = { type: 'join', digest, size: sizeOf(1), have: Uint8Array.of(1) } as const
+    for (let round = 0; round < 10; round++) bench.says('a', join)
+    expect(bench.take('ban')).toEqual([])
+    expect(bench.told('leave')).toHaveLength(10)
+  })
+})
+
+describe('who breaks the rules', () => {
+  it('is banned after some strikes, and its address after some more', () => {
+    const bench = createBench()
+    const violates = (peer: string): void => bench.handle({ type: 'peer-violated', peer, address })
+    for (const peer of ['one', 'other']) for (let strike = 0; strike < limits.strikesMax; strike++) violates(peer)
+    expect(bench.take('ban').map(({ peer, ...ban }) => [peer, ban.address])).toEqual([
+      ['one', undefined],
+      ['other', address],
+    ])
+    connects(bench, 'third')
+    expect(bench.take('ban')).toMatchObject([{ peer: 'third' }])
+  })
+
+  it('now and then over the years is not', () => {
+    const bench = createBench()
+    for (const peer of ['one', 'other', 'third', 'fourth', 'fifth']) {
+      bench.handle({ type: 'peer-violated', peer, address })
+      bench.clock.advance(limits.banMs + 1)
+    }
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('by a flood of messages is banned', () => {
+    const bench = createBench()
+    connects(bench, 'flood')
+    for (let sent = 0; sent < limits.messagesPerSecond; sent++) bench.says('flood', { type: 'leave', digest })
+    expect(bench.take('ban')).toEqual([])
+    for (let more = 0; more < limits.strikesMax; more++) bench.says('flood', { type: 'leave', digest })
+    expect(bench.take('ban')).toMatchObject([{ peer: 'flood' }])
+  })
+
+  it('by a flood of requests that are turned away is banned sooner; at the pace of the patient nobody is', () => {
+    const bench = createBench()
+    for (const peer of ['flood', 'patient']) connects(bench, peer)
+    const asks = (peer: string, id: number): void =>
+      bench.says(peer, { type: 'request', id, digest, index: 0, offset: 0 })
+    for (let id = 0; id < 1000; id++) asks('flood', id)
+    expect(bench.take('ban')).toMatchObject([{ peer: 'flood' }])
+    for (let id = 0; id < 1000; id++) {
+      asks('patient', id)
+      bench.clock.advance(limits.busyBackoffMinMs / limits.requestsPerPeer)
+    }
+    expect(bench.clock.now()).toBeGreaterThan(5 * second)
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('is heard no more', () => {
+    const bench = createBench()
+    connects(bench, 'flood')
+    for (let id = 0; id < 1000; id++) bench.says('flood', { type: 'request', id, digest, index: 0, offset: 0 })
+    bench.told('missing')
+    bench.says('flood', { type: 'request', id: 2000, digest, index: 0, offset: 0 })
+    expect(bench.told('missing')).toEqual([])
+  })
+})
+
+it('a witness that the origin lied to keeps its connection', () => {
+  const bench = createBench({ chunks: 1 })
+  bench.read()
+  bench.joins('a', [0])
+  bench.sends(bench.told('request')[0]!, { signer: 'a', witness: fetched, hash: hashOf(77) })
+  bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(77) })
+  bench.handle({ type: 'kept', digest, index: 0, ok: true })
+  bench.handle({ type: 'proved', digest, ok: false })
+  bench.pass(25)
+  const [fetch] = bench.take('fetch-origin')
+  bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: sizeOf(1) })
+  bench.take('hash')
+  bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+  expect(bench.take('keep').at(-1)?.entry).toEqual(entryOf(sizeOf(1), 0, 'self', fetched))
+  bench.handle({ type: 'kept', digest, index: 0, ok: true })
+  bench.handle({ type: 'proved', digest, ok: true })
+  expect(bench.take('ban')).toEqual([])
+})

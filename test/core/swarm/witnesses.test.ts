@@ -1,0 +1,272 @@
+import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
+import { KiB, second } from '../../../core/units.ts'
+import {
+  createBench,
+  digest,
+  entryOf,
+  fetched,
+  hashOf,
+  origin,
+  proved,
+  sizeOf,
+  span,
+  type Bench,
+  type Sending,
+} from './bench.ts'
+
+const chunks = 4
+
+/** A whole reader of a blob of four chunks that takes what it is given. */
+function createReader(witnesses: number): Bench {
+  const bench = createBench({ chunks, witnesses })
+  bench.read()
+  return bench
+}
+
+/** Peer `from` brings chunk 0, alone of all it holds. */
+function bring(bench: Bench, from: string, how: Sending = {}): void {
+  bench.joins(from, [0])
+  bench.sends(bench.told('request', from)[0]!, how)
+  keep(bench, how.hash)
+}
+
+function keep(bench: Bench, hash?: string): void {
+  for (const { index } of bench.take('hash'))
+    bench.handle({ type: 'hashed', digest, index, hash: hash ?? hashOf(index) })
+  for (const { index } of bench.take('keep')) bench.handle({ type: 'kept', digest, index, ok: true })
+}
+
+function vouches(bench: Bench, from: string, hashes = span(0, chunks).map(hashOf), start = 0): void {
+  bench.says(from, { type: 'vouch', digest, start, hashes })
+}
+
+const mayTake = (bench: Bench, from = origin): boolean => bench.swarm.mayDeliver(digest, 0, from)
+
+describe('a chunk of a peer is handed out before the proof', () => {
+  it.each([fetched, proved])('on one word, with one witness', (witness) => {
+    const bench = createReader(1)
+    bring(bench, 'a', { witness })
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('not before it is kept', () => {
+    const bench = createReader(1)
+    bench.joins('a', [0])
+    bench.sends(bench.told('request', 'a')[0]!)
+    expect(mayTake(bench)).toBe(false)
+  })
+
+  it('to readers of the origin that it was fetched from, and to no others', () => {
+    const bench = createReader(1)
+    bring(bench, 'a', { witness: fetched })
+    expect(mayTake(bench, 'evil.example')).toBe(false)
+  })
+
+  it('on the word of two who say the same, with two witnesses', () => {
+    const bench = createReader(2)
+    bring(bench, 'a', { witness: fetched })
+    bench.joins('b', span(0, chunks))
+    bench.pass(25)
+    expect(mayTake(bench)).toBe(false)
+    expect(bench.told('doubt')).toEqual([{ type: 'doubt', digest, start: 0, to: 'b' }])
+    bench.take('deliver')
+    vouches(bench, 'b')
+    expect(mayTake(bench)).toBe(true)
+    bench.pass(25)
+    expect(bench.take('deliver')).toEqual([{ type: 'deliver', digest }])
+  })
+
+  it('not on the word of two who say different things', () => {
+    const bench = createReader(2)
+    bring(bench, 'a')
+    bench.joins('b', span(0, chunks))
+    bench.pass(25)
+    vouches(bench, 'b', [hashOf(77), ...span(1, chunks).map(hashOf)])
+    expect(mayTake(bench)).toBe(false)
+  })
+
+  it('on the word of two IDs at one address as on that of one', () => {
+    const bench = createReader(2)
+    for (const peer of ['a', 'b']) bench.handle({ type: 'peer-connected', peer, address: '10.0.0.1' })
+    bench.says('b', { type: 'join', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111) })
+    bring(bench, 'a')
+    bench.pass(25)
+    vouches(bench, 'b')
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('not on the word of strangers: they may all be one, or one of those we know', () => {
+    const bench = createReader(2)
+    bring(bench, 'a', { signer: 'stranger' })
+    bench.joins('b', span(0, chunks))
+    bench.pass(25)
+    vouches(bench, 'b')
+    expect(mayTake(bench)).toBe(false)
+    bench.handle({ type: 'peer-connected', peer: 'stranger', address: '10.0.0.9' })
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('where this node took it from the origin itself, whatever the witnesses', () => {
+    const bench = createReader(3)
+    bench.answer({ lease: { id: 1, start: 0, end: 1, ttlMs: 2000 } })
+    const [fetch] = bench.take('fetch-origin')
+    bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: 256 * KiB })
+    keep(bench)
+    expect(mayTake(bench)).toBe(true)
+    expect(mayTake(bench, 'evil.example')).toBe(false)
+  })
+
+  it('in any case once the whole blob is proved', () => {
+    const bench = createReader(3)
+    bench.joins('a', span(0, chunks))
+    for (const request of bench.told('request')) bench.sends(request)
+    keep(bench)
+    for (const request of bench.told('request')) bench.sends(request)
+    keep(bench)
+    expect(mayTake(bench)).toBe(false)
+    bench.settle()
+    expect(mayTake(bench, 'other.example')).toBe(true)
+  })
+
+  it('by the entry that it was kept under before a restart', () => {
+    const bench = createBench({ chunks })
+    const have = Uint8Array.of(0b0011)
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have, complete: false })
+    expect(mayTake(bench)).toBe(false)
+    bench.handle({ type: 'entries', digest, entries: [entryOf(sizeOf(chunks), 0, 'a', fetched)] })
+    expect(mayTake(bench)).toBe(true)
+    expect(mayTake(bench, 'evil.example')).toBe(false)
+    expect(bench.swarm.mayDeliver(digest, 1, origin)).toBe(false)
+  })
+})
+
+describe('who is asked for its word', () => {
+  it('holds the whole blob, and is asked once', () => {
+    const bench = createReader(2)
+    bring(bench, 'a')
+    bench.joins('half', [0, 1])
+    bench.joins('b', span(0, chunks))
+    bench.pass(3 * second)
+    expect(bench.told('doubt').map(({ to }) => to)).toEqual(['b'])
+  })
+
+  it('is not alone when it is silent', () => {
+    const bench = createReader(2)
+    bring(bench, 'a')
+    for (const peer of ['b', 'c', 'd']) bench.joins(peer, span(0, chunks))
+    bench.pass(25)
+    expect(bench.told('doubt').map(({ to }) => to)).toEqual(['b', 'c'])
+    bench.pass(limits.doubtAgainMs)
+    expect(bench.told('doubt').map(({ to }) => to)).toEqual(['d'])
+  })
+
+  it('is nobody, with one witness', () => {
+    const bench = createReader(1)
+    bring(bench, 'a')
+    bench.joins('b', span(0, chunks))
+    bench.pass(second)
+    expect(bench.told('doubt')).toEqual([])
+  })
+
+  it('answers once it has proved the blob, for what the blob has', () => {
+    const bench = createBench({ chunks })
+    const have = Uint8Array.of(0b1111)
+    bench.joins('a', [])
+    bench.says('a', { type: 'doubt', digest, start: 0 })
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have, complete: true })
+    bench.says('a', { type: 'doubt', digest, start: chunks })
+    expect(bench.take('vouch')).toEqual([])
+    bench.says('a', { type: 'doubt', digest, start: 0 })
+    expect(bench.take('vouch')).toEqual([
+      { type: 'vouch', peer: 'a', digest, size: sizeOf(chunks), start: 0, end: chunks },
+    ])
+  })
+
+  it.each([
+    ['what it was not asked', span(0, chunks).map(hashOf), 1],
+    ['too few chunks', [hashOf(0)], 0],
+  ])('and vouches for %s breaks the rules', (_what, hashes, start) => {
+    const bench = createReader(2)
+    bring(bench, 'a')
+    bench.joins('b', span(0, chunks))
+    bench.pass(25)
+    for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b', hashes, start)
+    expect(bench.take('ban')).toMatchObject([{ peer: 'b' }])
+  })
+})
+
+/** A reader that has waited a minute for a second witness. */
+function hold(): Bench {
+  const bench = createReader(2)
+  bring(bench, 'a', { witness: fetched })
+  bench.pass(limits.heldBackMs)
+  expect(bench.take('fetch-origin').filter(({ isEscape }) => isEscape)).toEqual([])
+  bench.pass(100)
+  return bench
+}
+
+/** The origin answers its escape. */
+function answer(bench: Bench, hash: string): void {
+  const [fetch] = bench.take('fetch-origin').filter(({ isEscape }) => isEscape)
+  expect(fetch).toMatchObject({ origin, start: 0, end: 1, offset: 0 })
+  bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: 256 * KiB })
+  bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch })
+  bench.handle({ type: 'hashed', digest, index: 0, hash })
+}
+
+describe('a reader that is held back for a minute', () => {
+  it('takes its next chunk from the origin', () => {
+    const bench = hold()
+    answer(bench, hashOf(0))
+    expect(mayTake(bench)).toBe(true)
+    expect(bench.take('keep')).toEqual([])
+    expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0, inFlightBytes: 0 })
+  })
+
+  it('and hears something else from there has been lied to: all is taken anew', () => {
+    const bench = hold()
+    answer(bench, hashOf(77))
+    expect(bench.take('discard')).toEqual([{ type: 'discard', digest }])
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 0 })
+  })
+
+  it('has what it had when the origin fails', () => {
+    const bench = hold()
+    const [fetch] = bench.take('fetch-origin').filter(({ isEscape }) => isEscape)
+    bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch, failure: { kind: 'refused' } })
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 1 })
+    expect(mayTake(bench)).toBe(false)
+  })
+})
+
+describe('a disk that refuses a chunk', () => {
+  it('lets nobody wait for its witnesses: the rest comes from the origin', () => {
+    const bench = createReader(2)
+    bench.joins('a', [0])
+    bench.sends(bench.told('request', 'a')[0]!)
+    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+    expect(bench.take('keep')).toMatchObject([{ mayPass: false }])
+    bench.handle({ type: 'kept', digest, index: 0, ok: false, isForgotten: true })
+    bench.pass(25)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: chunks }])
+    expect(bench.told('request')).toEqual([])
+  })
+})
+
+describe('when the blob is proved', () => {
+  it('who vouched for another is banned, and who vouched for it is not', () => {
+    const bench = createReader(3)
+    bring(bench, 'a')
+    for (const peer of ['b', 'liar']) bench.joins(peer, span(0, chunks))
+    bench.pass(25)
+    vouches(bench, 'b')
+    vouches(bench, 'liar', [hashOf(0), hashOf(77), hashOf(2), hashOf(3)])
+    for (let round = 0; round < chunks; round++) {
+      for (const request of bench.told('request')) bench.sends(request)
+      bench.settle()
+    }
+    expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
+    expect(bench.take('ban')).toMatchObject([{ peer: 'liar', address: 'liar' }])
+  })
+})
