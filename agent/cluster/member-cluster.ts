@@ -110,6 +110,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     random: random.fork('directory'),
     ownersOf: (digest) => owners.of(digest),
     learningMs: (digest) => owners.learningMs(digest),
+    arrivingMs: () => owners.arrivingMs(),
     ready: () => state.members?.agreed() === true,
     suspect: (peer, by) => suspect(state, peer, by),
   })

@@ -26,8 +26,10 @@ export interface DirectoryComponents {
   readonly random: Random
   /** The hosts of a digest as this host sees the members, best first (core/directory/owners.ts). */
   ownersOf(digest: Digest): readonly PeerId[]
-  /** How long this host must still listen before it knows what its predecessor for the digest granted. */
+  /** How long a table made now must listen before this host knows what its predecessor for the digest granted. */
   learningMs(digest: Digest): number
+  /** How long this host must still listen, whatever tables it has, since it has just come (back) into the cluster. */
+  arrivingMs(): number
   /** This host's member list has agreed with its seed's. */
   ready(): boolean
   /** `by` asks here for a lease that `host`, who ranks higher, should have granted: perhaps it is dead, and worth a look. */
@@ -260,7 +262,7 @@ function leaseFor(
 function heldBackForMs(state: State, table: Table, item: AnnounceItem): number {
   const nowMs = state.clock.now()
   const listMs = state.ready() ? 0 : limits.announceMs
-  return Math.max(listMs, table.learnUntilMs - nowMs, limitedForMs(state, originOf(item)))
+  return Math.max(listMs, state.arrivingMs(), table.learnUntilMs - nowMs, limitedForMs(state, originOf(item)))
 }
 
 function limitedForMs({ limitedOrigins, clock }: State, origin: string): number {

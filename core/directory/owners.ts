@@ -23,8 +23,10 @@ export interface Owners {
   arrive(): void
   /** The members for a digest, best first: owner, standby, and those who would follow; `limits.hostsRankedMax` of them. */
   of(digest: Digest): readonly PeerId[]
-  /** How long this host, if first for the digest, must still listen before it knows what its predecessor granted; 0: it knows. */
+  /** How long this host, if first for the digest and without a table, must still listen to know what its predecessor granted. */
   learningMs(digest: Digest): number
+  /** How long it must still listen since it arrived, whatever tables it has. */
+  arrivingMs(): number
 }
 
 export function createOwners({ self, clock }: OwnersComponents): Owners {
@@ -75,13 +77,14 @@ export function createOwners({ self, clock }: OwnersComponents): Owners {
       return hosts
     },
     learningMs(digest) {
-      let knownMs = arrivedMs
+      let knownMs = Number.NEGATIVE_INFINITY
       const own = rankOf(self, members.get(self) ?? markOf(self), digest)
       for (const [peer, { mark, sinceMs }] of former) {
         if (sinceMs > knownMs && outranks(rankOf(peer, mark, digest), own)) knownMs = sinceMs
       }
       return Math.max(0, knownMs + limits.directoryLearnMs - clock.now())
     },
+    arrivingMs: () => Math.max(0, arrivedMs + limits.directoryLearnMs - clock.now()),
   }
 }
 

@@ -64,6 +64,7 @@ export function createSwarmNodes(seed: string, options: SwarmNodesOptions = {}):
       random,
       ownersOf: () => [host ?? identity.peer],
       learningMs: () => 0,
+      arrivingMs: () => 0,
       ready: () => true,
       suspect: () => {},
     })

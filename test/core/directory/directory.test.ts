@@ -470,6 +470,15 @@ describe('who hosts', () => {
     world.ready = true
     expect(world.say('a', wish).lease).toMatchObject({ start: 0 })
   })
+
+  it('grants nothing while it arrives, also of a table that it has', () => {
+    const world = createWorld()
+    world.say('a')
+    world.arrivingMs = 500
+    expect(world.say('a', wish)).toMatchObject({ leaseAfterMs: 500 })
+    world.arrivingMs = 0
+    expect(world.say('a', wish).lease).toMatchObject({ start: 0 })
+  })
 })
 
 describe('load', () => {

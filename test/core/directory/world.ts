@@ -57,6 +57,7 @@ export interface World {
   readonly owners: Owners
   readonly directory: Directory
   readonly suspects: PeerId[]
+  arrivingMs: number
   ready: boolean
   /** Announces one item and gives the answer to it. */
   say(peer: PeerId, change?: Partial<AnnounceItem>): AnswerItem
@@ -75,6 +76,7 @@ export function createWorld(options: { directory?: Parameters<typeof createDirec
       random: seededRandom('directory'),
       ownersOf: (digest) => owners.of(digest),
       learningMs: (digest) => owners.learningMs(digest),
+      arrivingMs: () => world.arrivingMs,
       ready: () => world.ready,
       suspect: (peer) => void suspects.push(peer),
     },
@@ -85,6 +87,7 @@ export function createWorld(options: { directory?: Parameters<typeof createDirec
     owners,
     directory,
     suspects,
+    arrivingMs: 0,
     ready: true,
     say(peer, change) {
       const [answer] = directory.announce({ from: addressOf(peer), items: [itemOf(change)] }).items
