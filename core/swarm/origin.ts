@@ -144,6 +144,7 @@ function addLease(
     session,
     isInsisted,
     isEscape,
+    isWhole: grant?.start === 0 && grant.end >= session.count,
     remaining,
     settling: new Set(),
     tries: 0,
@@ -367,11 +368,10 @@ function countOriginFrame(state: SwarmState, lease: Lease, event: EventOf<'origi
 export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unranged'>): void {
   const lease = state.fetches.get(event.fetch)
   if (lease?.fetch === undefined) return
-  const { fetch, session } = lease
-  const isNews = !session.supply.unranged
+  const { fetch, isWhole, session } = lease
   session.supply.unranged = true
   tellDirectory(state, session, true)
-  if (isNews && lease.id !== undefined && session.candidates.size + session.neighbours.size > 0) {
+  if (!isWhole && lease.id !== undefined && session.candidates.size + session.neighbours.size > 0) {
     // Others may hold leases too. The directory lets one of us have the whole blob, so that the origin sends it once.
     surrender(state, lease)
     return

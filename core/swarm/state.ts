@@ -116,6 +116,8 @@ export interface Lease {
   readonly isInsisted: boolean
   /** A reader was held back for so long that it takes this chunk itself, outside the origin's budget. */
   readonly isEscape: boolean
+  /** It grants the whole blob, as an origin that ignores Range sends it. */
+  readonly isWhole: boolean
   /** Chunks still to come, ascending. */
   remaining: number[]
   /** Chunks that came and are being hashed and written: the lease is given back when they show in `have`. */

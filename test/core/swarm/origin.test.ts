@@ -216,6 +216,25 @@ describe('a fetch', () => {
   })
 })
 
+it('an origin that ignores Range is left alone by each lease until one grants the whole blob', () => {
+  const bench = createBench()
+  bench.read()
+  bench.joins('peer', [])
+  bench.answer({ lease })
+  bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+  const [first] = bench.take('fetch-origin')
+  bench.handle({ type: 'origin-unranged', digest, fetch: first!.fetch })
+  bench.pass(25)
+  const [second] = bench.take('fetch-origin')
+  bench.handle({ type: 'origin-unranged', digest, fetch: second!.fetch })
+  expect(bench.take('stop-fetch')).toHaveLength(2)
+  bench.answer({ lease: { ...lease, id: 9, start: 0, end: 100 } })
+  const [whole] = bench.take('fetch-origin')
+  bench.handle({ type: 'origin-unranged', digest, fetch: whole!.fetch })
+  expect(bench.take('stop-fetch')).toEqual([])
+  expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 0, end: 100 }])
+})
+
 describe('without a directory', () => {
   it('one chunk that nobody has is taken', () => {
     const bench = createBench()
