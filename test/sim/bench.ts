@@ -8,7 +8,8 @@
  */
 import { MiB } from '../../core/units.ts'
 import { quiet } from './options.ts'
-import { allDone, createSim, imageBytes, startAll } from './world.ts'
+import { allDone, imageBytes } from './sim.ts'
+import { createSim, startAll } from './world.ts'
 
 export interface BenchResult {
   readonly nodes: number

@@ -1,24 +1,107 @@
-/** The invariants of DESIGN that a simulation can see. */
+/**
+ * The invariants of DESIGN as far as a simulation can see them: 1, 2, 5 (budget.ts), 6 and 7. Not 3 and 4, which are about
+ * credentials, grants and possession: a simulated node has none; test/agent/access and test/integration hold those.
+ */
 import { limits } from '../../core/limits.ts'
+import { countBits } from '../../core/swarm/bitfield.ts'
+import { allowancesOf } from './budget.ts'
+import type { Blob, Piece } from './matter.ts'
 import type { SimNode } from './node.ts'
+import { imageBytes, livePulls, type Sim } from './sim.ts'
+
+/** Invariant 1. */
+export function checkBytes({ nodes, world }: Sim): void {
+  for (const { counts, id } of nodes)
+    if (counts.wrongBytes > 0) world.violated(`${id}: ${counts.wrongBytes} chunks reached readers with a wrong byte`)
+}
+
+/** Invariant 2, first half: a reader is given up only where the origin failed this very node. */
+export function checkFails({ nodes, world }: Sim): void {
+  for (const { counts, id } of nodes)
+    if (counts.fails > 0 && !world.origin.hasFailed(id))
+      world.violated(`${id}: gave readers up ${counts.fails} times though the origin never failed it`)
+}
+
+/** Invariant 2, second half: when nothing fails any more, every pull ends; told so that one can see why not. */
+export function checkDone(sim: Sim): void {
+  for (const { doneAtMs, node } of livePulls(sim)) {
+    if (doneAtMs !== undefined) continue
+    const blobs = sim.layers.map(({ digest }) => {
+      const progress = node.life?.swarm.progress(digest)
+      return progress === undefined ? 'none' : `${progress.held}/${progress.chunks}`
+    })
+    sim.world.violated(`${node.id}: not done (${blobs.join(', ')})`)
+  }
+}
+
+/** Invariant 5. */
+export function checkOrigin(sim: Sim): void {
+  const image = imageBytes(sim)
+  const times = (bytes: number): string => `${(bytes / image).toFixed(3)} ×`
+  const allowances = allowancesOf(sim)
+  const sent = sim.world.origin.sentBytes()
+  if (sent <= allowances.reduce((sum, { bytes }) => sum + bytes, 0)) return
+  const reasons = allowances.map(({ bytes, reason }) => `${times(bytes)} ${reason}`)
+  sim.world.violated(`the origin sent ${times(sent)} the image; allowed: ${reasons.join(', ')}`)
+}
 
 /** Invariant 6: queues and maps stay within core/limits.ts. */
 export function checkBounds(node: SimNode): void {
-  const stats = node.life?.swarm.stats()
-  if (stats === undefined) return
+  const { life } = node
+  if (life === undefined) return
   const bound = (name: string, value: number, most: number): void => {
     if (value > most || value < 0) node.world.violated(`${node.id}: ${name} is ${value}, bounded by ${most}`)
   }
+  const stats = life.swarm.stats()
   bound('uploads active', stats.uploadsActive, limits.uploadsActiveMax)
   bound('uploads waiting', stats.uploadsWaiting, limits.uploadsWaitingMax)
   bound('requests', stats.requests, stats.peersConnected * limits.requestsPerPeer)
   bound('bytes in flight', stats.inFlightBytes, limits.inFlightMaxBytes)
   bound('bytes settling', stats.settlingBytes, limits.inFlightMaxBytes + limits.originInFlightMaxBytes)
   bound('peers known', stats.peersKnown, limits.peersMax)
+  const directory = life.directory.stats()
+  bound('digests hosted', directory.digests, limits.directoryDigestsMax)
+  bound('announcers', directory.announcers, limits.directoryAnnouncersMax)
+  bound('members', life.members?.live().length ?? 0, limits.membersMax)
 }
 
-/** Invariant 7: a restart finds every chunk that was kept before the crash. */
-export function checkDisk(node: SimNode, heldBefore: number): void {
-  const held = node.disk.heldCount()
-  if (held < heldBefore) node.world.violated(`${node.id}: restarted with ${held} chunks of ${heldBefore}`)
+/** Invariant 7: after a restart the swarm has every chunk that was kept before the crash, and each is as it was verified. */
+export function checkRestart(node: SimNode): void {
+  for (const { blob, have, pieces } of node.disk.all()) {
+    const held = node.life?.swarm.progress(blob.digest)?.held ?? 0
+    const kept = countBits(have)
+    if (held !== kept) node.world.violated(`${node.id}: restarted with ${held} chunks of ${kept}`)
+    pieces.forEach((chunk, index) => checkServed(node, blob, index, chunk ?? []))
+  }
+}
+
+/** Invariants 1 and 7, where a node serves: who is honest sends nothing that is not the blob's. */
+export function checkServed(node: SimNode, blob: Blob, index: number, pieces: readonly Piece[]): void {
+  if (node.behaviour === 'honest' && !blob.isTrue(index, pieces))
+    node.world.violated(`${node.id}: serves a wrong byte in chunk ${index}`)
+}
+
+/** Dead, hung or departed: five seconds on nobody lists it, hosts by it, names it or believes in a connection to it. */
+export function watchGone(sim: Sim, gone: SimNode): void {
+  const { lives } = gone
+  sim.engine.after(goneMs, () => {
+    const isBack = gone.lives !== lives || (gone.life !== undefined && gone.behaviour !== 'freezes')
+    if (!isBack) for (const view of viewsOf(sim, gone)) sim.world.violated(`${view} ${goneMs} ms after it was lost`)
+  })
+}
+
+const goneMs = 5000
+
+/** Where a node is still believed in. */
+function viewsOf(sim: Sim, gone: SimNode): string[] {
+  const views: string[] = []
+  const { network } = sim.world
+  for (const { behaviour, id, life } of sim.nodes) {
+    if (life === undefined || behaviour === 'freezes' || id === gone.id || !network.reaches(id, gone.id)) continue
+    if (life.members?.live().includes(gone.id) === true) views.push(`${id} lists ${gone.id}`)
+    if (network.sees(id, gone.id)) views.push(`${id} is connected to ${gone.id}`)
+    for (const { digest } of sim.layers)
+      if (life.owners.of(digest).includes(gone.id)) views.push(`${id} has ${gone.id} host a directory`)
+  }
+  return views
 }

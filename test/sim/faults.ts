@@ -1,25 +1,80 @@
 /** Lets things go wrong, at moments that the seed chooses. */
-import type { Random } from '../../core/ports.ts'
-import { crashAndRestart, type Sim } from './world.ts'
+import type { PeerId, Random } from '../../core/ports.ts'
+import { noteLoss, notePartition } from './budget.ts'
+import { watchGone } from './checkers.ts'
+import { depart, hang, part } from './node.ts'
+import type { Pull } from './puller.ts'
+import type { Sim } from './sim.ts'
+import { crashAndRestart, restart } from './world.ts'
 
+/** No node has two of these faults; what else goes wrong may hit it as well. */
 export function planFaults(sim: Sim): void {
   const random = sim.random.fork('faults')
-  const { breaks, crashes, freezers, silentCrashes, spoilers } = sim.options
-  const shuffled = shuffle(random, sim.pulls)
-  for (const { node } of shuffled.slice(0, spoilers)) node.behaviour = 'spoils'
-  for (const { node } of shuffled.slice(spoilers, spoilers + freezers))
-    sometime(sim, random, () => (node.behaviour = 'freezes'))
-  for (let crash = 0; crash < crashes; crash++) {
-    const pull = shuffled[spoilers + freezers + crash]
-    const isSilent = crash < silentCrashes
-    if (pull !== undefined) sometime(sim, random, () => crashAndRestart(sim, pull, sim.options.awayMs, isSilent))
-  }
+  const { breaks, crashes, departures, freezers, partitions, silentCrashes, spoilers } = sim.options
+  const victims = shuffle(random, sim.pulls)
+  const each = (count: number, act: (pull: Pull, number: number) => void): void =>
+    victims.splice(0, count).forEach((pull, number) => act(pull, number))
+  each(spoilers, ({ node }) => (node.behaviour = 'spoils'))
+  each(freezers, (pull) => sometime(sim, random, () => freeze(sim, pull)))
+  each(departures, (pull, number) => sometime(sim, random, () => leave(sim, pull, number % 2 === 1)))
+  each(crashes, (pull, number) => sometime(sim, random, () => die(sim, pull, number < silentCrashes)))
+  for (let count = 0; count < partitions; count++) sometime(sim, random, () => separate(sim, random, count))
   for (let count = 0; count < breaks; count++) sometime(sim, random, () => breakOne(sim, random))
-  sim.engine.after(sim.options.faultsUntilMs, () => sim.world.origin.set({ faults: false }))
+  planOriginTroubles(sim, random)
 }
 
 function sometime(sim: Sim, random: Random, act: () => void): void {
   sim.engine.after(random.below(sim.options.faultsUntilMs + 1), act)
+}
+
+function freeze(sim: Sim, { node }: Pull): void {
+  if (node.life === undefined) return
+  noteLoss(sim, node)
+  hang(node)
+  watchGone(sim, node)
+}
+
+function die(sim: Sim, pull: Pull, isSilent: boolean): void {
+  const { node } = pull
+  if (node.life === undefined) return
+  noteLoss(sim, node)
+  crashAndRestart(sim, pull, sim.options.awayMs, isSilent)
+  watchGone(sim, node)
+}
+
+function leave(sim: Sim, pull: Pull, returns: boolean): void {
+  const { node } = pull
+  if (node.life === undefined) return
+  noteLoss(sim, node)
+  pull.isOff = !returns
+  depart(node)
+  if (returns) sim.engine.after(goodbyeMs + sim.options.awayMs, () => restart(sim, pull))
+  else watchGone(sim, node)
+}
+
+/** A departed node returns later than its goodbye takes. */
+const goodbyeMs = 2000
+
+function separate(sim: Sim, random: Random, count: number): void {
+  const kind = count < sim.options.oneWayPartitions ? 'one-way' : 'two-way'
+  const size = 1 + random.below(Math.max(1, sim.nodes.length >> 1))
+  const chosen = shuffle(random, sim.nodes).slice(0, size)
+  const side = new Set<PeerId>(chosen.map(({ id }) => id))
+  notePartition(sim, side)
+  sim.engine.after(sim.options.partitionMs, part(sim.world, side, kind))
+}
+
+function planOriginTroubles(sim: Sim, random: Random): void {
+  const { engine, options, world } = sim
+  const { origin } = world
+  const stop = (): void => {
+    origin.set({ down: true })
+    engine.after(options.originTroubleMs, () => origin.set({ down: false }))
+  }
+  const limit = (): void => origin.set({ limitedUntilMs: engine.clock.now() + options.originTroubleMs })
+  for (let count = 0; count < options.originOutages; count++) sometime(sim, random, stop)
+  for (let count = 0; count < options.originLimits; count++) sometime(sim, random, limit)
+  engine.after(options.faultsUntilMs, () => origin.set({ faults: false }))
 }
 
 function breakOne(sim: Sim, random: Random): void {

@@ -3,6 +3,7 @@ import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { checkServed } from './checkers.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
 import type { SwarmCommand } from '../../core/swarm/events.ts'
 import { spoil, type Blob, type Piece } from './matter.ts'
@@ -14,7 +15,6 @@ import type { Stream } from './links.ts'
 type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type: Type }>
 
 const hashBytesPerMs = 1_500_000
-const diskMs = 1
 
 export function obey(node: SimNode, command: SwarmCommand): void {
   const { life, world } = node
@@ -89,6 +89,8 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
     return later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: false }))
   const { blob } = kept
   const entry = entryFor(node, kept, index)
+  const pieces = kept.pieces[index]!
+  if (world.realBytes) checkServed(node, blob, index, pieces)
   let at = offset
   const onFrame = (bytes: number): void => {
     if (at === offset) {
@@ -215,24 +217,22 @@ function vouch(node: SimNode, { digest, end, peer, start }: CommandOf<'vouch'>):
 
 function keep(node: SimNode, blob: Blob, { entry, index, mayPass }: CommandOf<'keep'>): void {
   const { digest, size } = blob
-  const { diskRefusesOneIn } = node.options
+  const { diskMs, diskRefusesOneIn } = node.options
   later(node, diskMs, (life) => {
     const pieces = life.assembly.whole(digest, index, chunkLengthOf(size, index)) ?? []
     const ok = diskRefusesOneIn === 0 || node.random.below(diskRefusesOneIn) > 0
     life.assembly.drop(digest, index)
     if (ok) proveOn(node, node.disk.keep(blob, index, pieces, entry))
-    else if (mayPass) unkeptOf(life, digest).set(index, pieces)
+    else if (mayPass) refuse(node, life, blob, index, pieces)
     handle(node, { type: 'kept', digest, index, ok, isForgotten: !ok && !mayPass })
     node.readers.advance(digest)
   })
 }
 
-function unkeptOf({ unkept }: Life, digest: Digest): Map<number, readonly Piece[]> {
-  const known = unkept.get(digest)
-  if (known !== undefined) return known
-  const chunks = new Map<number, readonly Piece[]>()
-  unkept.set(digest, chunks)
-  return chunks
+function refuse(node: SimNode, { unkept }: Life, blob: Blob, index: number, pieces: readonly Piece[]): void {
+  node.refused.push({ blob, index })
+  const chunks = unkept.get(blob.digest) ?? new Map<number, readonly Piece[]>()
+  unkept.set(blob.digest, chunks.set(index, pieces))
 }
 
 /** The blob's hash goes on with the chunks that are held without a gap, as agent/swarm/proofs does. */

@@ -50,7 +50,7 @@ export interface StreamOptions {
 }
 
 /** What TCP lets a stream have on its way. */
-const windowBytes = 256 * 1024
+export const windowBytes = 256 * 1024
 
 export function createLink({ downBytesPerMs, upBytesPerMs }: LinkOptions): Link {
   return { upBytesPerMs, downBytesPerMs, streams: [], turn: 0, sending: false, downFreeAtMs: 0, sentBytes: 0 }

@@ -1,4 +1,5 @@
 /** Connections between nodes: packets of messages in order, and chunk streams over the links. */
+import { limits } from '../../core/limits.ts'
 import type { PeerId, Random } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { costs, type Cpu } from './cpu.ts'
@@ -50,9 +51,24 @@ export interface Network {
   crash(id: PeerId, noticeMs: number): void
   /** Breaks one connection. */
   breakOff(one: PeerId, other: PeerId): void
+  /** `side` and the others no longer reach each other; returns how it heals. */
+  part(side: ReadonlySet<PeerId>, kind: Cut['kind'], noticeMs: number): () => void
+  /** May `from` call or dial `to`? */
+  reaches(from: PeerId, to: PeerId): boolean
+  /** Does `from` believe in a connection to `to`? */
+  sees(from: PeerId, to: PeerId): boolean
   links(): readonly (readonly [PeerId, PeerId])[]
   /** Bytes of all messages so far. */
   controlBytes(): number
+}
+
+/**
+ * `two-way`: nothing passes, and connections across go silent. `one-way`: as with a firewall, `side` can open nothing to the
+ * others, and what is open stays; TCP knows no other one-way.
+ */
+export interface Cut {
+  readonly side: ReadonlySet<PeerId>
+  readonly kind: 'one-way' | 'two-way'
 }
 
 interface Socket {
@@ -82,6 +98,7 @@ const handshakeParts = 3
 
 export function createNetwork(engine: Engine, random: Random, options: NetworkOptions): Network {
   const sockets = new Map<PeerId, Socket>()
+  const cuts = new Set<Cut>()
   const { clock } = engine
   let controlBytes = 0
 
@@ -98,6 +115,11 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     return from.delayMs + to.delayMs + jitterMs + (lost ? retransmitMs : 0)
   }
   const delayMs = (from: PeerId, to: PeerId): number => tripMs(socketOf(from).host, socketOf(to).host)
+
+  const reaches = (from: PeerId, to: PeerId): boolean => {
+    for (const cut of cuts) if (isCut(cut, from, to)) return false
+    return true
+  }
 
   /** Both ends close; each host hears of it after its `noticeMs`, where that is defined. */
   const close = (one: Host, other: Host, noticeMs: (host: Host) => number | undefined): void => {
@@ -127,6 +149,7 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
 
   /** Both ends work at the same time, in parts. */
   const shakeHands = (from: Socket, to: Socket, onFailed: () => void): void => {
+    if (!reaches(from.host.id, to.host.id)) return engine.after(limits.peerDialMs, onFailed)
     if (!isTaken(from, to) || from.ends.has(to.host.id)) return connect(from, to, onFailed)
     let working = 2
     const part = (host: Host, left: number): void => {
@@ -184,6 +207,18 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
       for (const { to } of ends.values()) close(host, to.host, (one) => (one === host ? undefined : noticeMs))
       host.cpu.reset()
     },
+    part(side, kind, noticeMs) {
+      const cut = { side, kind }
+      cuts.add(cut)
+      for (const id of side) {
+        const { ends, host } = socketOf(id)
+        for (const { to } of ends.values())
+          if (kind === 'two-way' && !side.has(to.host.id)) close(host, to.host, () => noticeMs)
+      }
+      return () => void cuts.delete(cut)
+    },
+    reaches,
+    sees: (from, to) => endOf(from, to) !== undefined || sockets.get(from)?.unnoticed.has(to) === true,
     breakOff: (one, other) => close(socketOf(one).host, socketOf(other).host, () => delayMs(one, other)),
     controlBytes: () => controlBytes,
     links: () =>
@@ -191,6 +226,11 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
         [...ends.keys()].filter((peer) => host.id < peer).map((peer) => [host.id, peer] as const),
       ),
   }
+}
+
+function isCut({ kind, side }: Cut, from: PeerId, to: PeerId): boolean {
+  if (side.has(from) === side.has(to)) return false
+  return kind === 'two-way' || side.has(from)
 }
 
 function open(from: Socket, to: Socket): void {

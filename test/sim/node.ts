@@ -1,6 +1,7 @@
 /** One agent: core/swarm, the directory's client and its share of the directory, unchanged, in virtual time. */
 import { createDirectoryClient, type DirectoryClient, type DirectoryClientOutput } from '../../core/directory/client.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
+import type { AnnounceAnswer } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
 import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
 import { limits } from '../../core/limits.ts'
@@ -15,7 +16,7 @@ import { createDisk, type Disk } from './disk.ts'
 import type { Engine } from './engine.ts'
 import { createLink, type Link, type Stream } from './links.ts'
 import type { Blob, Piece } from './matter.ts'
-import type { Network } from './network.ts'
+import type { Cut, Network } from './network.ts'
 import type { Origin } from './origin.ts'
 import type { GivenOwners } from './owners.ts'
 import { createReaders, type Readers } from './readers.ts'
@@ -29,6 +30,8 @@ export interface NodeOptions {
   readonly upBytesPerMs: number
   readonly downBytesPerMs: number
   readonly delayMs: number
+  /** How long a write takes. */
+  readonly diskMs: number
   /** One write in so many is refused; 0: none. */
   readonly diskRefusesOneIn: number
   readonly swarm: SwarmOptions
@@ -52,6 +55,8 @@ export interface World {
   readonly givenOwners: GivenOwners | undefined
   /** Bytes to and from directories, and of chunk heads, so far. */
   readonly traffic: { announceBytes: number; headBytes: number }
+  /** A directory has answered. */
+  answered: ((answer: AnnounceAnswer) => void) | undefined
   /** An invariant is broken. */
   readonly violated: (what: string) => void
 }
@@ -68,6 +73,8 @@ export interface SimNode {
   readonly readers: Readers
   readonly obey: Obey
   readonly counts: { peerBytes: number; originBytes: number; fails: number; wrongBytes: number; bans: PeerId[] }
+  /** Chunks that the disk refused. */
+  readonly refused: { readonly blob: Blob; readonly index: number }[]
   behaviour: Behaviour
   /** Its machine is gone: it does not even refuse. */
   isSilent: boolean
@@ -127,6 +134,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     }),
     obey,
     counts: { peerBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, bans: [] },
+    refused: [],
     behaviour: 'honest',
     isSilent: false,
     lives: 0,
@@ -138,7 +146,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     link: node.link,
     cpu: node.cpu,
     delayMs: options.delayMs,
-    isUp: () => node.life !== undefined,
+    isUp: () => node.life !== undefined && node.behaviour !== 'freezes',
     takesPeer: (peer) => node.life?.banned.has(peer) !== true,
     onConnected: (peer) => handle(node, { type: 'peer-connected', peer, address: peer }),
     onDisconnected: (peer) => handle(node, { type: 'peer-disconnected', peer }),
@@ -194,6 +202,25 @@ export function crash(node: SimNode, isSilent: boolean): void {
   node.world.network.crash(node.id, isSilent ? silenceMs : 1)
 }
 
+/** It stops with its connections open, and takes and sends nothing more: an agent that hangs, or a machine that does. */
+export function hang(node: SimNode): void {
+  for (const giveUp of node.life?.fetches.values() ?? []) giveUp()
+  node.behaviour = 'freezes'
+  node.world.network.crash(node.id, silenceMs)
+}
+
+/** It says goodbye, and is gone when that has had its time. */
+export function depart(node: SimNode): void {
+  node.life?.members?.leave()
+  wake(node)
+  later(node, limits.departureMs, () => crash(node, false))
+}
+
+/** `side` and the others part; returns how it heals. */
+export function part({ network }: World, side: ReadonlySet<PeerId>, kind: Cut['kind']): () => void {
+  return network.part(side, kind, silenceMs)
+}
+
 function every(node: SimNode, periodMs: number, act: (life: Life) => void): void {
   const again = (delayMs: number): void =>
     later(node, delayMs, (life) => {
@@ -225,6 +252,7 @@ function createLife(node: SimNode): Life {
       random: random.fork('directory'),
       ownersOf,
       learningMs: (digest) => owners.learningMs(digest),
+      arrivingMs: () => owners.arrivingMs(),
       ready: () => members?.agreed() ?? true,
       suspect,
     }),
@@ -248,7 +276,8 @@ function createLife(node: SimNode): Life {
 }
 
 function createMembership(node: SimNode, random: Random): Members {
-  const self = { peer: node.id, addresses: [`/sim/${node.id}`], cluster: node.id, incarnation: node.lives }
+  const incarnation = Math.floor(node.world.engine.clock.now()) + 1
+  const self = { peer: node.id, addresses: [`/sim/${node.id}`], cluster: node.id, incarnation }
   return createMembers(
     { clock: node.world.engine.clock, random, emit: (output) => heedMembers(node, output) },
     { self: { ...self, state: 'alive' } },
@@ -292,6 +321,7 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
     ({ directory }) => {
       const answer = directory.announce(request)
       node.world.traffic.announceBytes += announceBytes(request, answer)
+      node.world.answered?.(answer)
       return answer
     },
     ({ client }, answer) => client.answered(id, answer),
@@ -319,8 +349,10 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
       life?.owners.hear(output.peer)
       break
     case 'agreed':
-    case 'refuted':
       return life?.owners.arrive()
+    case 'refuted':
+      life?.owners.arrive()
+      return life?.client.renew()
   }
   if (life !== undefined) life.changed = true
 }
@@ -354,6 +386,7 @@ function ask<Answer>(
     })
   later(node, tripMs(), () => {
     const host = nodes.get(to)
+    if (!network.reaches(node.id, to)) return
     if (host === undefined || host.behaviour === 'freezes' || host.isSilent) return
     if (host.life === undefined) return reply(undefined)
     work(host, costs.requestMs, (life) => {

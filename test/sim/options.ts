@@ -16,10 +16,21 @@ export interface SimOptions {
   readonly linkBytesPerMs: number
   /** Nodes differ from `linkBytesPerMs` by up to this factor. */
   readonly linkSpread: number
+  /** Uplink over downlink. */
+  readonly upShare: number
+  /** Nodes with a tenth of the others' link. */
+  readonly slowNodes: number
+  /** Nodes on whose disk each write takes `slowDiskMs`. */
+  readonly slowDisks: number
+  readonly slowDiskMs: number
   readonly originBytesPerMs: number
   readonly originFirstByteMs: number
   readonly originUnranged: boolean
   readonly originFaultOneIn: number
+  /** Times that the origin answers nothing, or 429 with Retry-After, for `originTroubleMs`. */
+  readonly originOutages: number
+  readonly originLimits: number
+  readonly originTroubleMs: number
   /** What a link sends at a time: `limits.frameSizeBytes`, or more where a coarser grain will do. */
   readonly frameBytes: number
   readonly delayMsMax: number
@@ -31,6 +42,14 @@ export interface SimOptions {
   readonly crashes: number
   readonly awayMs: number
   readonly silentCrashes: number
+  /** Nodes that start while others pull. */
+  readonly lateJoiners: number
+  /** Nodes that say goodbye and go; every other one returns after `awayMs`. */
+  readonly departures: number
+  /** Times that some nodes and the others part for `partitionMs`; of these, in one direction. */
+  readonly partitions: number
+  readonly oneWayPartitions: number
+  readonly partitionMs: number
   /** Connections that break. */
   readonly breaks: number
   readonly spoilers: number
@@ -38,9 +57,9 @@ export interface SimOptions {
   readonly diskRefusesOneIn: number
   /** Ranged reads by lazy pullers, beside the pulls. */
   readonly rangedReads: number
-  /** No fault begins after this. */
+  /** No fault begins after this; partitions and the origin's troubles end later. */
   readonly faultsUntilMs: number
-  /** All must be done this long after the last fault. */
+  /** All must be done this long after the last fault has ended. */
   readonly patienceMs: number
 }
 
@@ -54,10 +73,17 @@ export const quiet: SimOptions = {
   realBytes: false,
   linkBytesPerMs: 6250,
   linkSpread: 1,
+  upShare: 1,
+  slowNodes: 0,
+  slowDisks: 0,
+  slowDiskMs: 1,
   originBytesPerMs: 6250,
   originFirstByteMs: 20,
   originUnranged: false,
   originFaultOneIn: 0,
+  originOutages: 0,
+  originLimits: 0,
+  originTroubleMs: 0,
   frameBytes: limits.frameSizeBytes,
   delayMsMax: 1,
   jitterMs: 0,
@@ -66,6 +92,11 @@ export const quiet: SimOptions = {
   crashes: 0,
   awayMs: 0,
   silentCrashes: 0,
+  lateJoiners: 0,
+  departures: 0,
+  partitions: 0,
+  oneWayPartitions: 0,
+  partitionMs: 0,
   breaks: 0,
   spoilers: 0,
   freezers: 0,
@@ -75,26 +106,42 @@ export const quiet: SimOptions = {
   patienceMs: 120_000,
 }
 
-/** A world with everything in it that can go wrong. */
-export function drawOptions(random: Random, nodes = 50): SimOptions {
+/** When the last fault has ended, and the liveness phase begins. */
+export function calmMs({ awayMs, faultsUntilMs, originTroubleMs, partitionMs }: SimOptions): number {
+  return faultsUntilMs + Math.max(awayMs, originTroubleMs, partitionMs)
+}
+
+/** A world in which several things go wrong, others than in the next one. */
+export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptions {
   const oneOf = <T>(...choices: readonly T[]): T => choices[random.below(choices.length)]!
   const some = (most: number): number => random.below(most + 1)
-  const layers = 1 + random.below(3)
-  const crashes = some(Math.ceil(nodes / 8))
+  /** Not in every second world. */
+  const maybe = (most: number): number => oneOf(0, 0, 1) * some(most)
+  const few = Math.ceil(nodes / 8)
+  const crashes = some(few)
+  const partitions = maybe(3)
+  const seeds = Math.min(oneOf(1, 3), nodes)
   return {
     ...quiet,
     nodes,
-    layerBytes: Array.from({ length: layers }, () => 1 + random.below(oneOf(64 * KiB, 2 * MiB, 4 * MiB))),
-    width: 1 + random.below(3),
+    layerBytes: Array.from({ length: 1 + some(2) }, () => 1 + random.below(oneOf(64 * KiB, 2 * MiB, 4 * MiB, 8 * MiB))),
+    width: 1 + some(2),
     prefetch: some(2),
-    seeds: oneOf(1, 3),
+    seeds,
     realBytes: true,
     linkBytesPerMs: oneOf(1000, 6250, 60_000),
     linkSpread: oneOf(1, 1, 3),
+    upShare: oneOf(1, 1, 1, 0.3),
+    slowNodes: maybe(few),
+    slowDisks: maybe(nodes),
+    slowDiskMs: oneOf(20, 200),
     originBytesPerMs: oneOf(1000, 6250, 60_000),
     originFirstByteMs: oneOf(1, 20, 150),
     originUnranged: oneOf(false, false, false, true),
     originFaultOneIn: oneOf(0, 0, 5, 20),
+    originOutages: maybe(2),
+    originLimits: maybe(2),
+    originTroubleMs: oneOf(500, 3000, 8000),
     delayMsMax: oneOf(1, 10, 40),
     jitterMs: oneOf(0, 1, 20),
     lossOneIn: oneOf(0, 0, 50, 500),
@@ -102,6 +149,11 @@ export function drawOptions(random: Random, nodes = 50): SimOptions {
     crashes,
     awayMs: oneOf(500, 3000),
     silentCrashes: some(crashes),
+    lateJoiners: maybe(Math.min(few, nodes - seeds)),
+    departures: maybe(few),
+    partitions,
+    oneWayPartitions: some(partitions),
+    partitionMs: oneOf(500, 3000, 8000),
     breaks: oneOf(0, 0, 20),
     spoilers: oneOf(0, 0, 1, 2),
     freezers: oneOf(0, 0, 1, 2),
@@ -109,4 +161,9 @@ export function drawOptions(random: Random, nodes = 50): SimOptions {
     rangedReads: oneOf(0, 10),
     faultsUntilMs: oneOf(500, 2000, 5000),
   }
+}
+
+/** Mostly as many as make a swarm, sometimes so few that a fault hits every second one, and sometimes a crowd. */
+function drawNodes(random: Random): number {
+  return [2 + random.below(6), 8 + random.below(43), 8 + random.below(43), 80 + random.below(41)][random.below(4)]!
 }

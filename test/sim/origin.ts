@@ -38,7 +38,30 @@ export interface Origin {
   sentBytes(): number
   requests(): number
   /** From now on: answers nothing (`down`), refuses a node's credential, or works. */
-  set(change: { readonly down?: boolean; readonly refuses?: PeerId; readonly faults?: boolean }): void
+  set(change: {
+    readonly down?: boolean
+    readonly refuses?: PeerId
+    readonly faults?: boolean
+    /** Until then every answer is a 429 that says so. */
+    readonly limitedUntilMs?: number
+  }): void
+  /** Has it failed this node so far? */
+  hasFailed(node: PeerId): boolean
+  /** What was sent, oldest first. */
+  answers(): readonly Answer[]
+}
+
+/** What was asked, and what became of it. */
+export interface Answer {
+  readonly atMs: number
+  readonly node: PeerId
+  readonly blob: Blob
+  /** Sent from this byte of the blob on. */
+  readonly from: number
+  sentBytes: number
+  isOpen: boolean
+  /** It stalled, or its connection broke. */
+  hasBroken: boolean
 }
 
 const delayMs = 5
@@ -50,6 +73,9 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
   const refused = new Set<PeerId>()
   let down = false
   let faults = true
+  const failed = new Set<PeerId>()
+  const answers: Answer[] = []
+  let limitedUntilMs = 0
   let requests = 0
 
   const drawFault = (): Fault => {
@@ -65,6 +91,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       if (ended) return
       ended = true
       stream?.stop()
+      if (failure !== undefined) failed.add(request.node)
       sink.onEnded(failure)
     }
     requests++
@@ -72,6 +99,8 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       if (ended) return
       if (down) return end({ kind: 'unavailable' })
       if (refused.has(request.node)) return end({ kind: 'refused' })
+      const waitMs = limitedUntilMs - engine.clock.now()
+      if (waitMs > 0) return end({ kind: 'rate-limited', retryAfterMs: waitMs })
       if (fault === 'unavailable') return end({ kind: 'unavailable' })
       if (fault === 'rate-limited') return end({ kind: 'rate-limited', retryAfterMs: 1000 })
       if (options.unranged) sink.onUnranged()
@@ -85,7 +114,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
   }
 
   const answer = (
-    { blob, from, link: to, to: limit }: OriginRequest,
+    { blob, from, link: to, node, to: limit }: OriginRequest,
     fault: Fault,
     sink: OriginSink,
     end: (failure?: OriginFailure) => void,
@@ -95,12 +124,29 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     const last = options.unranged ? blob.size : limit
     const breaksAt = fault === 'stall' || fault === 'break' ? first + random.below(last - first) : Infinity
     const chunkSize = chunkSizeOf(blob.size)
+    const noted: Answer = {
+      atMs: engine.clock.now(),
+      node,
+      blob,
+      from: first,
+      sentBytes: 0,
+      isOpen: true,
+      hasBroken: false,
+    }
+    answers.push(noted)
     let at = first
+    const breakOff = (): void => {
+      noted.hasBroken = true
+      failed.add(node)
+      if (fault === 'break') end({ kind: 'unavailable' })
+      else stream.stop()
+    }
     const onFrame = (bytes: number): void => {
+      noted.sentBytes += bytes
       for (let left = bytes; left > 0 && !isOver();) {
         const index = Math.floor(at / chunkSize)
         const length = Math.min(left, (index + 1) * chunkSize - at)
-        if (at + length > breaksAt) return fault === 'break' ? end({ kind: 'unavailable' }) : stream.stop()
+        if (at + length > breaksAt) return breakOff()
         sink.onFrame(index, at - index * chunkSize, at - index * chunkSize + length)
         at += length
         left -= length
@@ -123,9 +169,12 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     get,
     sentBytes: () => link.sentBytes,
     requests: () => requests,
+    hasFailed: (node) => failed.has(node),
+    answers: () => answers,
     set(change) {
       if (change.down !== undefined) down = change.down
       if (change.refuses !== undefined) refused.add(change.refuses)
+      if (change.limitedUntilMs !== undefined) limitedUntilMs = change.limitedUntilMs
       if (change.faults !== undefined) faults = change.faults
     },
   }

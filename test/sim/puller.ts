@@ -15,6 +15,8 @@ export interface Pull {
   readonly node: SimNode
   startedAtMs: number | undefined
   doneAtMs: number | undefined
+  /** Its node is not coming back. */
+  isOff: boolean
   /** Starts, or starts again after the node's crash. */
   begin(): void
 }
@@ -28,7 +30,7 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
   let finished = new Set<Blob>()
   const ahead = new Map<Blob, () => void>()
 
-  const pull: Pull = { node, startedAtMs: undefined, doneAtMs: undefined, begin }
+  const pull: Pull = { node, startedAtMs: undefined, doneAtMs: undefined, isOff: false, begin }
 
   function begin(): void {
     next = 0

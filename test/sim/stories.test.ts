@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../../core/units.ts'
 import { tell } from './story.ts'
-import { allDone, crashAndRestart, startAll } from './world.ts'
+import { allDone } from './sim.ts'
+import { crashAndRestart, startAll } from './world.ts'
 
 /** Milliseconds in which a link of `quiet` carries so many bytes. */
 const linkMs = (bytes: number): number => bytes / 6250

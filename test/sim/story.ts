@@ -6,7 +6,8 @@ import type { Blob } from './matter.ts'
 import { crash, start, type SimNode } from './node.ts'
 import { quiet, type SimOptions } from './options.ts'
 import type { Pull } from './puller.ts'
-import { createSim, imageBytes, type Sim } from './world.ts'
+import { imageBytes, type Sim } from './sim.ts'
+import { createSim } from './world.ts'
 
 export interface Story {
   readonly sim: Sim

@@ -4,8 +4,8 @@ import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createMemoryNotary } from '../support/memory-notary.ts'
 import { seededRandom } from '../support/seeded-random.ts'
-import { checkBounds, checkDisk } from './checkers.ts'
-import { createEngine, type Engine } from './engine.ts'
+import { checkBounds, checkRestart } from './checkers.ts'
+import { createEngine } from './engine.ts'
 import { obey } from './hands.ts'
 import { hollowBlob, realBlob, type Blob } from './matter.ts'
 import { createNetwork } from './network.ts'
@@ -14,18 +14,7 @@ import { crash, createNode, start, type SimNode, type World } from './node.ts'
 import type { SimOptions } from './options.ts'
 import { createOrigin } from './origin.ts'
 import { createPull, type Pull } from './puller.ts'
-
-export interface Sim {
-  readonly options: SimOptions
-  readonly random: Random
-  readonly world: World
-  readonly engine: Engine
-  readonly layers: readonly Blob[]
-  readonly nodes: readonly SimNode[]
-  readonly pulls: readonly Pull[]
-  readonly violations: string[]
-  traceHash(): string
-}
+import type { Sim } from './sim.ts'
 
 export interface SimSetup {
   readonly seed: number | string
@@ -72,6 +61,7 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
     givenOwners: options.seeds === 0 ? createGivenOwners(engine, options.nodes) : undefined,
     traffic: { announceBytes: 0, headBytes: 0 },
     trace: traced ? trace : undefined,
+    answered: undefined,
     violated: (what) => void violations.push(`${engine.clock.now().toFixed(3)} ms: ${what}`),
   }
   for (let number = 0; number < options.nodes; number++) addNode(world, random, options, swarm, number)
@@ -79,7 +69,8 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
     createPull(engine, node, { layers, width: options.width, prefetch: options.prefetch }),
   )
   const traceHash = (): string => hash.copy().digest('hex').slice(0, 16)
-  return { options, random, world, engine, layers, nodes: [...nodes.values()], pulls, violations, traceHash }
+  const given = { options, random, world, engine, layers, nodes: [...nodes.values()], pulls }
+  return { ...given, violations, allowances: [], traceHash }
 }
 
 function createLayers(random: Random, { layerBytes, realBytes }: SimOptions): Blob[] {
@@ -94,15 +85,19 @@ function trustingNotary(self: PeerId): Notary {
 
 function addNode(world: World, random: Random, options: SimOptions, swarm: SwarmOptions, number: number): void {
   const own = random.fork(`node ${number}`)
-  const rate = options.linkBytesPerMs / (1 + (own.below(1000) / 1000) * (options.linkSpread - 1))
+  const spread = 1 + (own.below(1000) / 1000) * (options.linkSpread - 1)
+  const isSlow = number >= options.nodes - options.slowNodes
+  const usual = options.linkBytesPerMs / spread
+  const rate = isSlow ? Math.max(usual / slowness, Math.min(usual, slowBytesPerMs)) : usual
   createNode(
     world,
     own,
     {
       id: nameOf(number),
-      upBytesPerMs: rate,
+      upBytesPerMs: rate * options.upShare,
       downBytesPerMs: rate,
       delayMs: (options.delayMsMax * (1 + own.below(1000))) / 2000,
+      diskMs: number < options.slowDisks ? options.slowDiskMs : 1,
       diskRefusesOneIn: options.diskRefusesOneIn,
       swarm,
     },
@@ -110,15 +105,27 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
   )
 }
 
-/** Starts all nodes and, within `startSpreadMs`, all pulls. */
+/** A slow node has this part of another's link, but not less than 2.4 Mbit/s: a frame takes 0.2 s then, a chunk a second. */
+const slowness = 10
+const slowBytesPerMs = 300
+
+/** Starts the nodes, late joiners within `faultsUntilMs` and the others at once, and, within `startSpreadMs`, their pulls. */
 export function startAll(sim: Sim): void {
-  for (const node of sim.nodes) start(node)
+  const { engine, nodes, options } = sim
   const random = sim.random.fork('pulls')
-  for (const pull of sim.pulls) {
-    const { startSpreadMs } = sim.options
-    sim.engine.after(startSpreadMs === 0 ? 0 : random.below(startSpreadMs), () => beginIfUp(pull))
+  for (const [number, pull] of sim.pulls.entries()) {
+    const joinMs = isLate(options, number) ? random.below(options.faultsUntilMs + 1) : 0
+    const pullMs = options.startSpreadMs === 0 ? 0 : random.below(options.startSpreadMs)
+    if (joinMs === 0) start(nodes[number]!)
+    else engine.after(joinMs, () => start(pull.node))
+    engine.after(joinMs + pullMs, () => beginIfUp(pull))
   }
   if (sim.world.trace !== undefined) watchBounds(sim)
+}
+
+/** Those after the seeds, so that a cluster is there to be joined. */
+function isLate({ lateJoiners, seeds }: SimOptions, number: number): boolean {
+  return number >= seeds && number < seeds + lateJoiners
 }
 
 function beginIfUp(pull: Pull): void {
@@ -136,24 +143,12 @@ function watchBounds(sim: Sim): void {
 export function crashAndRestart(sim: Sim, pull: Pull, awayMs: number, isSilent = false): void {
   const { node } = pull
   if (node.life === undefined) return
-  const held = node.disk.heldCount()
   crash(node, isSilent)
-  sim.engine.after(awayMs, () => {
-    checkDisk(node, held)
-    start(node)
-    if (pull.doneAtMs === undefined) pull.begin()
-  })
+  sim.engine.after(awayMs, () => restart(sim, pull))
 }
 
-/** Pulls of nodes that should finish. */
-export function livePulls(sim: Sim): Pull[] {
-  return sim.pulls.filter(({ node }) => node.behaviour !== 'freezes')
-}
-
-export function allDone(sim: Sim): boolean {
-  return livePulls(sim).every((pull) => pull.doneAtMs !== undefined)
-}
-
-export function imageBytes(sim: Sim): number {
-  return sim.layers.reduce((sum, blob) => sum + blob.size, 0)
+export function restart(sim: Sim, pull: Pull): void {
+  start(pull.node)
+  checkRestart(pull.node)
+  if (pull.doneAtMs === undefined) pull.begin()
 }

@@ -1,0 +1,139 @@
+/**
+ * Invariant 5: what the origin may send. One copy and 2 % (DESIGN, Numbers), and beyond that only what a fault made it send in
+ * vain. Each such allowance is measured in the world when the fault happens, and has its reason here.
+ */
+import { limits } from '../../core/limits.ts'
+import type { PeerId } from '../../core/ports.ts'
+import { hasBit } from '../../core/swarm/bitfield.ts'
+import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { windowBytes } from './links.ts'
+import type { Blob } from './matter.ts'
+import type { SimNode } from './node.ts'
+import type { Answer } from './origin.ts'
+import { imageBytes, type Allowance, type Sim } from './sim.ts'
+
+const originShare = 1.02
+
+/** A node is about to be lost: what it alone had must be sent again, and what is on its way to it is sent in vain. */
+export function noteLoss(sim: Sim, node: SimNode): void {
+  const own = sim.world.origin.answers().filter((answer) => answer.node === node.id)
+  const others = sim.nodes.filter((other) => other !== node && isOfUse(other) && areInTouch(sim, node, other))
+  let bytes = 0
+  for (const blob of sim.layers)
+    for (let index = 0; index < chunkCountOf(blob.size); index++)
+      if (!others.some((other) => holds(other, blob, index))) bytes += hadOf(node, own, blob, index)
+  for (const { blob, isOpen } of own) if (isOpen) bytes += windowBytes + againBytes(sim, blob)
+  allow(sim, `${node.id} was lost`, bytes)
+}
+
+/** An origin that ignores Range begins again at the first byte, whoever has that by now. */
+function againBytes({ options }: Sim, blob: Blob): number {
+  return options.originUnranged ? blob.size : 0
+}
+
+/** Nodes are about to part: both sides may fetch what they do not both have, in each group that is in touch until now. */
+export function notePartition(sim: Sim, side: ReadonlySet<PeerId>): void {
+  let bytes = 0
+  for (const group of groupsOf(sim)) {
+    const here = group.filter(({ id }) => side.has(id))
+    const there = group.filter(({ id }) => !side.has(id))
+    if (here.length > 0 && there.length > 0) bytes += notInBoth(sim, here, there)
+  }
+  allow(sim, `${side.size} nodes parted`, bytes)
+}
+
+/** Nodes of use, by who is in touch with whom. */
+function groupsOf(sim: Sim): SimNode[][] {
+  const groups: SimNode[][] = []
+  for (const node of sim.nodes.filter(isOfUse)) {
+    const group = groups.find(([other]) => other !== undefined && areInTouch(sim, node, other))
+    if (group === undefined) groups.push([node])
+    else group.push(node)
+  }
+  return groups
+}
+
+function notInBoth(sim: Sim, here: readonly SimNode[], there: readonly SimNode[]): number {
+  let bytes = 0
+  for (const blob of sim.layers)
+    for (let index = 0; index < chunkCountOf(blob.size); index++) {
+      const isInBoth = [here, there].every((nodes) => nodes.some((node) => holds(node, blob, index)))
+      if (!isInBoth) bytes += chunkLengthOf(blob.size, index)
+    }
+  return bytes
+}
+
+function allow({ allowances, engine }: Sim, reason: string, bytes: number): void {
+  if (bytes > 0) allowances.push({ reason: `${engine.clock.now().toFixed(0)} ms: ${reason}`, bytes })
+}
+
+function isOfUse({ behaviour, life }: SimNode): boolean {
+  return life !== undefined && behaviour === 'honest'
+}
+
+function areInTouch({ world: { network } }: Sim, one: SimNode, other: SimNode): boolean {
+  return network.reaches(one.id, other.id) && network.reaches(other.id, one.id)
+}
+
+function holds(node: SimNode, { digest }: Blob, index: number): boolean {
+  const kept = node.disk.of(digest)
+  return kept !== undefined && hasBit(kept.have, index)
+}
+
+/** Bytes of a chunk that the node holds, or has had from the origin so far. */
+function hadOf(node: SimNode, own: readonly Answer[], blob: Blob, index: number): number {
+  if (holds(node, blob, index)) return chunkLengthOf(blob.size, index)
+  return own.reduce((most, answer) => Math.max(most, overlap(answer, blob, index)), 0)
+}
+
+function overlap({ blob, from, sentBytes }: Answer, of: Blob, index: number): number {
+  if (blob !== of) return 0
+  const start = index * chunkSizeOf(of.size)
+  const end = start + chunkLengthOf(of.size, index)
+  return Math.max(0, Math.min(end, from + sentBytes) - Math.max(start, from))
+}
+
+/** All that may be sent beyond the image, with reasons. */
+export function allowancesOf(sim: Sim): readonly Allowance[] {
+  const total = [
+    { reason: 'one copy and 2 %', bytes: originShare * imageBytes(sim) },
+    ...sim.allowances,
+    { reason: 'liars fetched for nobody', bytes: liarsBytes(sim) },
+    { reason: 'the origin failed halfway', bytes: brokenBytes(sim) },
+    { reason: 'the origin ignored Range', bytes: unrangedBytes(sim) },
+    { reason: 'disks refused what was fetched', bytes: refusedBytes(sim) },
+  ]
+  return total.filter(({ bytes }) => bytes > 0)
+}
+
+/** What a liar fetches, it sends on wrong. */
+function liarsBytes({ nodes }: Sim): number {
+  return nodes.reduce((sum, { behaviour, counts }) => sum + (behaviour === 'spoils' ? counts.originBytes : 0), 0)
+}
+
+/** An answer that stalls or breaks: the chunk that it was at goes to another agent, from its first byte. */
+function brokenBytes(sim: Sim): number {
+  let bytes = 0
+  for (const { blob, hasBroken, sentBytes } of sim.world.origin.answers())
+    if (hasBroken) bytes += windowBytes + (sim.options.originUnranged ? sentBytes : chunkSizeOf(blob.size))
+  return bytes
+}
+
+/** Until the first answer shows it, several hold leases; each gives its answer up at the first bytes. */
+function unrangedBytes({ layers, options }: Sim): number {
+  if (!options.originUnranged) return 0
+  const early = Math.min(limits.leaseHoldersMax, options.nodes) - 1
+  return layers.reduce((sum, { size }) => sum + early * Math.min(size, windowBytes), 0)
+}
+
+/** What a disk refused passes through to this node's readers and can't be shared, so that another fetches it. */
+function refusedBytes(sim: Sim): number {
+  const answers = sim.world.origin.answers()
+  let bytes = 0
+  for (const { id, refused } of sim.nodes)
+    for (const { blob, index } of refused) {
+      const isFetched = answers.some((answer) => answer.node === id && overlap(answer, blob, index) > 0)
+      if (isFetched) bytes += Math.max(chunkLengthOf(blob.size, index), againBytes(sim, blob))
+    }
+  return bytes
+}

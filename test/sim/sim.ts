@@ -1,0 +1,40 @@
+/** A world in the making: what a run has at hand. */
+import type { Random } from '../../core/ports.ts'
+import type { Engine } from './engine.ts'
+import type { Blob } from './matter.ts'
+import type { SimNode, World } from './node.ts'
+import type { SimOptions } from './options.ts'
+import type { Pull } from './puller.ts'
+
+export interface Sim {
+  readonly options: SimOptions
+  readonly random: Random
+  readonly world: World
+  readonly engine: Engine
+  readonly layers: readonly Blob[]
+  readonly nodes: readonly SimNode[]
+  readonly pulls: readonly Pull[]
+  readonly violations: string[]
+  /** What the origin may send beyond one copy, for faults so far (budget.ts). */
+  readonly allowances: Allowance[]
+  traceHash(): string
+}
+
+/** Bytes, and the fault that may have made the origin send them. */
+export interface Allowance {
+  readonly reason: string
+  readonly bytes: number
+}
+
+/** Pulls of nodes that should finish. */
+export function livePulls(sim: Sim): Pull[] {
+  return sim.pulls.filter(({ isOff, node }) => !isOff && node.behaviour !== 'freezes')
+}
+
+export function allDone(sim: Sim): boolean {
+  return livePulls(sim).every((pull) => pull.doneAtMs !== undefined)
+}
+
+export function imageBytes(sim: Sim): number {
+  return sim.layers.reduce((sum, blob) => sum + blob.size, 0)
+}
