@@ -115,6 +115,8 @@ export const limits = {
   // Stalls
   /** A source that sends nothing for this long is given up or hedged; issue 2 asks for at most 2 s in all. */
   stallMs: 1 * second,
+  /** The same for one that sends now and then, but less than a frame in this time: 0.26 Mbit/s on a link that is not full. */
+  crawlMs: 2 * second,
 
   // Swarm: neighbours
   /** About 40 neighbours keep a thousand nodes near the bound, and more do not help (research/kraken.md §8.3). */

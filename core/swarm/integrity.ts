@@ -79,6 +79,7 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   transfer.peer.busies = 0
   transfer.state = 'active'
   transfer.heardAtMs = state.link.silenceMs
+  transfer.framedAtMs = state.link.silenceMs
 }
 
 function startOver(state: SwarmState, session: Session, index: number): void {
@@ -102,6 +103,10 @@ export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
   peer.frameGapMs = smoothedGap(peer.frameGapMs, silenceMs - transfer.heardAtMs)
   transfer.heardAtMs = silenceMs
   countFrame(state, transfer, event.bytes)
+  if (transfer.received - transfer.framedAt >= state.limits.frameSizeBytes) {
+    transfer.framedAt = transfer.received
+    transfer.framedAtMs = silenceMs
+  }
   if (transfer.received === length) finish(state, transfer, state.clock.now())
 }
 

@@ -151,11 +151,16 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   const stallMs = patienceMs(state)
   for (const transfer of state.transfers) {
     const silentMs = state.link.silenceMs - transfer.heardAtMs
-    if (silentMs >= stallMs) stalled.add(transfer.peer)
+    if (silentMs >= stallMs || isCrawling(state, transfer)) stalled.add(transfer.peer)
     else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
   if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
   for (const peer of stalled) onStalled(state, peer)
+}
+
+/** A byte now and then is no progress: stalls are judged by the frame. */
+function isCrawling({ limits, link }: SwarmState, { framedAtMs, state }: Transfer): boolean {
+  return state === 'active' && link.silenceMs - framedAtMs >= limits.crawlMs
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {

@@ -236,6 +236,9 @@ export interface Transfer {
   readonly askedAtMs: number
   /** By `LinkCapacity.silenceMs`. */
   heardAtMs: number
+  /** The byte of the chunk at which it last was a whole frame further, and when that was. */
+  framedAt: number
+  framedAtMs: number
 }
 
 /** A request of a peer. */

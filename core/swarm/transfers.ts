@@ -43,6 +43,8 @@ export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: nu
     entry: undefined,
     askedAtMs: nowMs,
     heardAtMs: state.link.silenceMs,
+    framedAt: buffer.received,
+    framedAtMs: state.link.silenceMs,
   }
   buffer.transfers.push(transfer)
   peer.transfers.set(transfer.id, transfer)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
 import { parseDigest } from '../../../core/oci/digest.ts'
 import { bitsOf, createBench, digest, proved, sizeOf, span } from './bench.ts'
 
@@ -99,6 +100,23 @@ describe('requests', () => {
     expect(bench.told('cancel', 'a')).toHaveLength(2)
     bench.joins('b', span(0, 2))
     expect(bench.told('request').map(({ to }) => to)).toEqual(['b', 'b'])
+  })
+
+  it('of a peer that sends a byte now and then go elsewhere, as soon as that is no more than a stall', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 1 })
+    for (let passedMs = 0; passedMs < limits.crawlMs; passedMs += 25) {
+      expect(bench.told('cancel', 'a')).toEqual([])
+      bench.pass(25)
+      bench.handle({ type: 'frame', peer: 'a', id: request!.id, bytes: 1 })
+    }
+    bench.joins('b', [4])
+    bench.pass(25)
+    expect(bench.told('cancel', 'a')).toMatchObject([{ id: request!.id }])
+    expect(bench.told('request', 'b')).toMatchObject([{ index: 4 }])
   })
 
   it('that wait while others fill the link are left alone, until the link has room', () => {
