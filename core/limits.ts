@@ -115,8 +115,9 @@ export const limits = {
   // Stalls
   /** A source that sends nothing for this long is given up or hedged; issue 2 asks for at most 2 s in all. */
   stallMs: 1 * second,
-  /** The same for one that sends now and then, but less than a frame in this time: 0.26 Mbit/s on a link that is not full. */
+  /** A source that sends now and then, but less than a frame (64 KiB) in this time, is hedged; and given up after the longer one. */
   crawlMs: 2 * second,
+  crawlMaxMs: 10 * second,
 
   // Swarm: neighbours
   /** About 40 neighbours keep a thousand nodes near the bound, and more do not help (research/kraken.md §8.3). */
@@ -332,8 +333,13 @@ export const limits = {
    * at the owner (1 s), listened (`directoryLearnMs`) and been asked again, unless it finds the owner well.
    */
   successionMs: 7 * second,
-  /** A waiting reader whose hosts answer but grant nothing, while nothing moves. Long: behind a slow origin all wait for one holder's bytes. */
-  leaseStarvedMs: 60 * second,
+  /**
+   * A waiting reader whose hosts answer but grant nothing, while nothing moves: as long as a chunk takes at half a Mbit/s, since
+   * behind a slow origin all wait for one holder's bytes; and longer than those take who were cut off for a while (`starvedMs`)
+   * to find each other again. Simulated: at 10 s a short partition costs several copies from the origin, at 15 s none.
+   */
+  leaseStarvedMs: 20 * second,
+  leaseStarvedBytesPerMs: 64,
   /** Before agents turn to the origin unleased they wait at random up to 5 ms per member, 5 s at most (DESIGN, Directory). */
   silenceSpreadMaxMs: 5 * second,
   silenceSpreadPerMemberMs: 5,

@@ -7,8 +7,9 @@
 import { limits } from '../limits.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
-import { countBits } from '../swarm/bitfield.ts'
-import type { AnnounceAnswer, AnnounceItem, AnnounceRequest, AnswerItem, PeerAddress } from './messages.ts'
+import { countBits, hasBit } from '../swarm/bitfield.ts'
+import { chunkSizeOf } from '../swarm/chunks.ts'
+import type { AnnounceAnswer, AnnounceItem, AnnounceRequest, AnswerItem, Lease, PeerAddress } from './messages.ts'
 
 export type DirectoryClientOutput =
   /** Carry `request` to the host, which may be this agent itself; then `answered` or `failed` with the same id. */
@@ -58,13 +59,26 @@ interface Subject {
   isCutOff: boolean
   /** Who answered the last wish does not grant leases, or not yet. */
   isDeputised: boolean
+  /** Its host let a reader starve: nobody waits for it again before it grants something of use. */
+  isForsaken: boolean
+  /** The host said that there is no lease before this time; and the longest that it said for the present wish. */
+  toldUntilMs: number
+  toldMs: number
   /** What a waiting reader's wish looked like, and since when nothing has come of it. */
-  wish: { readonly position: number; readonly held: number; readonly sinceMs: number } | undefined
+  wish: Wish | undefined
   /** When the swarm is told to help itself, and how often it was for the present wish. */
   silentMs: number
   tries: number
   /** When to look next whether the reader gets on. */
   watchMs: number
+}
+
+interface Wish {
+  readonly position: number
+  readonly held: number
+  readonly sinceMs: number
+  /** How long a chunk of this blob may take others. */
+  readonly patienceMs: number
 }
 
 interface Call {
@@ -145,6 +159,9 @@ function createSubject(digest: Digest): Subject {
     redirect: undefined,
     isCutOff: false,
     isDeputised: false,
+    isForsaken: false,
+    toldUntilMs: 0,
+    toldMs: 0,
     wish: undefined,
     silentMs: Number.POSITIVE_INFINITY,
     tries: 0,
@@ -305,9 +322,22 @@ function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, 
   const hosted = ask === undefined || item.size !== undefined
   if (hosted) subject.isCutOff = false
   if (sent.lease !== undefined) subject.isDeputised = ask !== undefined
-  if (item.lease !== undefined) subject.wish = undefined
+  if (item.lease !== undefined && isOfUse(sent, item.lease)) {
+    subject.wish = undefined
+    subject.isForsaken = false
+  }
+  if (item.leaseAfterMs !== undefined) {
+    subject.toldUntilMs = state.clock.now() + item.leaseAfterMs
+    subject.toldMs = Math.max(subject.toldMs, item.leaseAfterMs)
+  }
   if (sent.lease !== undefined && ask !== undefined) follow(state, subject, host, ask)
   if (hosted) state.emit({ type: 'directory', answer: item })
+}
+
+/** Does the lease name a chunk that was not held? */
+function isOfUse({ have }: AnnounceItem, { end, start }: Lease): boolean {
+  for (let index = start; index < end; index++) if (!have.complete && !hasBit(have.bits, index)) return true
+  return false
 }
 
 /** `ask` is followed once: whoever was named that way is not followed further. */
@@ -341,20 +371,26 @@ function failed(state: State, id: number): void {
 function watch(state: State, subject: Subject, nowMs: number): void {
   if (nowMs < subject.watchMs) return
   noteWish(subject, state.state(subject.digest), nowMs)
-  if (subject.wish !== undefined && isStuck(subject, subject.wish.sinceMs, nowMs)) helpOneself(state, subject, nowMs)
+  if (subject.wish !== undefined && isStuck(subject, subject.wish, nowMs)) helpOneself(state, subject, nowMs)
   else subject.silentMs = Number.POSITIVE_INFINITY
   const watched = subject.wish !== undefined || subject.isCutOff
   subject.watchMs = watched ? Math.min(subject.silentMs, nowMs + limits.announceMs) : Number.POSITIVE_INFINITY
 }
 
-function isStuck({ isCutOff, isDeputised }: Subject, sinceMs: number, nowMs: number): boolean {
-  return isCutOff || nowMs - sinceMs >= (isDeputised ? limits.successionMs : limits.leaseStarvedMs)
+function isStuck({ isCutOff, isDeputised, isForsaken, toldMs }: Subject, wish: Wish, nowMs: number): boolean {
+  const waitedMs = nowMs - wish.sinceMs
+  if (isCutOff) return true
+  if (isDeputised) return waitedMs >= limits.successionMs
+  if (isForsaken) return waitedMs >= limits.announceMs
+  // Hosts pass on how long an origin wants to be left alone; and may lie about it.
+  return waitedMs >= Math.max(wish.patienceMs, Math.min(toldMs, limits.limitedOriginMaxMs))
 }
 
 function helpOneself(state: State, subject: Subject, nowMs: number): void {
   if (subject.silentMs === Number.POSITIVE_INFINITY) subject.silentMs = nowMs + silenceMs(state, subject.tries)
   if (subject.silentMs > nowMs) return
   subject.tries++
+  subject.isForsaken = !subject.isCutOff && !subject.isDeputised
   subject.silentMs = nowMs + silenceMs(state, subject.tries)
   state.emit({ type: 'directory-silent', digest: subject.digest })
 }
@@ -368,16 +404,20 @@ function silenceMs(state: State, tries: number): number {
 
 /** A reader that gets on, or wishes for nothing, starts over. */
 function noteWish(subject: Subject, item: AnnounceItem | undefined, nowMs: number): void {
+  const held = item?.have.complete === false ? countBits(item.have.bits) : Number.POSITIVE_INFINITY
   if (item?.lease === undefined) {
+    // Told to wait it wishes for nothing, and its time runs on.
+    if (item?.wants === true && nowMs < subject.toldUntilMs && subject.wish?.held === held) return
     subject.wish = undefined
     subject.tries = 0
     return
   }
   const { position } = item.lease
-  const held = item.have.complete ? Number.POSITIVE_INFINITY : countBits(item.have.bits)
   subject.watchMs = Math.min(subject.watchMs, nowMs + limits.announceMs)
   if (subject.wish?.position === position && subject.wish.held === held) return
-  subject.wish = { position, held, sinceMs: nowMs }
+  const patienceMs = Math.max(limits.leaseStarvedMs, chunkSizeOf(item.size) / limits.leaseStarvedBytesPerMs)
+  subject.wish = { position, held, sinceMs: nowMs, patienceMs }
+  subject.toldMs = 0
   subject.silentMs = Number.POSITIVE_INFINITY
   subject.tries = 0
 }

@@ -74,5 +74,5 @@ function takeSupply(state: SwarmState, session: Session, { counts, lease, leaseA
   if (lease === undefined && leaseAfterMs === undefined) return
   session.supply.askingUntilMs = 0
   if (lease !== undefined) onGranted(state, session, lease)
-  else session.supply.askAfterMs = state.clock.now() + (leaseAfterMs ?? 0)
+  else session.supply.askAfterMs = state.clock.now() + Math.min(leaseAfterMs ?? 0, state.limits.limitedOriginMaxMs)
 }

@@ -103,10 +103,6 @@ export function onFrame(state: SwarmState, event: EventOf<'frame'>): void {
   peer.frameGapMs = smoothedGap(peer.frameGapMs, silenceMs - transfer.heardAtMs)
   transfer.heardAtMs = silenceMs
   countFrame(state, transfer, event.bytes)
-  if (transfer.received - transfer.framedAt >= state.limits.frameSizeBytes) {
-    transfer.framedAt = transfer.received
-    transfer.framedAtMs = silenceMs
-  }
   if (transfer.received === length) finish(state, transfer, state.clock.now())
 }
 

@@ -65,9 +65,9 @@ function measurePeak(link: LinkCapacity, nowMs: number): void {
 
 /** 0: idle, or its capacity is unknown; 1: full. What a crawling peer fills is no link. */
 function usedShare(state: SwarmState): number {
-  const { crawlMs, frameSizeBytes } = state.limits
+  const { crawlMaxMs, frameSizeBytes } = state.limits
   const capacity = capacityOf(state)
-  return capacity === 0 ? 0 : Math.min(state.link.rate / Math.max(capacity, frameSizeBytes / crawlMs), 1)
+  return capacity === 0 ? 0 : Math.min(state.link.rate / Math.max(capacity, frameSizeBytes / crawlMaxMs), 1)
 }
 
 /** Silence that is a stall. It grows each time all were silent at once: then it was our own link, full of what we gave up. */

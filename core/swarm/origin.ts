@@ -173,12 +173,22 @@ export function fetchHeldBack(state: SwarmState, session: Session, index: number
 export function onDirectorySilent(state: SwarmState, session: Session): void {
   session.supply.askingUntilMs = 0
   if (openLeases(session).length > 0 || isResting(state, session)) return
-  const starving = isStarving(state, session)
-  const spread = starving ? 1 : Math.min(session.neighbours.size + 1, state.limits.windowChunks)
   const next: number[] = []
-  nextWanted(state, session, (index) => (starving || isNowhere(session, index)) && next.push(index) === spread)
+  if (isStarving(state, session)) {
+    const run = starvedChunks(state, session)
+    nextWanted(state, session, (index) => next.push(index) === run)
+    addLease(state, session, undefined, next)
+    return
+  }
+  const spread = Math.min(session.neighbours.size + 1, state.limits.windowChunks)
+  nextWanted(state, session, (index) => isNowhere(session, index) && next.push(index) === spread)
   const index = next[state.random.below(Math.max(next.length, 1))]
   if (index !== undefined) fetchUnleased(state, session, index)
+}
+
+/** The longer peers give nothing of what they are said to have, the more is taken at a time: one chunk, two, four … */
+function starvedChunks({ limits }: SwarmState, { supply }: Session): number {
+  return Math.min(Math.max(Math.floor(limits.starvedMs / supply.patienceMs), 1), limits.leaseChunksMax)
 }
 
 /** After a failure, or because the origin asked for it. */

@@ -151,16 +151,13 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   const stallMs = patienceMs(state)
   for (const transfer of state.transfers) {
     const silentMs = state.link.silenceMs - transfer.heardAtMs
-    if (silentMs >= stallMs || isCrawling(state, transfer)) stalled.add(transfer.peer)
-    else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
+    // A byte now and then is no progress: that is judged by the frame.
+    const crawledMs = transfer.state === 'active' ? state.link.silenceMs - transfer.framedAtMs : 0
+    if (silentMs >= stallMs || crawledMs >= state.limits.crawlMaxMs) stalled.add(transfer.peer)
+    else if (silentMs >= hedgeAfterMs(state, transfer) || crawledMs >= state.limits.crawlMs) hedge(state, transfer)
   }
   if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
   for (const peer of stalled) onStalled(state, peer)
-}
-
-/** A byte now and then is no progress: stalls are judged by the frame. */
-function isCrawling({ limits, link }: SwarmState, { framedAtMs, state }: Transfer): boolean {
-  return state === 'active' && link.silenceMs - framedAtMs >= limits.crawlMs
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {

@@ -65,10 +65,18 @@ export function countFrame(state: SwarmState, transfer: Transfer, bytes: number)
   const buffer = bufferOf(transfer.session, transfer.index)
   transfer.received += bytes
   state.flightBytes -= bytes
-  transfer.session.progressAtMs = state.clock.now()
-  transfer.session.supply.patienceMs = state.limits.starvedMs
+  const isWhole = transfer.received === lengthOf(transfer.session, transfer.index)
+  if (isWhole || transfer.received - transfer.framedAt >= state.limits.frameSizeBytes) noteProgress(state, transfer)
   buffer.received = Math.max(buffer.received, transfer.received)
   buffer.sources.add(transfer.peer.id)
+}
+
+/** By the frame: a byte now and then is no progress. */
+function noteProgress(state: SwarmState, transfer: Transfer): void {
+  transfer.framedAt = transfer.received
+  transfer.framedAtMs = state.link.silenceMs
+  transfer.session.progressAtMs = state.clock.now()
+  transfer.session.supply.patienceMs = state.limits.starvedMs
 }
 
 /** A request waits in its peer's queue, or does so no more. */

@@ -1,12 +1,11 @@
 /** Carries out a swarm's commands, as agent/swarm does, on the simulated network, disk and origin. */
-import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { checkServed } from './checkers.ts'
-import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
+import { entryPayload, type Entry, type Witness } from '../../core/swarm/entry.ts'
 import type { SwarmCommand } from '../../core/swarm/events.ts'
-import { spoil, type Blob, type Piece } from './matter.ts'
+import { sliceOf, spoil, type Blob, type Piece } from './matter.ts'
 import { chunkHeadBytes } from './wire-size.ts'
 import { handle, later, type Life, type SimNode } from './node.ts'
 import type { KeptBlob } from './disk.ts'
@@ -59,6 +58,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
       return life.client.announce(command.digest, command.now)
     case 'ban':
       life.banned.add(command.peer)
+      if (command.address !== undefined) life.banned.add(command.address)
       node.counts.bans.push(command.peer)
       return world.network.hangUp(node.id, command.peer)
     case 'fail':
@@ -74,7 +74,7 @@ function describe(command: SwarmCommand): string {
   return `${command.type}${what}${to}${of}`
 }
 
-function blobOf(node: SimNode, digest: Digest): Blob {
+export function blobOf(node: SimNode, digest: Digest): Blob {
   const blob = node.world.blobs.get(digest)
   if (blob === undefined) throw new Error(`no such blob: ${digest}`)
   return blob
@@ -97,7 +97,7 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
       world.traffic.headBytes += chunkHeadBytes({ type: 'chunk', id, offset, entry })
       handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
     }
-    takeFrame(receiver, node.id, id, sentPiece(node, blob, index, at, bytes))
+    takeFrame(receiver, node.id, id, sentPiece(node, pieces, at, bytes))
     at += bytes
   }
   const uploads = uploadsTo(life, peer)
@@ -123,37 +123,26 @@ function stopUpload({ life }: SimNode, peer: PeerId, id: number): void {
   streams?.delete(id)
 }
 
-function sentPiece(node: SimNode, blob: Blob, index: number, at: number, bytes: number): Piece {
-  const piece = blob.piece(index, at, at + bytes)
-  const isSpoiled = node.behaviour === 'spoils' || (node.behaviour === 'forges' && at === 0)
-  return isSpoiled ? spoil(piece, node.id) : piece
+function sentPiece(node: SimNode, pieces: readonly Piece[], at: number, bytes: number): Piece {
+  const piece = sliceOf(pieces, at, at + bytes)
+  return node.behaviour === 'spoils' ? spoil(piece, node.id) : piece
 }
 
 /** The entry kept with a chunk; that of a proved blob is this node's own, signed when first needed. */
 function entryFor(node: SimNode, { blob, complete, entries, pieces }: KeptBlob, index: number): Entry {
-  if (node.behaviour === 'forges') return forge(node, blob, index)
   const entry = entries[index]!
   if (!complete || entry.witness.kind === 'proved') return entry
-  const own = sign(node, blob, index, blob.hash(index, pieces[index]!))
+  const own = sign(node, blob, index, blob.hash(index, pieces[index]!), { kind: 'proved' })
   entries[index] = own
   return own
 }
 
-function forge(node: SimNode, blob: Blob, index: number): Entry {
-  const length = chunkLengthOf(blob.size, index)
-  const pieces: Piece[] = []
-  for (let at = 0; at < length; at += limits.frameSizeBytes)
-    pieces.push(sentPiece(node, blob, index, at, Math.min(limits.frameSizeBytes, length - at)))
-  return sign(node, blob, index, blob.hash(index, pieces))
+export function sign(node: SimNode, { digest, size }: Blob, index: number, hashed: string, witness: Witness): Entry {
+  const claim = { index, hash: hashed, witness }
+  return { ...claim, signer: node.id, signature: node.notary.sign(entryPayload(digest, size, claim)) }
 }
 
-function sign(node: SimNode, blob: Blob, index: number, hashed: string): Entry {
-  const witness = { kind: 'proved' } as const
-  const payload = entryPayload(blob.digest, blob.size, { index, hash: hashed, witness })
-  return { index, hash: hashed, witness, signer: node.id, signature: node.notary.sign(payload) }
-}
-
-function takeFrame(node: SimNode, peer: PeerId, id: number, piece: Piece): void {
+export function takeFrame(node: SimNode, peer: PeerId, id: number, piece: Piece): void {
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
   node.life.assembly.append(peer, id, piece)

@@ -53,7 +53,7 @@ export function hollowBlob(name: string, size: number): Blob {
 /** The same length, other bytes; hollow ones stay as they are. */
 export function spoil(piece: Piece, how: string): Piece {
   if (piece.bytes === undefined) return piece
-  const bytes = piece.bytes.slice()
+  const bytes = Uint8Array.from(piece.bytes)
   bytes[0] = (bytes[0] ?? 0) ^ (how.length + 1)
   return { length: piece.length, bytes }
 }
@@ -61,6 +61,20 @@ export function spoil(piece: Piece, how: string): Piece {
 export function cut(piece: Piece, length: number): Piece {
   if (length >= piece.length) return piece
   return { ...piece, length, ...(piece.bytes === undefined ? {} : { bytes: piece.bytes.subarray(0, length) }) }
+}
+
+/** Bytes `[from, to)` of a chunk's pieces. */
+export function sliceOf(pieces: readonly Piece[], from: number, to: number): Piece {
+  const parts: Uint8Array[] = []
+  let at = 0
+  for (const { bytes, length } of pieces) {
+    if (bytes !== undefined && at < to && at + length > from)
+      parts.push(bytes.subarray(Math.max(from - at, 0), Math.min(to - at, length)))
+    at += length
+  }
+  const [whole] = parts
+  if (whole === undefined) return { length: to - from }
+  return { length: to - from, bytes: parts.length === 1 ? whole : Buffer.concat(parts) }
 }
 
 export function lengthOf(pieces: readonly Piece[]): number {

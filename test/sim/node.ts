@@ -22,8 +22,8 @@ import type { GivenOwners } from './owners.ts'
 import { createReaders, type Readers } from './readers.ts'
 import { announceBytes } from './wire-size.ts'
 
-/** `spoils`: sends wrong bytes. `forges`: signs for wrong bytes as proved. `freezes`: stops, with its connections open. */
-export type Behaviour = 'honest' | 'spoils' | 'forges' | 'freezes'
+/** `spoils`: sends wrong bytes. `freezes`: stops, with its connections open. More lies are in liars.ts. */
+export type Behaviour = 'honest' | 'spoils' | 'freezes'
 
 export interface NodeOptions {
   readonly id: PeerId
@@ -63,6 +63,8 @@ export interface World {
 
 export interface SimNode {
   readonly id: PeerId
+  /** Where others see it come from; liars share one (liars.ts). */
+  address: string
   readonly world: World
   readonly options: NodeOptions
   readonly random: Random
@@ -71,7 +73,7 @@ export interface SimNode {
   readonly disk: Disk
   readonly notary: Notary
   readonly readers: Readers
-  readonly obey: Obey
+  obey: Obey
   readonly counts: { peerBytes: number; originBytes: number; fails: number; wrongBytes: number; bans: PeerId[] }
   /** Chunks that the disk refused. */
   readonly refused: { readonly blob: Blob; readonly index: number }[]
@@ -86,7 +88,7 @@ export interface SimNode {
 export interface Life {
   readonly swarm: Swarm
   readonly client: DirectoryClient
-  readonly directory: Directory
+  directory: Directory
   readonly owners: Owners
   /** Undefined where the members are given and never change. */
   readonly members: Members | undefined
@@ -98,7 +100,8 @@ export interface Life {
   readonly uploads: Map<PeerId, Map<number, Stream>>
   /** How to give up each fetch. */
   readonly fetches: Map<number, () => void>
-  readonly banned: Set<PeerId>
+  /** Peer IDs and addresses. */
+  readonly banned: Set<string>
   wakeMs: number
 }
 
@@ -110,8 +113,11 @@ export type Obey = (node: SimNode, command: SwarmCommand) => void
 export function createNode(world: World, random: Random, options: NodeOptions, obey: Obey): SimNode {
   const { id } = options
   const disk = createDisk()
+  const addressOf = (peer: PeerId): string => world.nodes.get(peer)?.address ?? peer
+  const isBanned = (who: string): boolean => node.life?.banned.has(who) === true
   const node: SimNode = {
     id,
+    address: id,
     world,
     options,
     random,
@@ -147,8 +153,8 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     cpu: node.cpu,
     delayMs: options.delayMs,
     isUp: () => node.life !== undefined && node.behaviour !== 'freezes',
-    takesPeer: (peer) => node.life?.banned.has(peer) !== true,
-    onConnected: (peer) => handle(node, { type: 'peer-connected', peer, address: peer }),
+    takesPeer: (peer) => !isBanned(peer) && !isBanned(addressOf(peer)),
+    onConnected: (peer) => handle(node, { type: 'peer-connected', peer, address: addressOf(peer) }),
     onDisconnected: (peer) => handle(node, { type: 'peer-disconnected', peer }),
     onMessages(peer, messages) {
       for (const message of messages) handle(node, { type: 'message', peer, message })

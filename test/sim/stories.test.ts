@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../../core/units.ts'
+import { makeLiar } from './liars.ts'
 import { tell } from './story.ts'
 import { allDone } from './sim.ts'
 import { crashAndRestart, startAll } from './world.ts'
@@ -180,8 +181,8 @@ describe('nobody is fooled', () => {
   it('by a seed that vouches for wrong bytes: the second try takes own bytes, and it is banned', () => {
     const story = tell({ nodes: 2, layerBytes: [MiB - 100 * KiB] })
     story.seed(0)
-    story.node(0).behaviour = 'forges'
     story.begin([1])
+    makeLiar(story.node(0), 'forges proved')
     expect(story.end()).toBe(true)
     story.wait(100)
     expect(story.node(1).disk.of(story.sim.layers[0]!.digest)?.complete).toBe(true)

@@ -2,6 +2,7 @@
 import { MiB } from '../../core/units.ts'
 import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
 import { entryPayload } from '../../core/swarm/entry.ts'
+import type { SwarmOptions } from '../../core/swarm/state.ts'
 import type { Blob } from './matter.ts'
 import { crash, start, type SimNode } from './node.ts'
 import { quiet, type SimOptions } from './options.ts'
@@ -32,9 +33,9 @@ export interface Story {
 
 const beginMs = 5000
 
-export function tell(change: Partial<SimOptions>): Story {
+export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}): Story {
   const options = { ...quiet, layerBytes: [8 * MiB], realBytes: true, seeds: 1, ...change }
-  const sim = createSim({ seed: 'story', options })
+  const sim = createSim({ seed: 'story', options, swarm })
   const node = (number: number): SimNode => sim.nodes[number]!
   const began = new Set<Pull>()
   const killed = new Set<SimNode>()

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { createDirectoryClient } from '../../../core/directory/client.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../../core/directory/client.ts'
 import type { AnnounceAnswer, AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
+import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
+import { hour, second } from '../../../core/units.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
@@ -382,16 +384,55 @@ describe('a reader whose hosts are silent', () => {
     expect(silences(bench)).toEqual([{ type: 'directory-silent', digest }])
   })
 
-  it('is helped when hosts answer but for a minute grant nothing and nothing moves', () => {
+  it('is helped when hosts answer but for long grant nothing and nothing moves; from then on sooner', () => {
     const bench = createBench()
     bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', {})
     start(bench, wish)
     bench.pass(9000)
     bench.items.set(digest, itemOf({ ...wish, ...having(100, [9]) }))
-    bench.pass(59_900)
+    bench.pass(limits.leaseStarvedMs - 100)
     expect(silences(bench)).toEqual([])
     bench.pass(700)
     expect(silences(bench)).toEqual([{ type: 'directory-silent', digest }])
+    bench.items.set(digest, itemOf({ ...wish, ...having(100, [9, 10]) }))
+    bench.pass(1500)
+    expect(silences(bench)).not.toEqual([])
+  })
+
+  it('waits for a host anew once that has granted something of use', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', {})
+    start(bench, wish)
+    bench.pass(limits.leaseStarvedMs + 1000)
+    expect(silences(bench)).not.toEqual([])
+    const lease = { id: 1, start: 9, end: 10, ttlMs: 1750 }
+    for (const [held, isHelped] of [
+      [9, true],
+      [8, false],
+    ] as const) {
+      bench.items.set(digest, itemOf({ ...wish, ...having(100, [held]) }))
+      bench.replies.set('owner', { lease })
+      bench.pass(1000)
+      silences(bench)
+      bench.replies.set('owner', { leaseAfterMs: 500 })
+      bench.pass(2500)
+      expect(silences(bench).length > 0).toBe(isHelped)
+    }
+  })
+
+  it('waits as long as a host says that the origin wants a pause, within bounds', () => {
+    for (const [leaseAfterMs, waitMs] of [
+      [30 * second, 30 * second],
+      [hour, limits.limitedOriginMaxMs],
+    ] as const) {
+      const bench = createBench()
+      bench.replies.set('owner', { leaseAfterMs }).set('standby', {})
+      start(bench, wish)
+      bench.pass(waitMs - 1000)
+      expect(silences(bench)).toEqual([])
+      bench.pass(2000)
+      expect(silences(bench)).not.toEqual([])
+    }
   })
 
   it('hears of the directory again once the members have found who follows', () => {

@@ -102,21 +102,26 @@ describe('requests', () => {
     expect(bench.told('request').map(({ to }) => to)).toEqual(['b', 'b'])
   })
 
-  it('of a peer that sends a byte now and then go elsewhere, as soon as that is no more than a stall', () => {
+  it('of a peer that sends a byte now and then are asked of a second one as well, and at last given up', () => {
     const bench = createBench()
     bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
-    bench.joins('a', [4])
+    for (const peer of ['a', 'b']) bench.joins(peer, [4])
     const [request] = bench.told('request')
-    bench.sends(request!, { bytes: 1 })
-    for (let passedMs = 0; passedMs < limits.crawlMs; passedMs += 25) {
-      expect(bench.told('cancel', 'a')).toEqual([])
-      bench.pass(25)
-      bench.handle({ type: 'frame', peer: 'a', id: request!.id, bytes: 1 })
+    const other = request!.to === 'a' ? 'b' : 'a'
+    const trickle = (ms: number): void => {
+      for (let passedMs = 0; passedMs < ms; passedMs += 25) {
+        bench.handle({ type: 'frame', peer: request!.to, id: request!.id, bytes: 1 })
+        bench.pass(25)
+      }
     }
-    bench.joins('b', [4])
-    bench.pass(25)
-    expect(bench.told('cancel', 'a')).toMatchObject([{ id: request!.id }])
-    expect(bench.told('request', 'b')).toMatchObject([{ index: 4 }])
+    bench.sends(request!, { bytes: 1 })
+    trickle(limits.crawlMs - 50)
+    expect(bench.told('request')).toEqual([])
+    trickle(100)
+    expect(bench.told('request')).toMatchObject([{ to: other, index: 4 }])
+    expect(bench.told('cancel', request!.to)).toEqual([])
+    trickle(limits.crawlMaxMs - limits.crawlMs + 200)
+    expect(bench.told('cancel', request!.to)).toMatchObject([{ id: request!.id }])
   })
 
   it('that wait while others fill the link are left alone, until the link has room', () => {

@@ -1,0 +1,104 @@
+/** Honest nodes beside liars: every pull ends well, nobody honest is banned, who provably lied is. */
+import { describe, expect, it } from 'vitest'
+import { MiB } from '../../core/units.ts'
+import { seededRandom } from '../support/seeded-random.ts'
+import { deceive, type Lie, lies, makeLiar } from './liars.ts'
+import type { SimNode } from './node.ts'
+import { tell, type Story } from './story.ts'
+
+/** Wrong bytes at readers of the honest, and whom they banned who does not lie. */
+function harm({ sim }: Story, liars: readonly SimNode[]): { wrong: number; slandered: string[] } {
+  const honest = sim.nodes.filter((node) => !liars.includes(node))
+  const banned = honest.flatMap(({ counts }) => counts.bans)
+  return {
+    wrong: honest.reduce((sum, { counts }) => sum + counts.wrongBytes, 0),
+    slandered: banned.filter((id) => !liars.some((liar) => liar.id === id)),
+  }
+}
+
+const none = { wrong: 0, slandered: [] }
+
+describe.each([1, 2, 3])('with --witnesses %i', (witnesses) => {
+  it.each(lies)('a cold group with a member that %s', (lie) => {
+    const story = tell({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses })
+    const liar = story.node(0)
+    story.begin()
+    makeLiar(liar, lie)
+    expect(story.end(120_000)).toBe(true)
+    const { slandered, wrong } = harm(story, [liar])
+    // One chunk a node: what a liar vouched for is given out before the proof.
+    expect({ slandered, wrong: wrong > 0 && witnesses === 1 && lie.startsWith('forges') ? 0 : wrong }).toEqual(none)
+  })
+})
+
+describe('who hosts the directory', () => {
+  it.each(['grants everybody', 'grants nobody', 'names only itself'] as const)('%s, and every pull ends', (lie) => {
+    const story = tell({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses: 2 })
+    story.begin([])
+    const [owner] = story.node(0).life!.owners.of(story.sim.layers[0]!.digest)
+    const liar = story.sim.world.nodes.get(owner!)!
+    makeLiar(liar, lie)
+    for (const pull of story.sim.pulls) pull.begin()
+    const honest = story.sim.pulls.filter(({ node }) => node !== liar)
+    expect(story.sim.engine.run(200_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
+    expect(harm(story, [liar])).toEqual(none)
+  })
+})
+
+describe('a seed that provably lies', () => {
+  it.each(['forges proved', 'vouches for another blob'] as const)('%s, and is banned by all within one blob', (lie) => {
+    const story = tell({ nodes: 6, layerBytes: [4 * MiB] }, { witnesses: 3 })
+    for (const number of [0, 1]) story.seed(number)
+    story.begin([2, 3, 4, 5])
+    makeLiar(story.node(0), lie)
+    expect(story.end()).toBe(true)
+    story.wait(100)
+    expect([2, 3, 4, 5].map((number) => story.node(number).counts.bans)).toEqual([['n0'], ['n0'], ['n0'], ['n0']])
+    expect(harm(story, [story.node(0)])).toEqual(none)
+  })
+
+  it('is banned with the ten IDs that it makes: they cost one blob together', () => {
+    const story = tell({ nodes: 14, layerBytes: [4 * MiB] }, { witnesses: 2 })
+    const liars = story.sim.nodes.slice(0, 11)
+    for (const liar of liars) liar.address = 'rooted'
+    for (const number of liars.keys()) story.seed(number)
+    story.begin([11])
+    for (const liar of liars) makeLiar(liar, 'forges proved')
+    expect(story.end()).toBe(true)
+    story.wait(20_000)
+    expect(harm(story, liars)).toEqual(none)
+    const { banned } = story.node(11).life!
+    expect(banned.has('rooted')).toBe(true)
+    expect(liars.filter(({ id }) => story.sim.world.network.isConnected('n11', id))).toEqual([])
+  })
+})
+
+describe('an origin that lies to some', () => {
+  it('makes nobody banned, and no pull of the others fail', () => {
+    const story = tell({ nodes: 6, layerBytes: [4 * MiB] }, { witnesses: 2 })
+    story.begin()
+    for (const number of [0, 1]) deceive(story.node(number), 3)
+    const others = [2, 3, 4, 5].map((number) => story.pull(number))
+    expect(story.sim.engine.run(60_000, () => others.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
+    expect(story.sim.nodes.flatMap(({ counts }) => counts.bans)).toEqual([])
+    for (const { node } of others) expect(node.counts).toMatchObject({ wrongBytes: 0, fails: 0 })
+  })
+})
+
+describe('worlds with some liars', () => {
+  it.each(Array.from({ length: 12 }, (_, seed) => seed))('end well (seed %i)', (seed) => {
+    const random = seededRandom(`liars ${seed}`)
+    const count = 1 + random.below(3)
+    const story = tell({ nodes: 10 + random.below(10), layerBytes: [2 * MiB, 5 * MiB] }, { witnesses: 2 })
+    const liars = story.sim.nodes.slice(1, 1 + count)
+    const told = liars.map((): Lie => lies[random.below(lies.length)]!)
+    // One node, whoever it says it is: two that vouch for the same lie from two addresses are two.
+    for (const liar of liars) liar.address = 'rooted'
+    story.begin([])
+    liars.forEach((liar, at) => makeLiar(liar, told[at]!))
+    for (const pull of story.sim.pulls) pull.begin()
+    const honest = story.sim.pulls.filter(({ node }) => !liars.includes(node))
+    const isDone = story.sim.engine.run(240_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))
+    expect({ told, isDone, ...harm(story, liars) }).toEqual({ told, isDone: true, ...none })
+  })
+})

@@ -1,0 +1,192 @@
+/**
+ * Members that hold the secret and lie. Each runs the shipped program like everybody else, and one lie instead of some of
+ * what that tells it to do.
+ */
+import { limits } from '../../core/limits.ts'
+import type { Directory } from '../../core/directory/directory.ts'
+import type { AnnounceRequest, AnswerItem } from '../../core/directory/messages.ts'
+import { fullBitfield } from '../../core/swarm/bitfield.ts'
+import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
+import type { Witness } from '../../core/swarm/entry.ts'
+import type { SwarmCommand } from '../../core/swarm/events.ts'
+import { blobOf, obey, sign, takeFrame } from './hands.ts'
+import { spoil, type Blob, type Piece } from './matter.ts'
+import { handle, later, type SimNode } from './node.ts'
+
+type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type: Type }>
+
+export const lies = [
+  /** Wrong bytes under the right entry. */
+  'sends rubbish',
+  /** Wrong bytes under an entry of its own that matches them. */
+  'forges fetched',
+  'forges proved',
+  /** Right chunks, and a wrong word for them when asked. */
+  'vouches for another blob',
+  /** Claims every chunk and answers no request. */
+  'claims all',
+  /** Begins each chunk, then sends a byte now and then. */
+  'trickles',
+  /** Thousands of requests a second. */
+  'floods',
+  /** As a directory's host: leases for whoever asks, for nobody, or no peer but itself, which has all. */
+  'grants everybody',
+  'grants nobody',
+  'names only itself',
+] as const
+
+export type Lie = (typeof lies)[number]
+
+/** The node, which has started, tells this lie from now on. */
+export function makeLiar(node: SimNode, lie: Lie): void {
+  switch (lie) {
+    case 'sends rubbish':
+      node.behaviour = 'spoils'
+      return
+    case 'forges fetched':
+      return uploadInstead(node, (command) => forge(node, command, { kind: 'fetched', origin: node.world.originName }))
+    case 'forges proved':
+      return uploadInstead(node, (command) => forge(node, command, { kind: 'proved' }))
+    case 'vouches for another blob':
+      return vouchWrongly(node)
+    case 'claims all':
+      return claimAll(node)
+    case 'trickles':
+      return uploadInstead(node, (command) => trickle(node, command))
+    case 'floods':
+      return flood(node)
+    case 'grants everybody':
+      return answerInstead(node, grantAlways)
+    case 'grants nobody':
+      return answerInstead(node, ({ lease: _lease, ...item }) => ({ ...item, leaseAfterMs: 100 }))
+    case 'names only itself':
+      return answerInstead(node, (item) => nameOnly(node, item))
+  }
+}
+
+/** This node's origin gives it other bytes than it gives everybody else. */
+export function deceive(node: SimNode, index: number): void {
+  const blobs = new Map([...node.world.blobs].map(([digest, blob]) => [digest, spoilt(blob, index)]))
+  const deceived: SimNode = Object.create(node, { world: { value: { ...node.world, blobs } } })
+  instead(node, 'fetch-origin', (command) => obey(deceived, command))
+}
+
+function spoilt(blob: Blob, wrong: number): Blob {
+  return {
+    ...blob,
+    piece: (index, from, to) =>
+      index === wrong && from === 0 ? spoil(blob.piece(index, from, to), 'origin') : blob.piece(index, from, to),
+  }
+}
+
+function instead<Type extends SwarmCommand['type']>(
+  node: SimNode,
+  type: Type,
+  act: (command: CommandOf<Type>) => void,
+): void {
+  const before = node.obey
+  const isIt = (command: SwarmCommand): command is CommandOf<Type> => command.type === type
+  node.obey = (of, command) => (isIt(command) ? act(command) : before(of, command))
+}
+
+function uploadInstead(node: SimNode, act: (command: CommandOf<'upload'>) => void): void {
+  instead(node, 'upload', act)
+}
+
+/** The chunk with its first byte wrong, and a signature under that. */
+function forge(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'upload'>, witness: Witness): void {
+  const receiver = node.world.nodes.get(peer)
+  const blob = blobOf(node, digest)
+  const length = chunkLengthOf(blob.size, index)
+  const piece = (from: number, to: number): Piece =>
+    from === 0 ? spoil(blob.piece(index, from, to), node.id) : blob.piece(index, from, to)
+  const entry = sign(node, blob, index, blob.hash(index, [piece(0, length)]), witness)
+  if (receiver === undefined) return
+  let at = offset
+  const onFrame = (bytes: number): void => {
+    if (at === offset) handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
+    takeFrame(receiver, node.id, id, piece(at, at + bytes))
+    at += bytes
+  }
+  const onSent = (): void => later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: true }))
+  node.world.network.stream(node.id, peer, length - offset, onFrame, onSent)
+}
+
+const trickleMs = 20
+
+function trickle(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'upload'>): void {
+  const receiver = node.world.nodes.get(peer)
+  const entry = node.disk.of(digest)?.entries[index]
+  if (receiver === undefined || entry === undefined) return
+  handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
+  const drip = (at: number): void =>
+    later(node, trickleMs, () => {
+      if (!node.world.network.isConnected(node.id, peer)) return
+      takeFrame(receiver, node.id, id, blobOf(node, digest).piece(index, at, at + 1))
+      drip(at + 1)
+    })
+  drip(offset)
+}
+
+function claimAll(node: SimNode): void {
+  instead(node, 'send', (command) => {
+    const { message, peer } = command
+    if (message.type === 'missing') return
+    const have = message.type === 'join' ? fullBitfield(chunkCountOf(message.size)) : undefined
+    obey(node, have === undefined ? command : ({ type: 'send', peer, message: { ...message, have } } as SwarmCommand))
+  })
+}
+
+function vouchWrongly(node: SimNode): void {
+  instead(node, 'vouch', ({ digest, end, peer, start }) => {
+    const hashes = Array.from({ length: end - start }, (_, at) => (start + at + 1).toString(16).padStart(64, '0'))
+    node.world.network.send(node.id, peer, { type: 'vouch', digest, start, hashes })
+  })
+}
+
+const floodPerTick = 200
+
+function flood(node: SimNode): void {
+  let id = 1_000_000
+  const again = (): void =>
+    later(node, limits.tickMs, () => {
+      for (const [one, other] of node.world.network.links())
+        if (one === node.id || other === node.id) drown(one === node.id ? other : one)
+      again()
+    })
+  const drown = (peer: string): void => {
+    for (const digest of node.world.blobs.keys())
+      for (let sent = 0; sent < floodPerTick; sent++)
+        node.world.network.send(node.id, peer, { type: 'request', id: id++, digest, index: 0, offset: 0 })
+  }
+  again()
+}
+
+function answerInstead(node: SimNode, change: (item: AnswerItem, request: AnnounceRequest) => AnswerItem): void {
+  const { life } = node
+  if (life === undefined) return
+  const honest: Directory = life.directory
+  life.directory = {
+    ...honest,
+    announce(request) {
+      const answer = honest.announce(request)
+      return { ...answer, items: answer.items.map((item) => change(item, request)) }
+    },
+  }
+}
+
+function grantAlways(item: AnswerItem, { from, items }: AnnounceRequest): AnswerItem {
+  const wish = items.find(({ digest }) => digest === item.digest)?.lease
+  if (wish === undefined) return item
+  const { leaseAfterMs: _after, ...rest } = item
+  const id = Math.floor(wish.position * 1e6 + from.peer.length)
+  const lease = { id, start: wish.position, end: wish.position + wish.chunks, ttlMs: limits.leaseTtlMs }
+  return { ...rest, lease }
+}
+
+/** It has all there is, and nobody else has anything; so nobody needs the origin. */
+function nameOnly(node: SimNode, { digest, size = 0 }: AnswerItem): AnswerItem {
+  const counts = new Uint8Array(chunkCountOf(size)).fill(1)
+  const self = { peer: node.id, addresses: [`/sim/${node.id}`], complete: true }
+  return { digest, size, peers: [self], counts, leaseAfterMs: 100 }
+}
