@@ -1,5 +1,6 @@
 /** The kinds of value that an option may have, as text from a flag or as data from a file. */
 import { z } from 'zod'
+import { limits } from '../core/limits.ts'
 import { GiB, hour, KiB, MiB, millisecond, minute, second } from '../core/units.ts'
 
 export interface HostPort {
@@ -43,3 +44,9 @@ export const byteSize = quantity({ KiB, MiB, GiB, TiB: 1024 * GiB }, '50GiB')
 
 /** A time: milliseconds, or text as `30s`. */
 export const duration = quantity({ ms: millisecond, s: second, m: minute, h: hour }, '30s')
+
+/** Bytes a second, as a size; 0: no limit. */
+export const byteRate = byteSize.refine(
+  (bytes) => bytes === 0 || bytes >= limits.rateMinBytes,
+  'expected 0 for no limit, or at least 256KiB a second',
+)

@@ -9,9 +9,9 @@ import { z } from 'zod'
 import { ShoalError } from '../core/errors.ts'
 import { minute } from '../core/units.ts'
 import { describeIssue } from './config-faults.ts'
-import { byteSize, duration, hostPort } from './config-values.ts'
+import { byteRate, byteSize, duration, hostPort } from './config-values.ts'
 
-export const optionGroups = ['Listeners', 'Cluster', 'Origins', 'Store', 'Behaviour', 'Logs'] as const
+export const optionGroups = ['Listeners', 'Cluster', 'Origins', 'Store', 'Limits', 'Behaviour', 'Logs'] as const
 
 export interface OptionNotes {
   readonly group: (typeof optionGroups)[number]
@@ -23,6 +23,8 @@ export interface OptionNotes {
   /** What holds when nothing is given and the schema has no default of its own. */
   readonly otherwise?: string
   readonly examples: readonly unknown[]
+  /** SIGHUP has the running agent take it over. */
+  readonly live?: true
   /** The value names a file that holds a secret; the secret itself is never an option. */
   readonly secretFile?: true
 }
@@ -272,6 +274,32 @@ export const configSchema = z.strictObject({
     value: 'agents',
     examples: [2],
   }),
+  uploadLimit: note(byteRate.prefault(0), {
+    group: 'Limits',
+    description: 'The most that is given to peers, a second, over all of them. Peers then take more from each other.',
+    text: 'plain',
+    value: 'size',
+    examples: ['50MiB'],
+    live: true,
+  }),
+  downloadLimit: note(byteRate.prefault(0), {
+    group: 'Limits',
+    description:
+      'The most that is taken from peers and origins together, a second. What is read goes before what is fetched ahead.',
+    text: 'plain',
+    value: 'size',
+    examples: ['100MiB'],
+    live: true,
+  }),
+  originLimit: note(byteRate.prefault(0), {
+    group: 'Limits',
+    description:
+      'The most that this node takes from origins, a second. What it holds a lease for reaches all others no faster.',
+    text: 'plain',
+    value: 'size',
+    examples: ['20MiB'],
+    live: true,
+  }),
   shutdownTimeoutMs: note(duration.refine((ms) => ms <= 10 * minute, 'expected at most 10m').prefault('25s'), {
     group: 'Behaviour',
     description:
@@ -297,6 +325,11 @@ export const configSchema = z.strictObject({
 
 export const optionNames = configSchema.keyof().options
 export type OptionName = (typeof optionNames)[number]
+
+export function isLive(name: OptionName): boolean {
+  return optionNotes.get(configSchema.shape[name])?.live === true
+}
+
 /** What the agent reads: every default filled in, every text parsed. */
 export type AgentConfig = Readonly<Omit<z.output<typeof configSchema>, 'advertiseAddress'>> & {
   readonly advertiseAddress: string

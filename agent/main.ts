@@ -1,13 +1,15 @@
 /** The agent's parts, how they are put together, and in which order they start and stop. */
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { limits } from '../core/limits.ts'
+import { createRateLimits, type RateLimits } from '../core/swarm/rate.ts'
 import { createAccess } from './access/access.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { createLoneCluster } from './cluster/lone-cluster.ts'
 import { createMemberCluster, type MemberClusterOptions } from './cluster/member-cluster.ts'
 import { readClusterSecrets } from './cluster-secret.ts'
 import type { HostPort } from './config-values.ts'
-import type { AgentConfig } from './config.ts'
+import { type AgentConfig, isLive, optionNames } from './config.ts'
 import { createIdentity, loadIdentity } from './identity/identity.ts'
 import { createNotary } from './identity/notary.ts'
 import { createLogger } from './logging.ts'
@@ -24,11 +26,14 @@ import { systemClock } from './system/clock.ts'
 import { systemRandom } from './system/random.ts'
 import { createPeerTransport } from './transport/libp2p-transport.ts'
 import { createLoneTransport } from './transport/lone-transport.ts'
+import { sleepBySystem } from './upstream/retry.ts'
 import { createOriginClient, type OriginClientOptions } from './upstream/origin-client.ts'
 
 export interface RunningAgent {
   /** Where each listener is; the ports are the real ones where 0 was asked for. */
   readonly addresses: { readonly mirror: HostPort; readonly ops: HostPort }
+  /** Takes over the options that may change while it runs (`isLive`); logs which others differ and need a restart. */
+  adjust(config: AgentConfig): void
   /** Ends running responses, says goodbye to the others, then drops them; takes about the shutdown timeout at most. */
   stop(): Promise<void>
 }
@@ -67,6 +72,8 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   )
   stops.defer(() => origin.close())
   const access = createAccess({ origin, clock, key: randomBytes(32) })
+  const rates = createRateLimits(clock)
+  setRates(rates, config)
   const swarmLogger = logger.child({ part: 'swarm' })
   const runner = createRunner(
     {
@@ -76,6 +83,8 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
       store,
       transport,
       origin,
+      rates,
+      sleep: sleepBySystem,
       logger: swarmLogger,
       observer: observeRunner(metrics),
       announce: (digest, now) => cluster.announce(digest, now),
@@ -88,6 +97,8 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     notary,
     origin,
     askPeers: ({ digest, origin: at }, signal) => cluster.askContent(digest, at, signal),
+    rates,
+    sleep: sleepBySystem,
     logger: swarmLogger,
     observer: observeRunner(metrics),
   })
@@ -127,7 +138,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
       prefetchLayers: config.prefetchLayers,
     },
   )
-  scrape(metrics, { runner, store, cluster })
+  scrape(metrics, { runner, store, cluster, rates })
 
   transport.on((event) => {
     if (event.type === 'message' || event.type === 'chunk-started') cluster.heard(event.peer)
@@ -153,7 +164,20 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     await running.disposeAsync()
     logger.info('agent has stopped')
   }
-  return { addresses, stop }
+  function adjust(changed: AgentConfig): void {
+    setRates(rates, changed)
+    const differing = optionNames.filter((name) => !isDeepStrictEqual(config[name], changed[name]))
+    const needRestart = differing.filter((name) => !isLive(name))
+    const { uploadLimit, downloadLimit, originLimit } = changed
+    logger.info({ uploadLimit, downloadLimit, originLimit, needRestart }, 'options read again')
+  }
+  return { addresses, adjust, stop }
+}
+
+function setRates(rates: RateLimits, { uploadLimit, downloadLimit, originLimit }: AgentConfig): void {
+  rates.upload.set(uploadLimit)
+  rates.download.set(downloadLimit)
+  rates.origin.set(originLimit)
 }
 
 function storeOptions(config: AgentConfig): StoreOptions {

@@ -1,5 +1,6 @@
 /** What the parts report, as metrics and log lines. */
 import { ShoalError } from '../core/errors.ts'
+import type { RateLimits } from '../core/swarm/rate.ts'
 import { second } from '../core/units.ts'
 import type { Cluster, ClusterObserver } from './cluster/cluster.ts'
 import type { Logger } from './logging.ts'
@@ -89,7 +90,7 @@ function storeSource(source: 'shoal' | 'containerd'): Source {
 /** Reads what is only worth knowing when somebody asks. */
 export function scrape(
   metrics: Metrics,
-  { runner, store, cluster }: { runner: Runner; store: DiskStore; cluster: Cluster },
+  { runner, store, cluster, rates }: { runner: Runner; store: DiskStore; cluster: Cluster; rates: RateLimits },
 ): void {
   metrics.onScrape(() => {
     const swarm = runner.swarm.stats()
@@ -99,6 +100,8 @@ export function scrape(
     metrics.set('shoal_leases', swarm.leases, { role: 'holder' })
     metrics.set('shoal_leases', members.leases, { role: 'host' })
     metrics.set('shoal_members', members.members)
+    for (const direction of ['upload', 'download', 'origin'] as const)
+      metrics.set('shoal_rate_limit_bytes_per_second', rates[direction].bytesPerSecond(), { direction })
     metrics.set('shoal_store_bytes', store.stats().usedBytes)
     const blobs = [...store.list()]
     const complete = blobs.filter((blob) => blob.complete).length

@@ -73,6 +73,11 @@ export const metricTable = {
     help: 'Peers with an open connection.',
     labels: {},
   },
+  shoal_rate_limit_bytes_per_second: {
+    type: 'gauge',
+    help: 'Bytes a second that may move, as set now; 0: no limit.',
+    labels: { direction: ['upload', 'download', 'origin'] },
+  },
   shoal_requests_total: {
     type: 'counter',
     help: 'Requests at the mirror, by what they ask for and how they ended.',

@@ -34,6 +34,9 @@ export const fileOption = {
   description: 'A YAML or JSON file with options, by their camel-case names.',
 } as const
 
+/** What the help and the documentation say of an option that may change while the agent runs. */
+export const liveNote = 'May change while the agent runs, by the config file and SIGHUP.'
+
 /** The schema of the config file, as JSON Schema 2020-12. */
 export function agentJsonSchema(): z.core.JSONSchema.BaseSchema {
   return z.toJSONSchema(configSchema, {
@@ -91,7 +94,8 @@ function flagOf(view: OptionView): Option {
 function describe(view: OptionView): string {
   const allowed = view.allowed === undefined ? '' : ` (${view.allowed})`
   const otherwise = view.otherwise ?? (view.default === '' ? 'none' : view.default)
-  return `${view.description}${allowed} [${view.env}] (default: ${otherwise})`
+  const live = view.live === true ? ` ${liveNote}` : ''
+  return `${view.description}${live}${allowed} [${view.env}] (default: ${otherwise})`
 }
 
 export interface OptionSources {

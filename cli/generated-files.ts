@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { optionGroups } from '../agent/config.ts'
 import { metricTable } from '../agent/metrics.ts'
 import { errorTable } from '../core/errors.ts'
-import { agentJsonSchema, fileOption, type OptionView, optionViews, showValue } from './agent-options.ts'
+import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
 import { completeLockFile } from './lock-file.ts'
 import { exitCodes } from './program.ts'
 
@@ -44,6 +44,9 @@ schema: [agent.schema.json](agent.schema.json)). A flag goes before the environm
 default. An option that nobody knows is refused, wherever it stands. Lists are comma-separated, JSON, or the flag given several
 times; in a file they are lists. No option holds a secret: secrets are in files, and options name the files.
 
+At SIGHUP a running agent reads the file again and takes over the options that may change, at once and without a restart; it
+logs what it did. Where a flag or a variable gives such an option, the file is not heard.
+
 ${groups.join('\n')}
 ## Exit codes
 
@@ -63,9 +66,10 @@ function optionRow(view: OptionView): string[] {
   const names = [view.flag, view.env, view.name].map(code).join('<br>')
   const allowed = view.allowed === undefined ? '' : ` (${view.allowed})`
   const secret = view.secretFile === true ? ' Names a file that holds a secret.' : ''
+  const live = view.live === true ? ` ${liveNote}` : ''
   const standard = view.default === undefined || view.default === '' ? (view.otherwise ?? 'none') : code(view.default)
   const examples = view.examples.map((example) => code(showValue(example))).join('<br>')
-  return [names, `${view.description}${allowed}${secret}`, standard, examples]
+  return [names, `${view.description}${allowed}${secret}${live}`, standard, examples]
 }
 
 function metricsPage(): string {

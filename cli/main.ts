@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { runAgent } from '../agent/main.ts'
 import { runCommand } from './program.ts'
 
-const signals = ['SIGTERM', 'SIGINT'] as const
+const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
 process.exitCode = await runCommand(process.argv.slice(2), {
   env: process.env,

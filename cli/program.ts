@@ -16,6 +16,8 @@ export const exitCodes = {
 } as const
 
 export interface Running {
+  /** Takes over the options that may change while it runs. */
+  adjust(config: AgentConfig): void
   stop(): Promise<void>
 }
 
@@ -26,7 +28,7 @@ export interface Surroundings {
   readonly print: (text: string) => void
   readonly printError: (text: string) => void
   /** Signals by name, in the order they come. */
-  readonly onSignal: (listener: (signal: 'SIGTERM' | 'SIGINT') => void) => void
+  readonly onSignal: (listener: (signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP') => void) => void
   /** Ends the process at once. */
   readonly exit: (code: number) => void
   readonly runAgent: (config: AgentConfig) => Promise<Running>
@@ -73,15 +75,35 @@ function indentedItem(term: string, _termWidth: number, description: string, hel
 
 const agentHelp = `A flag goes before its [VARIABLE], that before the config file, that before the default.
 Lists are comma-separated, JSON, or the flag given several times.
+SIGHUP has a running agent read the config file again; each option says whether it may change so.
 Exit codes: ${exitCodes.stopped} stopped, ${exitCodes.failed} failed, ${exitCodes.usage} wrong options.
 `
 
 async function agentCommand(flags: OptionSources['flags'], surroundings: Surroundings): Promise<number> {
-  const config = await readOptions({ flags, env: surroundings.env, readFile: (path) => readFile(path, 'utf8') })
+  const read = () => readOptions({ flags, env: surroundings.env, readFile: (path) => readFile(path, 'utf8') })
+  const config = await read()
   const stopped = firstSignal(surroundings)
-  const agent = await surroundings.runAgent(config)
+  const starting = surroundings.runAgent(config)
+  surroundings.onSignal((signal) => {
+    if (signal === 'SIGHUP') void reload(starting, read, surroundings)
+  })
+  const agent = await starting
   await stopped
   return stopWithin(agent, config.shutdownTimeoutMs, surroundings)
+}
+
+/** Options that are wrong change nothing. */
+async function reload(
+  starting: Promise<Running>,
+  read: () => Promise<AgentConfig>,
+  { printError }: Surroundings,
+): Promise<void> {
+  try {
+    const agent = await starting
+    agent.adjust(await read())
+  } catch (error) {
+    printError(`shoal: ${error instanceof Error ? error.message : String(error)}\n`)
+  }
 }
 
 const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const
@@ -91,6 +113,7 @@ function firstSignal({ onSignal, exit }: Surroundings): Promise<void> {
   return new Promise((resolve) => {
     let seen = 0
     onSignal((signal) => {
+      if (signal === 'SIGHUP') return
       seen += 1
       if (seen === 1) resolve()
       else exit(128 + signalNumbers[signal])

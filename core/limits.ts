@@ -208,6 +208,14 @@ export const limits = {
   /** A waiting request is told its place this often, so that a hung uploader is not mistaken for a full one. */
   queuedAgainMs: 400,
 
+  // Swarm: rate limits
+  /** What may move at once after a pause, as time at the limit: the grain of ticks four times over. */
+  rateBurstMs: 100,
+  /** The lowest limit, per second: below it peers would take the wait between frames for a stall. */
+  rateMinBytes: 256 * KiB,
+  /** A limited body from the origin is let in by so much at a time, so that several share it evenly and none seems to stall. */
+  ratePieceBytes: 16 * KiB,
+
   // Swarm: origin
   /** A lease asks for as much as comes in this time; at most so many chunks; so many bytes while no rate is known. */
   leaseMs: 1 * second,

@@ -33,7 +33,8 @@ export async function startOpsServer({ metrics, parts }: OpsComponents, listen: 
     return reply.code(ready ? 200 : 503).send({ ready, parts: states })
   })
   server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()))
-  await server.listen(listen).catch((cause: unknown) => {
+  // A copy: fastify writes into what it is given.
+  await server.listen({ ...listen }).catch((cause: unknown) => {
     throw listenError('ops', listen, cause)
   })
   return { address: boundAddress(listen, server.server.address()), close: () => server.close() }

@@ -1,12 +1,16 @@
 /** Carries out `fetch-origin`: one ranged GET, cut into chunks as it arrives. */
 import type { Digest } from '../../core/oci/digest.ts'
+import { limits } from '../../core/limits.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { OriginFailure, SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
+import type { RateLimits } from '../../core/swarm/rate.ts'
 import type { Logger } from '../logging.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
 import { isOriginError, toOriginFailure } from '../upstream/origin-error.ts'
+import type { Sleep } from '../upstream/retry.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
+import { createPace } from './pace.ts'
 import type { Writes } from './writes.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -21,6 +25,8 @@ export interface OriginFetchComponents {
   readonly buffers: ChunkBuffers
   readonly writes: Writes
   readonly post: (event: SwarmEvent) => void
+  readonly rates: Pick<RateLimits, 'download' | 'origin'>
+  readonly sleep: Sleep
   readonly logger: Logger
   readonly onBytes: (bytes: number) => void
 }
@@ -33,6 +39,9 @@ export interface OriginFetches {
 
 export function createOriginFetches(components: OriginFetchComponents): OriginFetches {
   const { post, sessions, logger } = components
+  const { download, origin: originRate } = components.rates
+  /** What comes counts as downloaded too: the swarm hears of it and counts that. */
+  const pace = createPace([originRate, download], components.sleep)
   const running = new Map<number, AbortController>()
 
   function start(command: FetchCommand): void {
@@ -87,11 +96,13 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
   ): Promise<void> {
     let position = first
     for await (const bytes of body) {
-      signal.throwIfAborted()
-      components.onBytes(bytes.length)
       for (let rest = bytes; rest.length > 0;) {
+        await pace.wait(signal)
+        const most = pace.isLimited() ? limits.ratePieceBytes : rest.length
         const index = Math.floor(position / chunkSizeOf(size))
-        const piece = rest.subarray(0, Math.min(rest.length, chunkEnd(size, index) - position))
+        const piece = rest.subarray(0, Math.min(rest.length, most, chunkEnd(size, index) - position))
+        components.onBytes(piece.length)
+        originRate.count(piece.length)
         place({ digest, size, fetch, index, position, isFirst: position === first }, piece)
         post({ type: 'origin-frame', digest, fetch, index, bytes: piece.length })
         position += piece.length

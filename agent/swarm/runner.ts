@@ -8,10 +8,12 @@ import type { ShoalError } from '../../core/errors.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
+import type { RateLimits } from '../../core/swarm/rate.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
 import type { Logger } from '../logging.ts'
 import type { PeerTransport, TransportEvent } from '../transport/peer-transport.ts'
+import type { Sleep } from '../upstream/retry.ts'
 import { type BufferPool, createBufferPool } from './buffer-pool.ts'
 import { createChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
@@ -38,6 +40,8 @@ export interface RunnerComponents {
   readonly store: BlobStore
   readonly transport: PeerTransport
   readonly origin: RangeOrigin
+  readonly rates: RateLimits
+  readonly sleep: Sleep
   readonly logger: Logger
   readonly observer: RunnerObserver
   /** Tells the directory of a digest. */
@@ -68,7 +72,7 @@ export interface RunnerOptions {
 }
 
 export function createRunner(components: RunnerComponents, options: RunnerOptions = {}): Runner {
-  const { store, transport, logger, observer } = components
+  const { store, transport, rates, logger, observer } = components
   const pool = createBufferPool()
   const recent = createRecentChunks(pool)
   const sessions = createSessions({ ...components, recent, onOpened: tellEntries, onLost })
@@ -78,7 +82,10 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   let draining = false
   let timers: NodeJS.Timeout[] = []
 
-  const swarm = createSwarm({ ...components, self: transport.self, emit: carryOut }, options)
+  const swarm = createSwarm(
+    { ...components, self: transport.self, emit: carryOut },
+    { ...options, download: rates.download },
+  )
   const proofs = createProofs({ pool, onEnd: onProofEnd })
   const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
   const fetches = createOriginFetches({
@@ -91,6 +98,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   })
   const uploads = createUploads({
     ...components,
+    rate: rates.upload,
     pool,
     sessions,
     post,

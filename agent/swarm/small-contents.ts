@@ -7,11 +7,14 @@ import type { BlobStore, Notary } from '../../core/ports.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
+import type { RateLimits } from '../../core/swarm/rate.ts'
 import type { AskedContent, ContentAnswer } from '../cluster/ask-content.ts'
 import type { Logger } from '../logging.ts'
 import type { Want } from '../registry/ports.ts'
 import { within } from '../system/within.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
+import type { Sleep } from '../upstream/retry.ts'
+import { createPace } from './pace.ts'
 import type { Runner } from './runner.ts'
 import { readHeld, type BlobSession } from './sessions.ts'
 
@@ -38,12 +41,16 @@ export interface SmallContentComponents {
   readonly notary: Notary
   readonly origin: Pick<OriginClient, 'getManifest' | 'fetchRange'>
   readonly askPeers: (want: Want, signal: AbortSignal) => Promise<AskedContent>
+  readonly rates: RateLimits
+  readonly sleep: Sleep
   readonly logger: Logger
   readonly observer: SmallContentObserver
 }
 
 export function createSmallContents(components: SmallContentComponents): SmallContents {
-  const { runner, store, notary, origin, askPeers, logger, observer } = components
+  const { runner, store, notary, origin, askPeers, rates, logger, observer } = components
+  const uploadPace = createPace([rates.upload], components.sleep)
+  const originPace = createPace([rates.origin, rates.download], components.sleep)
   const coming = new Map<Digest, Promise<void>>()
   const stopped = new AbortController()
   let serving = 0
@@ -66,10 +73,14 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     const asked = await askPeers(want, stopped.signal)
     if (asked.kind === 'held-back') return
     if (asked.kind === 'content') {
+      rates.download.count(asked.bytes.length)
       observer.received('peer', asked.bytes.length)
       return keep(want.digest, asked.bytes)
     }
+    await originPace.wait(stopped.signal)
     const fetched = await fetch(want, AbortSignal.any([stopped.signal, AbortSignal.timeout(limits.smallFetchMs)]))
+    rates.origin.count(fetched.length)
+    rates.download.count(fetched.length)
     observer.received('origin', fetched.length)
     const actual = digestFromHex(sha256(fetched))
     if (actual !== want.digest) throw new ShoalError('BLOB_CORRUPT', `What came as ${want.digest} is ${actual}`)
@@ -150,6 +161,8 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
         if (piece === undefined) return { kind: 'none' }
         bytes.set(piece, at)
       }
+      await uploadPace.wait(stopped.signal)
+      rates.upload.count(size)
       observer.uploaded('sent', session.stored.source, size)
       return { kind: 'content', bytes }
     } finally {

@@ -1,13 +1,17 @@
 /** Carries out `upload`: a chunk from disk to a peer, with the entry that vouches for it. */
 import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
 import type { Notary, PeerId } from '../../core/ports.ts'
 import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
+import type { RateLimit } from '../../core/swarm/rate.ts'
 import type { Logger } from '../logging.ts'
 import { within } from '../system/within.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
+import type { Sleep } from '../upstream/retry.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import { createPace } from './pace.ts'
 import { readHeld, type BlobSession, type Sessions } from './sessions.ts'
 
 type UploadCommand = Extract<SwarmCommand, { type: 'upload' }>
@@ -18,6 +22,8 @@ export interface UploadComponents {
   readonly transport: PeerTransport
   readonly sessions: Sessions
   readonly notary: Notary
+  readonly rate: RateLimit
+  readonly sleep: Sleep
   readonly post: (event: SwarmEvent) => void
   readonly logger: Logger
   readonly onUploaded: (outcome: UploadOutcome, source: BlobSession['stored']['source'], bytes: number) => void
@@ -41,10 +47,13 @@ export function createUploads({
   transport,
   sessions,
   notary,
+  rate,
+  sleep,
   post,
   logger,
   onUploaded,
 }: UploadComponents): Uploads {
+  const pace = createPace([rate], sleep)
   const running = new Map<string, RunningUpload>()
 
   function start(command: UploadCommand): void {
@@ -87,9 +96,19 @@ export function createUploads({
     const isStale = session.generation !== generation
     if (bytes === undefined || entry === undefined || isStale)
       throw new ShoalError('CHUNK_CORRUPT', `chunk ${index} of ${digest} can not be given`)
-    await transport.upload(peer, id, offset, entry, bytes, signal)
+    const source = pace.isLimited() ? limited(bytes, signal) : bytes
+    await transport.upload(peer, id, offset, entry, source, signal)
     pool.give(buffer)
     return length
+  }
+
+  async function* limited(bytes: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < bytes.length; at += limits.frameFillBytes) {
+      await pace.wait(signal)
+      const piece = bytes.subarray(at, at + limits.frameFillBytes)
+      rate.count(piece.length)
+      yield piece
+    }
   }
 
   /** A proved blob is vouched for by this node itself; a chunk that is relayed keeps the entry it came with. */

@@ -35,7 +35,8 @@ export function capacityOf({ link }: SwarmState): number {
 }
 
 /** Bytes have come over our link, wanted or not. */
-export function countBytes({ clock, link }: SwarmState, bytes: number): void {
+export function countBytes({ clock, download, link }: SwarmState, bytes: number): void {
+  download.count(bytes)
   link.bytes += bytes
   link.tickBytes += bytes
   link.heardAtMs = clock.now()

@@ -44,6 +44,9 @@ function requestOne(state: SwarmState, session: Session, priority: Priority): bo
  */
 function hasRoom(state: SwarmState, { chunkSize }: Session): boolean {
   const { limits } = state
+  // What is asked for comes, so this is where the limit on what comes is kept. What waits in peers' queues is left out: it
+  // comes later, and counted now it would leave a link idle whose limit is near its rate.
+  if (state.download.allowance() < state.flightBytes - state.queuedBytes) return false
   const capacity = capacityOf(state)
   const few = (state.droughts > 0 ? 1 : limits.inFlightSlowChunks) * chunkSize
   const aim = Math.max(limits.inFlightChunks * chunkSize, capacity * limits.inFlightMs)

@@ -7,6 +7,7 @@ import type { Clock, Notary, PeerId, Random } from '../ports.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmCommand } from './events.ts'
 import type { LinkCapacity } from './link.ts'
+import { createRateLimit, type RateLimit } from './rate.ts'
 
 export interface SwarmComponents {
   readonly self: PeerId
@@ -23,6 +24,8 @@ export interface SwarmOptions {
   readonly limits?: Partial<SwarmLimits>
   /** How many must agree on a chunk before a reader has it ahead of the blob's proof: 1 to 3. Default 1. */
   readonly witnesses?: number
+  /** What may come from peers and origins. Default: no limit. */
+  readonly download?: RateLimit
 }
 
 /**
@@ -256,6 +259,7 @@ export interface SwarmState extends SwarmComponents {
   readonly witnesses: number
   readonly mark: Mark
   readonly limits: SwarmLimits
+  readonly download: RateLimit
   readonly sessions: Map<Digest, Session>
   /** Sessions with readers, in turn. */
   readonly active: Session[]
@@ -296,6 +300,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     mark: markOf(components.self),
     limits: { ...limits, ...options.limits },
     witnesses: options.witnesses ?? 1,
+    download: options.download ?? createRateLimit(components.clock),
     sessions: new Map(),
     active: [],
     turn: 0,

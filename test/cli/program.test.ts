@@ -1,8 +1,15 @@
-import { describe, expect, test } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Running, runCommand, type Surroundings } from '../../cli/program.ts'
 import type { AgentConfig } from '../../agent/config.ts'
+import { MiB } from '../../core/units.ts'
+import { until } from '../support/until.ts'
 
 type Signal = Parameters<Parameters<Surroundings['onSignal']>[0]>[0]
+
+const idle: Running = { adjust: () => {}, stop: () => Promise.resolve() }
 
 /** The command in a world of its own. */
 function world(given: { env?: Surroundings['env']; agent?: Running; startFails?: Error } = {}) {
@@ -19,7 +26,7 @@ function world(given: { env?: Surroundings['env']; agent?: Running; startFails?:
     runAgent: async (config) => {
       if (given.startFails !== undefined) throw given.startFails
       started.resolve(config)
-      return given.agent ?? { stop: () => Promise.resolve() }
+      return given.agent ?? idle
     },
   }
   return {
@@ -33,7 +40,7 @@ function world(given: { env?: Surroundings['env']; agent?: Running; startFails?:
 describe('shoal agent', () => {
   test('runs until a signal, stops the agent and ends well', async () => {
     let stops = 0
-    const { run, started, signal } = world({ agent: { stop: async () => void stops++ } })
+    const { run, started, signal } = world({ agent: { ...idle, stop: async () => void stops++ } })
     const ended = run('agent', '--standalone', '--mirror-listen', '127.0.0.1:0')
     expect(await started).toMatchObject({ standalone: true, mirrorListen: { host: '127.0.0.1', port: 0 } })
     expect(stops).toBe(0)
@@ -43,7 +50,7 @@ describe('shoal agent', () => {
   })
 
   test('gives up on an agent that does not stop in time', async () => {
-    const { run, started, signal, seen } = world({ agent: { stop: () => Promise.race([]) } })
+    const { run, started, signal, seen } = world({ agent: { ...idle, stop: () => Promise.race([]) } })
     const ended = run('agent', '--standalone', '--shutdown-timeout-ms', '1ms')
     await started
     signal('SIGINT')
@@ -55,7 +62,7 @@ describe('shoal agent', () => {
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)('a second signal, %s, ends it at once with %d', async (second, code) => {
-    const { run, started, signal, seen } = world({ agent: { stop: () => Promise.race([]) } })
+    const { run, started, signal, seen } = world({ agent: { ...idle, stop: () => Promise.race([]) } })
     const ended = run('agent', '--standalone', '--shutdown-timeout-ms', '1ms')
     await started
     signal('SIGTERM')
@@ -63,6 +70,32 @@ describe('shoal agent', () => {
     signal(second)
     expect(seen.exits).toEqual([code])
     await ended
+  })
+
+  test('SIGHUP has it read the options again, and wrong ones change nothing', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'shoal-program-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = path.join(directory, 'shoal.yaml')
+    await writeFile(file, 'standalone: true\nuploadLimit: 1MiB\n')
+    const adjusted: AgentConfig[] = []
+    const { run, started, signal, seen } = world({
+      agent: { ...idle, adjust: (config) => void adjusted.push(config) },
+    })
+    const ended = run('agent', '--config', file, '--origin-limit', '4MiB')
+    expect(await started).toMatchObject({ uploadLimit: MiB, originLimit: 4 * MiB })
+
+    await writeFile(file, 'standalone: true\nuploadLimit: 2MiB\noriginLimit: 8MiB\n')
+    signal('SIGHUP')
+    await until(() => adjusted.length === 1)
+    expect(adjusted).toMatchObject([{ uploadLimit: 2 * MiB, originLimit: 4 * MiB }])
+
+    await writeFile(file, 'standalone: true\nuploadLimit: 1\n')
+    signal('SIGHUP')
+    await until(() => seen.err !== '')
+    expect(seen.err).toMatch(/^shoal: .*uploadLimit/)
+    expect(adjusted).toHaveLength(1)
+    signal('SIGTERM')
+    expect(await ended).toBe(0)
   })
 
   test('says what is wrong with the options, without a stack', async () => {

@@ -10,12 +10,13 @@ import { createSmallContents, type SmallContents } from '../../agent/swarm/small
 import { systemClock } from '../../agent/system/clock.ts'
 import { anonymous } from '../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../agent/upstream/origin-client.ts'
-import { sleepBySystem } from '../../agent/upstream/retry.ts'
+import { type Sleep, sleepBySystem } from '../../agent/upstream/retry.ts'
 import { createDirectoryClient } from '../../core/directory/client.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
-import type { PeerId } from '../../core/ports.ts'
+import type { Clock, PeerId } from '../../core/ports.ts'
+import { createRateLimits, type RateLimits } from '../../core/swarm/rate.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-transport.ts'
 import { createMemoryStore, type MemoryStore } from './memory-store.ts'
 import { seededRandom } from './seeded-random.ts'
@@ -25,6 +26,7 @@ export interface SwarmNode {
   readonly store: MemoryStore
   readonly runner: Runner
   readonly small: SmallContents
+  readonly rates: RateLimits
   /** Content bytes that came to this node, by source. */
   readonly received: { origin: number; peer: number }
   /** Peers that it banned, and chunks that its readers took from the origin because nobody vouched. */
@@ -43,10 +45,16 @@ export interface SwarmNodes {
 export interface SwarmNodesOptions {
   /** Default 1. */
   readonly witnesses?: number
+  /** The time by which rate limits are kept, and how to wait for it. Default: the system's. */
+  readonly rateClock?: Clock
+  readonly sleep?: Sleep
 }
 
 /** Each node has an address of its own. */
-export function createSwarmNodes(seed: string, options: SwarmNodesOptions = {}): SwarmNodes {
+export function createSwarmNodes(
+  seed: string,
+  { rateClock = systemClock, sleep = sleepBySystem, ...options }: SwarmNodesOptions = {},
+): SwarmNodes {
   const random = seededRandom(seed)
   const network: MemoryNetwork = createMemoryNetwork(systemClock)
   const logger = createLogger({ level: 'fatal', format: 'json' })
@@ -73,6 +81,7 @@ export function createSwarmNodes(seed: string, options: SwarmNodesOptions = {}):
     const received = { origin: 0, peer: 0 }
     const counts = { bans: 0, escapes: 0 }
     const notary = createNotary(identity)
+    const rates = createRateLimits(rateClock)
     const observer = {
       received: (source: 'origin' | 'peer', bytes: number) => {
         received[source] += bytes
@@ -90,6 +99,8 @@ export function createSwarmNodes(seed: string, options: SwarmNodesOptions = {}):
         store,
         transport,
         origin,
+        rates,
+        sleep,
         logger,
         observer,
         announce: (digest, now) => client.announce(digest, now),
@@ -123,6 +134,8 @@ export function createSwarmNodes(seed: string, options: SwarmNodesOptions = {}):
       notary,
       origin,
       askPeers: (want, signal) => askContent(asking, want.digest, want.origin, signal),
+      rates,
+      sleep,
       logger,
       observer,
     })
@@ -145,7 +158,7 @@ export function createSwarmNodes(seed: string, options: SwarmNodesOptions = {}):
       await runner.stop()
       await transport.stop()
     }
-    const node = { blobs, store, runner, small, received, counts, stop }
+    const node = { blobs, store, runner, small, rates, received, counts, stop }
     nodes.push(node)
     return node
   }

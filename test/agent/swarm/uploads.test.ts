@@ -6,6 +6,8 @@ import { createSessions } from '../../../agent/swarm/sessions.ts'
 import { createUploads } from '../../../agent/swarm/uploads.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import type { PeerTransport } from '../../../agent/transport/peer-transport.ts'
+import { sleepBySystem } from '../../../agent/upstream/retry.ts'
+import { createRateLimit } from '../../../core/swarm/rate.ts'
 import { contentFrom, fill } from '../../support/content.ts'
 import { createMemoryNetwork } from '../../support/memory-transport.ts'
 import { createMemoryNotary } from '../../support/memory-notary.ts'
@@ -40,6 +42,8 @@ async function uploadsWithHold() {
       onLost: () => {},
     }),
     notary: createMemoryNotary('self'),
+    rate: createRateLimit(systemClock),
+    sleep: sleepBySystem,
     post: () => {},
     logger: createLogger({ level: 'fatal', format: 'json' }),
     onUploaded: (outcome) => outcomes.push(outcome),

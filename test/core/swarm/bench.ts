@@ -50,11 +50,18 @@ export interface Bench {
   read(change?: Partial<Extract<SwarmEvent, { type: 'reader-opened' }>>): void
   answer(change: Partial<AnswerItem>): void
   /** The peer connects and joins with these chunks. */
-  joins(peer: PeerId, indices: Iterable<number>): void
+  joins(peer: PeerId, indices: Iterable<number>, of?: Digest): void
   says(peer: PeerId, message: PeerMessage): void
   /** The peer answers a request, whole or up to `bytes`, with an entry that is right unless said otherwise. */
   sends(
-    request: { readonly to: PeerId; readonly id: number; readonly index: number; readonly offset: number },
+    request: {
+      readonly to: PeerId
+      readonly id: number
+      readonly index: number
+      readonly offset: number
+      /** `digest` unless given. */
+      readonly digest?: Digest
+    },
     how?: Sending,
   ): void
   /** The runner has hashed and kept what it was told to. */
@@ -69,8 +76,12 @@ export interface Sending {
   readonly hash?: string
 }
 
-export function createBench({ chunks = 100, ...options }: SwarmOptions & { readonly chunks?: number } = {}): Bench {
-  const clock = virtualClock(1000)
+export interface BenchOptions extends SwarmOptions {
+  readonly chunks?: number
+  readonly clock?: VirtualClock
+}
+
+export function createBench({ chunks = 100, clock = virtualClock(1000), ...options }: BenchOptions = {}): Bench {
   const commands: SwarmCommand[] = []
   const size = sizeOf(chunks)
   const emit = (command: SwarmCommand): void => void commands.push(command)
@@ -121,21 +132,22 @@ export function createBench({ chunks = 100, ...options }: SwarmOptions & { reado
       handle({ type: 'reader-opened', digest, size, origin, reader: 1, ...whole, ...change })
     },
     answer: (change) => handle({ type: 'directory', answer: { digest, size, peers: [], ...change } }),
-    joins(peer, indices) {
+    joins(peer, indices, of = digest) {
       handle({ type: 'peer-connected', peer, address: peer })
-      bench.says(peer, { type: 'join', digest, size, have: bitsOf(chunks, indices) })
+      bench.says(peer, { type: 'join', digest: of, size, have: bitsOf(chunks, indices) })
     },
     says: (peer, message) => handle({ type: 'message', peer, message }),
-    sends({ id, index, offset, to }, how = {}) {
-      const entry = entryOf(size, index, how.signer ?? to, how.witness ?? proved, how.hash)
+    sends({ id, index, offset, to, digest: of }, how = {}) {
+      const entry = entryOf(size, index, how.signer ?? to, how.witness ?? proved, how.hash, of)
       handle({ type: 'chunk-started', peer: to, id, offset, entry })
       for (let left = how.bytes ?? chunkLengthOf(size, index) - offset; left > 0; left -= 64 * KiB)
         handle({ type: 'frame', peer: to, id, bytes: Math.min(left, 64 * KiB) })
     },
     settle() {
-      for (const { index } of take('hash')) handle({ type: 'hashed', digest, index, hash: hashOf(index) })
-      for (const { index } of take('keep')) handle({ type: 'kept', digest, index, ok: true })
-      for (const _ of take('prove')) handle({ type: 'proved', digest, ok: true })
+      for (const { digest: of, index } of take('hash'))
+        handle({ type: 'hashed', digest: of, index, hash: hashOf(index) })
+      for (const { digest: of, index } of take('keep')) handle({ type: 'kept', digest: of, index, ok: true })
+      for (const { digest: of } of take('prove')) handle({ type: 'proved', digest: of, ok: true })
     },
   }
   return bench
@@ -146,8 +158,15 @@ export function hashOf(index: number): string {
   return index.toString(16).padStart(64, '0')
 }
 
-export function entryOf(size: number, index: number, signer: PeerId, witness: Witness, hash = hashOf(index)): Entry {
-  const payload = entryPayload(digest, size, { index, hash, witness })
+export function entryOf(
+  size: number,
+  index: number,
+  signer: PeerId,
+  witness: Witness,
+  hash = hashOf(index),
+  of = digest,
+): Entry {
+  const payload = entryPayload(of, size, { index, hash, witness })
   return { index, hash, witness, signer, signature: createMemoryNotary(signer).sign(payload) }
 }
 
