@@ -205,6 +205,10 @@ export const limits = {
   uploadAgeMs: 100,
   /** Peers named in a `busy`. */
   busyHintsMax: 4,
+  /** Ticks that are late by so much, over the last few, show that this node has more to do than it can: it hedges by then. */
+  lateTickMs: 200,
+  /** While it has, and somebody reads here: one being served, and one that waits so that the uplink is never idle. */
+  uploadsShedTo: 1,
   /** A waiting request is told its place this often, so that a hung uploader is not mistaken for a full one. */
   queuedAgainMs: 400,
 

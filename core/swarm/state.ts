@@ -280,6 +280,8 @@ export interface SwarmState extends SwarmComponents {
   droughts: number
   readonly link: LinkCapacity
   tickAtMs: number
+  /** How late ticks have come lately. */
+  lateMs: number
   /** Usual time from a chunk's head to its end, smoothed. */
   chunkMs: number
   originRateBytesPerMs: number | undefined
@@ -326,6 +328,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
       silenceMs: 0,
     },
     tickAtMs: nowMs,
+    lateMs: 0,
     chunkMs: 0,
     originRateBytesPerMs: undefined,
     originFirstByteMs: 0,

@@ -14,6 +14,7 @@ import { isBanned } from './hosts.ts'
 import { adoptEntries, mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnesses.ts'
 import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
 import { measureLink } from './link.ts'
+import { measureLoad } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { dropNeighbour, onHave, onJoin, rejoinAll, tellGained } from './neighbours.ts'
 import {
@@ -274,6 +275,7 @@ function onTick(state: SwarmState): void {
   const nowMs = state.clock.now()
   const elapsedMs = nowMs - state.tickAtMs
   state.tickAtMs = nowMs
+  measureLoad(state, elapsedMs)
   measureLink(state, nowMs, elapsedMs, elapsedMs > pauseTicks * state.limits.tickMs)
   watchTransfers(state, nowMs)
   watchFetches(state)

@@ -1,6 +1,7 @@
 /** What peers ask of us: one queue for all digests, nearly serial, fair between peers. */
 import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
+import { uploadPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { lengthOf } from './session.ts'
 import type { Session, SwarmState, Upload } from './state.ts'
@@ -38,7 +39,7 @@ function isFull(state: SwarmState, peer: PeerId): boolean {
   let ofPeer = 0
   for (const upload of active) if (upload.peer === peer) ofPeer++
   for (const upload of waiting) if (upload.peer === peer) ofPeer++
-  return waiting.length >= state.limits.uploadsWaitingMax || ofPeer >= state.limits.uploadsPerPeer
+  return waiting.length >= uploadPlaces(state).waiting || ofPeer >= state.limits.uploadsPerPeer
 }
 
 function holdersOf(state: SwarmState, session: Session, index: number, asker: PeerId): PeerId[] {
@@ -62,7 +63,8 @@ function tellPlace(state: SwarmState, place: number, id: number, peer: PeerId): 
 
 function startUploads(state: SwarmState): void {
   const { active, waiting } = state.uploads
-  while (active.length < state.limits.uploadsActiveMax && waiting.length > 0) {
+  const places = uploadPlaces(state)
+  while (active.length < places.active && waiting.length > 0) {
     const [upload] = waiting.splice(nextUpload(state), 1)
     if (upload !== undefined) start(state, upload)
   }

@@ -1,0 +1,22 @@
+/** Whether this node has more to do than it can, and what it then refuses to others so that its own pull does not suffer. */
+import { isDemanded } from './session.ts'
+import type { SwarmState } from './state.ts'
+
+/** How much of the newest tick counts: one pause, for a garbage collection say, is no overload. */
+const newestShare = 1 / 8
+
+/** A tick came `elapsedMs` after the one before. Ticks are late when the event loop has too much to do. */
+export function measureLoad(state: SwarmState, elapsedMs: number): void {
+  const lateMs = Math.max(0, elapsedMs - state.limits.tickMs)
+  state.lateMs += (lateMs - state.lateMs) * newestShare
+}
+
+/** How many uploads may be under way and wait. Never none: whoever gives nothing holds up everybody. */
+export function uploadPlaces(state: SwarmState): { readonly active: number; readonly waiting: number } {
+  const { lateTickMs, uploadsActiveMax, uploadsShedTo, uploadsWaitingMax } = state.limits
+  const isShedding =
+    state.lateMs > lateTickMs && state.active.some((session) => !session.complete && isDemanded(session))
+  return isShedding
+    ? { active: Math.min(uploadsActiveMax, uploadsShedTo), waiting: Math.min(uploadsWaitingMax, uploadsShedTo) }
+    : { active: uploadsActiveMax, waiting: uploadsWaitingMax }
+}
