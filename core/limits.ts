@@ -498,6 +498,8 @@ export const limits = {
   seedEagerMs: 250,
   seedLonelyMs: 1 * second,
   seedIdleMs: 10 * second,
+  /** One that is no live member is asked this often, by all members together. */
+  seedMissingMs: 0.25 * second,
   /** A cluster whose seeds are all down for this long works without their word. */
   seedGraceMs: 10 * second,
   seedsMax: 3,

@@ -204,6 +204,8 @@ function put(state: State, record: MemberRecord): void {
   // A departure and a sign of new life both end what was noted of the old one.
   state.contacts.delete(record.peer)
   state.probes.delete(record.peer)
+  if (record.state !== 'alive' && state.seeds?.includes(record.cluster) === true)
+    state.seedMs = Math.min(state.seedMs, state.clock.now() + seedWaitMs(state, true))
   state.emit({ type: 'member', record, before })
   if (wasSilent && record.state === 'alive') state.emit({ type: 'heard', peer: record.peer })
 }
@@ -514,17 +516,30 @@ function setSeeds(state: State, seeds: readonly string[]): void {
 
 function askSeeds(state: State, nowMs: number): void {
   const others = (state.seeds ?? []).filter((seed) => seed !== state.self.cluster)
-  state.seedMs = nowMs + seedWaitMs(state)
+  const missing = state.agreed ? missingOf(state, others) : others
+  state.seedMs = nowMs + seedWaitMs(state, missing.length > 0)
   if (nowMs >= state.seedGraceMs && !state.seedHeard) agree(state)
-  const seed = others[state.seedTurn++ % Math.max(1, others.length)]
+  const asked = missing.length > 0 ? missing : others
+  const seed = asked[state.seedTurn++ % Math.max(1, asked.length)]
   if (seed === undefined) return
   for (const flight of state.flights.values()) if (flight.seed && flight.cluster === seed) return
   exchange(state, undefined, seed, { compare: true, seed: true })
 }
 
-function seedWaitMs(state: State): number {
+/** Seeds that no live member is. */
+function missingOf({ list }: State, seeds: readonly string[]): string[] {
+  const missing = new Set(seeds)
+  for (const peer of list.live()) missing.delete(list.get(peer)?.cluster ?? '')
+  return [...missing]
+}
+
+/** A seed that returns knows nobody, and takes itself for the whole cluster until one of its members asks: so some soon do. */
+function seedWaitMs(state: State, isMissing: boolean): number {
   if (!state.agreed) return limits.seedEagerMs
-  return state.list.live().length < 2 ? limits.seedLonelyMs : limits.seedIdleMs
+  const live = state.list.live().length
+  if (live < 2) return limits.seedLonelyMs
+  const waitMs = isMissing ? Math.min(live * limits.seedMissingMs, limits.seedIdleMs) : limits.seedIdleMs
+  return waitMs / 2 + state.random.below(waitMs)
 }
 
 function agree(state: State): void {

@@ -119,6 +119,14 @@ describe('a member that dies', () => {
     expect(world.runUntil(() => allList(world, peers), 3000)).toBeLessThan(1000)
   })
 
+  it('is known as soon as it starts again though it is the only seed and knows nobody', () => {
+    const { world, peers } = settled('the seed', 20)
+    world.kill('node-0', false)
+    world.run(8000)
+    world.start('node-0', ['node-0:5052'], 2)
+    expect(world.runUntil(() => allList(world, peers), 10_000)).toBeLessThan(1500)
+  })
+
   it('is back though its incarnation was reset: it tells better', () => {
     const { world, peers } = settled('reset', 10)
     world.kill('node-9', true)
