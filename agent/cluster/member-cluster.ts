@@ -224,6 +224,8 @@ async function start(state: State): Promise<void> {
 async function stop(state: State): Promise<void> {
   state.seeds?.stop()
   state.members?.leave()
+  // What is asked of it until it is gone, it passes on.
+  state.owners.remove(state.transport.self)
   state.stopped = true
   clearTimeout(state.timer)
   await within(Promise.all(state.calls), limits.departureMs)

@@ -92,6 +92,8 @@ export interface Life {
   readonly owners: Owners
   /** Undefined where the members are given and never change. */
   readonly members: Members | undefined
+  /** It has said goodbye. */
+  isLeaving: boolean
   /** The members changed since the directory's client was told. */
   changed: boolean
   readonly assembly: Assembly
@@ -215,9 +217,14 @@ export function hang(node: SimNode): void {
   node.world.network.crash(node.id, silenceMs)
 }
 
-/** It says goodbye, and is gone when that has had its time. */
+/** As agent/main does: its readers end, it says goodbye, announces nothing more, and is gone when that has had its time. */
 export function depart(node: SimNode): void {
-  node.life?.members?.leave()
+  const { life } = node
+  if (life === undefined) return
+  node.readers.closeAll()
+  life.members?.leave()
+  life.owners.remove(node.id)
+  life.isLeaving = true
   wake(node)
   later(node, limits.departureMs, () => crash(node, false))
 }
@@ -251,6 +258,7 @@ function createLife(node: SimNode): Life {
     swarm,
     owners,
     members,
+    isLeaving: false,
     changed: false,
     directory: createDirectory({
       self: id,
@@ -302,7 +310,8 @@ function wake(node: SimNode): void {
   const { life, world } = node
   if (life === undefined) return
   const nowMs = world.engine.clock.now()
-  const dueMs = life.changed ? nowMs : Math.min(life.client.nextMs(), life.members?.nextMs() ?? Infinity)
+  const clientMs = life.isLeaving ? Infinity : life.client.nextMs()
+  const dueMs = life.changed ? nowMs : Math.min(clientMs, life.members?.nextMs() ?? Infinity)
   if (dueMs >= life.wakeMs) return
   life.wakeMs = dueMs
   later(node, dueMs - nowMs, () => {
@@ -313,7 +322,7 @@ function wake(node: SimNode): void {
       life.changed = false
       life.client.membersChanged()
     }
-    life.client.tick()
+    if (!life.isLeaving) life.client.tick()
     wake(node)
   })
 }

@@ -39,6 +39,8 @@ export interface Readers {
   /** Takes what has come of this digest. */
   advance(digest: Digest): void
   fail(digest: Digest): void
+  /** The agent stops. */
+  closeAll(): void
   /** The node crashed: nobody hears of it. */
   clear(): void
 }
@@ -103,6 +105,7 @@ export function createReaders(components: ReadersComponents): Readers {
     fail(digest) {
       for (const reader of of(digest)) if (readers.delete(reader.id)) reader.onEnd(false)
     },
+    closeAll: () => [...readers.values()].forEach(close),
     clear: () => readers.clear(),
   }
 }
