@@ -93,7 +93,7 @@ export function watchGone(sim: Sim, gone: SimNode): void {
 const goneMs = 5000
 
 /** Where a node is still believed in. */
-function viewsOf(sim: Sim, gone: SimNode): string[] {
+export function viewsOf(sim: Sim, gone: SimNode): string[] {
   const views: string[] = []
   const { network } = sim.world
   for (const { behaviour, id, life } of sim.nodes) {

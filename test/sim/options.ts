@@ -18,7 +18,7 @@ export interface SimOptions {
   readonly linkSpread: number
   /** Uplink over downlink. */
   readonly upShare: number
-  /** Nodes with a tenth of the others' link. */
+  /** Nodes with a tenth of the others' link, or 8 Mbit/s where that is more. */
   readonly slowNodes: number
   /** Nodes on whose disk each write takes `slowDiskMs`. */
   readonly slowDisks: number
@@ -129,7 +129,7 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     prefetch: some(2),
     seeds,
     realBytes: true,
-    linkBytesPerMs: oneOf(1000, 6250, 60_000),
+    linkBytesPerMs: oneOf(3000, 6250, 60_000),
     linkSpread: oneOf(1, 1, 3),
     upShare: oneOf(1, 1, 1, 0.3),
     slowNodes: maybe(few),

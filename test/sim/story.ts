@@ -4,7 +4,7 @@ import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
 import { entryPayload } from '../../core/swarm/entry.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
 import type { Blob } from './matter.ts'
-import { crash, start, type SimNode } from './node.ts'
+import { crash, depart, hang, start, type SimNode } from './node.ts'
 import { quiet, type SimOptions } from './options.ts'
 import type { Pull } from './puller.ts'
 import { imageBytes, type Sim } from './sim.ts'
@@ -20,9 +20,11 @@ export interface Story {
   seed(number: number, blobs?: readonly Blob[]): void
   /** `ms` after the pulls began. */
   at(ms: number, act: () => void): void
-  /** The node crashes and stays away. */
-  kill(node: SimNode): void
+  /** The node stays away. */
+  lose(node: SimNode, how: Loss): void
   wait(ms: number): void
+  /** Owner, standby and who would follow, for a layer's directory, as most see it. */
+  hosts(layer?: number): readonly SimNode[]
   /** Runs until all that began and live are done, or `withinMs` has passed; true when done. */
   end(withinMs?: number): boolean
   /** Bytes that left the origin, over the image. */
@@ -31,6 +33,9 @@ export interface Story {
   nowMs(): number
 }
 
+/** Its process dies, its machine dies, it stops with its connections open, or it says goodbye. */
+export type Loss = 'dies' | 'falls silent' | 'hangs' | 'departs'
+
 const beginMs = 5000
 
 export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}): Story {
@@ -38,9 +43,6 @@ export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}): Sto
   const sim = createSim({ seed: 'story', options, swarm })
   const node = (number: number): SimNode => sim.nodes[number]!
   const began = new Set<Pull>()
-  const killed = new Set<SimNode>()
-  const isOver = ({ doneAtMs, node: of }: Pull): boolean =>
-    doneAtMs !== undefined || of.behaviour === 'freezes' || killed.has(of)
   return {
     sim,
     node,
@@ -53,15 +55,25 @@ export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}): Sto
     },
     seed: (number, blobs = sim.layers) => blobs.forEach((blob) => fill(node(number), blob)),
     wait: (ms) => void sim.engine.run(sim.engine.clock.now() + ms, () => false),
-    kill(victim) {
-      killed.add(victim)
-      crash(victim, false)
+    lose(victim, how) {
+      sim.pulls.find((pull) => pull.node === victim)!.isOff = true
+      if (how === 'hangs') hang(victim)
+      else if (how === 'departs') depart(victim)
+      else crash(victim, how === 'falls silent')
+    },
+    hosts(layer = 0) {
+      const { life } = sim.nodes.find((one) => one.life !== undefined && one.behaviour === 'honest')!
+      return life!.owners.of(sim.layers[layer]!.digest).map((id) => sim.world.nodes.get(id)!)
     },
     at: (ms, act) => sim.engine.after(beginMs + ms - sim.engine.clock.now(), act),
     end: (withinMs = 60_000) => sim.engine.run(beginMs + withinMs, () => [...began].every(isOver)),
     originRatio: () => sim.world.origin.sentBytes() / imageBytes(sim),
     nowMs: () => sim.engine.clock.now() - beginMs,
   }
+}
+
+function isOver({ doneAtMs, isOff, node }: Pull): boolean {
+  return doneAtMs !== undefined || isOff || node.behaviour === 'freezes'
 }
 
 function fill(node: SimNode, blob: Blob): void {

@@ -105,9 +105,12 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
   )
 }
 
-/** A slow node has this part of another's link, but not less than 2.4 Mbit/s: a frame takes 0.2 s then, a chunk a second. */
+/**
+ * A slow node has this part of another's link, but not less than 8 Mbit/s. Where a chunk takes as long as a stall (2.4 Mbit/s)
+ * and everybody offers one, a node still chokes: it cancels what is on its way, asks others, and insists on the origin.
+ */
 const slowness = 10
-const slowBytesPerMs = 300
+const slowBytesPerMs = 1000
 
 /** Starts the nodes, late joiners within `faultsUntilMs` and the others at once, and, within `startSpreadMs`, their pulls. */
 export function startAll(sim: Sim): void {

@@ -1,0 +1,136 @@
+/** Directories, members and leases while owners, standbys and others die, part, join and leave; without a tracker. */
+import { describe, expect, it } from 'vitest'
+import { MiB } from '../../core/units.ts'
+import { viewsOf } from './checkers.ts'
+import { part, type SimNode } from './node.ts'
+import { tell, type Loss, type Story } from './story.ts'
+
+const losses: readonly Loss[] = ['dies', 'falls silent', 'hangs', 'departs']
+
+/** Before the first lease, while leases are out, when half is there, and when nearly all is. */
+const momentsMs = [0, 250, 1000, 2000, 3000]
+
+/** Twenty nodes pull from an origin slower than their links; `act` happens `atMs` after they began. */
+function pullWhile(atMs: number, act: (story: Story) => void): Story {
+  const story = tell({ nodes: 20, layerBytes: [10 * MiB], originBytesPerMs: 3000, realBytes: false })
+  story.begin()
+  story.at(atMs, () => act(story))
+  expect(story.end(), `all are done though something happened at ${atMs} ms`).toBe(true)
+  return story
+}
+
+function worstRatio(act: (story: Story) => void): number {
+  return Math.max(...momentsMs.map((atMs) => pullWhile(atMs, act).originRatio()))
+}
+
+describe.each(losses)('at any moment an owner that %s', (how) => {
+  it('costs the origin next to nothing', () => {
+    expect(worstRatio((story) => story.lose(story.hosts()[0]!, how))).toBeLessThan(1.05)
+  })
+
+  it('together with its standby makes nobody rush to the origin', () => {
+    expect(worstRatio((story) => loseAll(story, story.hosts().slice(0, 2), how))).toBeLessThan(1.05)
+  })
+})
+
+function loseAll(story: Story, nodes: readonly SimNode[], how: Loss): void {
+  for (const node of nodes) story.lose(node, how)
+}
+
+/** Milliseconds after the loss of the owner until somebody is granted a lease. */
+function nextLeaseMs(how: Loss): number {
+  const story = tell({ nodes: 20, layerBytes: [64 * MiB], originBytesPerMs: 3000, realBytes: false })
+  story.begin()
+  let grantedMs = Infinity
+  story.at(1500, () => {
+    story.lose(story.hosts()[0]!, how)
+    story.sim.world.answered = ({ items }) => {
+      if (items.some(({ lease }) => lease !== undefined)) grantedMs = Math.min(grantedMs, story.nowMs())
+    }
+  })
+  story.wait(5000)
+  return grantedMs - 1500
+}
+
+describe('a directory', () => {
+  it.each(losses)('is whole again within three seconds when its owner %s', (how) => {
+    expect(nextLeaseMs(how)).toBeLessThan(3000)
+  })
+})
+
+describe('a partition that heals', () => {
+  it.each(['two-way', 'one-way'] as const)('(%s) costs one more copy at most, and all are done', (kind) => {
+    const story = pullWhile(1000, ({ sim }) => {
+      const side = new Set(sim.nodes.slice(0, 7).map(({ id }) => id))
+      sim.engine.after(4000, part(sim.world, side, kind))
+    })
+    expect(story.originRatio()).toBeLessThan(2.02)
+  })
+
+  it('is forgotten: both sides list each other again, and share', () => {
+    const story = tell({ nodes: 12, layerBytes: [4 * MiB], realBytes: false })
+    for (const number of [0, 1, 2]) story.seed(number)
+    story.begin([])
+    const heal = part(story.sim.world, new Set(['n0', 'n1', 'n2']), 'two-way')
+    story.wait(20_000)
+    expect(story.node(5).life?.members?.live()).toHaveLength(9)
+    heal()
+    story.wait(20_000)
+    for (const { life } of story.sim.nodes) expect(life?.members?.live()).toHaveLength(12)
+    story.pull(5).begin()
+    story.wait(5000)
+    expect(story.pull(5).doneAtMs).toBeDefined()
+    expect(story.originRatio()).toBe(0)
+  })
+})
+
+describe('a peer', () => {
+  it.each(losses)('that %s is gone from every view within five seconds', (how) => {
+    const story = tell({ nodes: 30, layerBytes: [32 * MiB], realBytes: false })
+    story.begin()
+    const lost = story.hosts()[0]!
+    story.at(1000, () => story.lose(lost, how))
+    story.wait(1000 + 5000)
+    const named: string[] = []
+    story.sim.world.answered = ({ items }) => named.push(...items.flatMap(({ peers }) => peers.map(({ peer }) => peer)))
+    expect(viewsOf(story.sim, lost)).toEqual([])
+    story.wait(3000)
+    expect(named.length).toBeGreaterThan(0)
+    expect(named).not.toContain(lost.id)
+  })
+
+  it.each(['hangs', 'falls silent'] as const)('that %s among others costs a pull less than a second', (how) => {
+    expect(pullMs((story, seed) => story.lose(seed, how)) - pullMs(() => undefined)).toBeLessThan(1000)
+  })
+
+  it('that is slow holds nobody up', () => {
+    const withSlow = tell({ nodes: 20, layerBytes: [10 * MiB], slowNodes: 3, realBytes: false })
+    withSlow.begin(Array.from({ length: 17 }, (_, number) => number))
+    expect(withSlow.end()).toBe(true)
+    const without = tell({ nodes: 17, layerBytes: [10 * MiB], realBytes: false })
+    without.begin()
+    expect(without.end()).toBe(true)
+    expect(withSlow.nowMs() / without.nowMs()).toBeLessThan(1.15)
+  })
+
+  it('that joins when all others have the blob takes nothing from the origin', () => {
+    const story = tell({ nodes: 20, layerBytes: [10 * MiB], realBytes: false, lateJoiners: 1 })
+    story.begin(Array.from({ length: 19 }, (_, number) => number))
+    expect(story.end()).toBe(true)
+    story.pull(19).begin()
+    const beganMs = story.nowMs()
+    while (story.pull(19).doneAtMs === undefined && story.nowMs() < 60_000) story.wait(50)
+    expect(story.originRatio()).toBeLessThan(1.02)
+    expect(story.nowMs() - beganMs).toBeLessThan((1.3 * 10 * MiB) / 6250)
+  })
+})
+
+/** How long a pull takes from four seeds, to one of which `act` happens. */
+function pullMs(act: (story: Story, seed: SimNode) => void): number {
+  const story = tell({ nodes: 6, layerBytes: [12 * MiB] })
+  for (const number of [0, 1, 2, 3]) story.seed(number)
+  story.begin([5])
+  story.at(500, () => act(story, story.node(3)))
+  expect(story.end()).toBe(true)
+  return story.nowMs()
+}
