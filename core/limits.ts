@@ -312,7 +312,7 @@ export const limits = {
   relayLineMs: 10 * second,
   /** Places in all lines of a host, some 150 bytes each: ten contents that 5,000 agents want at once. */
   relayPlacesMax: 50_000,
-  /** A host that does not know its fellow members yet is asked again after this long. */
+  /** A host that does not know its fellow members yet, or a relay that has nothing yet, is asked again after this long. */
   relayAgainMs: 100,
   /** A relay that is getting the content itself lets its asker wait this long before it says so: well below `exchangeTimeoutMs`. */
   relayHoldMs: 400,
@@ -320,6 +320,9 @@ export const limits = {
   relaysTriedMax: 4,
   /** After this long an asker turns to the origin, whatever relays promise; longer than `smallFetchMs`, so that one failed fetch is passed over. */
   relayPatienceMs: 5 * second,
+  /** A relay that promised all that time in vain, or gave something else, is not asked again for so long: one that lies costs one wait, not one a content. */
+  relayRestMs: 1 * minute,
+  relaysRestingMax: 1000,
   /** A small content from the origin is here by then, or the swarm takes over: as `leaseFirstByteMs`. */
   smallFetchMs: 4 * second,
   /** Small contents being given to peers at a time; beyond, peers ask others. 8 MiB, or 64 MiB of the largest manifests. */

@@ -1,5 +1,6 @@
 /** Small content from peers: asks the digest's directory whom to ask, then asks that peer (core/directory/relays.ts). */
 import { createHash } from 'node:crypto'
+import type { BoundedMap } from '../../core/bounded-map.ts'
 import type { LocateAnswer, LocateRequest } from '../../core/directory/messages.ts'
 import { limits } from '../../core/limits.ts'
 import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
@@ -21,6 +22,8 @@ export interface AskContentComponents {
   readonly self: PeerId
   readonly clock: Clock
   readonly sleep: Sleep
+  /** Peers that promised in vain or gave something else, and until when they are passed over. */
+  readonly resting: BoundedMap<PeerId, number>
   /** Who hosts a digest's directory, best first. */
   readonly hosts: (digest: Digest) => readonly PeerId[]
   /** Rejects when the host does not answer. */
@@ -56,7 +59,8 @@ export async function askContent(
       continue
     }
     if (found.relay === undefined) break
-    const bytes = await readFrom(components, found.relay, digest, deadlineMs, signal)
+    const isResting = clock.now() < (components.resting.get(found.relay) ?? 0)
+    const bytes = isResting ? undefined : await readFrom(components, found.relay, digest, deadlineMs, signal)
     if (bytes !== undefined) return { kind: 'content', bytes }
     except.push(found.relay)
   }
@@ -91,7 +95,7 @@ async function locate(
 }
 
 async function readFrom(
-  { self, clock, read }: AskContentComponents,
+  { self, clock, sleep, resting, read }: AskContentComponents,
   relay: PeerId,
   digest: Digest,
   deadlineMs: number,
@@ -100,9 +104,13 @@ async function readFrom(
   while (clock.now() < deadlineMs) {
     signal.throwIfAborted()
     const answer = await read(relay, { from: self, digest }).catch(() => undefined)
-    if (answer?.kind === 'content') return isContentOf(digest, answer.bytes) ? answer.bytes : undefined
+    if (answer?.kind === 'content' && isContentOf(digest, answer.bytes)) return answer.bytes
+    if (answer?.kind === 'content') break
     if (answer?.kind !== 'coming') return undefined
+    // An honest peer has held the question for a while already.
+    await sleep(limits.relayAgainMs, signal)
   }
+  resting.set(relay, clock.now() + limits.relayRestMs)
   return undefined
 }
 

@@ -1,4 +1,5 @@
 /** A cluster of many: runs core/members and core/directory in real time, over HTTP with a MAC. Decides nothing itself. */
+import { createBoundedMap } from '../../core/bounded-map.ts'
 import { createDirectoryClient } from '../../core/directory/client.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../core/directory/client.ts'
 import { createDirectory } from '../../core/directory/directory.ts'
@@ -64,6 +65,7 @@ interface State extends MemberClusterComponents {
   readonly client: DirectoryClient
   readonly http: ClusterClient
   readonly server: ClusterServer
+  readonly restingRelays: AskContentComponents['resting']
   /** Calls under way; a departure waits for them. */
   readonly calls: Set<Promise<void>>
   readonly warnedMs: Map<string, number>
@@ -169,6 +171,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       keys,
       routes: [announceRoute, exchangeRoute, locateRoute, contentRoute],
     }),
+    restingRelays: createBoundedMap(limits.relaysRestingMax),
     calls: new Set(),
     warnedMs: new Map(),
     members: undefined,
@@ -377,6 +380,7 @@ function contentCalls(state: State): AskContentComponents {
     self,
     clock,
     sleep: sleepBySystem,
+    resting: state.restingRelays,
     hosts: (digest) => owners.of(digest),
     locate: async (host, request) => (host === self ? directory.locate(request) : locate(state, host, request)),
     read: (peer, request) => callMember(state, contentCall, peer, request),

@@ -11,6 +11,7 @@ import { systemClock } from '../../agent/system/clock.ts'
 import { anonymous } from '../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../agent/upstream/origin-client.ts'
 import { type Sleep, sleepBySystem } from '../../agent/upstream/retry.ts'
+import { createBoundedMap } from '../../core/bounded-map.ts'
 import { createDirectoryClient } from '../../core/directory/client.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
 import { limits } from '../../core/limits.ts'
@@ -124,6 +125,7 @@ export function createSwarmNodes(
       self: identity.peer,
       clock: systemClock,
       sleep: sleepBySystem,
+      resting: createBoundedMap(limits.relaysRestingMax),
       hosts: () => [host ?? identity.peer],
       locate: async (_host, request) => hosting.locate(request),
       read: async (peer, { digest }) => (await contents.get(peer)?.serve(digest)) ?? { kind: 'none' },

@@ -5,6 +5,7 @@ import {
   askSize,
   type ContentAnswer,
 } from '../../../agent/cluster/ask-content.ts'
+import { createBoundedMap } from '../../../core/bounded-map.ts'
 import type { LocateAnswer, LocateRequest } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
 import type { PeerId } from '../../../core/ports.ts'
@@ -35,6 +36,7 @@ function createWorld({ hosts, peers = {} }: Cast) {
     self: 'self',
     clock,
     sleep: async (ms) => clock.advance(ms),
+    resting: createBoundedMap(limits.relaysRestingMax),
     hosts: () => ['owner', 'standby', 'third'],
     locate: (host, request) => {
       const answer = hosts[host]
@@ -88,6 +90,8 @@ it('passes over peers that are silent, have nothing, or give something else', as
   })
   expect(await world.ask()).toEqual(content)
   expect(world.asked.filter((whom) => whom !== 'owner')).toEqual(['silent', 'empty', 'liar', 'a'])
+  await world.ask()
+  expect(world.asked.filter((whom) => whom !== 'owner').slice(4)).toEqual(['silent', 'empty', 'a'])
 })
 
 it('fetches once it has asked as many in vain as it may', async () => {
@@ -107,7 +111,19 @@ it('waits for a peer that is getting it, but not for ever', async () => {
   expect(await soon.ask()).toEqual(content)
   const never = createWorld({ hosts: { owner: naming('a') }, peers: { a: () => ({ kind: 'coming' }) } })
   expect(await never.ask()).toEqual({ kind: 'fetch' })
-  expect(never.clock.now()).toBeLessThanOrEqual(limits.relayPatienceMs + 1)
+  expect(never.clock.now()).toBeLessThanOrEqual(limits.relayPatienceMs + limits.relayAgainMs)
+})
+
+it('asks one that promises at once and for ever no more than now and then, and passes it over for a while', async () => {
+  const world = createWorld({ hosts: { owner: naming('liar') }, peers: { liar: () => ({ kind: 'coming' }) } })
+  await world.ask()
+  const asked = world.asked.filter((whom) => whom === 'liar').length
+  expect(asked).toBeLessThanOrEqual(limits.relayPatienceMs / limits.relayAgainMs)
+  expect(await world.ask()).toEqual({ kind: 'fetch' })
+  expect(world.asked.filter((whom) => whom === 'liar')).toHaveLength(asked)
+  world.clock.advance(limits.relayRestMs)
+  await world.ask()
+  expect(world.asked.filter((whom) => whom === 'liar')).toHaveLength(2 * asked)
 })
 
 it('asks again where the host is not ready', async () => {
