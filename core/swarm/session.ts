@@ -33,6 +33,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     toldAtMs: 0,
     exhausted: { demand: false, prefetch: false },
     progressAtMs: nowMs,
+    namedAtMs: 0,
     promisedAtMs: 0,
     proving: false,
     ownOnly: false,

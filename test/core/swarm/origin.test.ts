@@ -289,6 +289,17 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toMatchObject({ insists: true })
   })
 
+  it('has had no time to starve while it knew of nobody', () => {
+    const bench = createBench()
+    bench.read()
+    bench.pass(3000)
+    bench.answer({ counts: new Uint8Array(100).fill(1), peers: [{ peer: 'seed', addresses: [], complete: true }] })
+    bench.pass(1900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
   it('is patient while peers say that it will come', () => {
     const bench = createBench()
     bench.read()
