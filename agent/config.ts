@@ -100,10 +100,18 @@ export const configSchema = z.strictObject({
   }),
   peersListen: note(hostPort(0).prefault('0.0.0.0:5051'), {
     group: 'Listeners',
-    description: 'Where other agents fetch chunks (libp2p over TCP, encrypted, cluster members only).',
+    description: 'Where other agents say what they hold and want (libp2p over TCP, encrypted, cluster members only).',
     text: 'plain',
     value: 'host:port',
     examples: ['10.0.0.7:5051'],
+  }),
+  bulkListen: note(hostPort(0).prefault('0.0.0.0:5054'), {
+    group: 'Listeners',
+    description:
+      'Where other agents fetch chunks (TLS over TCP, under a key that they were told over the peers listener). They find it at the address of the peers listener.',
+    text: 'plain',
+    value: 'host:port',
+    examples: ['10.0.0.7:5054'],
   }),
   clusterListen: note(hostPort(0).prefault('0.0.0.0:5052'), {
     group: 'Listeners',

@@ -9,7 +9,7 @@ const reasons: Readonly<Record<string, string>> = {
 
 /** What the operator reads when a listener did not open: which one, where, and why. libp2p hands the errno on in its text. */
 export function listenError(
-  listener: 'mirror' | 'peers' | 'cluster' | 'ops',
+  listener: 'mirror' | 'peers' | 'bulk' | 'cluster' | 'ops',
   at: HostPort,
   cause: unknown,
 ): ShoalError {

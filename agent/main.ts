@@ -62,7 +62,11 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
       ? createLoneTransport(identity.peer)
       : await createPeerTransport(
           { identity, secrets, clock, log: logger.child({ part: 'peers' }) },
-          { listen: config.peersListen, advertiseAddress: config.advertiseAddress },
+          {
+            listen: config.peersListen,
+            bulkListen: config.bulkListen,
+            advertiseAddress: config.advertiseAddress,
+          },
         )
   stops.defer(() => transport.stop())
   const originLogger = logger.child({ part: 'origin' })

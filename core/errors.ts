@@ -80,7 +80,7 @@ export const errorTable = {
   LISTEN_FAILED: {
     status: 500,
     oci: 'UNSUPPORTED',
-    help: 'The agent does not start without it: free the port, or give another with --mirror-listen, --peers-listen, --cluster-listen or --ops-listen.',
+    help: 'The agent does not start without it: free the port, or give another with --mirror-listen, --peers-listen, --bulk-listen, --cluster-listen or --ops-listen.',
   },
   MANIFEST_INVALID: {
     status: 502,

@@ -370,8 +370,6 @@ export const limits = {
   chunkHeadMaxBytes: 512,
   /** Type and id before a frame's bytes. */
   frameHeadMaxBytes: 9,
-  /** Payload of the frames that we send: with all heads and tags (41 bytes) one fits one noise record of 65,535 bytes. */
-  frameFillBytes: 64 * KiB - 64,
   /** Control messages that wait for one peer; one that takes none for so long is not keeping up and is let go. */
   controlQueueMaxBytes: 1 * MiB,
   /** A control stream that just opened says hello within this time. */

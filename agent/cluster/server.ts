@@ -4,11 +4,11 @@
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { limits } from '../../core/limits.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
 import type { HostPort } from '../config-values.ts'
 import { listenError } from '../listen-error.ts'
+import { portOf } from '../system/port-of.ts'
 import { createEpochs } from './epochs.ts'
 import type { Epochs } from './epochs.ts'
 import { readMacHeaders, writeMacHeaders } from './headers.ts'
@@ -88,11 +88,6 @@ async function listen(server: Server, at: HostPort): Promise<HostPort> {
     server.listen({ host: at.host, port: at.port }, resolve)
   })
   return { host: at.host, port: portOf(server.address()) }
-}
-
-function portOf(address: AddressInfo | string | null): number {
-  if (address === null || typeof address === 'string') throw new TypeError('a TCP listener has a port')
-  return address.port
 }
 
 async function close(server: Server): Promise<void> {

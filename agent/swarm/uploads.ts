@@ -103,9 +103,9 @@ export function createUploads({
   }
 
   async function* limited(bytes: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    for (let at = 0; at < bytes.length; at += limits.frameFillBytes) {
+    for (let at = 0; at < bytes.length; at += limits.frameSizeBytes) {
       await pace.wait(signal)
-      const piece = bytes.subarray(at, at + limits.frameFillBytes)
+      const piece = bytes.subarray(at, at + limits.frameSizeBytes)
       rate.count(piece.length)
       yield piece
     }

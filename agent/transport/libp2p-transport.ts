@@ -1,13 +1,15 @@
-/** The PeerTransport on libp2p: links for messages, bulk streams for chunks, a DHT for the day without a directory. */
+/** The PeerTransport on libp2p: links for messages, lanes for chunks, a DHT for the day without a directory. */
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
+import type { HostPort } from '../config-values.ts'
 import type { Identity } from '../identity/identity.ts'
 import { listenError } from '../listen-error.ts'
-import { bulkProtocol, createBulk } from './bulk.ts'
+import { createBulk, type Bulk } from './bulk.ts'
 import { controlProtocol } from './control.ts'
 import { createSeeds } from './dht.ts'
 import { createGate } from './gate.ts'
+import { createLanes } from './lanes.ts'
 import { createLinks } from './links.ts'
 import { createNode, type NodeOptions } from './node.ts'
 import type { PeerTransport, TransportEvent, TransportLogger } from './peer-transport.ts'
@@ -19,12 +21,17 @@ export interface TransportComponents {
   readonly log: TransportLogger
 }
 
+export interface TransportOptions extends NodeOptions {
+  /** Where lanes come in, and under which host peers find it: that of their connection. */
+  readonly bulkListen: HostPort
+}
+
 /** Of a kind, per connection and direction: a second stream would have no meaning. */
 const oneStream = { maxInboundStreams: 1, maxOutboundStreams: 1 }
 
 export async function createPeerTransport(
   components: TransportComponents,
-  options: NodeOptions,
+  options: TransportOptions,
 ): Promise<PeerTransport> {
   const self = components.identity.peer
   const listeners = new Set<(event: TransportEvent) => void>()
@@ -42,10 +49,21 @@ export async function createPeerTransport(
 
   const gate = createGate(components)
   const node = await createNode({ ...components, gate }, options)
-  const links = createLinks({ node, self, gate, emit })
-  const bulk = createBulk({ links, emit })
+  const lanes = createLanes(options.bulkListen)
+  const links = createLinks({
+    node,
+    self,
+    gate,
+    lanes,
+    receiver: (link) => bulk.receiver(link),
+    emit,
+    log: components.log,
+  })
+  const bulk: Bulk = createBulk({ links, emit })
   const seeds = createSeeds({ dht: node.services.dht, log: components.log })
   let looking: NodeJS.Timeout | undefined
+  /** They never change, and libp2p takes a while to say them. */
+  let ownAddresses: string[] = []
 
   async function open(): Promise<void> {
     try {
@@ -58,11 +76,12 @@ export async function createPeerTransport(
 
   return {
     self,
-    addresses: () => node.getMultiaddrs().map((address) => address.encapsulate(`/p2p/${self}`).toString()),
+    addresses: () => ownAddresses,
     async start() {
       await node.handle(controlProtocol, (stream, connection) => links.accept(stream, connection), oneStream)
-      await node.handle(bulkProtocol, (stream, connection) => bulk.accept(stream, connection), oneStream)
+      await lanes.start()
       await open()
+      ownAddresses = node.getMultiaddrs().map((address) => address.encapsulate(`/p2p/${self}`).toString())
       looking = setInterval(() => links.look(), limits.linkLookMs)
     },
     async stop() {
@@ -70,6 +89,7 @@ export async function createPeerTransport(
       seeds.stop()
       await links.endAll()
       await node.stop()
+      await lanes.stop()
     },
     dial: (peer, addresses) => links.dial(peer, addresses),
     disconnect(peer) {

@@ -10,8 +10,10 @@
  *
  * So of two simultaneous dials exactly one lives: the one with the smaller ID, unless it had not got through by then. An
  * answer carries the answerer's own count, so that its attempts still under way are known to be void. Counts start at the
- * time of day, so that those of a restarted process are higher.
+ * time of day, so that those of a restarted process are higher. A taken attempt's answer also offers the link's lane, which
+ * the opener opens; a link ends with its lane and its lane with it.
  */
+import type { TLSSocket } from 'node:tls'
 import type { Connection, Stream } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
 import { ShoalError } from '../../core/errors.ts'
@@ -23,8 +25,9 @@ import { encodePeerMessage } from '../../core/wire/peer-messages.ts'
 import { hostOf, targetsOf } from './addresses.ts'
 import { controlProtocol, createOutbox, framesOf, heartbeat, messagesIn, type Frames, type Outbox } from './control.ts'
 import type { Gate } from './gate.ts'
+import { laneTo, type Lanes, type OnBytes, type OpenLane } from './lanes.ts'
 import type { Node } from './node.ts'
-import type { TransportEvent } from './peer-transport.ts'
+import type { TransportEvent, TransportLogger } from './peer-transport.ts'
 import { createPulse, type Pulse } from './pulse.ts'
 
 export interface Link {
@@ -35,6 +38,8 @@ export interface Link {
   /** The other side's attempts up to this number are void. */
   readonly voidUpTo: number
   readonly pulse: Pulse
+  /** For chunks, once it is open; while it is not, the link ends after `limits.helloMs`. */
+  readonly lane: Promise<TLSSocket>
 }
 
 interface Attempt {
@@ -66,9 +71,13 @@ export function createLinks(components: {
   readonly node: Node
   readonly self: PeerId
   readonly gate: Pick<Gate, 'isBanned'>
+  readonly lanes: Pick<Lanes, 'offer'>
+  /** Who reads the link's lane. */
+  readonly receiver: (link: Link) => OnBytes
   readonly emit: (event: TransportEvent) => void
+  readonly log: TransportLogger
 }): Links {
-  const { node, self, gate, emit } = components
+  const { node, self, gate, lanes, receiver, emit, log } = components
   const links = new Map<PeerId, Link>()
   const attempts = new Map<PeerId, Attempt>()
   /** Connections that are being closed politely; libp2p would still hand them out. */
@@ -139,8 +148,8 @@ export function createLinks(components: {
     const answer = decodeAnswer(await nextFrame(frames))
     if (attempts.get(peer) !== attempt) return
     // Not taken: the other side's own stream is on its way and settles this attempt, or the time runs out.
-    if (answer.taken) establish(peer, connection, stream, frames, answer.attempt)
-    else await attempt.settled.promise
+    if (answer.lane === undefined) await attempt.settled.promise
+    else establish(peer, connection, stream, frames, answer.attempt, laneTo(hostOf(connection.remoteAddr), answer.lane))
   }
 
   function fail(peer: PeerId, attempt: Attempt, cause: unknown): void {
@@ -177,24 +186,52 @@ export function createLinks(components: {
       return
     }
     const mine = attempts.get(peer)?.helloSent === true && self < peer
-    stream.send(encodeAnswer({ taken: !mine, attempt: attemptCount }))
-    if (mine) return
+    if (mine) {
+      stream.send(encodeAnswer({ attempt: attemptCount, lane: undefined }))
+      return
+    }
+    const { offer, open: openLane } = lanes.offer()
+    stream.send(encodeAnswer({ attempt: attemptCount, lane: offer }))
     if (link !== undefined) end(link, 'at once')
-    establish(peer, connection, stream, frames, number)
+    establish(peer, connection, stream, frames, number, openLane)
   }
 
   // Links
 
-  function establish(peer: PeerId, connection: Connection, stream: Stream, frames: Frames, voidUpTo: number): void {
+  function establish(
+    peer: PeerId,
+    connection: Connection,
+    stream: Stream,
+    frames: Frames,
+    voidUpTo: number,
+    openLane: OpenLane,
+  ): void {
     const outbox = createOutbox(stream)
-    const link: Link = { peer, connection, stream, outbox, voidUpTo, pulse: createPulse() }
+    const lane = openLane((bytes) => receive(bytes))
+    const link: Link = { peer, connection, stream, outbox, voidUpTo, pulse: createPulse(), lane }
+    const receive = receiver(link)
     links.set(peer, link)
+    void watchLane(link)
     const attempt = attempts.get(peer)
     attempts.delete(peer)
     emit({ type: 'connected', peer, address: hostOf(connection.remoteAddr) })
     attempt?.settled.resolve()
     attempt?.stop.abort()
     void listen(link, frames)
+  }
+
+  async function watchLane(link: Link): Promise<void> {
+    const { connection, peer } = link
+    try {
+      const lane = await link.lane
+      connection.addEventListener('close', () => lane.destroy())
+      lane.on('close', () => end(link, 'at once'))
+      if (connection.status !== 'open' || lane.destroyed) lane.destroy()
+    } catch (error) {
+      if (!isCurrent(link)) return
+      log.warn({ err: error, peer }, 'no lane for chunks: is the bulk listener reached?')
+      end(link, 'at once')
+    }
   }
 
   async function listen(link: Link, frames: Frames): Promise<void> {

@@ -14,7 +14,7 @@ export type TransportEvent =
   | { readonly type: 'disconnected'; readonly peer: PeerId }
   /** A control message, or the head of the answer to request `id`, after which `frame` events of that ID follow; the swarm takes both as they are. */
   | Extract<SwarmEvent, { type: 'message' | 'chunk-started' }>
-  /** The next bytes of request `id`: a view of a packet, of any length up to `limits.frameSizeBytes`; copy what is kept. */
+  /** The next bytes of request `id`, of any length up to `limits.frameSizeBytes`; overwritten after the event, so copy what is kept. */
   | { readonly type: 'frame'; readonly peer: PeerId; readonly id: number; readonly bytes: Uint8Array }
   /** The peer broke the protocol; its link, where there is one, ends. */
   | { readonly type: 'violation'; readonly peer: PeerId; readonly address: string; readonly error: ShoalError }
@@ -62,4 +62,5 @@ export interface PeerTransport {
 /** Pino's shape, as far as it is used here. */
 export interface TransportLogger {
   debug(fields: object, message: string): void
+  warn(fields: object, message: string): void
 }

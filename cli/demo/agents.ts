@@ -52,13 +52,14 @@ export async function makeClusterSecret(directory: string): Promise<string> {
 /** Starts an agent and returns at once; `agentReady` tells when it serves. */
 export async function startAgent(guardian: Guardian, options: AgentOptions): Promise<AgentProcess> {
   const { host = '127.0.0.1', prefix = [] } = options
-  const [mirrorPort = 0, opsPort = 0, peersPort = 0, clusterPort = 0] = await freePorts(4)
+  const [mirrorPort = 0, opsPort = 0, peersPort = 0, bulkPort = 0, clusterPort = 0] = await freePorts(5)
   const logFile = path.join(options.directory, 'agent.log')
   const flags = {
     'data-dir': path.join(options.directory, 'data'),
     'mirror-listen': `127.0.0.1:${mirrorPort}`,
     'ops-listen': `127.0.0.1:${opsPort}`,
     'peers-listen': `${host}:${peersPort}`,
+    'bulk-listen': `${host}:${bulkPort}`,
     'cluster-listen': `${host}:${clusterPort}`,
     'advertise-address': host,
     ...(options.secretFile === undefined ? { standalone: 'true' } : { 'cluster-secret-file': options.secretFile }),

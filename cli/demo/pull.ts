@@ -36,13 +36,17 @@ export interface PullResult {
 
 interface Client extends PullOptions {
   readonly connections: http.Agent
+  /** Aborted with the pull: one layer that fails ends the others. */
+  readonly signal: AbortSignal
 }
 
 export async function pullImage(options: PullOptions): Promise<PullResult> {
-  const client = { ...options, connections: new http.Agent({ keepAlive: true }) }
+  const ended = new AbortController()
+  const client = { ...options, connections: new http.Agent({ keepAlive: true }), signal: ended.signal }
   try {
     return await pull(client)
   } finally {
+    ended.abort()
     client.connections.destroy()
   }
 }
@@ -143,7 +147,8 @@ async function firstAnswer(
     const url = new URL(`/v2/${client.repository}/${path}`, host)
     if (url.host !== client.origin) url.searchParams.set('ns', client.origin)
     const headers = { accept: `${accept}, */*`, ...(offset > 0 && { range: `bytes=${offset}-` }) }
-    const answer = await request(url, { method, headers, agent: client.connections }).catch((error: Error) => error)
+    const { connections: agent, signal } = client
+    const answer = await request(url, { method, headers, agent, signal }).catch((error: Error) => error)
     if (answer instanceof Error) failures.push(`${url.href}: ${answer.message}`)
     else if (answer.statusCode === (offset > 0 ? 206 : 200)) return answer
     else {

@@ -2,12 +2,25 @@
  * The first frame in each direction of a control stream; it settles which of two simultaneous dials lives
  * (agent/transport/links.ts). The opener says the number of its attempt; the answer says whether the stream is taken,
  * and the highest number the answerer has used itself, so that its older attempts, still under way, are known to be void.
+ * An answer that takes the stream also offers the lane for chunks that belongs to the link (agent/transport/lanes.ts).
  */
 import { createReader, framed, malformed, varint } from './bytes.ts'
 
+/** Where the answerer waits for the opener's lane, and the key that both sides then prove to have. */
+export interface LaneOffer {
+  readonly port: number
+  /** Names the key; random, used once. */
+  readonly id: Uint8Array
+  readonly key: Uint8Array
+}
+
+export const laneIdLength = 16
+export const laneKeyLength = 32
+const portMax = 65_535
+
 export interface Answer {
-  /** False: the answerer's own stream, already under way, is the one to use. */
-  readonly taken: boolean
+  /** Undefined: the stream is not taken; the answerer's own, already under way, is the one to use. */
+  readonly lane: LaneOffer | undefined
   readonly attempt: number
 }
 
@@ -22,8 +35,9 @@ export function decodeHello(frame: Uint8Array): number {
   return attempt
 }
 
-export function encodeAnswer(answer: Answer): Uint8Array {
-  return framed([Uint8Array.of(answer.taken ? 1 : 0), varint(answer.attempt)])
+export function encodeAnswer({ attempt, lane }: Answer): Uint8Array {
+  const offer = lane === undefined ? [] : [varint(lane.port), lane.id, lane.key]
+  return framed([Uint8Array.of(lane === undefined ? 0 : 1), varint(attempt), ...offer])
 }
 
 export function decodeAnswer(frame: Uint8Array): Answer {
@@ -31,6 +45,10 @@ export function decodeAnswer(frame: Uint8Array): Answer {
   const taken = reader.byte()
   if (taken > 1) throw malformed('an answer that is neither yes nor no')
   const attempt = reader.varint(Number.MAX_SAFE_INTEGER)
+  const lane =
+    taken === 0
+      ? undefined
+      : { port: reader.varint(portMax), id: reader.copy(laneIdLength), key: reader.copy(laneKeyLength) }
   reader.end()
-  return { taken: taken === 1, attempt }
+  return { attempt, lane }
 }

@@ -10,13 +10,14 @@ export function secretOf(byte: number): Uint8Array {
   return new Uint8Array(32).fill(byte)
 }
 
-const silentLog = { debug: (): void => {} }
+const silentLog = { debug: (): void => {}, warn: (): void => {} }
 
 export function createLoopbackTransport(
   secrets: ClusterSecrets = { current: secretOf(1) },
   clock: Clock = systemClock,
   identity: Identity = createIdentity(),
 ): Promise<PeerTransport> {
-  const options = { listen: { host: '127.0.0.1', port: 0 }, advertiseAddress: '127.0.0.1' }
+  const anyPort = { host: '127.0.0.1', port: 0 }
+  const options = { listen: anyPort, bulkListen: anyPort, advertiseAddress: anyPort.host }
   return createPeerTransport({ identity, secrets, clock, log: silentLog }, options)
 }

@@ -87,8 +87,8 @@ export function createMemoryNetwork(clock: Clock): MemoryNetwork {
       signal.throwIfAborted()
       tell(party, linked(peer), { type: 'chunk-started', peer: self, id, offset, entry })
       for await (const piece of source instanceof Uint8Array ? [source] : source) {
-        for (let start = 0; start < piece.length; start += limits.frameFillBytes) {
-          const bytes = piece.slice(start, start + limits.frameFillBytes)
+        for (let start = 0; start < piece.length; start += limits.frameSizeBytes) {
+          const bytes = piece.slice(start, start + limits.frameSizeBytes)
           tell(party, linked(peer), { type: 'frame', peer: self, id, bytes })
           await new Promise<void>(later)
           signal.throwIfAborted()

@@ -19,7 +19,8 @@ export function probe(transport: PeerTransport): Probe {
   const events: TransportEvent[] = []
   const waiting = new Set<() => void>()
   transport.on((event) => {
-    events.push(event)
+    // A frame's bytes are overwritten by what comes next.
+    events.push(event.type === 'frame' ? { ...event, bytes: Buffer.from(event.bytes) } : event)
     // After every listener of this event, so that what they count is complete.
     queueMicrotask(() => {
       for (const look of waiting) look()

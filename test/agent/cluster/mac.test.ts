@@ -33,7 +33,7 @@ it('derives keys that say nothing of the secret, nor of each other', () => {
   const [current, previous] = macKeysOf({ current: secret, previous: new Uint8Array(32).fill(8) })
   expect(current.id).toMatch(/^[0-9a-f]{16}$/)
   expect(previous?.id).not.toBe(current.id)
-  const hex = Buffer.from(current.key).toString('hex')
+  const hex = current.key.export().toString('hex')
   expect(hex).not.toContain(current.id)
   expect(hex).not.toBe(Buffer.from(secret).toString('hex'))
 })

@@ -3,7 +3,9 @@ import { libp2pLogger } from '../../../agent/transport/logger.ts'
 
 test("libp2p's errors are kept in words, the rest is dropped", () => {
   const lines: unknown[] = []
-  const log = libp2pLogger({ debug: (fields, message) => lines.push([fields, message]) }).forComponent('libp2p:tcp')
+  const log = libp2pLogger({ warn: () => {}, debug: (fields, message) => lines.push([fields, message]) }).forComponent(
+    'libp2p:tcp',
+  )
   log('chatter %s', 1)
   log.trace('more %o', {})
   log.newScope('outbound').error('dial to %a failed after %d ms - %e', '/ip4/10.0.0.7', 5, new Error('refused'))

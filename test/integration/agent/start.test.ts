@@ -10,7 +10,7 @@ import { type AgentConfig, parseConfig } from '../../../agent/config.ts'
 import { type RunningAgent, runAgent } from '../../../agent/main.ts'
 import { freePorts } from '../../../cli/demo/free-ports.ts'
 
-const listeners = ['mirror', 'peers', 'cluster', 'ops'] as const
+const listeners = ['mirror', 'peers', 'bulk', 'cluster', 'ops'] as const
 type Ports = Record<(typeof listeners)[number], number>
 
 let directory: string
@@ -26,8 +26,8 @@ afterEach(async () => void (await Promise.all(running.splice(0).map((agent) => a
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
 async function newPorts(): Promise<Ports> {
-  const [mirror = 0, peers = 0, cluster = 0, ops = 0] = await freePorts(4)
-  return { mirror, peers, cluster, ops }
+  const [mirror = 0, peers = 0, bulk = 0, cluster = 0, ops = 0] = await freePorts(5)
+  return { mirror, peers, bulk, cluster, ops }
 }
 
 function configOf(name: string, ports: Ports, seeds: readonly string[] = []): AgentConfig {

@@ -92,15 +92,7 @@ test('an outsider learns none of our protocols', async () => {
   const port = Number(/tcp\/(\d+)/.exec(alice.transport.addresses()[0] ?? '')?.[1])
   const socket = connectTcp(port, '127.0.0.1')
   await once(socket, 'connect')
-  const asked = [
-    '/noise',
-    '/tls/1.0.0',
-    '/yamux/1.0.0',
-    '/shoal/control/1',
-    '/shoal/bulk/1',
-    '/shoal/kad/1',
-    '/ipfs/id/1.0.0',
-  ]
+  const asked = ['/noise', '/tls/1.0.0', '/yamux/1.0.0', '/shoal/control/1', '/shoal/kad/1', '/ipfs/id/1.0.0']
   socket.write(Buffer.concat([line('/multistream/1.0.0'), ...asked.map(line)]))
   let heard = ''
   socket.on('data', (data: Buffer) => {

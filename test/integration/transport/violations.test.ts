@@ -1,5 +1,6 @@
 import type { Libp2p } from '@libp2p/interface'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { laneTo } from '../../../agent/transport/lanes.ts'
 import { limits } from '../../../core/limits.ts'
 import { MiB } from '../../../core/units.ts'
 import { varint } from '../../../core/wire/bytes.ts'
@@ -46,10 +47,10 @@ test.each([
 test.each([
   ['an unknown message', Uint8Array.of(1, 99)],
   ['a frame over the bound', varint(MiB)],
-])('%s on the bulk stream: reported, and the peer is out', async (_name, bytes) => {
-  const { connection } = await link(raw, alice.transport)
-  const bulk = await connection.newStream('/shoal/bulk/1')
-  bulk.send(bytes)
+])('%s on the lane: reported, and the peer is out', async (_name, bytes) => {
+  const { connection, openLane } = await link(raw, alice.transport)
+  const lane = await openLane(() => {})
+  lane.write(bytes)
   await closed(connection)
   expect(violations()).toEqual(['PEER_PROTOCOL'])
   expect(alice.links(raw.peerId.toString())).toEqual({ connected: 1, disconnected: 1 })
@@ -63,12 +64,21 @@ test('a first word that is no hello is reported and makes no link', async () => 
   expect(alice.links(raw.peerId.toString())).toEqual({ connected: 0, disconnected: 0 })
 })
 
-test('a bulk stream without a link is not listened to', async () => {
-  const connection = await connect(raw, alice.transport)
-  const bulk = await connection.newStream('/shoal/bulk/1')
-  await closed(bulk)
-  expect(bulk.status).toBe('reset')
-  expect(alice.events).toEqual([])
+test('a lane is for who was told its key, and once', async () => {
+  const { offer, openLane } = await link(raw, alice.transport)
+  const failure = expect.objectContaining({ code: expect.stringMatching(/^(ERR_SSL|ECONNRESET)/) })
+  await expect(laneTo('127.0.0.1', { ...offer, key: new Uint8Array(32) })(() => {})).rejects.toEqual(failure)
+  await openLane(() => {})
+  await expect(openLane(() => {})).rejects.toEqual(failure)
+  expect(alice.links(raw.peerId.toString())).toEqual({ connected: 1, disconnected: 0 })
+})
+
+test('a link ends with its lane', async () => {
+  const { connection, openLane } = await link(raw, alice.transport)
+  const lane = await openLane(() => {})
+  lane.destroy()
+  await closed(connection)
+  expect(alice.links(raw.peerId.toString())).toEqual({ connected: 1, disconnected: 1 })
 })
 
 test('a second control stream of the same attempt, and a third stream, change nothing', async () => {

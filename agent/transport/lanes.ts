@@ -1,0 +1,130 @@
+/**
+ * Lanes: beside each link's libp2p connection one TCP connection that carries chunks, both ways, under native TLS. Noise and
+ * yamux cost ten times as much CPU a byte in JavaScript (facts/transport.md; bench/lane), which is what bounds an agent.
+ *
+ * Who is at the other end is settled by the link: its acceptor offers a random key over the noise-encrypted control stream,
+ * and TLS with that key, once (RFC 4279: pre-shared keys), lets in nobody else. Neither certificates nor elliptic curves are
+ * needed, so a handshake costs little; a new key for each lane, sent under noise, keeps noise's forward secrecy.
+ */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import type { OnReadOpts } from 'node:net'
+import tls, { type TLSSocket } from 'node:tls'
+import { limits } from '../../core/limits.ts'
+import { type LaneOffer, laneIdLength, laneKeyLength } from '../../core/wire/hello.ts'
+import type { HostPort } from '../config-values.ts'
+import { listenError } from '../listen-error.ts'
+import { portOf } from '../system/port-of.ts'
+
+/** Takes what has come; it is overwritten afterwards. */
+export type OnBytes = (bytes: Uint8Array) => void
+
+/** Opens a link's lane; rejects when the other side does not come, or can't be reached, within `limits.helloMs`. */
+export type OpenLane = (onBytes: OnBytes) => Promise<TLSSocket>
+
+export interface Lanes {
+  /** Rejects with `LISTEN_FAILED`. */
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** What to tell the opener of a link, and how to await its lane. */
+  offer(): { readonly offer: LaneOffer; readonly open: OpenLane }
+}
+
+interface Awaited {
+  readonly key: Uint8Array
+  readonly came: PromiseWithResolvers<TLSSocket>
+}
+
+/** AES-GCM is what processors have instructions for; the key is 256 random bits that nobody else has. */
+const suite = { ciphers: 'PSK-AES128-GCM-SHA256', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const
+
+export function createLanes(listen: HostPort): Lanes {
+  const awaited = new Map<string, Awaited>()
+  const named = new WeakMap<TLSSocket, string>()
+  const server = tls.createServer({
+    ...suite,
+    handshakeTimeout: limits.helloMs,
+    pskCallback: (socket, id) => {
+      named.set(socket, id)
+      return awaited.get(id)?.key ?? null
+    },
+  })
+  server.maxConnections = limits.peerConnectionsMax
+  server.on('secureConnection', (socket) => {
+    const id = named.get(socket) ?? ''
+    const came = awaited.get(id)?.came
+    awaited.delete(id)
+    if (came === undefined) socket.destroy()
+    else came.resolve(prepared(socket))
+  })
+
+  function offer(): ReturnType<Lanes['offer']> {
+    const port = portOf(server.address())
+    const [id, key] = [randomBytes(laneIdLength), randomBytes(laneKeyLength)]
+    const name = id.toString('hex')
+    const came = Promise.withResolvers<TLSSocket>()
+    awaited.set(name, { key, came })
+    const late = setTimeout(() => {
+      awaited.delete(name)
+      came.reject(new Error('its lane did not come'))
+    }, limits.helloMs)
+    const open: OpenLane = async (onBytes) => {
+      const socket = await came.promise.finally(() => clearTimeout(late))
+      return socket.on('data', onBytes)
+    }
+    return { offer: { port, id, key }, open }
+  }
+
+  return {
+    offer,
+    async start() {
+      server.listen(listen.port, listen.host)
+      await once(server, 'listening').catch((cause: unknown) => {
+        throw listenError('bulk', listen, cause)
+      })
+    },
+    async stop() {
+      if (!server.listening) return
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** All lanes of a process read into the same memory, one after the other. */
+const readBuffer = Buffer.allocUnsafeSlow(limits.frameSizeBytes)
+
+/** How the opener of a link takes up the offer of its acceptor at `host`. */
+export function laneTo(host: string, { id, key, port }: LaneOffer): OpenLane {
+  return async (onBytes) => {
+    const onread: OnReadOpts = {
+      buffer: readBuffer,
+      callback: (length, buffer) => {
+        onBytes(buffer.subarray(0, length))
+        return true
+      },
+    }
+    const options: tls.ConnectionOptions & { onread: OnReadOpts } = {
+      ...suite,
+      host,
+      port,
+      onread,
+      pskCallback: () => ({ psk: key, identity: Buffer.from(id).toString('hex') }),
+      // There is no certificate: who has the key is the one that offered it.
+      checkServerIdentity: () => undefined,
+    }
+    const socket = tls.connect(options)
+    try {
+      await once(socket, 'secureConnect', { signal: AbortSignal.timeout(limits.helloMs) })
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+    return prepared(socket)
+  }
+}
+
+/** An error closes the socket, and that is what is watched. */
+function prepared(socket: TLSSocket): TLSSocket {
+  return socket.setNoDelay(true).on('error', () => {})
+}
