@@ -35,6 +35,7 @@ export interface AgentProcess {
   /** Base URL of health and metrics. */
   readonly ops: string
   readonly clusterAddress: string
+  readonly peersAddress: string
   readonly logFile: string
 }
 
@@ -85,6 +86,7 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
     mirror: `http://127.0.0.1:${mirrorPort}`,
     ops: `http://127.0.0.1:${opsPort}`,
     clusterAddress: `${host}:${clusterPort}`,
+    peersAddress: `${host}:${peersPort}`,
     logFile,
   }
 }

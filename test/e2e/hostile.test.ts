@@ -1,0 +1,250 @@
+/**
+ * Real containerd and real agents beside members that hold the secret and lie. Every liar has a loopback address of its own,
+ * as a node has.
+ */
+import { readdir, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type AgentProcess, agentReady, makeClusterSecret, readMetrics, startAgent } from '../../cli/demo/agents.ts'
+import { createGuardian } from '../../cli/demo/guardian.ts'
+import { blobPath, fiveUnequalLayers, type Image, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
+import { type Origin, startOrigin } from '../../cli/demo/origin.ts'
+import { pullImage } from '../../cli/demo/pull.ts'
+import { untilTrue } from '../../cli/demo/until.ts'
+import type { Digest } from '../../core/oci/digest.ts'
+import { MiB } from '../../core/units.ts'
+import {
+  type Containerd,
+  hostsDirOf,
+  startContainerd,
+  usableSnapshotter,
+  writeHosts,
+} from '../support/containerd/containerd.ts'
+import { findContainerd } from '../support/containerd/versions.ts'
+import { type Hostile, startHostile } from '../support/hostile.ts'
+import type { HostileOrders } from '../support/hostile-member.ts'
+
+type Lie = HostileOrders['lie']
+
+const guardian = createGuardian()
+const binary = await findContainerd('installed')
+/** The most that an agent may take while it serves (DESIGN, Numbers to reach). */
+const servingBytesMax = 256 * MiB
+
+let origin: Origin
+let containerd: Containerd
+let hostsRoot: string
+const images = new Map<string, { readonly image: Image; readonly directory: string }>()
+const liars: Hostile[] = []
+
+beforeAll(async () => {
+  for (const name of ['many', 'owners', 'retry', 'deceived']) {
+    const directory = await guardian.directory()
+    const layers = name === 'owners' ? [2, 2, 2].map((size) => size * MiB) : fiveUnequalLayers(16 * MiB)
+    images.set(name, {
+      directory,
+      image: await makeImage({ directory, seed: `hostile ${name}`, layerSizesBytes: layers }),
+    })
+  }
+  const repositories = Object.fromEntries([...images].map(([name, { image }]) => [`demo/${name}`, image]))
+  // Slow enough that what peers offer is taken.
+  origin = await startOrigin({ repositories, rateBytesPerSecond: 8 * MiB })
+  hostsRoot = await guardian.directory()
+  if (typeof binary === 'string') return
+  const options = { binary, snapshotter: await usableSnapshotter(guardian), hostsDir: hostsDirOf(hostsRoot) }
+  containerd = await startContainerd(guardian, options)
+})
+
+afterEach(() => {
+  for (const liar of liars.splice(0)) liar.stop()
+  origin.clearFaults()
+})
+
+afterAll(async () => {
+  await containerd?.stop()
+  await origin.close()
+  await guardian.close()
+})
+
+interface Cluster {
+  readonly agents: readonly AgentProcess[]
+  readonly secretFile: string
+}
+
+async function startHonest(count: number, witnesses: number): Promise<Cluster> {
+  const root = await guardian.directory()
+  const secretFile = await makeClusterSecret(root)
+  const agents: AgentProcess[] = []
+  for (let number = 1; number <= count; number++)
+    agents.push(
+      await startAgent(guardian, {
+        directory: await guardian.directory(),
+        host: `127.0.0.${10 + number}`,
+        secretFile,
+        seeds: agents.slice(0, 1).map(({ clusterAddress }) => clusterAddress),
+        plainOrigins: [origin.address],
+        flags: ['--witnesses', String(witnesses)],
+      }),
+    )
+  await Promise.all(agents.map((agent) => agentReady(agent, count)))
+  return { agents, secretFile }
+}
+
+let nextHost = 66
+
+/** Liars that know the image, each in a process of its own; resolves when all are members, or have done what they do. */
+async function join(
+  { agents, secretFile }: Cluster,
+  name: string,
+  lies: readonly { readonly lie: Lie; readonly owns?: Digest }[],
+): Promise<{ host: string; said: unknown }[]> {
+  const { directory, image } = images.get(name)!
+  const blobs = layersOf(image).map(({ digest, size }) => ({ digest, size, file: blobPath(directory, digest) }))
+  const members = await Promise.all(agents.map(peerOf))
+  const seeds = agents.slice(0, 1).map(({ clusterAddress }) => clusterAddress)
+  const peers = agents.map(({ peersAddress }) => peersAddress)
+  const started = lies.map((lie) =>
+    startHostile(guardian, { ...lie, host: `127.0.0.${nextHost++}`, secretFile, seeds, peers, blobs, members }),
+  )
+  liars.push(...started)
+  return Promise.all(started.map(async ({ host, report }) => ({ host, said: await report })))
+}
+
+function layersOf(image: Image): ReturnType<typeof pulledBlobs> {
+  return pulledBlobs(image, 'amd64').filter(({ size }) => size > MiB)
+}
+
+interface LogLine {
+  readonly msg: string
+  readonly peer?: string
+  readonly address?: string
+}
+
+async function logOf({ logFile }: AgentProcess): Promise<LogLine[]> {
+  const lines = (await readFile(logFile, 'utf8')).split('\n').filter((line) => line.startsWith('{'))
+  return lines.map((line): LogLine => JSON.parse(line))
+}
+
+async function peerOf(agent: AgentProcess): Promise<string> {
+  return (await logOf(agent)).find(({ msg }) => msg === 'agent runs')?.peer ?? ''
+}
+
+/** Whom each agent banned: addresses, where the ban was of that, else peer IDs. */
+async function bansOf(agents: readonly AgentProcess[]): Promise<string[][]> {
+  return Promise.all(
+    agents.map(async (agent) => {
+      const banned = (await logOf(agent)).filter(({ msg }) => msg === 'peer banned')
+      return [...new Set(banned.map(({ address, peer = '' }) => address ?? peer))]
+    }),
+  )
+}
+
+/** No honest agent was banned by another, and each stayed within its memory. */
+async function expectSound({ agents }: Cluster): Promise<void> {
+  const honest = new Set([
+    ...(await Promise.all(agents.map(peerOf))),
+    ...agents.map(({ peersAddress }) => peersAddress.split(':')[0]),
+    '127.0.0.1',
+  ])
+  expect((await bansOf(agents)).flat().filter((banned) => honest.has(banned))).toEqual([])
+  for (const { ops } of agents)
+    expect((await readMetrics(ops)).get('process_resident_memory_bytes')).toBeLessThan(servingBytesMax)
+}
+
+/** Pulls on all nodes at once: by real containerd on the first, as containerd does on the others. How many tries failed. */
+async function pullEverywhere({ agents }: Cluster, name: string): Promise<number> {
+  const tries = agents.map((agent, at) =>
+    untilPulled(() => (at === 0 ? pullByContainerd(agent, name) : pull(agent, name))),
+  )
+  return (await Promise.all(tries)).reduce((sum, failed) => sum + failed, 0)
+}
+
+async function untilPulled(attempt: () => Promise<unknown>): Promise<number> {
+  for (let failed = 0; ; failed++) {
+    try {
+      await attempt()
+      return failed
+    } catch (error) {
+      if (failed === 3) throw error
+      await untilTrue('what the failed pull left', async () => (await ingests()).length === 0)
+    }
+  }
+}
+
+/** A wrong layer stays for some seconds, and fails every try in that time by itself: kubelet's next try comes later. */
+function ingests(): Promise<string[]> {
+  return readdir(path.join(containerd.contentDir, 'ingest'))
+}
+
+async function pull({ mirror }: AgentProcess, name: string): Promise<void> {
+  await pullImage({ hosts: [mirror], origin: origin.address, repository: `demo/${name}`, reference: 'latest' })
+}
+
+async function pullByContainerd({ mirror }: AgentProcess, name: string): Promise<void> {
+  await writeHosts(hostsRoot, mirror)
+  await containerd.pullWithCtr(`${origin.address}/demo/${name}:latest`, ['--platform', 'linux/amd64'])
+  const held = await containerd.blobs()
+  const { image } = images.get(name)!
+  expect(pulledBlobs(image, 'amd64').filter(({ digest, size }) => held.get(digest) !== size)).toEqual([])
+}
+
+describe.skipIf(typeof binary === 'string')('at --witnesses 2', () => {
+  let honest: Cluster
+
+  beforeAll(async () => {
+    honest = await startHonest(3, 2)
+  })
+
+  test('an origin that lies to one of them makes nobody banned, and only that one try again', async () => {
+    const [largest] = layersOf(images.get('deceived')!.image).toSorted((a, b) => b.size - a.size)
+    origin.inject({ atByte: 3 * MiB, kind: 'corrupt', digest: largest!.digest, times: 1 })
+    expect(await pullEverywhere(honest, 'deceived')).toBeLessThanOrEqual(1)
+    expect(await bansOf(honest.agents)).toEqual([[], [], []])
+    await expectSound(honest)
+  })
+
+  test('every pull succeeds at once beside liars; who provably lied, broke the protocol or flooded is banned', async () => {
+    const [forger] = await join(honest, 'many', [
+      { lie: 'vouches for wrong bytes' },
+      { lie: 'sends rubbish' },
+      { lie: 'claims all' },
+      { lie: 'trickles' },
+    ])
+    const intruding = join(honest, 'many', [{ lie: 'malforms' }, { lie: 'oversizes' }, { lie: 'floods' }])
+    expect(await pullEverywhere(honest, 'many')).toBe(0)
+    const intruders = await intruding
+    // Four strikes from one address, two for each flood: whatever other IDs it makes there are kept out.
+    expect(intruders.map(({ said }) => said)).toEqual([
+      { admitted: [4, 4, 4], refused: [8, 8, 8] },
+      { admitted: [4, 4, 4], refused: [8, 8, 8] },
+      { admitted: [2, 2, 2], refused: [10, 10, 10] },
+    ])
+    const provable = [forger!.host, ...intruders.map(({ host }) => host)]
+    await expect
+      .poll(async () => (await bansOf(honest.agents)).map((bans) => provable.filter((host) => !bans.includes(host))))
+      .toEqual([[], [], []])
+    await expectSound(honest)
+  })
+
+  test('every pull succeeds at once though liars host the directories', async () => {
+    const [one, two, three] = layersOf(images.get('owners')!.image)
+    await join(honest, 'owners', [
+      { lie: 'grants everybody', owns: one!.digest },
+      { lie: 'grants nobody', owns: two!.digest },
+      { lie: 'names only itself', owns: three!.digest },
+    ])
+    expect(await pullEverywhere(honest, 'owners')).toBe(0)
+    await expectSound(honest)
+  })
+})
+
+test.skipIf(typeof binary === 'string')(
+  'at the default a liar costs tries until it is banned, and no more',
+  async () => {
+    const honest = await startHonest(1, 1)
+    const [forger] = await join(honest, 'retry', [{ lie: 'vouches for wrong bytes' }])
+    await pullEverywhere(honest, 'retry')
+    await expect.poll(() => bansOf(honest.agents)).toEqual([[forger!.host]])
+    await expectSound(honest)
+  },
+)
