@@ -3,7 +3,7 @@ import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages
 import type { Digest } from '../oci/digest.ts'
 import { leaseWish, onGranted } from './origin.ts'
 import { addCandidates, connectMore } from './peers.ts'
-import { wantsMore } from './session.ts'
+import { knowOthers, wantsMore } from './session.ts'
 import type { Session, SwarmState } from './state.ts'
 
 /** The whole state of a digest as the directory should know it; undefined when there is nothing to say. */
@@ -56,6 +56,7 @@ export function onAnswer(state: SwarmState, answer: AnswerItem): void {
     return
   }
   if (answer.ask !== undefined) return
+  if (answer.peers.length > 0 || answer.counts?.some((count) => count > 0) === true) knowOthers(state, session)
   addCandidates(state, session, answer.peers)
   if (answer.size === undefined || answer.size === session.size) takeSupply(state, session, answer)
   if (session.readers.size > 0 && wantsMore(state, session)) connectMore(state, session)

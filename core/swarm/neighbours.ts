@@ -1,7 +1,7 @@
 /** Peers in a session: who they are, what they hold, and what they are told. */
 import { fullBitfield, bitfieldOf, clearBit, countBits, hasBit, isBitfieldFor, setBit } from './bitfield.ts'
 import type { PeerMessage } from './messages.ts'
-import { wake } from './session.ts'
+import { knowOthers, wake } from './session.ts'
 import type { Neighbour, Peer, Session, SwarmState } from './state.ts'
 import { cancelTransfer } from './transfers.ts'
 
@@ -20,6 +20,7 @@ export function sendJoin(state: SwarmState, session: Session, peer: Peer): void 
   const neighbour = neighbourOf(session, peer)
   if (neighbour.joinSent) return
   neighbour.joinSent = true
+  knowOthers(state, session)
   const { digest, size } = session
   const have = session.complete ? fullBitfield(session.count) : session.have.slice()
   state.emit({ type: 'send', peer: peer.id, message: { type: 'join', digest, size, have } })

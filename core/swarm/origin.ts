@@ -41,12 +41,12 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
 function isStarving(state: SwarmState, session: Session): boolean {
   if (!isDemanded(session)) return false
-  const { namedAtMs, neighbours, progressAtMs, promisedAtMs, supply } = session
+  const { othersSinceMs, neighbours, progressAtMs, promisedAtMs, supply } = session
   const { patienceMs: ownPatienceMs } = supply
   const { starvedAloneMs, starvedPromisedMs } = state.limits
   const waitMs = neighbours.size === 0 ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs
   const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + starvedPromisedMs)
-  return state.clock.now() >= Math.max(Math.max(progressAtMs, namedAtMs) + waitMs, promisedUntilMs)
+  return state.clock.now() >= Math.max(Math.max(progressAtMs, othersSinceMs) + waitMs, promisedUntilMs)
 }
 
 function mayAsk(state: SwarmState, session: Session): boolean {

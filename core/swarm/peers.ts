@@ -51,7 +51,6 @@ function forgetPeers(state: SwarmState): void {
 export function addCandidates(state: SwarmState, session: Session, hints: readonly PeerHint[]): void {
   for (const { addresses, peer } of hints) {
     if (peer === state.self) continue
-    if (session.namedAtMs === 0) session.namedAtMs = state.clock.now()
     session.candidates.delete(peer)
     session.candidates.set(peer, addresses)
   }

@@ -33,7 +33,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     toldAtMs: 0,
     exhausted: { demand: false, prefetch: false },
     progressAtMs: nowMs,
-    namedAtMs: 0,
+    othersSinceMs: Infinity,
     promisedAtMs: 0,
     proving: false,
     ownOnly: false,
@@ -65,6 +65,11 @@ export function isHere(session: Session, index: number): boolean {
 export function setPhase(session: Session, index: number, phase: number): void {
   session.phase[index] = phase
   if (phase === phases.missing) wake(session)
+}
+
+/** There are others in the swarm: only from now on can it be that nothing comes from them. */
+export function knowOthers(state: SwarmState, session: Session): void {
+  session.othersSinceMs = Math.min(session.othersSinceMs, state.clock.now())
 }
 
 /** Something that requests depend on has changed. */

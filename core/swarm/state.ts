@@ -80,8 +80,8 @@ export interface Session {
   readonly exhausted: { demand: boolean; prefetch: boolean }
   /** When a byte of it last came, or a reader began to want it. */
   progressAtMs: number
-  /** When the directory first named peers: before, nobody could be asked. */
-  namedAtMs: number
+  /** When this node first knew of anybody else in the swarm; Infinity: it does not. */
+  othersSinceMs: number
   /** When a peer last said that a request waits, or that its queue is full. */
   promisedAtMs: number
   proving: boolean
