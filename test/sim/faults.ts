@@ -7,17 +7,24 @@ import type { Pull } from './puller.ts'
 import type { Sim } from './sim.ts'
 import { crashAndRestart, restart } from './world.ts'
 
-/** No node has two of these faults; what else goes wrong may hit it as well. */
+/**
+ * No node has two of these faults; what else goes wrong may hit it as well. Seeds come back: where none does, who returns is a
+ * cluster of its own after a while (core/members), and a list of seeds or a DNS name would name others by then.
+ */
 export function planFaults(sim: Sim): void {
   const random = sim.random.fork('faults')
   const { breaks, crashes, departures, freezers, partitions, silentCrashes, spoilers } = sim.options
-  const victims = shuffle(random, sim.pulls)
-  const each = (count: number, act: (pull: Pull, number: number) => void): void =>
-    victims.splice(0, count).forEach((pull, number) => act(pull, number))
-  each(spoilers, ({ node }) => (node.behaviour = 'spoils'))
-  each(freezers, (pull) => sometime(sim, random, () => freeze(sim, pull)))
-  each(departures, (pull, number) => sometime(sim, random, () => leave(sim, pull, number % 2 === 1)))
-  each(crashes, (pull, number) => sometime(sim, random, () => die(sim, pull, number < silentCrashes)))
+  const isSeed = ({ node }: Pull): boolean => sim.world.seeds.includes(node.id)
+  const shuffled = shuffle(random, sim.pulls)
+  const lasting = spoilers + freezers + departures
+  const victims = shuffled.filter((pull) => !isSeed(pull)).slice(0, lasting)
+  const crashing = shuffled.filter((pull) => !victims.includes(pull))
+  const each = (from: Pull[], count: number, act: (pull: Pull, number: number) => void): void =>
+    from.splice(0, count).forEach((pull, number) => act(pull, number))
+  each(victims, spoilers, ({ node }) => (node.behaviour = 'spoils'))
+  each(victims, freezers, (pull) => sometime(sim, random, () => freeze(sim, pull)))
+  each(victims, departures, (pull, number) => sometime(sim, random, () => leave(sim, pull, number % 2 === 1)))
+  each(crashing, crashes, (pull, number) => sometime(sim, random, () => die(sim, pull, number < silentCrashes)))
   for (let count = 0; count < partitions; count++) sometime(sim, random, () => separate(sim, random, count))
   for (let count = 0; count < breaks; count++) sometime(sim, random, () => breakOne(sim, random))
   planOriginTroubles(sim, random)
