@@ -19,8 +19,6 @@ export function planFaults(sim: Sim): void {
   const lasting = spoilers + freezers + departures
   const victims = shuffled.filter((pull) => !isSeed(pull)).slice(0, lasting)
   const crashing = shuffled.filter((pull) => !victims.includes(pull))
-  const each = (from: Pull[], count: number, act: (pull: Pull, number: number) => void): void =>
-    from.splice(0, count).forEach((pull, number) => act(pull, number))
   each(victims, spoilers, ({ node }) => (node.behaviour = 'spoils'))
   each(victims, freezers, (pull) => sometime(sim, random, () => freeze(sim, pull)))
   each(victims, departures, (pull, number) => sometime(sim, random, () => leave(sim, pull, number % 2 === 1)))
@@ -28,6 +26,11 @@ export function planFaults(sim: Sim): void {
   for (let count = 0; count < partitions; count++) sometime(sim, random, () => separate(sim, random, count))
   for (let count = 0; count < breaks; count++) sometime(sim, random, () => breakOne(sim, random))
   planOriginTroubles(sim, random)
+}
+
+/** Takes so many from the list and lets `act` happen to each. */
+function each(from: Pull[], count: number, act: (pull: Pull, number: number) => void): void {
+  for (const [number, pull] of from.splice(0, count).entries()) act(pull, number)
 }
 
 function sometime(sim: Sim, random: Random, act: () => void): void {
