@@ -181,7 +181,7 @@ export const configSchema = z.strictObject({
   }),
   zone: note(z.string().min(1).max(253).optional(), {
     group: 'Cluster',
-    description: 'The zone of this node. Members tell each other; no choice of peers depends on it yet.',
+    description: 'The zone of this node. Agents prefer peers of their own zone, then of their region.',
     text: 'plain',
     value: 'name',
     otherwise: 'none',
@@ -190,7 +190,7 @@ export const configSchema = z.strictObject({
   region: note(z.string().min(1).max(253).default('default'), {
     group: 'Cluster',
     description:
-      'The region of this node. Members tell each other; all members of a cluster share one copy from the origin, whatever their regions.',
+      'The region of this node. All members of a cluster share one copy from the origin, whatever their regions.',
     text: 'plain',
     value: 'name',
     examples: ['eu-west-1'],

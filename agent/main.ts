@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { limits } from '../core/limits.ts'
+import { createPlaces } from '../core/members/places.ts'
 import { createRateLimits, type RateLimits } from '../core/swarm/rate.ts'
 import { createAccess } from './access/access.ts'
 import type { Cluster } from './cluster/cluster.ts'
@@ -78,6 +79,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   const access = createAccess({ origin, clock, key: randomBytes(32) })
   const rates = createRateLimits(clock)
   setRates(rates, config)
+  const places = createPlaces('none', (peer) => cluster.placeOf(peer))
   const swarmLogger = logger.child({ part: 'swarm' })
   const runner = createRunner(
     {
@@ -93,7 +95,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
       observer: observeRunner(metrics),
       announce: (digest, now) => cluster.announce(digest, now),
     },
-    { witnesses: config.witnesses },
+    { witnesses: config.witnesses, places },
   )
   const small = createSmallContents({
     runner,
@@ -117,6 +119,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
             random,
             secrets,
             transport,
+            places,
             runner: listener,
             serveContent: (digest) => small.serve(digest),
             observer: observeCluster(metrics),

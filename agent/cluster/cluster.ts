@@ -1,5 +1,6 @@
 /** What the rest of the agent needs of the other members: where they are, and what their directories say. */
 import type { AnnounceItem } from '../../core/directory/messages.ts'
+import type { Place } from '../../core/members/places.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { SwarmEvent } from '../../core/swarm/events.ts'
@@ -24,6 +25,8 @@ export interface Cluster {
   sizeOf(digest: Digest, origin: string): Promise<number | undefined>
   /** This peer has just spoken to this agent: it lives, whatever its cluster listener does. */
   heard(peer: PeerId): void
+  /** As members say of themselves; undefined: no member that is known here. */
+  placeOf(peer: PeerId): Place | undefined
   /** Why this agent can't take part yet; undefined once it does. */
   notReady(): string | undefined
   stats(): ClusterStats

@@ -56,6 +56,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     askContent: async () => ({ kind: 'fetch' }),
     sizeOf: async () => undefined,
     heard: () => {},
+    placeOf: () => undefined,
     notReady: () => undefined,
     stats: () => ({ members: 1, leases: directory.stats().leases }),
   }

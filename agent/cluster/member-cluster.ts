@@ -11,6 +11,7 @@ import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { createMembers } from '../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../core/members/members.ts'
+import type { Places } from '../../core/members/places.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Clock, PeerId, Random } from '../../core/ports.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
@@ -41,6 +42,8 @@ export interface MemberClusterComponents {
   /** What another member that asks for a small content hears. */
   readonly serveContent: (digest: Digest) => Promise<ContentAnswer>
   readonly observer: ClusterObserver
+  /** For the directory; from `placeOf`. */
+  readonly places: Places
 }
 
 export interface MemberClusterOptions extends SeedOptions {
@@ -93,6 +96,7 @@ export function createMemberCluster(components: MemberClusterComponents, options
     askContent: (digest, origin, signal) => askContent(contentCalls(state), digest, origin, signal),
     sizeOf: (digest, origin) => askSize(contentCalls(state), digest, origin),
     heard: (peer) => state.members?.heard(peer),
+    placeOf: (peer) => state.members?.get(peer),
     notReady: () => notReady(state),
     stats: () => ({ members: state.members?.live().length ?? 1, leases: state.directory.stats().leases }),
     address: () => state.address,
@@ -106,16 +110,19 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   const keys = macKeysOf(secrets)
   const owners = createOwners({ self, clock })
   owners.add(self)
-  const directory = createDirectory({
-    self,
-    clock,
-    random: random.fork('directory'),
-    ownersOf: (digest) => owners.of(digest),
-    learningMs: (digest) => owners.learningMs(digest),
-    arrivingMs: () => owners.arrivingMs(),
-    ready: () => state.members?.agreed() === true,
-    suspect: (peer, by) => suspect(state, peer, by),
-  })
+  const directory = createDirectory(
+    {
+      self,
+      clock,
+      random: random.fork('directory'),
+      ownersOf: (digest) => owners.of(digest),
+      learningMs: (digest) => owners.learningMs(digest),
+      arrivingMs: () => owners.arrivingMs(),
+      ready: () => state.members?.agreed() === true,
+      suspect: (peer, by) => suspect(state, peer, by),
+    },
+    { places: components.places },
+  )
   const client = createDirectoryClient({
     clock,
     random: random.fork('directory client'),

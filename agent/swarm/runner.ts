@@ -9,6 +9,7 @@ import { countBits } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { RateLimits } from '../../core/swarm/rate.ts'
+import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
 import type { Logger } from '../logging.ts'
@@ -66,10 +67,7 @@ export interface Runner {
   stop(): Promise<void>
 }
 
-export interface RunnerOptions {
-  /** See `SwarmOptions`. Default 1. */
-  readonly witnesses?: number
-}
+export type RunnerOptions = Pick<SwarmOptions, 'witnesses' | 'places'>
 
 export function createRunner(components: RunnerComponents, options: RunnerOptions = {}): Runner {
   const { store, transport, rates, logger, observer } = components

@@ -3,6 +3,7 @@
  * All its state is soft: announces rebuild it within seconds.
  */
 import { limits } from '../limits.ts'
+import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { grantLease } from './leases.ts'
@@ -41,6 +42,8 @@ export interface DirectoryOptions {
   readonly digestsMax?: number
   /** Most announcers kept over all digests; further ones are answered but not noted. Default `limits.directoryAnnouncersMax`. */
   readonly announcersMax?: number
+  /** Where announcers are. Default: everybody is equally near. */
+  readonly places?: Places
 }
 
 export interface Directory {
@@ -57,6 +60,7 @@ export interface Directory {
 interface State extends DirectoryComponents {
   readonly digestsMax: number
   readonly announcersMax: number
+  readonly places: Places
   readonly tables: Map<Digest, Table>
   readonly relays: Relays
   announcers: number
@@ -72,6 +76,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     ...components,
     digestsMax: options.digestsMax ?? limits.directoryDigestsMax,
     announcersMax: options.announcersMax ?? limits.directoryAnnouncersMax,
+    places: options.places ?? nowhere,
     tables: new Map(),
     relays: createRelays({ clock: components.clock, random: components.random.fork('relays') }),
     announcers: 0,
@@ -230,6 +235,7 @@ function noted(
   }
   table.dissenters.delete(from.peer)
   announcer.addresses = from.addresses
+  announcer.place = state.places.placeOf(from.peer)
   announcer.silentAfterMs = Math.max(limits.announcerSilentMs, 3 * intervalMs)
   updateAnnouncer(table, announcer, item, nowMs)
   return announcer

@@ -8,6 +8,7 @@
  * stalled fetch does not claim it anew; only new bytes do, where nobody else fetches it by then.
  */
 import { limits } from '../limits.ts'
+import type { Place } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
 import { bitfieldOf, countBits, hasBit } from '../swarm/bitfield.ts'
@@ -26,6 +27,7 @@ export interface Announcer {
   readonly peer: PeerId
   readonly mark: Mark
   addresses: readonly string[]
+  place: Place | undefined
   complete: boolean
   /** Chunks held, all zero while `complete`: those are counted apart. */
   bits: Uint8Array
@@ -101,6 +103,7 @@ export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announc
     peer,
     mark: markOf(peer),
     addresses: [],
+    place: undefined,
     complete: false,
     bits: bitfieldOf(table.chunks),
     held: 0,

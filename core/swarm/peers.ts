@@ -1,6 +1,7 @@
 /** The other agents: connecting to the right ones, and letting go of those that do not serve. */
 import type { PeerHint } from '../directory/messages.ts'
 import { markOf, scoreOf } from '../directory/rendezvous.ts'
+import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
 import { dropNeighbour, sendJoin } from './neighbours.ts'
@@ -20,6 +21,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     spent: 0,
     spentSinceMs: 0,
     pairScore: scoreOf(state.mark, markOf(id)),
+    nearness: 0,
     connected: false,
     dialing: false,
     dialFailures: 0,
@@ -95,6 +97,7 @@ export function onConnected(state: SwarmState, id: PeerId, address: string): voi
   peer.dialFailures = 0
   peer.connected = true
   peer.address = address
+  peer.nearness = nearness(state.places.placeOf(state.self), state.places.placeOf(id))
   peer.neededAtMs = state.clock.now()
   if (isBanned(state, id)) return
   for (const session of state.active) {

@@ -76,7 +76,7 @@ function unionOf(session: Session, neighbours: readonly Neighbour[]): Uint8Array
   return union
 }
 
-/** The one of those that hold the chunk that is likely to send it first; equals by chance. */
+/** The one of those that hold the chunk that is likely to send it first, with a lead for those nearby; equals by chance. */
 function leastLoaded(state: SwarmState, free: readonly Neighbour[], index: number): Neighbour | undefined {
   let best: Neighbour | undefined
   let bestLoad = Infinity
@@ -92,8 +92,9 @@ function leastLoaded(state: SwarmState, free: readonly Neighbour[], index: numbe
   return best
 }
 
+/** A peer in this zone is asked before a far one that has one request of ours, and one in the queue before it, less. */
 function loadOf(peer: Peer): number {
-  return peer.transfers.size * 2 + peer.ahead + peer.stalls * 8
+  return peer.transfers.size * 2 + peer.ahead + peer.stalls * 8 - peer.nearness * 2
 }
 
 function transferOf(state: SwarmState, peer: PeerId, id: number): Transfer | undefined {

@@ -2,6 +2,7 @@
 import { createBoundedMap, type BoundedMap } from '../bounded-map.ts'
 import { markOf, type Mark } from '../directory/rendezvous.ts'
 import { limits } from '../limits.ts'
+import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, Notary, PeerId, Random } from '../ports.ts'
 import type { Entry } from './entry.ts'
@@ -26,6 +27,8 @@ export interface SwarmOptions {
   readonly witnesses?: number
   /** What may come from peers and origins. Default: no limit. */
   readonly download?: RateLimit
+  /** Where this node and its peers are. Default: everybody is equally near. */
+  readonly places?: Places
 }
 
 /**
@@ -181,6 +184,8 @@ export interface Peer {
   address: string | undefined
   /** Orders peers as neighbours, highest first; the same seen from both sides. */
   readonly pairScore: number
+  /** How near it is (core/members/places.ts), as known when it was last connected. */
+  nearness: number
   connected: boolean
   dialing: boolean
   dialFailures: number
@@ -261,6 +266,7 @@ export interface SwarmState extends SwarmComponents {
   readonly witnesses: number
   readonly mark: Mark
   readonly limits: SwarmLimits
+  readonly places: Places
   readonly download: RateLimit
   readonly sessions: Map<Digest, Session>
   /** Sessions with readers, in turn. */
@@ -304,6 +310,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     mark: markOf(components.self),
     limits: { ...limits, ...options.limits },
     witnesses: options.witnesses ?? 1,
+    places: options.places ?? nowhere,
     download: options.download ?? createRateLimit(components.clock),
     sessions: new Map(),
     active: [],

@@ -145,8 +145,13 @@ export function sign(node: SimNode, { digest, size }: Blob, index: number, hashe
 export function takeFrame(node: SimNode, peer: PeerId, id: number, piece: Piece): void {
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
+  if (isAcross(node, peer)) node.counts.crossedBytes += piece.length
   node.life.assembly.append(peer, id, piece)
   handle(node, { type: 'frame', peer, id, bytes: piece.length })
+}
+
+function isAcross({ options, world }: SimNode, peer: PeerId): boolean {
+  return world.nodes.get(peer)?.options.zone !== options.zone
 }
 
 function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {

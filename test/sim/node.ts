@@ -4,6 +4,7 @@ import { createDirectory, type Directory } from '../../core/directory/directory.
 import type { AnnounceAnswer } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
 import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
+import { createPlaces, type Place } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Notary, PeerId, Random } from '../../core/ports.ts'
@@ -34,6 +35,9 @@ export interface NodeOptions {
   readonly diskMs: number
   /** One write in so many is refused; 0: none. */
   readonly diskRefusesOneIn: number
+  readonly zone: string
+  /** Does it say so? */
+  readonly zoneKnown: boolean
   readonly swarm: SwarmOptions
 }
 
@@ -74,7 +78,15 @@ export interface SimNode {
   readonly notary: Notary
   readonly readers: Readers
   obey: Obey
-  readonly counts: { peerBytes: number; originBytes: number; fails: number; wrongBytes: number; bans: PeerId[] }
+  readonly counts: {
+    peerBytes: number
+    /** Those of them that came from another zone. */
+    crossedBytes: number
+    originBytes: number
+    fails: number
+    wrongBytes: number
+    bans: PeerId[]
+  }
   /** Chunks that the disk refused. */
   readonly refused: { readonly blob: Blob; readonly index: number }[]
   behaviour: Behaviour
@@ -141,7 +153,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       origin: world.originName,
     }),
     obey,
-    counts: { peerBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, bans: [] },
+    counts: { peerBytes: 0, crossedBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, bans: [] },
     refused: [],
     behaviour: 'honest',
     isSilent: false,
@@ -251,8 +263,14 @@ function createLife(node: SimNode): Life {
   owners.add(id)
   const members = world.givenOwners === undefined ? createMembership(node, random.fork('members')) : undefined
   const suspect = (peer: PeerId, by?: PeerId): void => members?.suspect(peer, by)
+  const placeOf = (peer: PeerId): Place | undefined =>
+    members === undefined ? toldPlace(world.nodes.get(peer)) : members.get(peer)
+  const places = createPlaces('none', placeOf)
   const emit = (command: SwarmCommand): void => node.obey(node, command)
-  const swarm = createSwarm({ self: id, clock, random: random.fork('swarm'), notary, emit }, node.options.swarm)
+  const swarm = createSwarm(
+    { self: id, clock, random: random.fork('swarm'), notary, emit },
+    { ...node.options.swarm, places },
+  )
   const ownersOf = (digest: Digest): readonly PeerId[] => owners.of(digest)
   return {
     swarm,
@@ -260,16 +278,19 @@ function createLife(node: SimNode): Life {
     members,
     isLeaving: false,
     changed: false,
-    directory: createDirectory({
-      self: id,
-      clock,
-      random: random.fork('directory'),
-      ownersOf,
-      learningMs: (digest) => owners.learningMs(digest),
-      arrivingMs: () => owners.arrivingMs(),
-      ready: () => members?.agreed() ?? true,
-      suspect,
-    }),
+    directory: createDirectory(
+      {
+        self: id,
+        clock,
+        random: random.fork('directory'),
+        ownersOf,
+        learningMs: (digest) => owners.learningMs(digest),
+        arrivingMs: () => owners.arrivingMs(),
+        ready: () => members?.agreed() ?? true,
+        suspect,
+      },
+      { places },
+    ),
     client: createDirectoryClient({
       clock,
       random: random.fork('client'),
@@ -289,9 +310,13 @@ function createLife(node: SimNode): Life {
   }
 }
 
+function toldPlace(node: SimNode | undefined): Place {
+  return node?.options.zoneKnown === true ? { zone: node.options.zone } : {}
+}
+
 function createMembership(node: SimNode, random: Random): Members {
   const incarnation = Math.floor(node.world.engine.clock.now()) + 1
-  const self = { peer: node.id, addresses: [`/sim/${node.id}`], cluster: node.id, incarnation }
+  const self = { peer: node.id, addresses: [`/sim/${node.id}`], cluster: node.id, incarnation, ...toldPlace(node) }
   return createMembers(
     { clock: node.world.engine.clock, random, emit: (output) => heedMembers(node, output) },
     { self: { ...self, state: 'alive' } },

@@ -33,6 +33,10 @@ export interface SimOptions {
   readonly originTroubleMs: number
   /** What a link sends at a time: `limits.frameSizeBytes`, or more where a coarser grain will do. */
   readonly frameBytes: number
+  /** The nodes stand in so many zones, in turn. */
+  readonly zones: number
+  /** Do agents know which one they are in? */
+  readonly zonesKnown: boolean
   readonly delayMsMax: number
   readonly jitterMs: number
   readonly lossOneIn: number
@@ -85,6 +89,8 @@ export const quiet: SimOptions = {
   originLimits: 0,
   originTroubleMs: 0,
   frameBytes: limits.frameSizeBytes,
+  zones: 1,
+  zonesKnown: false,
   delayMsMax: 1,
   jitterMs: 0,
   lossOneIn: 0,

@@ -99,6 +99,8 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
       delayMs: (options.delayMsMax * (1 + own.below(1000))) / 2000,
       diskMs: number < options.slowDisks ? options.slowDiskMs : 1,
       diskRefusesOneIn: options.diskRefusesOneIn,
+      zone: `zone ${number % options.zones}`,
+      zoneKnown: options.zonesKnown,
       swarm,
     },
     obey,

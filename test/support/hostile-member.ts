@@ -22,6 +22,7 @@ import type { AnnounceAnswer, AnswerItem } from '../../core/directory/messages.t
 import { createOwners } from '../../core/directory/owners.ts'
 import { limits } from '../../core/limits.ts'
 import { digestHex, type Digest } from '../../core/oci/digest.ts'
+import { nowhere } from '../../core/members/places.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { fullBitfield } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
@@ -92,6 +93,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
       transport,
       runner: { swarm: runner.swarm, post: (event) => runner.post(event) },
       serveContent: async () => ({ kind: 'none' }),
+      places: nowhere,
       observer: { called: () => announced.resolve(), hosted: nothing },
     },
     { listen: { host, port: 0 }, advertiseAddress: host, seeds: seeds.map(hostPortOf) },

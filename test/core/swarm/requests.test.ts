@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
+import { createPlaces } from '../../../core/members/places.ts'
 import { parseDigest } from '../../../core/oci/digest.ts'
 import { bitsOf, createBench, digest, proved, sizeOf, span } from './bench.ts'
 
@@ -22,6 +23,15 @@ describe('requests', () => {
     const requests = bench.told('request')
     expect(new Set(requests.map(({ index }) => index)).size).toBe(requests.length)
     for (const { index, to } of requests) expect(to === 'a' ? [1, 2, 3] : [2]).toContain(index)
+  })
+
+  it('go to the nearer peer, as long as it is not much busier', () => {
+    const bench = createBench({ places: createPlaces('none', (peer) => ({ zone: peer === 'far' ? 'other' : 'own' })) })
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, []), complete: false })
+    bench.joins('far', span(0, 100))
+    bench.joins('near', span(0, 100))
+    bench.read()
+    expect(bench.told('request').map(({ to }) => to)).toEqual(['near', 'near', 'far', 'far'])
   })
 
   it('serve demand before prefetch', () => {

@@ -8,6 +8,7 @@ import { systemClock } from '../../../agent/system/clock.ts'
 import { systemRandom } from '../../../agent/system/random.ts'
 import type { AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
+import { nowhere } from '../../../core/members/places.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
 import type { SwarmEvent } from '../../../core/swarm/events.ts'
@@ -60,6 +61,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
         addresses: () => [`/ip4/127.0.0.1/tcp/5051/p2p/${peer}`],
       },
       observer: { called() {}, hosted() {} },
+      places: nowhere,
       serveContent: async () => ({ kind: 'none' }),
       runner: { swarm: { announceState: (digest) => items.get(digest) }, post },
     },
