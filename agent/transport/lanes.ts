@@ -1,6 +1,6 @@
 /**
  * Lanes: beside each link's libp2p connection one TCP connection that carries chunks, both ways, under native TLS. Noise and
- * yamux cost ten times as much CPU a byte in JavaScript (facts/transport.md; bench/lane), which is what bounds an agent.
+ * yamux cost several times as much CPU a byte in JavaScript (facts/transport.md).
  *
  * Who is at the other end is settled by the link: its acceptor offers a random key over the noise-encrypted control stream,
  * and TLS with that key, once (RFC 4279: pre-shared keys), lets in nobody else. Neither certificates nor elliptic curves are
@@ -63,6 +63,8 @@ export function createLanes(listen: HostPort): Lanes {
     const [id, key] = [randomBytes(laneIdLength), randomBytes(laneKeyLength)]
     const name = id.toString('hex')
     const came = Promise.withResolvers<TLSSocket>()
+    // Nobody awaits the lane of a link that ended while it was being agreed on.
+    came.promise.catch(() => {})
     awaited.set(name, { key, came })
     const late = setTimeout(() => {
       awaited.delete(name)

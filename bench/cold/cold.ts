@@ -4,7 +4,7 @@ import path from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import { type AgentProcess, makeClusterSecret, orLogTail, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import { type Guardian, createGuardian } from '../../cli/demo/guardian.ts'
-import { fiveUnequalLayers, makeImage, pulledBlobs, totalBytes } from '../../cli/demo/image.ts'
+import { type Image, fiveUnequalLayers, makeImage, pulledBlobs, totalBytes } from '../../cli/demo/image.ts'
 import type { PullResult } from '../../cli/demo/pull.ts'
 import { MiB } from '../../core/units.ts'
 import { medians, rounded, roundedFields, spreads } from '../figures.ts'
@@ -18,6 +18,7 @@ interface ColdOptions {
   readonly imageMb: number
   readonly linkMbit: number
   readonly runs: number
+  readonly earlierMb: number
   readonly direct: boolean
   readonly json?: true
 }
@@ -34,6 +35,8 @@ interface Stage {
   readonly origin: Remote
   readonly originAddress: string
   readonly imageBytes: number
+  /** The origin has another image, for agents that are to be no new processes. */
+  readonly hasEarlier: boolean
 }
 
 interface ColdRun extends Record<string, number> {
@@ -45,6 +48,7 @@ interface ColdRun extends Record<string, number> {
 }
 
 const repository = 'bench/app'
+const earlierRepository = 'bench/earlier'
 
 export function coldCommand(): Command {
   return new Command('cold')
@@ -53,6 +57,12 @@ export function coldCommand(): Command {
     .option('--image-mb <MiB>', 'size of the image, in five unequal layers', wholeNumber, 64)
     .option('--link-mbit <Mbit/s>', 'rate of each link, both ways', wholeNumber, 50)
     .option('--runs <count>', 'how many runs the medians are of', wholeNumber, 5)
+    .option(
+      '--earlier-mb <MiB>',
+      'size of another image that the agents have pulled before; 0: they have just started',
+      size,
+      24,
+    )
     .option('--no-direct', 'leave out the pull straight from the origin, which takes longest')
     .option('--json', 'print one JSON object')
     .action(async (options: ColdOptions) => {
@@ -90,32 +100,38 @@ function progress(text: string): void {
   process.stderr.write(`cold: ${text}\n`)
 }
 
-async function setStage(guardian: Guardian, { nodes, imageMb, linkMbit }: ColdOptions): Promise<Stage> {
-  const image = await makeImage({
-    directory: await guardian.directory(),
-    seed: 'bench cold',
-    layerSizesBytes: fiveUnequalLayers(imageMb * MiB),
-  })
+async function setStage(guardian: Guardian, { nodes, imageMb, linkMbit, earlierMb }: ColdOptions): Promise<Stage> {
+  const image = await imageOf(guardian, 'bench cold', imageMb)
+  const earlier = earlierMb === 0 ? undefined : await imageOf(guardian, 'bench cold, earlier', earlierMb)
   const [originHost, ...hosts] = await makeTestbed(guardian, nodes + 1, linkMbit)
   if (originHost === undefined) throw new RangeError('a testbed has at least one host')
   const origin = startRemote(guardian, originHost)
-  const { address } = await origin.ask({ type: 'serve', host: originHost.address, repository, image }, 'serving')
+  const repositories = { [repository]: image, ...(earlier === undefined ? {} : { [earlierRepository]: earlier }) }
+  const { address } = await origin.ask({ type: 'serve', host: originHost.address, repositories }, 'serving')
   return {
     guardian,
     nodes: hosts.map((host) => ({ host, remote: startRemote(guardian, host) })),
     origin,
     originAddress: address,
     imageBytes: totalBytes(pulledBlobs(image, 'amd64')),
+    hasEarlier: earlier !== undefined,
   }
 }
 
-/** One rollout with agents that hold nothing yet. */
+async function imageOf(guardian: Guardian, seed: string, sizeMb: number): Promise<Image> {
+  const directory = await guardian.directory()
+  return makeImage({ directory, seed, layerSizesBytes: fiveUnequalLayers(sizeMb * MiB) })
+}
+
+/** One rollout with agents that hold nothing of the image yet. */
 async function measureRun(stage: Stage): Promise<ColdRun> {
   const agents = await startAgents(stage)
   const pids = agents.map((agent) => agent.process.pid)
+  const mirrorOf = (index: number): string => agents[index]?.mirror ?? ''
+  if (stage.hasEarlier) await Promise.all(pullAll(stage, mirrorOf, earlierRepository))
   const cpuBefore = await sumOf(pids, cpuSeconds)
   const sentBefore = await originBytes(stage)
-  const results = await Promise.all(pullAll(stage, (index) => agents[index]?.mirror ?? ''))
+  const results = await Promise.all(pullAll(stage, mirrorOf))
   const cpu = (await sumOf(pids, cpuSeconds)) - cpuBefore
   const peaks = await Promise.all(pids.map(peakMemoryBytes))
   const sent = (await originBytes(stage)) - sentBefore
@@ -147,9 +163,13 @@ async function startAgents({ guardian, nodes, originAddress }: Stage): Promise<A
   return agents
 }
 
-function pullAll({ nodes, originAddress }: Stage, from: (index: number) => string): Promise<PullResult>[] {
+function pullAll(
+  { nodes, originAddress }: Stage,
+  from: (index: number) => string,
+  of = repository,
+): Promise<PullResult>[] {
   return nodes.map(async ({ remote }, index) => {
-    const options = { hosts: [from(index)], origin: originAddress, repository, reference: 'latest' }
+    const options = { hosts: [from(index)], origin: originAddress, repository: of, reference: 'latest' }
     return (await remote.ask({ type: 'pull', options }, 'pulled')).result
   })
 }
@@ -170,7 +190,7 @@ async function sumOf(pids: readonly number[], read: (pid: number) => Promise<num
 }
 
 function report(
-  { nodes, linkMbit, imageMb }: ColdOptions,
+  { nodes, linkMbit, imageMb, earlierMb }: ColdOptions,
   imageBytes: number,
   direct: number | undefined,
   runs: ColdRun[],
@@ -183,6 +203,7 @@ function report(
     nodes,
     image_mib: imageMb,
     link_mbit: linkMbit,
+    earlier_mib: earlierMb,
     ...roundedFields(middle),
     fluid_bound_s: rounded(bound),
     makespan_over_bound: rounded(middle.makespan_s / bound),
@@ -193,7 +214,13 @@ function report(
 }
 
 function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value > 0) return value
+  const value = size(text)
+  if (value > 0) return value
   throw new InvalidArgumentError('Expected a whole number above 0.')
+}
+
+function size(text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 0) return value
+  throw new InvalidArgumentError('Expected a whole number.')
 }

@@ -20,7 +20,7 @@ function send(message: Answer): void {
 async function answer(order: Order): Promise<Answer> {
   switch (order.type) {
     case 'serve':
-      origin = await startOrigin({ host: order.host, repositories: { [order.repository]: order.image } })
+      origin = await startOrigin({ host: order.host, repositories: order.repositories })
       return { type: 'serving', address: origin.address }
     case 'bytes-sent':
       return { type: 'bytes-sent', bytes: origin?.bytesSent() ?? 0 }

@@ -8,7 +8,7 @@ import type { PullOptions, PullResult } from '../../cli/demo/pull.ts'
 import type { Host } from './testbed.ts'
 
 export type Order =
-  | { readonly type: 'serve'; readonly host: string; readonly repository: string; readonly image: Image }
+  | { readonly type: 'serve'; readonly host: string; readonly repositories: Readonly<Record<string, Image>> }
   | { readonly type: 'bytes-sent' }
   | { readonly type: 'await-agent'; readonly ops: string; readonly members: number }
   | { readonly type: 'pull'; readonly options: Omit<PullOptions, 'onBytes' | 'onTotal'> }
