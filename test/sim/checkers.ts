@@ -7,7 +7,7 @@ import { countBits } from '../../core/swarm/bitfield.ts'
 import { allowancesOf } from './budget.ts'
 import type { Blob, Piece } from './matter.ts'
 import type { SimNode } from './node.ts'
-import { imageBytes, livePulls, type Sim } from './sim.ts'
+import { imageBytes, openPulls, type Sim } from './sim.ts'
 
 /** Invariant 1. */
 export function checkBytes({ nodes, world }: Sim): void {
@@ -24,8 +24,7 @@ export function checkFails({ nodes, world }: Sim): void {
 
 /** Invariant 2, second half: when nothing fails any more, every pull ends; told so that one can see why not. */
 export function checkDone(sim: Sim): void {
-  for (const { doneAtMs, node } of livePulls(sim)) {
-    if (doneAtMs !== undefined) continue
+  for (const { node } of openPulls(sim)) {
     const blobs = sim.layers.map(({ digest }) => {
       const progress = node.life?.swarm.progress(digest)
       return progress === undefined ? 'none' : `${progress.held}/${progress.chunks}`

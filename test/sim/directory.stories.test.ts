@@ -10,9 +10,9 @@ const losses: readonly Loss[] = ['dies', 'falls silent', 'hangs', 'departs']
 /** Before the first lease, while leases are out, when half is there, and when nearly all is. */
 const momentsMs = [0, 250, 1000, 2000, 3000]
 
-/** Twenty nodes pull from an origin slower than their links; `act` happens `atMs` after they began. */
+/** Fourteen nodes pull from an origin slower than their links; `act` happens `atMs` after they began. */
 function pullWhile(atMs: number, act: (story: Story) => void): Story {
-  const story = tell({ nodes: 20, layerBytes: [10 * MiB], originBytesPerMs: 3000, realBytes: false })
+  const story = tell({ nodes: 14, layerBytes: [10 * MiB], originBytesPerMs: 3000, realBytes: false })
   story.begin()
   story.at(atMs, () => act(story))
   expect(story.end(), `all are done though something happened at ${atMs} ms`).toBe(true)
@@ -61,7 +61,7 @@ describe('a directory', () => {
 describe('a partition that heals', () => {
   it.each(['two-way', 'one-way'] as const)('(%s) costs one more copy at most, and all are done', (kind) => {
     const story = pullWhile(1000, ({ sim }) => {
-      const side = new Set(sim.nodes.slice(0, 7).map(({ id }) => id))
+      const side = new Set(sim.nodes.slice(0, 5).map(({ id }) => id))
       sim.engine.after(4000, part(sim.world, side, kind))
     })
     expect(story.originRatio()).toBeLessThan(2.02)
@@ -86,7 +86,7 @@ describe('a partition that heals', () => {
 
 describe('a peer', () => {
   it.each(losses)('that %s is gone from every view within five seconds', (how) => {
-    const story = tell({ nodes: 30, layerBytes: [32 * MiB], realBytes: false })
+    const story = tell({ nodes: 20, layerBytes: [32 * MiB], realBytes: false })
     story.begin()
     const lost = story.hosts()[0]!
     story.at(1000, () => story.lose(lost, how))

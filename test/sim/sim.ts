@@ -26,13 +26,18 @@ export interface Allowance {
   readonly bytes: number
 }
 
-/** Pulls of nodes that should finish. */
-export function livePulls(sim: Sim): Pull[] {
-  return sim.pulls.filter(({ isOff, node }) => !isOff && node.behaviour !== 'freezes')
+/** Pulls that should finish and have not. */
+export function openPulls(sim: Sim): Pull[] {
+  return sim.pulls.filter(isOpen)
 }
 
+/** Asked after every step, and so without a list of them. */
 export function allDone(sim: Sim): boolean {
-  return livePulls(sim).every((pull) => pull.doneAtMs !== undefined)
+  return !sim.pulls.some(isOpen)
+}
+
+function isOpen({ doneAtMs, isOff, node }: Pull): boolean {
+  return doneAtMs === undefined && !isOff && node.behaviour !== 'freezes'
 }
 
 export function imageBytes(sim: Sim): number {

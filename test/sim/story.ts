@@ -40,7 +40,7 @@ const beginMs = 5000
 
 export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}): Story {
   const options = { ...quiet, layerBytes: [8 * MiB], realBytes: true, seeds: 1, ...change }
-  const sim = createSim({ seed: 'story', options, swarm })
+  const sim = createSim({ seed: 'story', options, swarm, traced: false })
   const node = (number: number): SimNode => sim.nodes[number]!
   const began = new Set<Pull>()
   return {
