@@ -7,6 +7,7 @@ import { isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { z } from 'zod'
 import { ShoalError } from '../core/errors.ts'
+import { borders } from '../core/members/places.ts'
 import { minute } from '../core/units.ts'
 import { describeIssue } from './config-faults.ts'
 import { byteRate, byteSize, duration, hostPort } from './config-values.ts'
@@ -195,6 +196,14 @@ export const configSchema = z.strictObject({
     value: 'name',
     examples: ['eu-west-1'],
   }),
+  border: note(z.enum(borders).default('none'), {
+    group: 'Cluster',
+    description:
+      'Where traffic is billed: chunks cross between zones, or regions, about once each. Give all agents of a cluster the same.',
+    text: 'plain',
+    value: 'none|zone|region',
+    examples: ['region'],
+  }),
   origins: note(z.array(z.union([originText, originObject])).prefault([]), {
     group: 'Origins',
     description:
@@ -381,6 +390,7 @@ function contradictions(options: ParsedOptions): string[] {
     faults.push('clusterSecretFile is missing: name the secret that the agents of the cluster share, or set standalone')
   if (options.previousClusterSecretFile !== undefined && options.clusterSecretFile === undefined)
     faults.push('previousClusterSecretFile needs clusterSecretFile')
+  if (options.border === 'zone' && options.zone === undefined) faults.push('border zone needs zone')
   if (options.storeLowWatermarkPercent >= options.storeHighWatermarkPercent)
     faults.push('storeLowWatermarkPercent must be below storeHighWatermarkPercent')
   return faults

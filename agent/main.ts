@@ -79,7 +79,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   const access = createAccess({ origin, clock, key: randomBytes(32) })
   const rates = createRateLimits(clock)
   setRates(rates, config)
-  const places = createPlaces('none', (peer) => cluster.placeOf(peer))
+  const places = createPlaces(config.border, (peer) => cluster.placeOf(peer))
   const swarmLogger = logger.child({ part: 'swarm' })
   const runner = createRunner(
     {

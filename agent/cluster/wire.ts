@@ -48,7 +48,14 @@ const announceItem = z
     wants: z.boolean(),
     fetching: z.array(range).max(limits.fetchRangesMax),
     fetchedBytes: count.exactOptional(),
-    lease: z.strictObject({ chunks: index, position: index, insists: z.boolean().exactOptional() }).exactOptional(),
+    lease: z
+      .strictObject({
+        chunks: index,
+        position: index,
+        insists: z.boolean().exactOptional(),
+        acrossOnly: z.boolean().exactOptional(),
+      })
+      .exactOptional(),
     released: z.array(count).max(limits.fetchRangesMax).exactOptional(),
     unranged: z.boolean().exactOptional(),
     origin: z.string().min(1).max(limits.originMaxLength).exactOptional(),
@@ -66,15 +73,17 @@ const announceRequest = z.strictObject({
   items: z.array(announceItem).max(limits.announceItemsMax),
 })
 
+const hint = z.strictObject({ peer, addresses, complete: z.boolean() })
+
 const answerItem = z.strictObject({
   digest,
   ask: peer.exactOptional(),
   size: z.int().nonnegative().max(limits.blobSizeMaxBytes).exactOptional(),
-  peers: z
-    .array(z.strictObject({ peer, addresses, complete: z.boolean() }))
-    .max(limits.neighboursNamed + limits.usefulHolders),
+  peers: z.array(hint).max(limits.neighboursNamed + limits.usefulHolders),
   counts: bytes.exactOptional(),
-  lease: z.strictObject({ id: count, start: index, end: index, ttlMs: durationMs }).exactOptional(),
+  lease: z
+    .strictObject({ id: count, start: index, end: index, source: hint.exactOptional(), ttlMs: durationMs })
+    .exactOptional(),
   leaseAfterMs: durationMs.exactOptional(),
   provide: z.boolean().exactOptional(),
 })

@@ -6,6 +6,7 @@ import { limits } from '../limits.ts'
 import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
+import { createTables, elsewhereOf, type Tables } from './areas.ts'
 import { grantLease } from './leases.ts'
 import type {
   AnnounceAnswer,
@@ -61,7 +62,7 @@ interface State extends DirectoryComponents {
   readonly digestsMax: number
   readonly announcersMax: number
   readonly places: Places
-  readonly tables: Map<Digest, Table>
+  readonly tables: Tables
   readonly relays: Relays
   announcers: number
   /** Who lately announced a digest that it wants or fetches, longest ago first. */
@@ -77,7 +78,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     digestsMax: options.digestsMax ?? limits.directoryDigestsMax,
     announcersMax: options.announcersMax ?? limits.directoryAnnouncersMax,
     places: options.places ?? nowhere,
-    tables: new Map(),
+    tables: createTables(),
     relays: createRelays({ clock: components.clock, random: components.random.fork('relays') }),
     announcers: 0,
     callers: new Map(),
@@ -114,9 +115,21 @@ function locate(state: State, { from, digest, origin, except }: LocateRequest): 
   const hosts = state.ownersOf(digest)
   const [owner] = hosts
   if (owner !== undefined && !hosts.slice(0, 2).includes(state.self)) return { ask: owner }
-  const table = state.tables.get(digest)
-  const size = table === undefined ? {} : { size: table.size }
-  const relay = state.relays.relayFor(digest, from, seedsOf(table, from), except)
+  const area = state.places.areaOf(from) ?? ''
+  const table = state.tables.get(digest, area)
+  const known = [...state.tables.of(digest)]
+  const size = known[0] === undefined ? {} : { size: (table ?? known[0]).size }
+  // Who is first in its area stands in a line with those of other areas, of which one asks the origin.
+  const relay =
+    state.relays.relayFor(`${digest}${area}`, from, seedsOf(table, from), except) ??
+    (area === ''
+      ? undefined
+      : state.relays.relayFor(
+          digest,
+          from,
+          known.flatMap((one) => seedsOf(one, from)),
+          except,
+        ))
   if (relay !== undefined) return { relay, ...size }
   const againMs = state.ready() ? limitedForMs(state, origin) : limits.relayAgainMs
   return { ...size, ...(againMs > 0 ? { againMs } : {}) }
@@ -137,7 +150,8 @@ function isBusy(item: AnnounceItem): boolean {
 }
 
 function isFetching(state: State, peer: PeerId, digest: Digest): boolean {
-  return (state.tables.get(digest)?.announcers.get(peer)?.active ?? 0) > 0
+  const area = state.places.areaOf(peer) ?? ''
+  return (state.tables.get(digest, area)?.announcers.get(peer)?.active ?? 0) > 0
 }
 
 function noteCaller(state: State, peer: PeerId): void {
@@ -159,7 +173,10 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem, interva
   if (rank < 0) return { digest, peers: [], ...(owner === undefined ? {} : { ask: owner }) }
   if (item.lease !== undefined) for (const before of hosts.slice(0, rank)) state.suspect(before, from.peer)
   if (item.leaves === true) return answerLeaver(state, from.peer, digest)
-  const table = tableFor(state, from.peer, item, rank === 0)
+  const area = state.places.areaOf(from.peer)
+  // Whoever is not known as a member yet may be on either side of the border.
+  if (area === undefined) return { digest, peers: [], ...later(item, limits.announceMs) }
+  const table = tableFor(state, from.peer, area, item, rank === 0)
   if (table === undefined) return { digest, peers: [] }
   const announcer = table.size === item.size ? noted(state, table, from, item, intervalMs) : undefined
   if (announcer === undefined) return { digest, size: table.size, peers: [], ...later(item, intervalMs) }
@@ -179,8 +196,7 @@ function later(item: AnnounceItem, afterMs: number): Pick<AnswerItem, 'leaseAfte
 }
 
 function answerLeaver(state: State, peer: PeerId, digest: Digest): AnswerItem {
-  const table = state.tables.get(digest)
-  if (table !== undefined) forget(state, table, peer)
+  for (const table of state.tables.of(digest)) forget(state, table, peer)
   return { digest, peers: [] }
 }
 
@@ -188,17 +204,16 @@ function answerLeaver(state: State, peer: PeerId, digest: Digest): AnswerItem {
  * The digest's table, made at its first announce, now the most recently used. When more announcers describe it with
  * another size than with the table's, that size is taken and those who told the old one must announce anew.
  */
-function tableFor(state: State, peer: PeerId, item: AnnounceItem, first: boolean): Table | undefined {
+function tableFor(state: State, peer: PeerId, area: string, item: AnnounceItem, first: boolean): Table | undefined {
   if (item.size > limits.blobSizeMaxBytes) return undefined
-  let table = state.tables.get(item.digest)
+  let table = state.tables.get(item.digest, area)
   if (table !== undefined && table.size !== item.size && isOutvoted(state, table, peer, item.size)) {
     for (const told of table.announcers.keys()) forget(state, table, told)
     table = undefined
   }
   const learningMs = first ? state.learningMs(item.digest) : limits.directoryLearnMs
-  table ??= createTable(item.digest, item.size, state.clock.now() + learningMs)
-  state.tables.delete(item.digest)
-  state.tables.set(item.digest, table)
+  table ??= createTable(item.digest, area, item.size, state.clock.now() + learningMs)
+  state.tables.touch(table)
   if (state.tables.size > state.digestsMax) evictOldest(state)
   return table
 }
@@ -212,9 +227,9 @@ function isOutvoted(state: State, table: Table, peer: PeerId, size: number): boo
 }
 
 function evictOldest(state: State): void {
-  for (const [digest, table] of state.tables) {
+  for (const table of state.tables.values()) {
     state.announcers -= table.announcers.size
-    state.tables.delete(digest)
+    state.tables.delete(table)
     return
   }
 }
@@ -247,7 +262,7 @@ function forget(state: State, table: Table, peer: PeerId): void {
   if (announcer === undefined) return
   removeAnnouncer(table, announcer)
   state.announcers--
-  if (table.announcers.size === 0) state.tables.delete(table.digest)
+  if (table.announcers.size === 0) state.tables.delete(table)
 }
 
 function leaseFor(
@@ -258,17 +273,21 @@ function leaseFor(
   intervalMs: number,
 ): Pick<AnswerItem, 'lease' | 'leaseAfterMs'> {
   if (item.lease === undefined) return {}
-  const heldBackMs = heldBackForMs(state, table, item)
+  const heldBackMs = heldBackForMs(state, table)
   if (heldBackMs > 0) return { leaseAfterMs: heldBackMs }
-  const lease = grantLease(table, announcer, { ...item, lease: item.lease }, state.clock.now(), () => state.leaseId++)
+  const limitedMs = limitedForMs(state, originOf(item))
+  const sources = { elsewhere: elsewhereOf(state.tables, table), origin: limitedMs <= 0 }
+  if (limitedMs > 0 && sources.elsewhere === undefined) return { leaseAfterMs: limitedMs }
+  const wish = { ...item, lease: item.lease }
+  const lease = grantLease(table, announcer, wish, state.clock.now(), sources, () => state.leaseId++)
   return lease === undefined ? { leaseAfterMs: intervalMs } : { lease }
 }
 
 /** Why nobody gets a lease now, as the time until it may be otherwise. */
-function heldBackForMs(state: State, table: Table, item: AnnounceItem): number {
+function heldBackForMs(state: State, table: Table): number {
   const nowMs = state.clock.now()
   const listMs = state.ready() ? 0 : limits.announceMs
-  return Math.max(listMs, state.arrivingMs(), table.learnUntilMs - nowMs, limitedForMs(state, originOf(item)))
+  return Math.max(listMs, state.arrivingMs(), table.learnUntilMs - nowMs)
 }
 
 function limitedForMs({ limitedOrigins, clock }: State, origin: string): number {
@@ -309,7 +328,7 @@ function tick(state: State): void {
     for (const announcer of table.announcers.values()) {
       if (nowMs - announcer.heardMs > announcer.silentAfterMs) forget(state, table, announcer.peer)
     }
-    if (table.announcers.size === 0) state.tables.delete(table.digest)
+    if (table.announcers.size === 0) state.tables.delete(table)
   }
   const callersSinceMs = nowMs - 2 * announceIntervalMs(state)
   for (const [peer, heardMs] of state.callers) {

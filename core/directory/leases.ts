@@ -1,8 +1,23 @@
-/** Who may fetch which chunks of one digest from the origin: the lowest that nobody has or fetches, shared out fairly. */
+/** Who may fetch which chunks of one digest: the lowest that nobody has or fetches in its area, shared out fairly. */
 import { limits } from '../limits.ts'
-import { addClaim, holds, isFree, lapseOthers, lapseStalled } from './table.ts'
+import type { Elsewhere } from './areas.ts'
+import { hintOf } from './neighbours.ts'
+import { addClaim, holds, isFree, isHeld, lapseOthers, lapseStalled } from './table.ts'
 import type { AnnounceItem, ChunkRange, Lease } from './messages.ts'
 import type { Announcer, Table } from './table.ts'
+
+interface Found extends ChunkRange {
+  /** Across the border; undefined: the origin. */
+  readonly from?: Announcer
+}
+
+/** Where chunks may be fetched. */
+export interface Sources {
+  /** Undefined where there is no border, or nobody behind it. */
+  readonly elsewhere: Elsewhere | undefined
+  /** The origin may be asked now. */
+  readonly origin: boolean
+}
 
 /** `nextId` numbers leases so that those of two hosts do not collide. */
 export function grantLease(
@@ -10,16 +25,18 @@ export function grantLease(
   asker: Announcer,
   item: AnnounceItem & { readonly lease: NonNullable<AnnounceItem['lease']> },
   nowMs: number,
+  sources: Sources,
   nextId: () => number,
 ): Lease | undefined {
   lapseStalled(table, nowMs)
   noteAsker(table, asker, nowMs)
   if (isUnheardOf(asker, item)) return asker.lastLease
-  const range = table.unranged
-    ? wholeBlob(table, asker, item.lease.insists === true)
-    : nextRange(table, asker, item.lease, nowMs)
-  if (range === undefined) return undefined
-  const lease: Lease = { id: nextId(), ...range, ttlMs: limits.leaseTtlMs }
+  const found = find(table, asker, item.lease, nowMs, sources)
+  if (found === undefined) return undefined
+  const { end, from, start } = found
+  const source = from === undefined ? {} : { source: hintOf(from) }
+  const lease: Lease = { id: nextId(), start, end, ...source, ttlMs: limits.leaseTtlMs }
+  if (from !== undefined) from.lent++
   for (let index = lease.start; index < lease.end; index++) {
     if (!holds(asker, index)) addClaim(table, asker, index, lease.id, nowMs)
   }
@@ -27,6 +44,19 @@ export function grantLease(
   asker.lastLease = lease
   table.waiting.delete(asker.peer)
   return lease
+}
+
+function find(
+  table: Table,
+  asker: Announcer,
+  wish: NonNullable<AnnounceItem['lease']>,
+  nowMs: number,
+  { elsewhere, origin }: Sources,
+): Found | undefined {
+  const mayAskOrigin = origin && wish.acrossOnly !== true
+  if (mayAskOrigin && !table.unranged) return nextRange(table, asker, wish, nowMs, elsewhere, true)
+  const across = elsewhere === undefined ? undefined : nextRange(table, asker, wish, nowMs, elsewhere, false)
+  return across ?? (mayAskOrigin ? wholeBlob(table, asker, wish.insists === true, elsewhere) : undefined)
 }
 
 function noteAsker(table: Table, asker: Announcer, nowMs: number): void {
@@ -49,17 +79,20 @@ function isUnheardOf({ lastLease, claims }: Announcer, { fetching }: AnnounceIte
 }
 
 /** An origin that ignores Range sends the blob from its first byte: to one agent only. */
-function wholeBlob(table: Table, asker: Announcer, insists: boolean): ChunkRange | undefined {
+function wholeBlob(
+  table: Table,
+  asker: Announcer,
+  insists: boolean,
+  elsewhere: Elsewhere | undefined,
+): ChunkRange | undefined {
   if (table.whole !== undefined && table.whole.active > 0) return undefined
-  const isHad = firstFree(table, 0, table.chunks, (index) => isHeld(table, index)) === undefined
-  if (isHad && !insists) return undefined
+  const isHad = (index: number): boolean => isHeld(table, index) || elsewhere?.isHeld(index) === true
+  const lacking = firstFree(table, 0, table.chunks, isHad)
+  const isComing = lacking === undefined || elsewhere?.isComing(lacking) === true
+  if (isComing && !insists) return undefined
   lapseOthers(table, asker)
   table.whole = asker
   return { start: 0, end: table.chunks }
-}
-
-function isHeld(table: Table, index: number): boolean {
-  return table.completes > 0 || table.partial[index]! > 0
 }
 
 function nextRange(
@@ -67,20 +100,28 @@ function nextRange(
   asker: Announcer,
   wish: NonNullable<AnnounceItem['lease']>,
   nowMs: number,
-): ChunkRange | undefined {
+  elsewhere: Elsewhere | undefined,
+  mayAskOrigin: boolean,
+): Found | undefined {
   if (!hasTurn(table, asker, nowMs)) return undefined
   const insists = wish.insists === true
   const share = insists ? wish.chunks : fairShare(table)
   const most = Math.min(wish.chunks, limits.leasedChunksMax - asker.active, share)
   if (most < 1) return undefined
-  const taken = (index: number): boolean =>
-    insists ? table.claimed[index] !== 0 || holds(asker, index) : !isFree(table, index)
+  const isAcross = (index: number): boolean => !insists && elsewhere?.isHeld(index) === true
+  const taken = (index: number): boolean => {
+    if (!mayAskOrigin && !isAcross(index)) return true
+    if (insists) return table.claimed[index] !== 0 || holds(asker, index)
+    return !isFree(table, index) || elsewhere?.isComing(index) === true
+  }
   const position = Math.min(Math.max(0, wish.position), table.chunks)
   const start = firstFree(table, position, table.chunks, taken) ?? firstFree(table, 0, position, taken)
   if (start === undefined) return undefined
+  const from = isAcross(start) ? elsewhere?.sourceOf(start) : undefined
+  const goesOn = (index: number): boolean => (from === undefined ? !isAcross(index) : holds(from, index))
   let end = start + 1
-  while (end < table.chunks && end - start < most && !taken(end)) end++
-  return { start, end }
+  while (end < table.chunks && end - start < most && !taken(end) && goesOn(end)) end++
+  return { start, end, ...(from === undefined ? {} : { from }) }
 }
 
 function firstFree(table: Table, start: number, end: number, taken: (index: number) => boolean): number | undefined {

@@ -34,6 +34,8 @@ export interface AnnounceItem {
     readonly position: number
     /** Chunks that others hold are wanted too: nothing has come of them for long (their holders are cut off, or lie). */
     readonly insists?: boolean
+    /** The announcer leaves the origin alone for a while: it would only fetch across a border. */
+    readonly acrossOnly?: boolean
   }
   /** Leases given back: fetched, or given up (their missing chunks may be granted anew at once). */
   readonly released?: readonly number[]
@@ -56,6 +58,8 @@ export interface Lease {
   readonly id: number
   readonly start: number
   readonly end: number
+  /** Fetch them from this peer, across a border, and not from the origin. */
+  readonly source?: PeerHint
   /** A holder that shows no new chunk for this long loses the lease. */
   readonly ttlMs: number
 }

@@ -41,6 +41,6 @@ function unique(scored: readonly Scored<Announcer>[]): Announcer[] {
   return [...new Set(scored.map(({ item }) => item))]
 }
 
-function hintOf({ peer, addresses, complete }: Announcer): PeerHint {
+export function hintOf({ peer, addresses, complete }: Announcer): PeerHint {
   return { peer, addresses, complete }
 }

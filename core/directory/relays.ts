@@ -11,7 +11,6 @@
  * Everybody is sent to one who stood in line before it, so nobody waits in a circle.
  */
 import { limits } from '../limits.ts'
-import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 
 export interface RelayComponents {
@@ -22,14 +21,15 @@ export interface RelayComponents {
 export interface Relays {
   /**
    * Whom `asker` should ask; undefined: nobody has the content, and `asker` is the one to fetch it from the origin.
-   * `seeds` have it for sure; `except` are those that `asker` has asked in vain.
+   * `name` is that of the line: the digest, and on which side of a border. `seeds` have it for sure; `except` are those that
+   * `asker` has asked in vain.
    */
-  relayFor(digest: Digest, asker: PeerId, seeds: readonly PeerId[], except: readonly PeerId[]): PeerId | undefined
+  relayFor(name: string, asker: PeerId, seeds: readonly PeerId[], except: readonly PeerId[]): PeerId | undefined
   /** Forgets the lines that are over. */
   tick(): void
 }
 
-/** Those who asked for one digest lately, behind the seeds that the first of them found. */
+/** Those who asked for one digest lately, within one area, behind the seeds that the first of them found. */
 interface Line {
   readonly peers: PeerId[]
   readonly places: Map<PeerId, number>
@@ -38,14 +38,14 @@ interface Line {
 }
 
 export function createRelays({ clock, random }: RelayComponents): Relays {
-  const lines = new Map<Digest, Line>()
+  const lines = new Map<string, Line>()
   let places = 0
 
-  function lineFor(digest: Digest, seeds: readonly PeerId[]): Line {
-    const line = lines.get(digest) ?? createLine(seeds, clock.now())
-    if (!lines.has(digest)) places += seeds.length
-    lines.delete(digest)
-    lines.set(digest, line)
+  function lineFor(name: string, seeds: readonly PeerId[]): Line {
+    const line = lines.get(name) ?? createLine(seeds, clock.now())
+    if (!lines.has(name)) places += seeds.length
+    lines.delete(name)
+    lines.set(name, line)
     line.askedMs = clock.now()
     return line
   }
@@ -61,12 +61,12 @@ export function createRelays({ clock, random }: RelayComponents): Relays {
   }
 
   function relayFor(
-    digest: Digest,
+    name: string,
     asker: PeerId,
     seeds: readonly PeerId[],
     except: readonly PeerId[],
   ): PeerId | undefined {
-    const line = lineFor(digest, seeds)
+    const line = lineFor(name, seeds)
     const place = placeOf(line, asker)
     const relay = line.peers[relayPlace(line, place)]
     if (relay !== undefined && relay !== asker && !except.includes(relay)) return relay
@@ -75,9 +75,9 @@ export function createRelays({ clock, random }: RelayComponents): Relays {
   }
 
   function tick(): void {
-    for (const [digest, { askedMs, peers }] of lines) {
+    for (const [name, { askedMs, peers }] of lines) {
       if (clock.now() - askedMs < limits.relayLineMs) return
-      lines.delete(digest)
+      lines.delete(name)
       places -= peers.length
     }
   }

@@ -45,12 +45,16 @@ export interface Announcer {
   active: number
   /** Leases granted so far. */
   grants: number
+  /** How often it was named as the source of chunks that cross the border. */
+  lent: number
   /** The newest lease, given again as long as its holder does not seem to know of it. */
   lastLease: Lease | undefined
 }
 
 export interface Table {
   readonly digest: Digest
+  /** On which side of a border (areas.ts); '' where there is none. */
+  readonly area: string
   readonly size: number
   readonly chunks: number
   /** Until then this host listens and grants nothing. */
@@ -77,10 +81,11 @@ export interface Table {
   readonly providers: Map<PeerId, number>
 }
 
-export function createTable(digest: Digest, size: number, learnUntilMs: number): Table {
+export function createTable(digest: Digest, area: string, size: number, learnUntilMs: number): Table {
   const chunks = chunkCountOf(size)
   return {
     digest,
+    area,
     size,
     chunks,
     learnUntilMs,
@@ -115,6 +120,7 @@ export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announc
     claims: new Map(),
     active: 0,
     grants: 0,
+    lent: 0,
     lastLease: undefined,
   }
   table.announcers.set(peer, announcer)
@@ -250,9 +256,13 @@ export function lapseOthers(table: Table, except: Announcer): void {
   }
 }
 
+export function isHeld(table: Table, index: number): boolean {
+  return table.completes > 0 || table.partial[index]! > 0
+}
+
 /** Nobody has the chunk and nobody is fetching it. */
 export function isFree(table: Table, index: number): boolean {
-  return table.completes === 0 && table.partial[index] === 0 && table.claimed[index] === 0
+  return !isHeld(table, index) && table.claimed[index] === 0
 }
 
 /** Holders per chunk, saturated at 255. */

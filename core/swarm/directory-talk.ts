@@ -1,6 +1,7 @@
 /** What this node says of a digest to its directory, and what it makes of the answer. */
 import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages.ts'
 import type { Digest } from '../oci/digest.ts'
+import { crossedBytes, crossingChunks } from './crossings.ts'
 import { leaseWish, onGranted } from './origin.ts'
 import { addCandidates, connectMore } from './peers.ts'
 import { knowOthers, wantsMore } from './session.ts'
@@ -11,7 +12,8 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
   const session = state.sessions.get(digest)
   if (session === undefined) return leavingItem(state, digest)
   const lease = leaseWish(state, session)
-  const { fetchedBytes, unranged } = session.supply
+  const { unranged } = session.supply
+  const fetchedBytes = session.supply.fetchedBytes + crossedBytes(session)
   const { origin } = session
   const released = releasedNow(state, session)
   const originRetryAfterMs = (state.originRests.get(origin ?? '') ?? 0) - state.clock.now()
@@ -39,7 +41,8 @@ function leavingItem(state: SwarmState, digest: Digest): AnnounceItem | undefine
 
 /** Leased chunks that do not show in `have` yet, as runs. */
 function fetchingRanges(session: Session): ChunkRange[] {
-  const indices = [...session.supply.leases].flatMap((lease) => [...lease.remaining, ...lease.settling])
+  const fetched = [...session.supply.leases].flatMap((lease) => [...lease.remaining, ...lease.settling])
+  const indices = [...fetched, ...crossingChunks(session)]
   const ranges: { start: number; end: number }[] = []
   for (const index of indices.toSorted((a, b) => a - b)) {
     const last = ranges.at(-1)

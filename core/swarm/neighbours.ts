@@ -5,11 +5,17 @@ import { knowOthers, wake } from './session.ts'
 import type { Neighbour, Peer, Session, SwarmState } from './state.ts'
 import { cancelTransfer } from './transfers.ts'
 
-function neighbourOf(session: Session, peer: Peer): Neighbour {
+/** Is the peer on the other side of a border, or may it be? */
+export function isForeign({ places, self }: SwarmState, peer: Peer['id']): boolean {
+  return places.areaOf(peer) !== places.areaOf(self)
+}
+
+function neighbourOf(state: SwarmState, session: Session, peer: Peer): Neighbour {
   const known = session.neighbours.get(peer.id)
   if (known !== undefined) return known
   const bits = bitfieldOf(session.count)
-  const neighbour: Neighbour = { peer, session, bits, held: 0, joinSent: false, joinReceived: false }
+  const foreign = isForeign(state, peer.id)
+  const neighbour: Neighbour = { peer, session, bits, held: 0, foreign, joinSent: false, joinReceived: false }
   session.neighbours.set(peer.id, neighbour)
   peer.neighbours.set(session.digest, neighbour)
   peer.released = false
@@ -17,7 +23,7 @@ function neighbourOf(session: Session, peer: Peer): Neighbour {
 }
 
 export function sendJoin(state: SwarmState, session: Session, peer: Peer): void {
-  const neighbour = neighbourOf(session, peer)
+  const neighbour = neighbourOf(state, session, peer)
   if (neighbour.joinSent) return
   neighbour.joinSent = true
   knowOthers(state, session)
@@ -29,21 +35,33 @@ export function sendJoin(state: SwarmState, session: Session, peer: Peer): void 
 /** True when the message breaks the rules. */
 export function onJoin(state: SwarmState, peer: Peer, message: Extract<PeerMessage, { type: 'join' }>): boolean {
   const session = state.sessions.get(message.digest)
-  if (session === undefined || session.size !== message.size || isFull(state, session, peer)) {
-    // Another size is no breach: a manifest may have lied to the peer, or to us.
+  const isUnknown = state.places.areaOf(peer.id) === undefined
+  if (session === undefined || session.size !== message.size || isUnknown || isFull(state, session, peer)) {
+    // It asks again, and by then this node may know on which side of the border it is. Another size is no breach: a manifest may have lied to the peer, or to us.
     sendLeave(state, peer, message.digest)
     return false
   }
   if (!isBitfieldFor(message.have, session.count)) return true
-  const neighbour = neighbourOf(session, peer)
-  countOut(neighbour)
-  neighbour.bits.set(message.have)
-  neighbour.held = countBits(message.have)
+  const neighbour = neighbourOf(state, session, peer)
   neighbour.joinReceived = true
-  countIn(neighbour)
+  if (neighbour.foreign) gainLeased(neighbour)
+  else takeBits(neighbour, message.have)
   sendJoin(state, session, peer)
   wake(session)
   return false
+}
+
+/** What leases let this node bring from it across the border. */
+export function gainLeased(neighbour: Neighbour): void {
+  for (const { remaining, source } of neighbour.session.supply.crossings)
+    if (source === neighbour.peer.id) for (const index of remaining) gain(neighbour, index)
+}
+
+function takeBits(neighbour: Neighbour, have: Uint8Array): void {
+  countOut(neighbour)
+  neighbour.bits.set(have)
+  neighbour.held = countBits(have)
+  countIn(neighbour)
 }
 
 function isFull(state: SwarmState, session: Session, peer: Peer): boolean {
@@ -67,7 +85,7 @@ function countOut({ bits, session }: Neighbour): void {
 /** True when the message breaks the rules. */
 export function onHave(state: SwarmState, peer: Peer, message: Extract<PeerMessage, { type: 'have' }>): boolean {
   const neighbour = peer.neighbours.get(message.digest)
-  if (neighbour?.joinReceived !== true) return false
+  if (neighbour?.joinReceived !== true || neighbour.foreign) return false
   if (message.indices.length > neighbour.session.count) return true
   for (const index of message.indices) {
     if (!Number.isInteger(index) || index < 0 || index >= neighbour.session.count) return true
@@ -133,8 +151,8 @@ export function tellGained(state: SwarmState, session: Session): void {
   const { digest, fresh } = session
   session.fresh = []
   session.toldAtMs = state.clock.now()
-  for (const { bits, held, joinSent, peer } of session.neighbours.values()) {
-    if (!joinSent || held === session.count) continue
+  for (const { bits, foreign, held, joinSent, peer } of session.neighbours.values()) {
+    if (!joinSent || foreign || held === session.count) continue
     const indices = fresh.filter((index) => !hasBit(bits, index))
     if (indices.length > 0) state.emit({ type: 'send', peer: peer.id, message: { type: 'have', digest, indices } })
   }

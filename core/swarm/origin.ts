@@ -19,6 +19,7 @@ import {
   type Session,
   type SwarmState,
 } from './state.ts'
+import { beginCrossing, crossingChunks, endCrossings, settleCrossings, watchCrossings } from './crossings.ts'
 import { bufferOf, cancelChunk, chunkArrived, dropBuffer } from './transfers.ts'
 
 type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type }>
@@ -35,7 +36,8 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   const wish = unranged
     ? { chunks: session.count, position: 0 }
     : { chunks: wantedFrom(state, session, position, wishChunks(state, session)), position }
-  return insists ? { ...wish, insists } : wish
+  const across = isResting(state, session) ? { acrossOnly: true } : {}
+  return insists ? { ...wish, insists, ...across } : { ...wish, ...across }
 }
 
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
@@ -50,14 +52,20 @@ function isStarving(state: SwarmState, session: Session): boolean {
 }
 
 function mayAsk(state: SwarmState, session: Session): boolean {
-  if (session.complete || session.ownOnly || session.readers.size === 0 || isResting(state, session)) return false
+  if (session.complete || session.ownOnly || session.readers.size === 0) return false
+  if (isResting(state, session) && !hasBorder(state)) return false
   if (state.clock.now() < session.supply.askAfterMs || mustYield(state, session)) return false
   const coming = comingBytes(session)
   return (
-    openLeases(session).length < state.limits.leasesPerBlob &&
+    openLeases(session).length + session.supply.crossings.size < state.limits.leasesPerBlob &&
     coming <= Math.max(session.chunkSize, (state.originRateBytesPerMs ?? 0) * state.limits.leaseAheadMs) &&
     leasedBytes(state) < state.limits.originInFlightMaxBytes
   )
+}
+
+/** What the origin does not give may come from the other side. */
+function hasBorder({ places, self }: SwarmState): boolean {
+  return places.areaOf(self) !== ''
 }
 
 /** A prefetch leaves the origin to the blobs that somebody reads. */
@@ -78,7 +86,7 @@ function openLeases(session: Session): Lease[] {
 }
 
 function comingBytes(session: Session): number {
-  let bytes = 0
+  let bytes = crossingChunks(session).length * session.chunkSize
   for (const lease of session.supply.leases) bytes += lease.remaining.length * session.chunkSize
   return bytes
 }
@@ -121,7 +129,9 @@ export function askForLease(state: SwarmState, session: Session): void {
 
 /** The directory granted these chunks. Those that are here or on their way from a peer stay as they are. */
 export function onGranted(state: SwarmState, session: Session, grant: Grant): void {
-  if ([...session.supply.leases].some((lease) => lease.id === grant.id)) return
+  const { crossings, leases } = session.supply
+  if ([...leases, ...crossings].some((lease) => lease.id === grant.id)) return
+  if (grant.source !== undefined) return beginCrossing(state, session, grant, grant.source)
   const end = Math.min(grant.end, session.count)
   const remaining: number[] = []
   for (let index = Math.max(grant.start, 0); index < end; index++)
@@ -210,6 +220,7 @@ function endWhenDone(state: SwarmState, lease: Lease): void {
 /** A chunk was kept, or found wrong. */
 export function leaseSettled(state: SwarmState, session: Session, index: number): void {
   for (const lease of session.supply.leases) if (lease.settling.delete(index)) endWhenDone(state, lease)
+  settleCrossings(state, session)
 }
 
 /** Gives up what is left of a lease. */
@@ -226,6 +237,7 @@ function surrender(state: SwarmState, lease: Lease): void {
 
 /** Nobody here needs the origin for this blob any more. */
 export function stopOrigin(state: SwarmState, session: Session): void {
+  endCrossings(state, session)
   for (const lease of session.supply.leases) {
     lease.settling.clear()
     surrender(state, lease)
@@ -473,6 +485,7 @@ export function watchFetches(state: SwarmState): void {
 
 /** Drives what hangs on time: leases wished for, and a second try that takes own bytes only. */
 export function pumpOrigin(state: SwarmState, session: Session): void {
+  watchCrossings(state, session)
   if (session.ownOnly) refetchOwn(state, session)
   askForLease(state, session)
   startFetches(state, session)
@@ -491,6 +504,7 @@ function refetchOwn(state: SwarmState, session: Session): void {
 
 /** May a missing chunk still come from a peer? */
 export function peersMayHelp(session: Session): boolean {
+  if (session.supply.crossings.size > 0) return true
   const mayHave = (index: number): boolean =>
     (session.availability[index] ?? 0) > 0 || (session.counts?.[index] ?? 0) > 0
   for (let index = 0; index < session.count; index++) {

@@ -4,7 +4,7 @@ import { markOf, scoreOf } from '../directory/rendezvous.ts'
 import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
-import { dropNeighbour, sendJoin } from './neighbours.ts'
+import { dropNeighbour, isForeign, sendJoin } from './neighbours.ts'
 import { wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
 import { cancelPeer } from './transfers.ts'
@@ -52,7 +52,7 @@ function forgetPeers(state: SwarmState): void {
 /** The directory named peers for a session. */
 export function addCandidates(state: SwarmState, session: Session, hints: readonly PeerHint[]): void {
   for (const { addresses, peer } of hints) {
-    if (peer === state.self) continue
+    if (peer === state.self || isForeign(state, peer)) continue
     session.candidates.delete(peer)
     session.candidates.set(peer, addresses)
   }
@@ -83,7 +83,7 @@ function approach(state: SwarmState, session: Session, peer: Peer): boolean {
   return true
 }
 
-function dial(state: SwarmState, peer: Peer, addresses: readonly string[]): boolean {
+export function dial(state: SwarmState, peer: Peer, addresses: readonly string[]): boolean {
   if (state.clock.now() < peer.dialAfterMs || state.dialing >= state.limits.dialsMax) return false
   peer.dialing = true
   state.dialing++
@@ -101,10 +101,17 @@ export function onConnected(state: SwarmState, id: PeerId, address: string): voi
   peer.neededAtMs = state.clock.now()
   if (isBanned(state, id)) return
   for (const session of state.active) {
-    const wanted = session.candidates.has(id) && session.neighbours.size < state.limits.neighboursAim
+    const isCandidate = session.candidates.has(id) && session.neighbours.size < state.limits.neighboursAim
+    const wanted = isCandidate || isSource(session, id)
     if (wanted && wantsMore(state, session)) sendJoin(state, session, peer)
   }
   dialWaiting(state)
+}
+
+/** Does a lease send this node across the border to the peer? */
+function isSource({ supply }: Session, peer: PeerId): boolean {
+  for (const { source } of supply.crossings) if (source === peer) return true
+  return false
 }
 
 /** A dial has ended, so another may begin. */

@@ -1,9 +1,10 @@
 /** Which peer is asked for which chunk, and what becomes of requests that hang. */
 import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
+import { nextCrossing } from './crossings.ts'
 import { gain, lose } from './neighbours.ts'
 import { onStalled } from './peers.ts'
-import { pickChunk, type Priority } from './picker.ts'
+import { pickChunk, type PickerView, type Priority } from './picker.ts'
 import { capacityOf, patienceMs } from './link.ts'
 import { isWanted } from './session.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
@@ -30,7 +31,7 @@ function requestOne(state: SwarmState, session: Session, priority: Priority): bo
   if (session.complete || session.ownOnly || session.exhausted[priority] || !hasRoom(state, session)) return false
   const free = freeNeighbours(state, session)
   const view = { nowMs: state.clock.now(), random: state.random, limits: state.limits }
-  const index = free.length === 0 ? undefined : pickChunk(session, unionOf(session, free), priority, view)
+  const index = nextCrossing(session, free) ?? pickFrom(session, free, priority, view)
   const neighbour = index === undefined ? undefined : leastLoaded(state, free, index)
   session.exhausted[priority] = neighbour === undefined
   if (index === undefined || neighbour === undefined) return false
@@ -67,6 +68,15 @@ function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
 
 function isFree(state: SwarmState, peer: Peer, nowMs: number): boolean {
   return peer.transfers.size < state.limits.requestsPerPeer && peer.restUntilMs <= nowMs
+}
+
+function pickFrom(
+  session: Session,
+  free: readonly Neighbour[],
+  priority: Priority,
+  view: PickerView,
+): number | undefined {
+  return free.length === 0 ? undefined : pickChunk(session, unionOf(session, free), priority, view)
 }
 
 function unionOf(session: Session, neighbours: readonly Neighbour[]): Uint8Array {
@@ -124,7 +134,7 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   withdrawRequest(state, transfer)
   for (const hint of hints.slice(0, busyHintsMax)) {
     const neighbour = session.neighbours.get(hint)
-    if (neighbour?.joinReceived === true) gain(neighbour, index)
+    if (neighbour?.joinReceived === true && !neighbour.foreign) gain(neighbour, index)
   }
 }
 

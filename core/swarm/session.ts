@@ -39,6 +39,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     ownOnly: false,
     supply: {
       leases: new Set(),
+      crossings: new Set(),
       released: new Map(),
       askingUntilMs: 0,
       askAfterMs: 0,

@@ -96,6 +96,7 @@ export interface Session {
 /** How this node stands with the origin for one digest. */
 export interface OriginSupply {
   readonly leases: Set<Lease>
+  readonly crossings: Set<Crossing>
   /** Lease ids to give back and since when; named in each announce for `releasedToldMs`. */
   readonly released: Map<number, number>
   /** A lease is being asked for until then, or until the directory answers. */
@@ -115,6 +116,15 @@ export interface OriginSupply {
 }
 
 export type OriginTrouble = Extract<SwarmCommand, { type: 'fail' }>['failure']
+
+/** A lease to bring chunks across the border (crossings.ts). */
+export interface Crossing {
+  readonly id: number
+  readonly source: PeerId
+  /** Chunks that are not here yet. */
+  readonly remaining: Set<number>
+  progressAtMs: number
+}
 
 /** A run of chunks that this node fetches from the origin, leased or (id undefined) on its own. */
 export interface Lease {
@@ -228,6 +238,8 @@ export interface Neighbour {
   readonly session: Session
   readonly bits: Uint8Array
   held: number
+  /** It is on the other side of a border: it counts as having what a lease lets this node ask it for (crossings.ts). */
+  readonly foreign: boolean
   joinSent: boolean
   joinReceived: boolean
 }

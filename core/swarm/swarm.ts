@@ -55,6 +55,7 @@ export interface SwarmStats {
   readonly inFlightBytes: number
   readonly settlingBytes: number
   readonly fetches: number
+  /** To fetch from the origin, or across a border. */
   readonly leases: number
 }
 
@@ -116,7 +117,7 @@ function statsOf(state: SwarmState): SwarmStats {
     inFlightBytes: state.flightBytes,
     settlingBytes: state.settlingBytes,
     fetches: state.fetches.size,
-    leases: sessions.reduce((sum, session) => sum + session.supply.leases.size, 0),
+    leases: sessions.reduce((sum, { supply }) => sum + supply.leases.size + supply.crossings.size, 0),
   }
 }
 

@@ -166,6 +166,7 @@ describe('faults are named with their place', () => {
       'The config file broken.yaml is neither YAML nor JSON',
     ],
     ['no secret', { flags: { config: 'empty.yaml' } }, 'clusterSecretFile is missing'],
+    ['a border of zones without one', { env: { ...standalone, SHOAL_BORDER: 'zone' } }, 'border zone needs zone'],
     ['standalone with seeds', { env: { ...standalone, SHOAL_SEEDS: 'a:1' } }, 'standalone excludes seeds'],
     [
       'watermarks upside down',

@@ -4,7 +4,7 @@ import { createDirectory, type Directory } from '../../core/directory/directory.
 import type { AnnounceAnswer } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
 import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
-import { createPlaces, type Place } from '../../core/members/places.ts'
+import { createPlaces, type Border, type Place } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Notary, PeerId, Random } from '../../core/ports.ts'
@@ -38,6 +38,7 @@ export interface NodeOptions {
   readonly zone: string
   /** Does it say so? */
   readonly zoneKnown: boolean
+  readonly border: Border
   readonly swarm: SwarmOptions
 }
 
@@ -265,7 +266,7 @@ function createLife(node: SimNode): Life {
   const suspect = (peer: PeerId, by?: PeerId): void => members?.suspect(peer, by)
   const placeOf = (peer: PeerId): Place | undefined =>
     members === undefined ? toldPlace(world.nodes.get(peer)) : members.get(peer)
-  const places = createPlaces('none', placeOf)
+  const places = createPlaces(node.options.border, placeOf)
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm(
     { self: id, clock, random: random.fork('swarm'), notary, emit },

@@ -1,4 +1,5 @@
 /** What a run is made of, drawn from its seed. */
+import { type Border } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Random } from '../../core/ports.ts'
 import { KiB, MiB } from '../../core/units.ts'
@@ -37,6 +38,8 @@ export interface SimOptions {
   readonly zones: number
   /** Do agents know which one they are in? */
   readonly zonesKnown: boolean
+  /** Is traffic between zones billed, and agents told so? */
+  readonly border: Border
   readonly delayMsMax: number
   readonly jitterMs: number
   readonly lossOneIn: number
@@ -91,6 +94,7 @@ export const quiet: SimOptions = {
   frameBytes: limits.frameSizeBytes,
   zones: 1,
   zonesKnown: false,
+  border: 'none',
   delayMsMax: 1,
   jitterMs: 0,
   lossOneIn: 0,

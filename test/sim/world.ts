@@ -101,6 +101,7 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
       diskRefusesOneIn: options.diskRefusesOneIn,
       zone: `zone ${number % options.zones}`,
       zoneKnown: options.zonesKnown,
+      border: options.border,
       swarm,
     },
     obey,

@@ -39,7 +39,7 @@ const answer: AnnounceAnswer = {
       size: sizeOf(100),
       peers: [{ ...address, complete: true }],
       counts: Uint8Array.from({ length: 100 }, (_, index) => index),
-      lease: { id: 2 ** 40 + 1, start: 0, end: 4, ttlMs: 1750 },
+      lease: { id: 2 ** 40 + 1, start: 0, end: 4, source: { ...address, complete: false }, ttlMs: 1750 },
       leaseAfterMs: 12.25,
       provide: true,
     },

@@ -564,6 +564,6 @@ describe('seeds named for the DHT', () => {
 })
 
 it('makes a table for the empty blob, which has no chunk', () => {
-  expect(createTable(digestOf(1), 0, 0).chunks).toBe(0)
+  expect(createTable(digestOf(1), '', 0, 0).chunks).toBe(0)
   expect(createWorld().say('a', { size: 0, have: { complete: true }, wants: true, ...wish }).leaseAfterMs).toBe(500)
 })

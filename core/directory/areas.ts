@@ -1,0 +1,77 @@
+/**
+ * A border parts the members into areas, each a swarm of its own: a digest has a table in each, which names neighbours and
+ * grants leases there. One host keeps them all, so it can send who may fetch a chunk to the origin if no area has it, and
+ * across the border if one does: the origin sends each chunk about once, and each chunk crosses into each area about once.
+ */
+import type { Digest } from '../oci/digest.ts'
+import { holds, isHeld, type Announcer, type Table } from './table.ts'
+
+export interface Tables {
+  readonly size: number
+  get(digest: Digest, area: string): Table | undefined
+  /** Those of the digest in all areas. */
+  of(digest: Digest): Iterable<Table>
+  /** Keeps it, as the one that was used last. */
+  touch(table: Table): void
+  delete(table: Table): void
+  /** The longest unused first. */
+  values(): Iterable<Table>
+}
+
+export function createTables(): Tables {
+  const byUse = new Set<Table>()
+  const byDigest = new Map<Digest, Map<string, Table>>()
+  return {
+    get size() {
+      return byUse.size
+    },
+    get: (digest, area) => byDigest.get(digest)?.get(area),
+    of: (digest) => byDigest.get(digest)?.values() ?? [],
+    touch(table) {
+      const areas = byDigest.get(table.digest) ?? new Map<string, Table>()
+      byDigest.set(table.digest, areas.set(table.area, table))
+      byUse.delete(table)
+      byUse.add(table)
+    },
+    delete(table) {
+      byUse.delete(table)
+      const areas = byDigest.get(table.digest)
+      areas?.delete(table.area)
+      if (areas?.size === 0) byDigest.delete(table.digest)
+    },
+    values: () => byUse,
+  }
+}
+
+/** What the areas on the other side of the border have. */
+export interface Elsewhere {
+  isHeld(index: number): boolean
+  /** Is somebody fetching the chunk there that nobody has there yet? */
+  isComing(index: number): boolean
+  /** Who has it there, and was named least often. */
+  sourceOf(index: number): Announcer | undefined
+}
+
+/** Undefined where no other area knows the digest. */
+export function elsewhereOf(tables: Tables, { area, digest, size }: Table): Elsewhere | undefined {
+  const others = [...tables.of(digest)].filter((other) => other.area !== area && other.size === size)
+  if (others.length === 0) return undefined
+  const held = (index: number): boolean => others.some((table) => isHeld(table, index))
+  return {
+    isHeld: held,
+    isComing: (index) => !held(index) && others.some((table) => table.claimed[index]! > 0),
+    sourceOf: (index) =>
+      leastLent(
+        others.filter((table) => isHeld(table, index)),
+        index,
+      ),
+  }
+}
+
+function leastLent(tables: readonly Table[], index: number): Announcer | undefined {
+  let least: Announcer | undefined
+  for (const { announcers } of tables)
+    for (const announcer of announcers.values())
+      if (holds(announcer, index) && announcer.lent < (least?.lent ?? Infinity)) least = announcer
+  return least
+}

@@ -1,0 +1,120 @@
+/** A directory with a border between zones; the zone of `a1` is `a`. */
+import { describe, expect, it } from 'vitest'
+import type { AnnounceItem } from '../../../core/directory/messages.ts'
+import { limits } from '../../../core/limits.ts'
+import { createPlaces } from '../../../core/members/places.ts'
+import { createWorld, digestOf, having, span } from './world.ts'
+
+const chunks = 100
+const places = createPlaces('zone', (peer) => (peer === 'stranger' ? undefined : { zone: peer.slice(0, 1) }))
+const world = () => createWorld({ directory: { places } })
+const wish = (change: Partial<AnnounceItem['lease']> = {}): Partial<AnnounceItem> => ({
+  lease: { chunks: 4, position: 0, ...change },
+})
+
+describe('leases with a border', () => {
+  it('send one agent of all areas to the origin for a chunk', () => {
+    const host = world()
+    expect(host.say('a1', wish()).lease).toMatchObject({ start: 0, end: 4 })
+    expect(host.say('b1', wish()).lease).toMatchObject({ start: 4, end: 8 })
+    expect(host.say('b1', wish()).lease).not.toHaveProperty('source')
+  })
+
+  it('send one agent of an area across for what another area has', () => {
+    const host = world()
+    host.say('a1', having(chunks, span(0, 3)))
+    expect(host.say('b1', wish()).lease).toMatchObject({ start: 0, end: 3, source: { peer: 'a1', complete: false } })
+    expect(host.say('b2', wish()).lease).toMatchObject({ start: 3, end: 7 })
+    expect(host.say('c1', wish()).lease).toMatchObject({ start: 0, end: 3, source: { peer: 'a1' } })
+  })
+
+  it('name those who have it in turn', () => {
+    const host = world()
+    for (const peer of ['a1', 'a2']) host.say(peer, { have: { complete: true }, wants: false })
+    const sources = ['b1', 'b2', 'c1', 'c2'].map((peer) => host.say(peer, wish()).lease?.source?.peer)
+    expect(sources).toEqual(['a1', 'a2', 'a1', 'a2'])
+  })
+
+  it('grant a chunk anew when it does not come across', () => {
+    const host = world()
+    host.say('a1', { have: { complete: true }, wants: false })
+    host.say('b1', wish())
+    host.clock.advance(limits.leaseFirstByteMs)
+    host.say('b1', { fetching: [{ start: 0, end: 4 }] })
+    expect(host.say('b2', wish()).lease).toMatchObject({ start: 0, end: 4, source: { peer: 'a1' } })
+  })
+
+  it('go on across while the origin, or the asker, rests', () => {
+    const host = world()
+    host.say('a1', { ...having(chunks, [5]), origin: 'o', originRetryAfterMs: 10_000 })
+    expect(host.say('b1', { ...wish(), origin: 'o' }).lease).toMatchObject({ start: 5, end: 6, source: { peer: 'a1' } })
+    expect(host.say('b2', { ...wish(), origin: 'o' }).lease).toBeUndefined()
+    expect(host.say('b3', wish({ acrossOnly: true })).lease).toBeUndefined()
+    expect(host.say('b3', wish()).lease).toMatchObject({ start: 0, end: 4 })
+  })
+
+  it('send who insists to the origin', () => {
+    const host = world()
+    host.say('a1', { have: { complete: true }, wants: false })
+    expect(host.say('b1', wish({ insists: true })).lease).not.toHaveProperty('source')
+  })
+
+  it('let one agent of all areas have the blob of an origin that ignores Range, and the others what it has', () => {
+    const host = world()
+    expect(host.say('a1', { ...wish(), unranged: true }).lease).toMatchObject({ start: 0, end: chunks })
+    expect(host.say('b1', { ...wish(), unranged: true }).lease).toBeUndefined()
+    host.say('a1', having(chunks, [0, 1]))
+    expect(host.say('b1', { ...wish(), unranged: true }).lease).toMatchObject({
+      start: 0,
+      end: 2,
+      source: { peer: 'a1' },
+    })
+  })
+})
+
+describe('an area', () => {
+  it('is a swarm of its own: neighbours, and what counts as rare, are of that area', () => {
+    const host = world()
+    host.say('a1', having(chunks, [0]))
+    host.say('a2', having(chunks, [1]))
+    const { counts, peers } = host.say('b1')
+    expect(peers).toEqual([])
+    expect(Math.max(...counts!)).toBe(0)
+    expect(
+      host
+        .say('a3')
+        .peers.map(({ peer }) => peer)
+        .toSorted(),
+    ).toEqual(['a1', 'a2'])
+  })
+
+  it('has nobody in it whose place is not known yet', () => {
+    const host = world()
+    expect(host.say('stranger', wish())).toEqual({ digest: digestOf(1), peers: [], leaseAfterMs: limits.announceMs })
+    expect(host.directory.stats().announcers).toBe(0)
+  })
+
+  it('ends with its last announcer, and the others stay', () => {
+    const host = world()
+    host.say('a1')
+    host.say('b1')
+    host.say('a1', { leaves: true })
+    expect(host.directory.stats()).toMatchObject({ digests: 1, announcers: 1 })
+    expect(host.say('b2').peers.map(({ peer }) => peer)).toEqual(['b1'])
+  })
+
+  it('passes small content on within, and only its first agent asks another area', () => {
+    const host = world()
+    const relayFor = (from: string): string | undefined =>
+      host.directory.locate({ from, digest: digestOf(1), origin: 'o', except: [] }).relay
+    expect(['a1', 'a2', 'b1', 'b2', 'c1', 'c2', 'b3'].map(relayFor)).toEqual([
+      undefined,
+      'a1',
+      'a1',
+      'b1',
+      'a1',
+      'c1',
+      'b1',
+    ])
+  })
+})

@@ -1,0 +1,115 @@
+/** A gateway in zone `own`; the peer `far` is in another, and `stranger` no member that is known. */
+import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
+import { createPlaces } from '../../../core/members/places.ts'
+import { createBench, digest, span, type Bench } from './bench.ts'
+
+const places = createPlaces('zone', (peer) =>
+  peer === 'stranger' ? undefined : { zone: peer === 'far' ? 'other' : 'own' },
+)
+const source = { peer: 'far', addresses: ['/far'], complete: true }
+const lease = { id: 7, start: 10, end: 12, ttlMs: limits.leaseTtlMs, source }
+
+/** A reader, and a lease to bring two chunks from `far`, which is connected. */
+function gateway(): Bench {
+  const bench = createBench({ places })
+  bench.read()
+  bench.answer({ lease })
+  bench.joins('far', span(0, 100))
+  return bench
+}
+
+const stateOf = (bench: Bench) => bench.swarm.announceState(digest)
+
+describe('a peer on the other side of a border', () => {
+  it('is asked for what a lease names, and nothing else', () => {
+    const bench = gateway()
+    expect(bench.take('dial')).toMatchObject([{ peer: 'far', addresses: ['/far'] }])
+    const requests = bench.told('request')
+    expect(requests.map(({ index }) => index)).toEqual([10, 11])
+    for (const request of requests) bench.sends(request)
+    bench.settle()
+    bench.pass(1000)
+    expect(bench.told('request')).toEqual([])
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('is asked for nothing without a lease, whatever it says it has', () => {
+    const bench = createBench({ places })
+    bench.read()
+    bench.joins('far', span(0, 50))
+    bench.says('far', { type: 'have', digest, indices: span(50, 100) })
+    bench.answer({ peers: [source] })
+    expect(bench.told('request')).toEqual([])
+    expect(bench.take('dial')).toEqual([])
+    expect(stateOf(bench)?.lease).toMatchObject({ position: 0 })
+  })
+
+  it('is not told what this node gains', () => {
+    const bench = gateway()
+    bench.joins('near', [])
+    for (const request of bench.told('request')) bench.sends(request)
+    bench.settle()
+    bench.pass(500)
+    expect(bench.told('have').every(({ to }) => to === 'near')).toBe(true)
+  })
+
+  it('that may be there is turned away until it is known where it is', () => {
+    const bench = createBench({ places })
+    bench.read()
+    bench.joins('stranger', span(0, 100))
+    expect(bench.told('leave', 'stranger')).toHaveLength(1)
+    expect(bench.told('request')).toEqual([])
+  })
+})
+
+describe('a lease to cross is', () => {
+  it('told in announces, with the bytes that came', () => {
+    const bench = gateway()
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 65_536 })
+    expect(stateOf(bench)).toMatchObject({ fetching: [{ start: 10, end: 12 }], fetchedBytes: 65_536 })
+  })
+
+  it('given back when its source is gone', () => {
+    const bench = gateway()
+    bench.handle({ type: 'peer-disconnected', peer: 'far' })
+    bench.pass(100)
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('given back when its source can not be reached', () => {
+    const bench = createBench({ places })
+    bench.read()
+    bench.answer({ lease })
+    bench.handle({ type: 'dial-failed', peer: 'far' })
+    bench.pass(100)
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('given back when its source has not what it names', () => {
+    const bench = gateway()
+    for (const { id } of bench.told('request')) bench.says('far', { type: 'missing', id })
+    bench.pass(100)
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('given back when its source sends nothing', () => {
+    const bench = gateway()
+    for (const { id } of bench.told('request')) bench.says('far', { type: 'queued', id, ahead: 1 })
+    bench.pass(limits.leaseTtlMs - 100)
+    expect(stateOf(bench)).toMatchObject({ fetching: [{ start: 10, end: 12 }] })
+    bench.pass(200)
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('wished for also while the origin rests', () => {
+    const bench = createBench({ places })
+    bench.read()
+    bench.answer({ lease: { id: 1, start: 0, end: 1, ttlMs: limits.leaseTtlMs } })
+    const [fetch] = bench.take('fetch-origin')
+    const failure = { kind: 'rate-limited', retryAfterMs: 60_000 } as const
+    bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch, failure })
+    expect(stateOf(bench)?.lease).toMatchObject({ acrossOnly: true })
+  })
+})
