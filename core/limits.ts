@@ -120,14 +120,19 @@ export const limits = {
   crawlMaxMs: 10 * second,
 
   // Swarm: neighbours
-  /** About 40 neighbours keep a thousand nodes near the bound, and more do not help (research/kraken.md §8.3). */
-  neighboursAim: 40,
+  /**
+   * About 20 neighbours keep a thousand nodes near the bound (research/kraken.md §8.3). Each costs both sides 9 ms of CPU at a
+   * rollout's first moment: simulated with 100 nodes and 100 MB, 40 begin to spread 0.3 s later.
+   */
+  neighboursAim: 20,
+  /** When nothing has come for this long, others are joined beside them, up to `neighboursMax`. */
+  neighboursIdleMs: 1 * second,
   /** Joins taken per blob: neighbours are chosen by both sides, so about twice the aim meet. */
   neighboursMax: 80,
   /** Peers that the directory named and that are not neighbours yet, per blob. */
   candidatesMax: 160,
-  /** Handshakes under way at once: each costs its acceptor 6-9 ms (facts/transport.md). */
-  dialsMax: 16,
+  /** Handshakes under way at once: each costs both sides 6-9 ms (facts/transport.md), in which chunks could begin to flow. */
+  dialsMax: 4,
   /** Wait after a failed dial, doubled each time up to the maximum. */
   dialBackoffMs: 1 * second,
   dialBackoffMaxMs: 1 * minute,
@@ -185,11 +190,11 @@ export const limits = {
   stallRestMs: 2 * second,
   /** So many stalls in a row, and the peer is let go. */
   stallsMax: 3,
-  /** After `busy`, this long (or as long as a chunk takes) until the next request, doubled each time up to the maximum. */
+  /** After `busy`, this long until the next request, or an eighth of what a chunk takes, when some place should be free; doubled each time up to the maximum. */
   busyBackoffMinMs: 10,
   busyBackoffMaxMs: 250,
   /** Gained chunks are told at once when none was told for this long, else together. */
-  haveBatchMs: 20,
+  haveBatchMs: 8,
   haveBatchChunks: 16,
   /** How often the swarm is told the time: the grain of hedges, stalls and batches. */
   tickMs: 25,
@@ -197,12 +202,14 @@ export const limits = {
   // Swarm: uploads
   /** Serving nearly one after the other spreads fastest; the second fills the gaps of the first (research/kraken.md §8.3). */
   uploadsActiveMax: 2,
-  /** Requests that wait; beyond, `busy`. Simulated with 50 nodes: 4 ends at 1.23 × the bound, 8 at 1.35: a long queue holds up spreading. */
-  uploadsWaitingMax: 4,
+  /** Requests that wait; beyond, whoever would be served last is told `busy`. With half as many, uplinks run dry. */
+  uploadsWaitingMax: 8,
   /** Requests of one peer, active and waiting. */
   uploadsPerPeer: 2,
   /** Rare chunks leave first; each such time of waiting counts as much as one copy less, so that none waits for ever. */
   uploadAgeMs: 100,
+  /** Whoever has least is served first, so that all end together: so many chunks less count as much as one copy less. */
+  uploadLeadChunks: 8,
   /** Peers named in a `busy`. */
   busyHintsMax: 4,
   /** Ticks that are late by so much, over the last few, show that this node has more to do than it can: it hedges by then. */
@@ -224,7 +231,7 @@ export const limits = {
   /** A lease asks for as much as comes in this time; at most so many chunks; so many bytes while no rate is known. */
   leaseMs: 1 * second,
   leaseChunksMax: 16,
-  leaseFirstBytes: 1 * MiB,
+  leaseFirstBytes: 2 * MiB,
   /** One being fetched, one granted ahead so that the origin's next answer follows without a gap. */
   leasesPerBlob: 2,
   /** The next lease is asked for when the present one has less than this left. */
@@ -331,6 +338,8 @@ export const limits = {
   // Directory: asking
   /** A host that has not answered by then is passed over: an announce takes it 0.3 ms. */
   announceTimeoutMs: 1 * second,
+  /** A host that takes longer has a hundred agents before it (0.3 ms each), and the nearest members are tried meanwhile. */
+  announceSlowMs: 40,
   /** How long a host that did not answer is passed over; by then the members know whether it died. */
   hostSilentMs: 3 * second,
   /** Between two calls to one host: urgent announces of several digests gather meanwhile. */
@@ -388,8 +397,8 @@ export const limits = {
   // Peers: connections
   /** Neighbours by both sides' choice (80), DHT walks and joins under way; each takes about 0.3 MiB (facts/transport.md). */
   peerConnectionsMax: 160,
-  /** Inbound handshakes under way: each costs 6-9 ms of CPU, so this many take about half a second. libp2p's own 10 refuses a rollout's start. */
-  peerHandshakesMax: 64,
+  /** Inbound handshakes under way: each costs 6-9 ms of CPU, and with more a control message waits longer than a chunk takes. Who is refused dials another. */
+  peerHandshakesMax: 16,
   /** New connections per second from one address. libp2p's own 5 throttles agents behind one address, such as loopback. */
   peerConnectionsPerHostMax: 64,
   /** Handshake and first stream: hundreds of milliseconds while a rollout starts; a lost SYN is re-sent after 1 s and 3 s. */

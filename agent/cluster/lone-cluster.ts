@@ -30,6 +30,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     from: () => ({ peer: self, addresses: [] }),
     state: (digest) => runner.swarm.announceState(digest),
     hosts: () => hosts,
+    nearest: () => [],
     membersCount: () => 1,
     suspect: () => {},
     emit: (output) => {

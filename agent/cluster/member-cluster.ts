@@ -4,7 +4,7 @@ import { createDirectoryClient } from '../../core/directory/client.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../core/directory/client.ts'
 import { createDirectory } from '../../core/directory/directory.ts'
 import type { Directory } from '../../core/directory/directory.ts'
-import type { LocateAnswer, LocateRequest } from '../../core/directory/messages.ts'
+import type { LocateAnswer, LocateRequest, PeerHint } from '../../core/directory/messages.ts'
 import { createOwners } from '../../core/directory/owners.ts'
 import type { Owners } from '../../core/directory/owners.ts'
 import { ShoalError } from '../../core/errors.ts'
@@ -129,6 +129,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     from: () => ({ peer: self, addresses: transport.addresses() }),
     state: (digest) => runner.swarm.announceState(digest),
     hosts: (digest) => owners.of(digest),
+    nearest: () => nearestOf(state),
     membersCount: () => state.members?.live().length ?? 1,
     suspect: (peer) => suspect(state, peer),
     emit: (output) => onDirectory(state, output),
@@ -392,6 +393,11 @@ function contentCalls(state: State): AskContentComponents {
     locate: async (host, request) => (host === self ? directory.locate(request) : locate(state, host, request)),
     read: (peer, request) => callMember(state, contentCall, peer, request),
   }
+}
+
+function nearestOf({ members }: State): PeerHint[] {
+  const nearest = members?.nearest(limits.neighboursAim) ?? []
+  return nearest.map(({ addresses, peer }) => ({ peer, addresses, complete: false }))
 }
 
 async function exchange(state: State, output: Extract<MembersOutput, { type: 'exchange' }>): Promise<void> {

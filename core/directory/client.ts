@@ -9,7 +9,15 @@ import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { countBits, hasBit } from '../swarm/bitfield.ts'
 import { chunkSizeOf } from '../swarm/chunks.ts'
-import type { AnnounceAnswer, AnnounceItem, AnnounceRequest, AnswerItem, Lease, PeerAddress } from './messages.ts'
+import type {
+  AnnounceAnswer,
+  AnnounceItem,
+  AnnounceRequest,
+  AnswerItem,
+  Lease,
+  PeerAddress,
+  PeerHint,
+} from './messages.ts'
 
 export type DirectoryClientOutput =
   /** Carry `request` to the host, which may be this agent itself; then `answered` or `failed` with the same id. */
@@ -27,6 +35,8 @@ export interface DirectoryClientComponents {
   state(digest: Digest): AnnounceItem | undefined
   /** Owner, standby and followers of a digest, best first (core/directory/owners.ts). */
   hosts(digest: Digest): readonly PeerId[]
+  /** The members that rank highest as neighbours of this agent (DESIGN, Swarm). */
+  nearest(): readonly PeerHint[]
   /** How many members there are: so many may turn to the origin at the same moment. */
   membersCount(): number
   /** A host did not answer: perhaps it is dead, and worth a look. */
@@ -86,6 +96,8 @@ interface Call {
   readonly to: PeerId
   readonly sentMs: number
   readonly items: readonly AnnounceItem[]
+  /** The swarm has been told to try the nearest members meanwhile. */
+  isSlow: boolean
 }
 
 interface State extends DirectoryClientComponents {
@@ -203,10 +215,23 @@ function tick(state: State): void {
   const nowMs = state.clock.now()
   if (nowMs < state.nextMs) return
   for (const call of state.calls.values()) if (call.sentMs + limits.announceTimeoutMs <= nowMs) failed(state, call.id)
+  for (const call of state.calls.values()) if (isCrowded(call, nowMs)) tryNearest(state, call)
   hearAgain(state, nowMs)
   for (const subject of state.subjects.values()) watch(state, subject, nowMs)
   for (const [host, subjects] of dueByHost(state, nowMs)) send(state, host, subjects, nowMs)
   state.nextMs = nextDueMs(state)
+}
+
+function isCrowded({ isSlow, sentMs }: Call, nowMs: number): boolean {
+  return !isSlow && sentMs + limits.announceSlowMs <= nowMs
+}
+
+/** A host that is slow to answer has a crowd before it, and most members are in that: they are tried before it names any. */
+function tryNearest(state: State, call: Call): void {
+  call.isSlow = true
+  const wanted = call.items.filter(({ wants }) => wants)
+  const peers = wanted.length === 0 ? [] : state.nearest()
+  for (const { digest } of wanted) state.emit({ type: 'directory', answer: { digest, peers } })
 }
 
 function hearAgain(state: State, nowMs: number): void {
@@ -256,7 +281,7 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
   }
   if (items.length === 0) return
   const id = state.nextId++
-  state.calls.set(to, { id, to, sentMs: nowMs, items })
+  state.calls.set(to, { id, to, sentMs: nowMs, items, isSlow: false })
   if (state.lastMs.size >= limits.announceItemsMax) forgetOldCalls(state, nowMs)
   state.lastMs.set(to, nowMs)
   state.emit({ type: 'call', to, id, request: { from: state.from(), items } })
@@ -424,7 +449,8 @@ function noteWish(subject: Subject, item: AnnounceItem | undefined, nowMs: numbe
 
 function nextDueMs(state: State): number {
   let nextMs = Number.POSITIVE_INFINITY
-  for (const { sentMs } of state.calls.values()) nextMs = Math.min(nextMs, sentMs + limits.announceTimeoutMs)
+  for (const { isSlow, sentMs } of state.calls.values())
+    nextMs = Math.min(nextMs, sentMs + (isSlow ? limits.announceTimeoutMs : limits.announceSlowMs))
   for (const untilMs of state.silent.values()) nextMs = Math.min(nextMs, untilMs)
   for (const { lines, watchMs } of state.subjects.values()) {
     nextMs = Math.min(nextMs, watchMs)

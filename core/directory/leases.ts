@@ -129,10 +129,11 @@ function firstFree(table: Table, start: number, end: number, taken: (index: numb
   return undefined
 }
 
+/** Of what is free, for each of those who ask and may fetch at the same time: a share for each of a thousand would be too small to be worth its round trips. */
 function fairShare(table: Table): number {
   let free = 0
   for (let index = 0; index < table.chunks; index++) if (isFree(table, index)) free++
-  return Math.ceil(free / Math.max(1, table.askers.size))
+  return Math.ceil(free / Math.min(Math.max(1, table.askers.size), limits.leaseHoldersMax))
 }
 
 /**

@@ -64,6 +64,8 @@ export interface Members {
   get(peer: PeerId): MemberRecord | undefined
   /** The live members, this agent included. */
   live(): readonly PeerId[]
+  /** The live members that rank highest as this agent's neighbours, best first. */
+  nearest(count: number): readonly MemberRecord[]
   /** The list has agreed with a seed's at least once, or there is none to agree with. */
   agreed(): boolean
   hash(): string
@@ -127,6 +129,7 @@ export function createMembers(components: MembersComponents, { self }: MembersOp
     nextMs: () => nextMs(state),
     get: (peer) => state.list.get(peer),
     live: () => state.list.live(),
+    nearest: (count) => state.list.nearest(self.peer, count),
     agreed: () => state.agreed,
     hash: () => state.list.hash(),
   }

@@ -8,7 +8,7 @@ import { strike } from './bans.ts'
 import { hasBit } from './bitfield.ts'
 import { fail, loseChunks } from './ending.ts'
 import { advanceCursors, lengthOf, markHeld, tellDirectory } from './session.ts'
-import { isOwn, phases, type Session, type SwarmState, type Transfer } from './state.ts'
+import { isOwn, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
   cancelChunk,
   cancelTransfer,
@@ -67,6 +67,10 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   const { index, session } = transfer
   const buffer = session.buffers.get(index)
   if (buffer === undefined) return
+  if (isBeingSent(state, buffer)) {
+    cancelTransfer(state, transfer)
+    return
+  }
   if (buffer.entry !== undefined && buffer.entry.signer !== entry.signer) addOther(session, buffer.entry)
   if (buffer.entry !== undefined && buffer.entry.hash !== entry.hash && buffer.received > 0) {
     // Two signers disagree about what the bytes here are part of: take it whole from one sender, and see who lied.
@@ -80,6 +84,12 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   transfer.state = 'active'
   transfer.heardAtMs = state.link.silenceMs
   transfer.framedAtMs = state.link.silenceMs
+  for (const other of buffer.transfers.slice()) if (other.state !== 'active') cancelTransfer(state, other)
+}
+
+/** Somebody sends it, and is not silent: who starts after that is too late. */
+function isBeingSent({ limits, link }: SwarmState, { transfers }: ChunkBuffer): boolean {
+  return transfers.some((one) => one.state === 'active' && link.silenceMs - one.framedAtMs < limits.hedgeAfterMs)
 }
 
 function startOver(state: SwarmState, session: Session, index: number): void {

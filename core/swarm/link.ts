@@ -31,7 +31,7 @@ const silenceShareMin = 1 / 8
 
 /** Bytes a millisecond. */
 export function capacityOf({ link }: SwarmState): number {
-  return Math.max(...link.peaks)
+  return Math.max(link.peaks[0], link.peaks[1])
 }
 
 /** Bytes have come over our link, wanted or not. */

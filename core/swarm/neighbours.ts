@@ -2,7 +2,7 @@
 import { fullBitfield, bitfieldOf, clearBit, countBits, hasBit, isBitfieldFor, setBit } from './bitfield.ts'
 import type { PeerMessage } from './messages.ts'
 import { knowOthers, wake } from './session.ts'
-import type { Neighbour, Peer, Session, SwarmState } from './state.ts'
+import { phases, type Neighbour, type Peer, type Session, type SwarmState } from './state.ts'
 import { cancelTransfer } from './transfers.ts'
 
 /** Is the peer on the other side of a border, or may it be? */
@@ -87,12 +87,20 @@ export function onHave(state: SwarmState, peer: Peer, message: Extract<PeerMessa
   const neighbour = peer.neighbours.get(message.digest)
   if (neighbour?.joinReceived !== true || neighbour.foreign) return false
   if (message.indices.length > neighbour.session.count) return true
+  const { session } = neighbour
+  let isUseful = false
   for (const index of message.indices) {
-    if (!Number.isInteger(index) || index < 0 || index >= neighbour.session.count) return true
+    if (!Number.isInteger(index) || index < 0 || index >= session.count) return true
     gain(neighbour, index)
+    if (session.phase[index] === phases.missing) isUseful = true
   }
-  wake(neighbour.session)
+  if (isUseful && isFree(state, peer, state.clock.now())) wake(session)
   return false
+}
+
+/** May the peer be asked for one chunk more? */
+export function isFree({ limits }: SwarmState, { restUntilMs, transfers }: Peer, nowMs: number): boolean {
+  return transfers.size < limits.requestsPerPeer && restUntilMs <= nowMs
 }
 
 /** The neighbour holds this chunk: by its own word, or by that of a busy peer. */

@@ -383,6 +383,7 @@ function countOriginFrame(state: SwarmState, lease: Lease, event: EventOf<'origi
   lease.remaining = lease.remaining.filter((index) => index !== event.index)
   lease.settling.add(event.index)
   lease.tries = 0
+  if (fetch !== undefined) noteRate(state, fetch)
   chunkArrived(state, session, event.index)
   askForLease(state, session)
 }
@@ -425,7 +426,6 @@ export function onOriginEnded(state: SwarmState, event: EventOf<'origin-ended'>)
     onFailed(state, lease, event.failure)
     return
   }
-  noteRate(state, fetch)
   const short = lease.remaining[0] === fetch.index && fetch.received < lengthOf(lease.session, fetch.index)
   if (short) onFailed(state, lease, { kind: 'protocol' })
   else noteSuccess(state, lease)

@@ -64,7 +64,7 @@ export function addCandidates(state: SwarmState, session: Session, hints: readon
 
 /** Joins or dials candidates, highest pair score first, until there are enough neighbours. */
 export function connectMore(state: SwarmState, session: Session): void {
-  let missing = state.limits.neighboursAim - session.neighbours.size
+  let missing = aimOf(state, session) - session.neighbours.size
   if (missing <= 0 || session.candidates.size === 0) return
   const ranked = [...session.candidates.keys()]
     .filter((id) => !session.neighbours.has(id) && !isBanned(state, id))
@@ -74,6 +74,11 @@ export function connectMore(state: SwarmState, session: Session): void {
     if (missing <= 0) return
     if (approach(state, session, peer)) missing--
   }
+}
+
+/** More than usual while those that there are bring nothing: whoever has what is missing is among the others. */
+function aimOf({ clock, limits }: SwarmState, { progressAtMs }: Session): number {
+  return clock.now() - progressAtMs < limits.neighboursIdleMs ? limits.neighboursAim : limits.neighboursMax
 }
 
 /** True when the peer is, or is about to be, a neighbour. */
@@ -101,7 +106,7 @@ export function onConnected(state: SwarmState, id: PeerId, address: string): voi
   peer.neededAtMs = state.clock.now()
   if (isBanned(state, id)) return
   for (const session of state.active) {
-    const isCandidate = session.candidates.has(id) && session.neighbours.size < state.limits.neighboursAim
+    const isCandidate = session.candidates.has(id) && session.neighbours.size < aimOf(state, session)
     const wanted = isCandidate || isSource(session, id)
     if (wanted && wantsMore(state, session)) sendJoin(state, session, peer)
   }
@@ -157,10 +162,25 @@ export function dropPeer(state: SwarmState, peer: Peer): void {
   withdrawPeer(state, peer.id)
 }
 
+/** The peer is asked for nothing for a while. */
+export function rest(state: SwarmState, peer: Peer, forMs: number): void {
+  peer.restUntilMs = Math.max(peer.restUntilMs, state.clock.now() + forMs)
+  state.restsEndMs = Math.min(state.restsEndMs, peer.restUntilMs)
+}
+
+/** True when some peer may be asked again that could not be before. */
+export function endRests(state: SwarmState, nowMs: number): boolean {
+  if (nowMs < state.restsEndMs) return false
+  state.restsEndMs = Infinity
+  for (const { restUntilMs } of state.peers.values())
+    if (restUntilMs > nowMs) state.restsEndMs = Math.min(state.restsEndMs, restUntilMs)
+  return true
+}
+
 /** Nothing came from the peer for too long: its requests move on, and it rests. */
 export function onStalled(state: SwarmState, peer: Peer): void {
   cancelPeer(state, peer)
-  peer.restUntilMs = state.clock.now() + state.limits.stallRestMs * 2 ** peer.stalls
+  rest(state, peer, state.limits.stallRestMs * 2 ** peer.stalls)
   peer.stalls++
   if (peer.stalls < state.limits.stallsMax) return
   peer.stalls = 0

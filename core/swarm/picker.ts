@@ -1,6 +1,5 @@
 /** Which chunk comes next: the late reader's, else the rarest in the window, else the rarest of the rest. */
 import type { Random } from '../ports.ts'
-import { hasBit } from './bitfield.ts'
 import { aheadLimit } from './session.ts'
 import { phases, type Reader, type Session, type SwarmLimits } from './state.ts'
 
@@ -12,21 +11,24 @@ export interface PickerView {
   readonly limits: SwarmLimits
 }
 
-/** A missing chunk among `obtainable` that readers of this priority want, or undefined. */
+/** Can the chunk be had now? Asked of missing chunks only. */
+export type Obtainable = (index: number) => boolean
+
+/** A missing and obtainable chunk that readers of this priority want, or undefined. */
 export function pickChunk(
   session: Session,
-  obtainable: Uint8Array,
+  isObtainable: Obtainable,
   priority: Priority,
   view: PickerView,
 ): number | undefined {
   const readers = [...session.readers.values()].filter((reader) => reader.prefetch === (priority === 'prefetch'))
-  return pickUrgent(session, obtainable, readers, view) ?? pickForWhole(session, obtainable, readers, view)
+  return pickUrgent(session, isObtainable, readers, view) ?? pickForWhole(session, isObtainable, readers, view)
 }
 
 /** Ranged readers take their chunks in order; whole readers only when they are late, since order costs variety. */
 function pickUrgent(
   session: Session,
-  obtainable: Uint8Array,
+  isObtainable: Obtainable,
   readers: readonly Reader[],
   view: PickerView,
 ): number | undefined {
@@ -36,7 +38,7 @@ function pickUrgent(
     const end = reader.whole
       ? Math.min(reader.cursor + view.limits.urgentChunks, session.count)
       : aheadLimit(session, reader, view.limits.rangedAheadBytes)
-    const index = firstIn(session, obtainable, reader.cursor, end)
+    const index = firstIn(session, isObtainable, reader.cursor, end)
     if (index !== undefined) return index
   }
   return undefined
@@ -44,7 +46,7 @@ function pickUrgent(
 
 function pickForWhole(
   session: Session,
-  obtainable: Uint8Array,
+  isObtainable: Obtainable,
   readers: readonly Reader[],
   view: PickerView,
 ): number | undefined {
@@ -53,22 +55,22 @@ function pickForWhole(
   if (lowest === Infinity) return undefined
   const windowEnd = Math.min(lowest + view.limits.windowChunks, session.count)
   return (
-    rarestIn(session, obtainable, lowest, windowEnd, view.random) ??
-    rarestIn(session, obtainable, windowEnd, session.count, view.random) ??
-    rarestIn(session, obtainable, 0, lowest, view.random)
+    rarestIn(session, isObtainable, lowest, windowEnd, view.random) ??
+    rarestIn(session, isObtainable, windowEnd, session.count, view.random) ??
+    rarestIn(session, isObtainable, 0, lowest, view.random)
   )
 }
 
-function firstIn(session: Session, obtainable: Uint8Array, start: number, end: number): number | undefined {
+function firstIn(session: Session, isObtainable: Obtainable, start: number, end: number): number | undefined {
   for (let index = start; index < end; index++)
-    if (session.phase[index] === phases.missing && hasBit(obtainable, index)) return index
+    if (session.phase[index] === phases.missing && isObtainable(index)) return index
   return undefined
 }
 
 /** Starts at a random place, so that nodes that know the same choose differently. */
 function rarestIn(
   session: Session,
-  obtainable: Uint8Array,
+  isObtainable: Obtainable,
   start: number,
   end: number,
   random: Random,
@@ -80,9 +82,9 @@ function rarestIn(
   const turn = random.below(span)
   for (let step = 0; step < span && bestRarity > 1; step++) {
     const index = start + ((turn + step) % span)
-    if (session.phase[index] !== phases.missing || !hasBit(obtainable, index)) continue
+    if (session.phase[index] !== phases.missing) continue
     const rarity = rarityOf(session, index)
-    if (rarity >= bestRarity) continue
+    if (rarity >= bestRarity || !isObtainable(index)) continue
     best = index
     bestRarity = rarity
   }

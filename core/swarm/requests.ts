@@ -2,11 +2,12 @@
 import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
 import { nextCrossing } from './crossings.ts'
-import { gain, lose } from './neighbours.ts'
-import { onStalled } from './peers.ts'
+import { gain, isFree, lose } from './neighbours.ts'
+import { onStalled, rest } from './peers.ts'
 import { pickChunk, type PickerView, type Priority } from './picker.ts'
 import { capacityOf, patienceMs } from './link.ts'
 import { isWanted } from './session.ts'
+import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
 import { beginTransfer, cancelTransfer, endTransfer, setQueued } from './transfers.ts'
 
@@ -39,23 +40,29 @@ function requestOne(state: SwarmState, session: Session, priority: Priority): bo
   return true
 }
 
-/**
- * Bytes in flight are bounded by what the link can bring: all that is asked of peers, and more strictly what is under way
- * and does not wait in a peer's queue. What is not hashed and kept yet counts too.
- */
-function hasRoom(state: SwarmState, { chunkSize }: Session): boolean {
+/** Bytes in flight are bounded by what the link can bring: all that is asked of peers, and more strictly what is under way. */
+function hasRoom(state: SwarmState, session: Session): boolean {
   const { limits } = state
+  const { chunkSize } = session
   // What is asked for comes, so this is where the limit on what comes is kept. What waits in peers' queues is left out: it
   // comes later, and counted now it would leave a link idle whose limit is near its rate.
   if (state.download.allowance() < state.flightBytes - state.queuedBytes) return false
   const capacity = capacityOf(state)
-  const few = (state.droughts > 0 ? 1 : limits.inFlightSlowChunks) * chunkSize
+  const few = fewChunks(state, session)
   const aim = Math.max(limits.inFlightChunks * chunkSize, capacity * limits.inFlightMs)
   const asked = capacity === 0 ? aim : Math.max(few, capacity * limits.inFlightAskedMs)
-  const underWay = Math.max(few, capacity * limits.inFlightSlowMs)
   const more = state.settlingBytes + chunkSize
-  if (state.flightBytes + more > Math.min(aim, asked, limits.inFlightMaxBytes)) return false
-  return state.flightBytes - state.queuedBytes + more <= underWay
+  return state.flightBytes + more <= Math.min(aim, asked, limits.inFlightMaxBytes) && mayBegin(state, session)
+}
+
+/** Has the link room for one chunk more beside what does not wait in a peer's queue? What is not hashed and kept yet counts too. */
+function mayBegin(state: SwarmState, session: Session): boolean {
+  const underWay = Math.max(fewChunks(state, session), capacityOf(state) * state.limits.inFlightSlowMs)
+  return state.flightBytes - state.queuedBytes + state.settlingBytes + session.chunkSize <= underWay
+}
+
+function fewChunks({ droughts, limits }: SwarmState, { chunkSize }: Session): number {
+  return (droughts > 0 ? 1 : limits.inFlightSlowChunks) * chunkSize
 }
 
 function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
@@ -66,24 +73,14 @@ function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
   return free
 }
 
-function isFree(state: SwarmState, peer: Peer, nowMs: number): boolean {
-  return peer.transfers.size < state.limits.requestsPerPeer && peer.restUntilMs <= nowMs
-}
-
 function pickFrom(
   session: Session,
   free: readonly Neighbour[],
   priority: Priority,
   view: PickerView,
 ): number | undefined {
-  return free.length === 0 ? undefined : pickChunk(session, unionOf(session, free), priority, view)
-}
-
-function unionOf(session: Session, neighbours: readonly Neighbour[]): Uint8Array {
-  const union = new Uint8Array(session.have.length)
-  for (const { bits } of neighbours)
-    for (let at = 0; at < union.length; at++) union[at] = (union[at] ?? 0) | (bits[at] ?? 0)
-  return union
+  const isObtainable = (index: number): boolean => free.some(({ bits }) => hasBit(bits, index))
+  return free.length === 0 ? undefined : pickChunk(session, isObtainable, priority, view)
 }
 
 /** The one of those that hold the chunk that is likely to send it first, with a lead for those nearby; equals by chance. */
@@ -118,7 +115,47 @@ export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: num
   transfer.peer.busies = 0
   transfer.heardAtMs = state.link.silenceMs
   transfer.session.promisedAtMs = state.clock.now()
-  transfer.peer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
+  transfer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
+  transfer.peer.ahead = transfer.ahead
+  leaveWorsePlace(state, transfer)
+}
+
+/** A chunk that waits at two peers keeps its place at one. */
+function leaveWorsePlace(state: SwarmState, transfer: Transfer): void {
+  const { index, session } = transfer
+  const other = session.buffers.get(index)?.transfers.find((one) => one !== transfer && one.state === 'queued')
+  if (other !== undefined) cancelTransfer(state, other.ahead > transfer.ahead ? other : transfer)
+}
+
+/**
+ * Who gains a chunk late has a shorter queue than those that had it first, where all wait: what waits there is asked of the
+ * new holder too, and whoever begins first is left with it.
+ */
+export function moveWaiting(
+  state: SwarmState,
+  peer: Peer,
+  { digest, indices }: Extract<PeerMessage, { type: 'have' }>,
+): void {
+  const neighbour = peer.neighbours.get(digest)
+  if (neighbour === undefined || isSlow(state, neighbour.session)) return
+  for (const index of indices) {
+    if (!isFree(state, peer, state.clock.now()) || !mayBegin(state, neighbour.session)) return
+    const waiting = soleWaiting(neighbour.session, index)
+    if (waiting === undefined || waiting.peer === peer) continue
+    if (waiting.ahead > loadOf(peer) + 1) beginTransfer(state, neighbour, index)
+  }
+}
+
+/** On a link that a few chunks fill for seconds, a second request only takes from the others. */
+function isSlow(state: SwarmState, { chunkSize }: Session): boolean {
+  const capacity = capacityOf(state)
+  return capacity > 0 && chunkSize / capacity > state.limits.hedgeAfterMs
+}
+
+/** The request for a chunk, where there is one and it waits. A chunk that must come whole is asked of one peer at a time. */
+function soleWaiting({ buffers, single }: Session, index: number): Transfer | undefined {
+  const [transfer, ...others] = buffers.get(index)?.transfers ?? []
+  return transfer?.state === 'queued' && others.length === 0 && !single.has(index) ? transfer : undefined
 }
 
 /** The peer's queue is full: it rests, and those it names are believed to hold the chunk. */
@@ -127,9 +164,9 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   if (transfer === undefined) return
   const { index, session } = transfer
   const { busyBackoffMaxMs, busyBackoffMinMs, busyHintsMax } = state.limits
-  const restMs = Math.min(Math.max(state.chunkMs, busyBackoffMinMs) * 2 ** transfer.peer.busies, busyBackoffMaxMs)
+  const restMs = Math.min(Math.max(state.chunkMs / 8, busyBackoffMinMs) * 2 ** transfer.peer.busies, busyBackoffMaxMs)
   transfer.peer.busies++
-  transfer.peer.restUntilMs = Math.max(transfer.peer.restUntilMs, state.clock.now() + restMs)
+  rest(state, transfer.peer, restMs)
   session.promisedAtMs = state.clock.now()
   withdrawRequest(state, transfer)
   for (const hint of hints.slice(0, busyHintsMax)) {

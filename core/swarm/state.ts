@@ -254,6 +254,8 @@ export interface Transfer {
   /** Bytes of the chunk that are here by this transfer: those before `offset`, and its own. */
   received: number
   state: 'sent' | 'queued' | 'active'
+  /** How many its peer said are before it. */
+  ahead: number
   entry: Entry | undefined
   readonly askedAtMs: number
   /** By `LinkCapacity.silenceMs`. */
@@ -287,6 +289,8 @@ export interface SwarmState extends SwarmComponents {
   readonly peers: Map<PeerId, Peer>
   readonly hosts: BoundedMap<string, Host>
   dialing: number
+  /** When the first of the peers that rest may be asked again. */
+  restsEndMs: number
   readonly transfers: Set<Transfer>
   readonly fetches: Map<number, Lease>
   nextId: number
@@ -330,6 +334,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     peers: new Map(),
     hosts: createBoundedMap(limits.bansMax),
     dialing: 0,
+    restsEndMs: Infinity,
     transfers: new Set(),
     fetches: new Map(),
     nextId: 1,

@@ -28,8 +28,8 @@ import {
   stopOrigin,
   watchFetches,
 } from './origin.ts'
-import { connectMore, onConnected, onDialFailed, onDisconnected, peerOf, releaseIdle } from './peers.ts'
-import { cancelUnwanted, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
+import { connectMore, endRests, onConnected, onDialFailed, onDisconnected, peerOf, releaseIdle } from './peers.ts'
+import { cancelUnwanted, moveWaiting, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
 import {
   adoptHeld,
   advanceCursors,
@@ -244,6 +244,7 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
       return
     case 'have':
       if (onHave(state, peer, message)) strike(state, peer, 'claimed chunks that the blob does not have')
+      else moveWaiting(state, peer, message)
       return
     case 'leave': {
       const neighbour = peer.neighbours.get(message.digest)
@@ -281,8 +282,9 @@ function onTick(state: SwarmState): void {
   watchTransfers(state, nowMs)
   watchFetches(state)
   remindWaiting(state, nowMs)
+  const isFree = endRests(state, nowMs)
   for (const session of state.active.slice()) {
-    wake(session)
+    if (isFree) wake(session)
     tellGained(state, session)
     pumpOrigin(state, session)
     watchHeldBack(state, session, nowMs)

@@ -40,6 +40,7 @@ export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: nu
     offset: buffer.received,
     received: buffer.received,
     state: 'sent',
+    ahead: 0,
     entry: undefined,
     askedAtMs: nowMs,
     heardAtMs: state.link.silenceMs,

@@ -18,14 +18,15 @@ export function onRequest(
     state.emit({ type: 'send', peer, message: { type: 'missing', id: request.id } })
     return false
   }
-  if (isFull(state, peer)) {
-    const hints = holdersOf(state, session, request.index, peer)
-    state.emit({ type: 'send', peer, message: { type: 'busy', id: request.id, try: hints } })
+  const { digest, id, index, offset } = request
+  const upload: Upload = { peer, id, digest, index, offset, askedAtMs: state.clock.now(), toldAtMs: 0 }
+  if (requestsOf(state, peer) >= state.limits.uploadsPerPeer) {
+    turnAway(state, upload)
     return false
   }
-  const { digest, id, index, offset } = request
-  state.uploads.waiting.push({ peer, id, digest, index, offset, askedAtMs: state.clock.now(), toldAtMs: 0 })
+  state.uploads.waiting.push(upload)
   startUploads(state)
+  if (turnAwayLast(state) === upload) return false
   tellPlace(state, state.uploads.waiting.length - 1, id, peer)
   return true
 }
@@ -34,12 +35,34 @@ function canServe(session: Session, index: number, offset: number): boolean {
   return index < session.count && hasBit(session.have, index) && offset < lengthOf(session, index)
 }
 
-function isFull(state: SwarmState, peer: PeerId): boolean {
-  const { active, waiting } = state.uploads
+function requestsOf({ uploads: { active, waiting } }: SwarmState, peer: PeerId): number {
   let ofPeer = 0
   for (const upload of active) if (upload.peer === peer) ofPeer++
   for (const upload of waiting) if (upload.peer === peer) ofPeer++
-  return waiting.length >= uploadPlaces(state).waiting || ofPeer >= state.limits.uploadsPerPeer
+  return ofPeer
+}
+
+/** When too many wait, whoever would be served last had better ask somebody else. */
+function turnAwayLast(state: SwarmState): Upload | undefined {
+  const { waiting } = state.uploads
+  if (waiting.length <= uploadPlaces(state).waiting) return undefined
+  let last = 0
+  let lastRank = -Infinity
+  for (const [place, upload] of waiting.entries()) {
+    const rank = rankOf(state, upload)
+    if (rank < lastRank) continue
+    last = place
+    lastRank = rank
+  }
+  const [upload] = waiting.splice(last, 1)
+  if (upload !== undefined) turnAway(state, upload)
+  return upload
+}
+
+function turnAway(state: SwarmState, { digest, id, index, peer }: Upload): void {
+  const session = state.sessions.get(digest)
+  const hints = session === undefined ? [] : holdersOf(state, session, index, peer)
+  state.emit({ type: 'send', peer, message: { type: 'busy', id, try: hints } })
 }
 
 function holdersOf(state: SwarmState, session: Session, index: number, asker: PeerId): PeerId[] {
@@ -70,20 +93,32 @@ function startUploads(state: SwarmState): void {
   }
 }
 
-/** Peers that are not being served first; of theirs the chunk that fewest have; of equals who came first. */
 function nextUpload(state: SwarmState): number {
-  const { active, waiting } = state.uploads
   let best = 0
   let bestRank = Infinity
-  for (const [place, upload] of waiting.entries()) {
-    const isServed = active.some(({ peer }) => peer === upload.peer)
-    const waitedMs = state.clock.now() - upload.askedAtMs
-    const rank = copiesOf(state, upload) + (isServed ? servedLater : 0) - waitedMs / state.limits.uploadAgeMs
+  for (const [place, upload] of state.uploads.waiting.entries()) {
+    const rank = rankOf(state, upload)
     if (rank >= bestRank) continue
     best = place
     bestRank = rank
   }
   return best
+}
+
+/** Lowest first: peers that are not being served; of theirs who has least, and the chunk that fewest have; of equals who came first. */
+function rankOf(state: SwarmState, upload: Upload): number {
+  const { limits, uploads } = state
+  const isServed = uploads.active.some(({ peer }) => peer === upload.peer)
+  const waitedMs = state.clock.now() - upload.askedAtMs
+  const lead = leadOf(state, upload) / limits.uploadLeadChunks
+  return copiesOf(state, upload) + lead + (isServed ? servedLater : 0) - waitedMs / limits.uploadAgeMs
+}
+
+/** How many chunks more than we the peer has. */
+function leadOf(state: SwarmState, { digest, peer }: Upload): number {
+  const session = state.sessions.get(digest)
+  const neighbour = session?.neighbours.get(peer)
+  return session === undefined || neighbour === undefined ? 0 : neighbour.held - session.heldCount
 }
 
 /** More than any chunk has copies here. */

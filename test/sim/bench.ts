@@ -1,50 +1,159 @@
 /**
- * How close to the fluid bound F/u does the slowest node get? A quiet world: all links and the origin's uplink 50 Mbit/s,
- * 1 ms apart; an image of 64 MiB in five layers, three read at a time, two prefetched; chunks of 256 KiB.
- * `node test/sim/bench.ts [nodes…]`. Slowest over bound, seeds 1-3 (the origin sent 1.000 × the image, no node received
- * more than 1.02 ×):
- *
- *     8 nodes 1.09-1.10     50 nodes 1.18-1.20     200 nodes 1.24
+ * How close does the slowest node come to the fluid bound? Nodes with equal links, 1 ms apart, want one image at the same
+ * moment: cold from an origin with the uplink of one node, or warm from one seed. Method and results: bench/sim/README.md.
  */
-import { MiB } from '../../core/units.ts'
+import { limits } from '../../core/limits.ts'
+import { chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { fluidBoundSeconds } from '../support/fluid-bound.ts'
+import { crash, start, type SimNode } from './node.ts'
 import { quiet } from './options.ts'
-import { allDone, imageBytes } from './sim.ts'
-import { createSim, startAll } from './world.ts'
+import type { Pull } from './puller.ts'
+import { strategies, type Strategy } from './strategies.ts'
+import { imageBytes, type Sim } from './sim.ts'
+import { fill } from './story.ts'
+import { createSim } from './world.ts'
 
-export interface BenchResult {
+export interface BenchCase {
+  /** Nodes that pull; a seed comes on top. */
   readonly nodes: number
-  readonly makespanOverBound: number
-  readonly medianOverBound: number
-  readonly originRatio: number
+  readonly layerBytes: readonly number[]
+  readonly start: 'cold' | 'warm'
+  readonly strategy: Strategy
+  readonly linkMbit: number
+  /** The share of nodes that crash for good, at random moments of the fluid bound. */
+  readonly crashShare: number
+}
+
+export interface BenchRow {
+  readonly nodes: number
+  readonly image_mb: number
+  readonly layers: number
+  readonly start: 'cold' | 'warm'
+  readonly strategy: Strategy
+  readonly crashed_share: number
+  readonly fluid_bound_s: number
+  readonly p50_over_bound: number
+  readonly p99_over_bound: number
+  readonly max_over_bound: number
+  readonly origin_bytes_ratio: number
+  readonly control_bytes_ratio: number
   /** The most any node received, over the image. */
-  readonly receivedRatio: number
+  readonly received_ratio_max: number
 }
 
-const layerMiB = [2, 5, 9, 18, 30]
+const originFirstByteMs = 100
+/** A frame is a quarter of a chunk where that is more than the wire's: a coarser grain, for a tenth of the events. */
+const framesPerChunk = 4
+/** Far beyond any result that would be looked at. */
+const patienceBounds = 10
 
-export function benchCold(nodes: number, seed: number, limits: Record<string, number> = {}): BenchResult {
-  const options = { ...quiet, nodes, layerBytes: layerMiB.map((size) => size * MiB) }
-  const sim = createSim({ seed, options, swarm: { limits }, traced: false })
-  startAll(sim)
-  sim.engine.run(300_000, () => allDone(sim))
+export function bench(setup: BenchCase, seed: number | string, onProgress: (line: string) => void): BenchRow {
+  const sim = createWorld(setup, seed)
+  const boundMs = 1000 * boundOf(setup)
+  const crashed = planCrashes(sim, setup, boundMs)
+  const beganMs = sim.engine.clock.now()
+  for (const pull of sim.pulls) pull.begin()
+  const isOver = (pull: Pull): boolean => pull.doneAtMs !== undefined || crashed.has(pull)
+  const { engine } = sim
+  while (!sim.pulls.every(isOver)) {
+    engine.run(engine.clock.now() + progressEveryMs, () => false)
+    const bounds = (engine.clock.now() - beganMs) / boundMs
+    if (bounds > patienceBounds) break
+    onProgress(`${bounds.toFixed(2)} × the bound, ${sim.pulls.filter(isOver).length} done, ${engine.steps()} steps`)
+  }
+  return rowOf(
+    sim,
+    setup,
+    sim.pulls.filter((pull) => !crashed.has(pull)),
+    boundMs,
+  )
+}
+
+const progressEveryMs = 10
+/** Nodes have been up for a while when the pulls begin: directories know the seed. */
+const settleMs = 5000
+
+function boundOf({ layerBytes, linkMbit, nodes }: BenchCase): number {
+  const rate = linkMbit * 1e6
+  return fluidBoundSeconds(sum(layerBytes), { nodes, originUp: rate, nodeUp: rate, nodeDown: rate })
+}
+
+function createWorld({ layerBytes, linkMbit, nodes, start: from, strategy }: BenchCase, seed: number | string): Sim {
+  const rate = (linkMbit * 1e6) / 8 / 1000
+  const isWarm = from === 'warm'
+  const options = {
+    ...quiet,
+    nodes: nodes + (isWarm ? 1 : 0),
+    layerBytes,
+    linkBytesPerMs: rate,
+    originBytesPerMs: rate,
+    originFirstByteMs,
+    frameBytes: Math.max(limits.frameSizeBytes, Math.min(...layerBytes.map(chunkSizeOf)) / framesPerChunk),
+  }
+  const sim = createSim({ seed, options, swarm: { limits: strategies[strategy] }, traced: false })
+  const seedNode = isWarm ? sim.nodes[nodes] : undefined
+  if (seedNode !== undefined) for (const blob of sim.layers) fill(seedNode, blob)
+  for (const node of sim.nodes) start(node)
+  sim.engine.run(settleMs, () => false)
+  return isWarm ? { ...sim, pulls: sim.pulls.slice(0, nodes) } : sim
+}
+
+function planCrashes(sim: Sim, { crashShare }: BenchCase, boundMs: number): Set<Pull> {
+  const { engine, pulls } = sim
+  const chance = sim.random.fork('crashes')
+  const crashed = new Set<Pull>()
+  while (crashed.size < Math.floor(crashShare * pulls.length)) {
+    const pull = pulls[chance.below(pulls.length)]!
+    if (crashed.has(pull)) continue
+    crashed.add(pull)
+    engine.after(chance.below(Math.ceil(boundMs)), () => crashForGood(sim, pull.node))
+  }
+  return crashed
+}
+
+/** Its death is known to all when membership would have found it. */
+function crashForGood({ engine, nodes, world }: Sim, node: SimNode): void {
+  crash(node, false)
+  engine.after(deathKnownMs, () => {
+    world.givenOwners?.remove(node.id)
+    for (const { life } of nodes) {
+      life?.directory.memberGone(node.id)
+      life?.client.membersChanged()
+    }
+  })
+}
+
+/** Within 5 s (DESIGN, Members). */
+const deathKnownMs = 3000
+
+function rowOf(sim: Sim, setup: BenchCase, survivors: readonly Pull[], boundMs: number): BenchRow {
+  const { network, origin, traffic } = sim.world
   const image = imageBytes(sim)
-  const boundMs = image / options.linkBytesPerMs
-  const ends = sim.pulls.map((pull) => pull.doneAtMs ?? Infinity).toSorted((a, b) => a - b)
+  const ends = survivors.map((pull) => (pull.doneAtMs ?? Infinity) - (pull.startedAtMs ?? 0)).toSorted((a, b) => a - b)
+  const overBound = (share: number): number => rounded((ends[Math.ceil(share * ends.length) - 1] ?? NaN) / boundMs)
   const received = sim.nodes.map(({ counts }) => counts.peerBytes + counts.originBytes)
+  const control = network.controlBytes() + traffic.announceBytes + traffic.headBytes
   return {
-    nodes,
-    makespanOverBound: (ends.at(-1) ?? Infinity) / boundMs,
-    medianOverBound: (ends[ends.length >> 1] ?? Infinity) / boundMs,
-    originRatio: sim.world.origin.sentBytes() / image,
-    receivedRatio: Math.max(...received) / image,
+    nodes: setup.nodes,
+    image_mb: rounded(image / 1e6),
+    layers: setup.layerBytes.length,
+    start: setup.start,
+    strategy: setup.strategy,
+    crashed_share: setup.crashShare,
+    fluid_bound_s: rounded(boundMs / 1000),
+    p50_over_bound: overBound(0.5),
+    p99_over_bound: overBound(0.99),
+    max_over_bound: overBound(1),
+    origin_bytes_ratio: rounded(origin.sentBytes() / image),
+    control_bytes_ratio: rounded(control / sum(received)),
+    received_ratio_max: rounded(Math.max(...received) / image),
   }
 }
 
-if (import.meta.main) {
-  const sizes = process.argv.slice(2).map(Number)
-  for (const nodes of sizes.length > 0 ? sizes : [8, 50, 200]) {
-    const startedMs = performance.now()
-    const result = benchCold(nodes, 1)
-    console.log(JSON.stringify({ ...result, tookMs: Math.round(performance.now() - startedMs) }))
-  }
+function rounded(value: number): number {
+  return Number(value.toPrecision(4))
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
 }

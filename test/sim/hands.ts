@@ -92,11 +92,11 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
   const pieces = kept.pieces[index]!
   if (world.realBytes) checkServed(node, blob, index, pieces)
   let at = offset
+  const onHead = (): void => {
+    world.traffic.headBytes += chunkHeadBytes({ type: 'chunk', id, offset, entry })
+    handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
+  }
   const onFrame = (bytes: number): void => {
-    if (at === offset) {
-      world.traffic.headBytes += chunkHeadBytes({ type: 'chunk', id, offset, entry })
-      handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
-    }
     takeFrame(receiver, node.id, id, sentPiece(node, pieces, at, bytes))
     at += bytes
   }
@@ -105,7 +105,11 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
     later(node, 0, () => {
       if (uploads.delete(id)) handle(node, { type: 'uploaded', peer, id, ok: true })
     })
-  const stream = world.network.stream(node.id, peer, chunkLengthOf(blob.size, index) - offset, onFrame, onSent)
+  const stream = world.network.stream(node.id, peer, chunkLengthOf(blob.size, index) - offset, {
+    onHead,
+    onFrame,
+    onSent,
+  })
   if (stream !== undefined) uploads.set(id, stream)
 }
 

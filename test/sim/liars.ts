@@ -103,13 +103,13 @@ function forge(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'up
   const entry = sign(node, blob, index, blob.hash(index, [piece(0, length)]), witness)
   if (receiver === undefined) return
   let at = offset
+  const onHead = (): void => handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
   const onFrame = (bytes: number): void => {
-    if (at === offset) handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
     takeFrame(receiver, node.id, id, piece(at, at + bytes))
     at += bytes
   }
   const onSent = (): void => later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: true }))
-  node.world.network.stream(node.id, peer, length - offset, onFrame, onSent)
+  node.world.network.stream(node.id, peer, length - offset, { onHead, onFrame, onSent })
 }
 
 const trickleMs = 20

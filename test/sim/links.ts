@@ -43,6 +43,8 @@ export interface StreamOptions {
   readonly bytes: number
   readonly frameBytes: number
   readonly delayMs: () => number
+  /** What goes before the first byte is there. */
+  readonly onHead: () => void
   /** `bytes` more are there. */
   readonly onFrame: (bytes: number) => void
   /** The last byte has left the sender. */
@@ -74,8 +76,13 @@ function createStream(engine: Engine, options: StreamOptions): Sending {
   let lastArrivalMs = 0
   let isStopped = false
 
+  const sendHead = (): void => {
+    lastArrivalMs = engine.clock.now() + options.delayMs()
+    engine.after(lastArrivalMs - engine.clock.now(), options.onHead)
+  }
   const maySend = (): boolean => left > 0 && inFlight < windowMax
   const sendFrame = (): void => {
+    if (left === bytes) sendHead()
     frame = Math.min(frameBytes, left)
     left -= frame
     inFlight += frame

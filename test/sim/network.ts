@@ -4,7 +4,7 @@ import type { PeerId, Random } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { costs, type Cpu } from './cpu.ts'
 import type { Engine } from './engine.ts'
-import { startStream, type Link, type Stream } from './links.ts'
+import { startStream, type Link, type Stream, type StreamOptions } from './links.ts'
 import { messageBytes } from './wire-size.ts'
 
 /** A node as the network sees it. */
@@ -44,8 +44,7 @@ export interface Network {
     from: PeerId,
     to: PeerId,
     bytes: number,
-    onFrame: (bytes: number) => void,
-    onSent: () => void,
+    hooks: Pick<StreamOptions, 'onHead' | 'onFrame' | 'onSent'>,
   ): Stream | undefined
   /** The node's connections end; its peers notice after `noticeMs`. */
   crash(id: PeerId, noticeMs: number): void
@@ -77,6 +76,8 @@ interface Socket {
   readonly ends: Map<PeerId, End>
   /** Peers whose connection has ended without this node having noticed yet. */
   readonly unnoticed: Set<PeerId>
+  /** Inbound handshakes under way. */
+  shaking: number
 }
 
 /** One end of a connection: what leaves here. */
@@ -151,10 +152,16 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
   const shakeHands = (from: Socket, to: Socket, onFailed: () => void): void => {
     if (!reaches(from.host.id, to.host.id)) return engine.after(limits.peerDialMs, onFailed)
     if (!isTaken(from, to) || from.ends.has(to.host.id)) return connect(from, to, onFailed)
+    if (to.shaking >= limits.peerHandshakesMax) return onFailed()
+    to.shaking++
     let working = 2
     const part = (host: Host, left: number): void => {
       if (left > 0) host.cpu.work(costs.handshakeMs / handshakeParts, () => part(host, left - 1))
-      else if (--working === 0) connect(from, to, onFailed)
+      else if (--working === 0) end()
+    }
+    const end = (): void => {
+      to.shaking--
+      connect(from, to, onFailed)
     }
     part(from.host, handshakeParts)
     part(to.host, handshakeParts)
@@ -174,7 +181,7 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
   }
 
   return {
-    attach: (host) => void sockets.set(host.id, { host, ends: new Map(), unnoticed: new Set() }),
+    attach: (host) => void sockets.set(host.id, { host, ends: new Map(), unnoticed: new Set(), shaking: 0 }),
     dial: (from, to, onFailed) =>
       engine.after(2 * delayMs(from, to), () => shakeHands(socketOf(from), socketOf(to), onFailed)),
     hangUp: (from, to) =>
@@ -182,7 +189,7 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     isConnected: (from, to) => endOf(from, to) !== undefined,
     delayMs,
     send,
-    stream(from, to, bytes, onFrame, onSent) {
+    stream(from, to, bytes, { onFrame, onHead, onSent }) {
       const end = endOf(from, to)
       if (end === undefined) return undefined
       const stream = startStream(engine, {
@@ -191,6 +198,9 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
         bytes,
         frameBytes: options.frameBytes,
         delayMs: () => tripMs(end.from.host, end.to.host),
+        onHead() {
+          if (end.open) onHead()
+        },
         onFrame(frame) {
           if (end.open) onFrame(frame)
         },

@@ -1,5 +1,6 @@
 /** One agent: core/swarm, the directory's client and its share of the directory, unchanged, in virtual time. */
 import { createDirectoryClient, type DirectoryClient, type DirectoryClientOutput } from '../../core/directory/client.ts'
+import type { PeerHint } from '../../core/directory/messages.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
 import type { AnnounceAnswer } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
@@ -298,6 +299,7 @@ function createLife(node: SimNode): Life {
       from: () => ({ peer: id, addresses: [`/sim/${id}`] }),
       state: (digest) => swarm.announceState(digest),
       hosts: ownersOf,
+      nearest: () => nearestTo(node, members),
       membersCount: () => members?.live().length ?? world.nodes.size,
       suspect,
       emit: (output) => heedClient(node, output),
@@ -313,6 +315,15 @@ function createLife(node: SimNode): Life {
 
 function toldPlace(node: SimNode | undefined): Place {
   return node?.options.zoneKnown === true ? { zone: node.options.zone } : {}
+}
+
+function nearestTo({ id, world }: SimNode, members: Members | undefined): PeerHint[] {
+  const names = members?.nearest(limits.neighboursAim).map(({ peer }) => peer)
+  return (names ?? world.givenOwners?.nearest(id, limits.neighboursAim) ?? []).map((peer) => ({
+    peer,
+    addresses: [`/sim/${peer}`],
+    complete: false,
+  }))
 }
 
 function createMembership(node: SimNode, random: Random): Members {

@@ -159,6 +159,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       bytes: last - first,
       frameBytes: options.frameBytes,
       delayMs: () => delayMs,
+      onHead: () => undefined,
       onFrame,
       onSent: () => undefined,
     })

@@ -76,7 +76,8 @@ function isOver({ doneAtMs, isOff, node }: Pull): boolean {
   return doneAtMs !== undefined || isOff || node.behaviour === 'freezes'
 }
 
-function fill(node: SimNode, blob: Blob): void {
+/** The node has held the blob for long. */
+export function fill(node: SimNode, blob: Blob): void {
   const { digest, size } = blob
   for (let index = 0; index < chunkCountOf(size); index++) {
     const pieces = [blob.piece(index, 0, chunkLengthOf(size, index))]

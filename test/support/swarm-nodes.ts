@@ -114,6 +114,7 @@ export function createSwarmNodes(
       from: () => ({ peer: identity.peer, addresses: transport.addresses() }),
       state: (digest) => runner.swarm.announceState(digest),
       hosts: () => [host ?? identity.peer],
+      nearest: () => [],
       membersCount: () => nodes.length,
       suspect: () => {},
       emit: (output) => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { createDirectoryClient } from '../../../core/directory/client.ts'
+import { limits } from '../../../core/limits.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../../core/directory/client.ts'
 import type { AnnounceAnswer, AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
-import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
 import { hour, second } from '../../../core/units.ts'
@@ -54,6 +54,7 @@ function createBench(): Bench {
       from: () => addressOf('self'),
       state: (digest) => items.get(digest),
       hosts: (digest) => bench.hosts.of(digest),
+      nearest: () => [{ ...addressOf('near'), complete: false }],
       membersCount: () => bench.members,
       suspect: (host) => void suspects.push(host),
       emit,
@@ -451,11 +452,32 @@ describe('a reader whose hosts are silent', () => {
   })
 })
 
+it('names the nearest members, once, while a host is slow to answer', () => {
+  const bench = createBench()
+  const [owner] = start(bench, wish)
+  bench.pass(limits.announceSlowMs)
+  const near = { type: 'directory', answer: { digest, peers: [{ ...addressOf('near'), complete: false }] } }
+  expect(bench.taken()).toEqual([near, near])
+  bench.client.answered(owner!.id, answerTo(owner!))
+  expect(bench.taken()).toHaveLength(1)
+  bench.pass(100)
+  expect(bench.taken()).toEqual([])
+})
+
+it('names no members for what is merely held', () => {
+  const bench = createBench()
+  start(bench, { wants: false })
+  bench.pass(500)
+  expect(bench.taken()).toEqual([])
+})
+
 it('says when it next has something to do', () => {
   const bench = createBench()
   expect(bench.client.nextMs()).toBe(Number.POSITIVE_INFINITY)
   const calls = start(bench)
-  expect(bench.client.nextMs()).toBe(bench.clock.now() + 1000)
+  expect(bench.client.nextMs()).toBe(bench.clock.now() + limits.announceSlowMs)
+  bench.pass(limits.announceSlowMs)
+  expect(bench.client.nextMs()).toBe(bench.clock.now() + 1000 - limits.announceSlowMs)
   for (const call of calls) bench.client.answered(call.id, answerTo(call))
   bench.client.tick()
   expect(bench.client.nextMs()).toBe(bench.clock.now() + 500)

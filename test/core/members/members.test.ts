@@ -395,3 +395,18 @@ it('excuses others when its own process was held up', () => {
   bench.members.exchanged(look!.id, { from: recordOf('x'), hash: 'other', news: [] })
   expect(bench.taken()).not.toContainEqual({ type: 'silent', peer: 'x' })
 })
+
+describe('the nearest members', () => {
+  it('are the same pairs as seen from both sides, whoever lives', () => {
+    const { peers, world } = settled('nearest', 12)
+    const nearestOf = (peer: string, count: number): string[] =>
+      world.nodes
+        .get(peer)!
+        .members.nearest(count)
+        .map((record) => record.peer)
+    const best = peers.flatMap((peer) => nearestOf(peer, 1).map((other) => [peer, other] as const))
+    expect(best.some(([peer, other]) => nearestOf(other, 1).includes(peer))).toBe(true)
+    expect(nearestOf('node-3', 20).toSorted()).toEqual(peers.filter((peer) => peer !== 'node-3').toSorted())
+    expect(nearestOf('node-3', 4)).toEqual(nearestOf('node-3', 20).slice(0, 4))
+  })
+})

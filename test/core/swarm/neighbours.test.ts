@@ -1,5 +1,6 @@
 import { array, assert, constantFrom, nat, oneof, property, record, uniqueArray } from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
 import { createSession } from '../../../core/swarm/session.ts'
 import { allOf, bitsOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
@@ -19,20 +20,20 @@ describe('a session', () => {
     bench.read()
     bench.answer({ peers: span(0, 60).map((number) => hint(`p${number}`)) })
     const dialed = bench.take('dial')
-    expect(dialed).toHaveLength(16)
-    for (const { peer } of dialed.slice(0, 8)) bench.handle({ type: 'dial-failed', peer })
-    for (const { peer } of dialed.slice(8)) bench.handle({ type: 'peer-connected', peer, address: peer })
-    expect(bench.take('dial')).toHaveLength(16)
+    expect(dialed).toHaveLength(limits.dialsMax)
+    for (const { peer } of dialed.slice(0, 2)) bench.handle({ type: 'dial-failed', peer })
+    for (const { peer } of dialed.slice(2)) bench.handle({ type: 'peer-connected', peer, address: peer })
+    expect(bench.take('dial')).toHaveLength(limits.dialsMax)
   })
 
-  it('chooses the same forty of many whatever the digest', () => {
+  it('chooses the same few of many whatever the digest', () => {
     const chosen = [digest, digest.replaceAll('ab', 'cd') as typeof digest].map((of) => {
       const bench = createBench({ limits: { dialsMax: 1000 } })
       bench.read({ digest: of })
       bench.answer({ digest: of, peers: span(0, 100).map((number) => hint(`p${number}`)) })
       return new Set(bench.take('dial').map(({ peer }) => peer))
     })
-    expect(chosen[0]!.size).toBe(40)
+    expect(chosen[0]!.size).toBe(limits.neighboursAim)
     expect(chosen[0]).toEqual(chosen[1])
   })
 

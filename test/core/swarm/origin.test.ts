@@ -26,7 +26,7 @@ describe('a lease', () => {
     expect(bench.swarm.announceState(digest)).toBeUndefined()
     bench.read()
     expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
-    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true, lease: { chunks: 4, position: 0 } })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true, lease: { chunks: 8, position: 0 } })
   })
 
   it('is wished for chunks that neither neighbours nor the directory have', () => {
@@ -34,7 +34,7 @@ describe('a lease', () => {
     bench.read()
     bench.joins('a', [0, 1])
     bench.answer({ counts: new Uint8Array(100).fill(1, 0, 5) })
-    expect(wish(bench)).toEqual({ chunks: 4, position: 5 })
+    expect(wish(bench)).toEqual({ chunks: 8, position: 5 })
     bench.joins('b', span(0, 100))
     expect(wish(bench)).toBeUndefined()
   })
@@ -45,7 +45,7 @@ describe('a lease', () => {
     bench.answer({ leaseAfterMs: 700 })
     expect(wish(bench)).toBeUndefined()
     bench.pass(700)
-    expect(wish(bench)).toEqual({ chunks: 4, position: 0 })
+    expect(wish(bench)).toEqual({ chunks: 8, position: 0 })
   })
 
   it('is fetched, and its chunks signed as this origin gave them', () => {
@@ -81,7 +81,7 @@ describe('a lease', () => {
   it('is followed by the next without a gap', () => {
     const { bench, fetch } = createHolder()
     for (const index of span(0, 3)) comes(bench, fetch, index)
-    expect(wish(bench)).toEqual({ chunks: 4, position: 4 })
+    expect(wish(bench)).toEqual({ chunks: 8, position: 4 })
     bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
     expect(bench.take('fetch-origin')).toEqual([])
     comes(bench, fetch, 3)
@@ -265,7 +265,7 @@ describe('a reader whom nothing reaches', () => {
     bench.pass(9900)
     expect(wish(bench)).toBeUndefined()
     bench.pass(200)
-    expect(wish(bench)).toEqual({ chunks: 4, position: 0, insists: true })
+    expect(wish(bench)).toEqual({ chunks: 8, position: 0, insists: true })
   })
 
   it('has had no time to starve while it was but a prefetch', () => {

@@ -6,7 +6,7 @@ import { createState, phases, type Session, type SwarmState } from '../../../cor
 import { createMemoryNotary } from '../../support/memory-notary.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
-import { bitsOf, digest, origin, sizeOf, span } from './bench.ts'
+import { digest, origin, sizeOf, span } from './bench.ts'
 
 interface Desk {
   readonly clock: VirtualClock
@@ -25,12 +25,16 @@ function createDesk(chunks: number, seed = 'picker'): Desk {
     state,
     session,
     pick: (obtainable, priority = 'demand') =>
-      pickChunk(session, bitsOf(chunks, obtainable), priority, {
+      pickChunk(session, memberOf(new Set(obtainable)), priority, {
         nowMs: clock.now(),
         random: state.random,
         limits: state.limits,
       }),
   }
+}
+
+function memberOf(indices: ReadonlySet<number>): (index: number) => boolean {
+  return (index) => indices.has(index)
 }
 
 function read(

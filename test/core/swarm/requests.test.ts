@@ -4,6 +4,19 @@ import { createPlaces } from '../../../core/members/places.ts'
 import { parseDigest } from '../../../core/oci/digest.ts'
 import { bitsOf, createBench, digest, proved, sizeOf, span } from './bench.ts'
 
+/** A request that waits at `a` behind five, and has been made of `b`, who gained the chunk later, too. */
+function waitsTwice() {
+  const bench = createBench()
+  bench.read()
+  bench.joins('a', [4])
+  bench.joins('b', [])
+  const [first] = bench.told('request')
+  bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+  bench.says('b', { type: 'have', digest, indices: [4] })
+  const [second] = bench.told('request')
+  return { bench, first, second }
+}
+
 describe('requests', () => {
   it('go two to a peer, and as many bytes as may be in flight', () => {
     const bench = createBench()
@@ -99,6 +112,39 @@ describe('requests', () => {
     bench.sends(second!, { signer: 'seed' })
     expect(bench.take('hash')).toMatchObject([{ index: 4 }])
     expect(bench.told('cancel').map(({ to }) => to)).toEqual(['a'])
+  })
+
+  it('that wait are asked of a peer that gains the chunk too, and whoever begins first is left with it', () => {
+    const { bench, first, second } = waitsTwice()
+    expect(second).toMatchObject({ to: 'b', index: 4 })
+    bench.sends(second!, { bytes: 1000, signer: 'seed' })
+    expect(bench.told('cancel')).toMatchObject([{ to: 'a', id: first!.id }])
+  })
+
+  it('that wait in two queues keep the better place', () => {
+    const { bench, second } = waitsTwice()
+    bench.says('b', { type: 'queued', id: second!.id, ahead: 7 })
+    expect(bench.told('cancel')).toMatchObject([{ to: 'b', id: second!.id }])
+  })
+
+  it('that are nearly served stay where they are', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    bench.joins('b', [])
+    const [first] = bench.told('request')
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 1 })
+    bench.says('b', { type: 'have', digest, indices: [4] })
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('that begin at two peers go on at the first', () => {
+    const { bench, first, second } = waitsTwice()
+    bench.sends(first!, { bytes: 1000, signer: 'seed' })
+    bench.told('cancel')
+    bench.sends(second!, { bytes: 1000, signer: 'seed' })
+    expect(bench.told('request')).toEqual([])
+    expect(bench.swarm.stats().requests).toBe(1)
   })
 
   it('of a peer that hangs go elsewhere within a second', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
 import type { PeerMessage } from '../../../core/swarm/messages.ts'
 import { allOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
@@ -38,10 +39,32 @@ describe('a request', () => {
   it('is turned away when the queue is full, with the names of others who have the chunk', () => {
     const bench = createSeed()
     bench.joins('holder', [50])
-    for (const number of span(0, 6)) bench.says(`p${number}`, request(number))
-    bench.says('late', request(9, 50))
-    expect(bench.told('busy')).toEqual([{ type: 'busy', id: 9, try: ['holder'], to: 'late' }])
-    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: 2, uploadsWaiting: 4 })
+    for (const number of span(0, 10)) bench.says(`p${number}`, request(number))
+    bench.says('late', request(19, 50))
+    expect(bench.told('busy')).toEqual([{ type: 'busy', id: 19, try: ['holder'], to: 'late' }])
+    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: 2, uploadsWaiting: limits.uploadsWaitingMax })
+  })
+
+  it('for a chunk that nobody else has takes the place of one that others have', () => {
+    const bench = createSeed()
+    bench.joins('holder', [50])
+    bench.says('early', request(7, 50))
+    for (const number of span(0, 2)) bench.says(`p${number}`, request(number))
+    bench.says('waits', request(8, 50))
+    for (const number of span(2, 9)) bench.says(`p${number}`, request(number))
+    expect(bench.told('busy')).toEqual([{ type: 'busy', id: 8, try: ['holder'], to: 'waits' }])
+  })
+
+  it('of the peer that has least is served first', () => {
+    const bench = createSeed()
+    bench.joins('rich', span(10, 60))
+    bench.joins('poor', span(10, 20))
+    for (const number of [1, 2]) bench.says(`p${number}`, request(number))
+    bench.take('upload')
+    bench.says('rich', request(3))
+    bench.says('poor', request(4))
+    bench.handle({ type: 'uploaded', peer: 'p1', id: 1, ok: true })
+    expect(bench.take('upload')).toMatchObject([{ peer: 'poor', id: 4 }])
   })
 
   it('is turned away when its peer has two already', () => {

@@ -1,0 +1,35 @@
+/** The cases of `npm run sim -- --bench`, cheapest first. */
+import { KiB } from '../../core/units.ts'
+import type { BenchCase } from './bench.ts'
+import { strategies, type Strategy } from './strategies.ts'
+
+const linkMbit = 200
+const plain = { linkMbit, strategy: 'shipped', crashShare: 0 } as const
+/** Ten layers of unlike sizes; containerd reads three at a time. */
+const tenLayersPercent = [25, 18, 14, 11, 9, 8, 6, 5, 3, 1]
+/** The image and links of bench/cold, whose real agents share two cores. */
+const coldBench = { nodes: 16, linkMbit: 25, layerBytes: [44, 26, 16, 10, 4].map((percent) => percent * 656 * KiB) }
+
+export function benchCases(): BenchCase[] {
+  return [
+    { ...plain, ...coldBench, start: 'cold' },
+    ...[100, 1000].flatMap((nodes) => [...sizes(nodes), tenLayers(nodes)]),
+    { ...plain, nodes: 1000, layerBytes: [1e8], start: 'cold', crashShare: 0.05 },
+    ...others().map((strategy) => ({ ...plain, nodes: 1000, layerBytes: [1e8], start: 'cold' as const, strategy })),
+    ...sizes(10_000),
+  ]
+}
+
+function sizes(nodes: number): BenchCase[] {
+  return [1e8, 1e9].flatMap((bytes) =>
+    (['cold', 'warm'] as const).map((start) => ({ ...plain, nodes, layerBytes: [bytes], start })),
+  )
+}
+
+function tenLayers(nodes: number): BenchCase {
+  return { ...plain, nodes, layerBytes: tenLayersPercent.map((percent) => percent * 1e7), start: 'cold' }
+}
+
+function others(): Strategy[] {
+  return (Object.keys(strategies) as Strategy[]).filter((name) => name !== 'shipped')
+}

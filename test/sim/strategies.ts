@@ -1,0 +1,17 @@
+/** What decides how a swarm spreads: the shipped limits, and others to compare them with. */
+import type { SwarmLimits } from '../../core/swarm/state.ts'
+
+export const strategies = {
+  shipped: {},
+  /** The rarest chunk of the whole blob, wherever the reader is. */
+  'rarest of all': { windowChunks: 65_536 },
+  /** Next to the reader's order, as a stream would be read. */
+  'in order': { windowChunks: 2 },
+  'ten uploads at a time': { uploadsActiveMax: 10 },
+  'forty neighbours': { neighboursAim: 40 },
+  'eight neighbours': { neighboursAim: 8 },
+  /** Who is turned away leaves the peer alone for longer, and few may wait: the limits until 2026-11. */
+  'short queues': { uploadsWaitingMax: 4, busyBackoffMaxMs: 250 },
+} satisfies Record<string, Partial<SwarmLimits>>
+
+export type Strategy = keyof typeof strategies
