@@ -279,8 +279,8 @@ export const limits = {
   leasedChunksMax: 32,
   /** Agents that fetch one digest from the origin at a time: more would all finish late, together. Simulated with 50 nodes and three layers at a time: 4 ends at 1.20 × the bound, 16 at 1.47. */
   leaseHoldersMax: 4,
-  /** Peers named to a leech: the neighbours it should have (DESIGN, Swarm). */
-  neighboursNamed: 40,
+  /** Peers named to a leech: `neighboursAim` and a few to spare. Of many more it would take those nearby less often. */
+  neighboursNamed: 24,
   /** Holders named first to a leech that has next to nothing. */
   usefulHolders: 4,
   /** Who fetches or wants announces this often, where the host is not loaded. */

@@ -86,7 +86,7 @@ describe('a partition that heals', () => {
 
 describe('a peer', () => {
   it.each(losses)('that %s is gone from every view within five seconds', (how) => {
-    const story = tell({ nodes: 20, layerBytes: [32 * MiB], realBytes: false })
+    const story = tell({ nodes: 20, layerBytes: [64 * MiB], realBytes: false })
     story.begin()
     const lost = story.hosts()[0]!
     story.at(1000, () => story.lose(lost, how))

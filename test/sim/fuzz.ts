@@ -16,7 +16,7 @@ export interface Failure {
 }
 
 /** Seed of world `number`, and the command that makes it again. */
-export function seedOf(seed: string, number: number): string {
+function seedOf(seed: string, number: number): string {
   return `${seed}-${number}`
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createTable } from '../../../core/directory/table.ts'
 import { markOf, scoreOf } from '../../../core/directory/rendezvous.ts'
+import { limits } from '../../../core/limits.ts'
 import { GiB } from '../../../core/units.ts'
 import {
   addressOf,
@@ -51,14 +52,14 @@ describe('who holds what', () => {
     expect(answer.size).toBe(sizeOf(100))
   })
 
-  it('names the forty announcers that rank highest with the asker, so that both sides choose alike', () => {
+  it('names the announcers that rank highest with the asker, so that both sides choose alike', () => {
     const world = createWorld()
     const leeches = span(0, 200).map((number) => `leech-${number}`)
     for (const leech of leeches) world.say(leech)
     const nearest = leeches
       .filter((leech) => leech !== 'leech-7')
       .toSorted((a, b) => pairScore(b, 'leech-7') - pairScore(a, 'leech-7'))
-      .slice(0, 40)
+      .slice(0, limits.neighboursNamed)
     expect(world.say('leech-7').peers.map(({ peer }) => peer)).toEqual(nearest)
   })
 
@@ -72,9 +73,9 @@ describe('who holds what', () => {
       .toSorted((a, b) => pairScore(b, 'leech-7') - pairScore(a, 'leech-7'))
     expect(peers.slice(0, 4)).toEqual(seeds.slice(0, 4).map((peer) => ({ ...addressOf(peer), complete: true })))
     expect(new Set(peers.map(({ peer }) => peer)).size).toBe(peers.length)
-    expect(peers.length).toBeLessThanOrEqual(44)
+    expect(peers.length).toBeLessThanOrEqual(limits.neighboursNamed + limits.usefulHolders)
     const rich = world.say('leech-7', having(100, span(0, 50)))
-    expect(rich.peers).toHaveLength(40)
+    expect(rich.peers).toHaveLength(limits.neighboursNamed)
   })
 
   it('does not name who neither holds nor wants', () => {
