@@ -10,8 +10,6 @@ export const strategies = {
   'ten uploads at a time': { uploadsActiveMax: 10 },
   'forty neighbours': { neighboursAim: 40 },
   'eight neighbours': { neighboursAim: 8 },
-  /** Who is turned away leaves the peer alone for longer, and few may wait: the limits until 2026-11. */
-  'short queues': { uploadsWaitingMax: 4, busyBackoffMaxMs: 250 },
 } satisfies Record<string, Partial<SwarmLimits>>
 
 export type Strategy = keyof typeof strategies
