@@ -1,4 +1,4 @@
-/** Two hundred nodes start within one second, know one seed, and pull cold, without a tracker. */
+/** Three hundred nodes start within one second, know one seed, and pull cold, without a tracker. */
 import { expect, it } from 'vitest'
 import { MiB } from '../../core/units.ts'
 import { allDone } from './sim.ts'
@@ -7,7 +7,7 @@ import { startAll } from './world.ts'
 
 function crowd(): Story {
   const options = { realBytes: false, frameBytes: 256 * 1024, originBytesPerMs: 3000 }
-  const story = tell({ nodes: 200, lateJoiners: 199, faultsUntilMs: 1000, layerBytes: [9 * MiB], ...options })
+  const story = tell({ nodes: 300, lateJoiners: 299, faultsUntilMs: 1000, layerBytes: [6 * MiB], ...options })
   startAll(story.sim)
   return story
 }

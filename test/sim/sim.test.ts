@@ -10,7 +10,7 @@ const nodes = 30
 /**
  * Worlds that once broke an invariant, or nearly. New ones are drawn by `npm run sim -- --fuzz` and not here: about one random
  * world in twenty still breaks the origin's budget (invariant 5), so that this would fail by chance. Open: a-48, and with
- * `--nodes 30` 91c1c8d64194-3.
+ * `--nodes 30` 91c1c8d64194-3; at commit eed6b3a also e-1, d-20, a-36 and a-114, whose faults are not mended: their seeds make other worlds now.
  */
 const knownSeeds = [2, 15, 30, 37, 52, 60, 67, 70, 101, 218]
 
