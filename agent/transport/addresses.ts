@@ -18,7 +18,11 @@ export function isDialable(address: Multiaddr): boolean {
 
 /** The host of an address: an IP address in its one form (an IPv4 address is never written as an IPv6 one), or a name. */
 export function hostOf(address: Multiaddr): string {
-  const host = address.getComponents()[0]?.value ?? ''
+  return plainHost(address.getComponents()[0]?.value ?? '')
+}
+
+/** As in `hostOf`. */
+export function plainHost(host: string): string {
   return ipaddr.isValid(host) ? ipaddr.process(host).toString() : host
 }
 

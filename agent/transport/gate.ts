@@ -10,7 +10,8 @@ export interface Gate {
   readonly gater: ConnectionGater
   /** With `address`, an IP address, also whoever is there. */
   ban(peer: PeerId, durationMs: number, address?: string): void
-  isBanned(peer: PeerId): boolean
+  /** A peer, or an IP address in its one form. */
+  isBanned(who: PeerId | string): boolean
 }
 
 export function createGate(components: { readonly clock: Clock }): Gate {

@@ -8,13 +8,15 @@
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import type { OnReadOpts } from 'node:net'
+import { createServer, type OnReadOpts } from 'node:net'
 import tls, { type TLSSocket } from 'node:tls'
 import { limits } from '../../core/limits.ts'
 import { type LaneOffer, laneIdLength, laneKeyLength } from '../../core/wire/hello.ts'
 import type { HostPort } from '../config-values.ts'
 import { listenError } from '../listen-error.ts'
 import { portOf } from '../system/port-of.ts'
+import { plainHost } from './addresses.ts'
+import type { Gate } from './gate.ts'
 
 /** Takes what has come; it is overwritten afterwards. */
 export type OnBytes = (bytes: Uint8Array) => void
@@ -38,10 +40,10 @@ interface Awaited {
 /** AES-GCM is what processors have instructions for; the key is 256 random bits that nobody else has. */
 const suite = { ciphers: 'PSK-AES128-GCM-SHA256', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const
 
-export function createLanes(listen: HostPort): Lanes {
+export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lanes {
   const awaited = new Map<string, Awaited>()
   const named = new WeakMap<TLSSocket, string>()
-  const server = tls.createServer({
+  const handshakes = tls.createServer({
     ...suite,
     handshakeTimeout: limits.helloMs,
     pskCallback: (socket, id) => {
@@ -49,8 +51,13 @@ export function createLanes(listen: HostPort): Lanes {
       return awaited.get(id)?.key ?? null
     },
   })
+  // A banned address costs no handshake.
+  const server = createServer((socket) => {
+    if (gate.isBanned(plainHost(socket.remoteAddress ?? ''))) socket.destroy()
+    else handshakes.emit('connection', socket)
+  })
   server.maxConnections = limits.peerConnectionsMax
-  server.on('secureConnection', (socket) => {
+  handshakes.on('secureConnection', (socket) => {
     const id = named.get(socket) ?? ''
     const came = awaited.get(id)?.came
     awaited.delete(id)

@@ -49,7 +49,7 @@ export async function createPeerTransport(
 
   const gate = createGate(components)
   const node = await createNode({ ...components, gate }, options)
-  const lanes = createLanes(options.bulkListen)
+  const lanes = createLanes(gate, options.bulkListen)
   const links = createLinks({
     node,
     self,
