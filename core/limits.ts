@@ -118,6 +118,16 @@ export const limits = {
   /** A source that sends now and then, but less than a frame (64 KiB) in this time, is hedged; and given up after the longer one. */
   crawlMs: 2 * second,
   crawlMaxMs: 10 * second,
+  /** Times in a row that patience with silence doubles: to sixteen seconds, when no source but the origin's slowest would have said nothing. */
+  droughtsMax: 4,
+  /** How fast silence counts on a full link, whose senders wait for each other: eight that share it are as patiently waited for as one. */
+  silenceShareMin: 1 / 8,
+  /** What a link brings is measured over so long: several round trips across a continent, and a chunk at 4 Mbit/s. */
+  linkSpanMs: 0.5 * second,
+  /** And remembered for so long, up to twice: ten spans, so that a moment in which others let us wait does not count. */
+  linkMemoryMs: 5 * second,
+  /** The present rate is a mean of about so long: eight ticks, so that one without a frame is no idle link. */
+  linkRateMs: 0.2 * second,
 
   // Swarm: neighbours
   /**

@@ -1,10 +1,9 @@
 /** What this node knows of its own link: how much it can bring, and how much of it is in use. */
-import { second } from '../units.ts'
 import type { SwarmState } from './state.ts'
 
 /**
- * `peaks`: the most that came in any half second of the last five to ten: a mean would be low also where others let us wait, and
- * fewer requests would then keep it low (BBR takes the maximum for the same reason). 0 while unknown.
+ * `peaks`: the most that came in any `linkSpanMs` of the last one to two `linkMemoryMs`: a mean would be low also where others let us
+ * wait, and fewer requests would then keep it low (BBR takes the maximum for the same reason). 0 while unknown.
  */
 export interface LinkCapacity {
   bytes: number
@@ -22,13 +21,6 @@ export interface LinkCapacity {
   silenceMs: number
 }
 
-const spanMs = 0.5 * second
-const memoryMs = 5 * second
-/** The rate follows what comes within about so long. */
-const rateMs = 0.2 * second
-/** How fast silence counts on a full link: whoever hangs there costs nobody time, but should not keep a chunk for ever. */
-const silenceShareMin = 1 / 8
-
 /** Bytes a millisecond. */
 export function capacityOf({ link }: SwarmState): number {
   return Math.max(link.peaks[0], link.peaks[1])
@@ -44,17 +36,17 @@ export function countBytes({ clock, download, link }: SwarmState, bytes: number)
 
 /** `elapsedMs`: since the last tick. `wasPaused`: that was no silence of others, but a pause of our own. */
 export function measureLink(state: SwarmState, nowMs: number, elapsedMs: number, wasPaused: boolean): void {
-  const { link } = state
-  measurePeak(link, nowMs)
-  link.rate += (link.tickBytes / Math.max(elapsedMs, 1) - link.rate) * Math.min(elapsedMs / rateMs, 1)
+  const { limits, link } = state
+  measurePeak(state, nowMs)
+  link.rate += (link.tickBytes / Math.max(elapsedMs, 1) - link.rate) * Math.min(elapsedMs / limits.linkRateMs, 1)
   link.tickBytes = 0
-  if (!wasPaused) link.silenceMs += elapsedMs * Math.max(1 - usedShare(state), silenceShareMin)
+  if (!wasPaused) link.silenceMs += elapsedMs * Math.max(1 - usedShare(state), limits.silenceShareMin)
 }
 
-function measurePeak(link: LinkCapacity, nowMs: number): void {
+function measurePeak({ limits, link }: SwarmState, nowMs: number): void {
   const elapsedMs = nowMs - link.sinceMs
-  if (elapsedMs < spanMs) return
-  if (nowMs - link.shiftedMs >= memoryMs && link.bytes > 0) {
+  if (elapsedMs < limits.linkSpanMs) return
+  if (nowMs - link.shiftedMs >= limits.linkMemoryMs && link.bytes > 0) {
     link.peaks[1] = link.peaks[0]
     link.peaks[0] = 0
     link.shiftedMs = nowMs
@@ -73,8 +65,5 @@ function usedShare(state: SwarmState): number {
 
 /** Silence that is a stall. It grows each time all were silent at once: then it was our own link, full of what we gave up. */
 export function patienceMs({ droughts, limits }: SwarmState): number {
-  return limits.stallMs * 2 ** Math.min(droughts, droughtsMax)
+  return limits.stallMs * 2 ** Math.min(droughts, limits.droughtsMax)
 }
-
-/** Patience grows to sixteen seconds. */
-const droughtsMax = 4
