@@ -7,7 +7,7 @@ import { leaseSettled, stopOrigin } from './origin.ts'
 import { strike } from './bans.ts'
 import { hasBit } from './bitfield.ts'
 import { fail, loseChunks } from './ending.ts'
-import { advanceCursors, lengthOf, markHeld, tellDirectory } from './session.ts'
+import { advanceCursors, lengthOf, markHeld, setPhase, tellDirectory } from './session.ts'
 import { isOwn, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
   cancelChunk,
@@ -151,7 +151,7 @@ function ownEntry(state: SwarmState, session: Session, { hash, index }: EventOf<
 
 function keep(state: SwarmState, session: Session, entry: Entry): void {
   const { digest, size } = session
-  session.phase[entry.index] = phases.keeping
+  setPhase(session, entry.index, phases.keeping)
   session.accepted[entry.index] = entry
   const mayPass = mayPassUnkept(state, session, entry.index)
   state.emit({ type: 'keep', digest, size, index: entry.index, entry, mayPass })

@@ -55,6 +55,7 @@ export function onJoin(state: SwarmState, peer: Peer, message: Extract<PeerMessa
 export function gainLeased(neighbour: Neighbour): void {
   for (const { remaining, source } of neighbour.session.supply.crossings)
     if (source === neighbour.peer.id) for (const index of remaining) gain(neighbour, index)
+  wake(neighbour.session)
 }
 
 function takeBits(neighbour: Neighbour, have: Uint8Array): void {

@@ -161,7 +161,7 @@ function addLease(
     startAfterMs: 0,
     fetch: undefined,
   }
-  for (const index of remaining) session.phase[index] = phases.origin
+  for (const index of remaining) setPhase(session, index, phases.origin)
   supply.leases.add(lease)
   endWhenDone(state, lease)
 }
@@ -370,7 +370,7 @@ function takeUnasked(state: SwarmState, lease: Lease, index: number): void {
   if (session.phase[index] !== phases.missing) return
   // Forgotten, not dropped: a `drop` would also take what has just come.
   session.buffers.delete(index)
-  session.phase[index] = phases.origin
+  setPhase(session, index, phases.origin)
   if (!lease.remaining.includes(index)) lease.remaining.unshift(index)
 }
 
@@ -411,7 +411,7 @@ function takeWhole(state: SwarmState, lease: Lease): void {
   for (let index = 0; index < session.count; index++) {
     if (session.phase[index] !== phases.missing) continue
     dropBuffer(state, session, index)
-    session.phase[index] = phases.origin
+    setPhase(session, index, phases.origin)
     remaining.push(index)
   }
   remaining.sort((a, b) => a - b)

@@ -5,7 +5,7 @@ import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
 import { dropNeighbour, isForeign, sendJoin } from './neighbours.ts'
-import { wantsMore } from './session.ts'
+import { wakeFor, wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
 import { cancelPeer } from './transfers.ts'
 import { withdrawPeer } from './uploads.ts'
@@ -166,15 +166,17 @@ export function dropPeer(state: SwarmState, peer: Peer): void {
 export function rest(state: SwarmState, peer: Peer, forMs: number): void {
   peer.restUntilMs = Math.max(peer.restUntilMs, state.clock.now() + forMs)
   state.restsEndMs = Math.min(state.restsEndMs, peer.restUntilMs)
+  state.resting.add(peer)
 }
 
-/** True when some peer may be asked again that could not be before. */
-export function endRests(state: SwarmState, nowMs: number): boolean {
-  if (nowMs < state.restsEndMs) return false
+/** Peers whose rest is over may be asked again. */
+export function endRests(state: SwarmState, nowMs: number): void {
+  if (nowMs < state.restsEndMs) return
   state.restsEndMs = Infinity
-  for (const { restUntilMs } of state.peers.values())
-    if (restUntilMs > nowMs) state.restsEndMs = Math.min(state.restsEndMs, restUntilMs)
-  return true
+  for (const peer of state.resting) {
+    if (peer.restUntilMs > nowMs) state.restsEndMs = Math.min(state.restsEndMs, peer.restUntilMs)
+    else if (state.resting.delete(peer)) wakeFor(peer)
+  }
 }
 
 /** Nothing came from the peer for too long: its requests move on, and it rests. */

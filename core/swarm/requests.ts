@@ -1,6 +1,6 @@
 /** Which peer is asked for which chunk, and what becomes of requests that hang. */
 import type { PeerId } from '../ports.ts'
-import { hasBit } from './bitfield.ts'
+import { addBits, bitfieldOf, hasBit, haveCommonBit } from './bitfield.ts'
 import { nextCrossing } from './crossings.ts'
 import { gain, isFree, lose } from './neighbours.ts'
 import { onStalled, rest } from './peers.ts'
@@ -79,8 +79,11 @@ function pickFrom(
   priority: Priority,
   view: PickerView,
 ): number | undefined {
-  const isObtainable = (index: number): boolean => free.some(({ bits }) => hasBit(bits, index))
-  return free.length === 0 ? undefined : pickChunk(session, isObtainable, priority, view)
+  if (free.length === 0) return undefined
+  const held = bitfieldOf(session.count)
+  for (const { bits } of free) addBits(held, bits)
+  if (!haveCommonBit(held, session.missing)) return undefined
+  return pickChunk(session, (index) => hasBit(held, index), priority, view)
 }
 
 /** The one of those that hold the chunk that is likely to send it first, with a lead for those nearby; equals by chance. */

@@ -1,9 +1,9 @@
 /** One digest on this node: its chunks, their phases, and what its readers want of them. */
 import type { Digest } from '../oci/digest.ts'
-import { bitfieldOf, clearBit, countBits, hasBit, setBit } from './bitfield.ts'
+import { bitfieldOf, clearBit, countBits, fullBitfield, hasBit, haveCommonBit, setBit } from './bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from './chunks.ts'
 import type { SwarmEvent } from './events.ts'
-import { phases, type Reader, type Session, type SwarmState } from './state.ts'
+import { phases, type Peer, type Reader, type Session, type SwarmState } from './state.ts'
 
 export function createSession(digest: Digest, size: number, nowMs: number): Session {
   const count = chunkCountOf(size)
@@ -16,6 +16,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     heldCount: 0,
     complete: false,
     phase: new Uint8Array(count),
+    missing: fullBitfield(count),
     buffers: new Map(),
     single: new Set(),
     accepted: [],
@@ -65,7 +66,10 @@ export function isHere(session: Session, index: number): boolean {
 
 export function setPhase(session: Session, index: number, phase: number): void {
   session.phase[index] = phase
-  if (phase === phases.missing) wake(session)
+  if (phase === phases.missing) {
+    setBit(session.missing, index)
+    wake(session)
+  } else clearBit(session.missing, index)
 }
 
 /** There are others in the swarm: only from now on can it be that nothing comes from them. */
@@ -79,8 +83,13 @@ export function wake(session: Session): void {
   session.exhausted.prefetch = false
 }
 
+/** The peer may be asked for more, which matters where it holds what is missing. */
+export function wakeFor({ neighbours }: Peer): void {
+  for (const { bits, session } of neighbours.values()) if (haveCommonBit(bits, session.missing)) wake(session)
+}
+
 export function markHeld(session: Session, index: number): void {
-  session.phase[index] = phases.held
+  setPhase(session, index, phases.held)
   if (hasBit(session.have, index)) return
   setBit(session.have, index)
   session.heldCount++
@@ -97,6 +106,7 @@ export function adoptHeld(session: Session, have: Uint8Array, complete: boolean)
 export function forgetChunks(session: Session): void {
   for (let index = 0; index < session.count; index++) clearBit(session.have, index)
   session.phase.fill(phases.missing)
+  session.missing.set(fullBitfield(session.count))
   session.accepted.length = 0
   session.heldCount = 0
   session.complete = false
@@ -148,7 +158,7 @@ function beginPatience(state: SwarmState, session: Session, nowMs: number): void
 /** Chunks that the disk refused are gone from memory by the time of a later reader: it needs them again. */
 function revivePassed(session: Session, from: number): void {
   for (let index = from; index < session.count; index++)
-    if (session.phase[index] === phases.passed) session.phase[index] = phases.missing
+    if (session.phase[index] === phases.passed) setPhase(session, index, phases.missing)
 }
 
 export function moveReader(state: SwarmState, session: Session, id: number, position: number): void {
@@ -156,7 +166,8 @@ export function moveReader(state: SwarmState, session: Session, id: number, posi
   if (reader === undefined || position <= reader.position) return
   reader.position = position
   advanceCursor(session, reader, state.clock.now())
-  wake(session)
+  // A whole reader wants every chunk wherever it is.
+  if (!reader.whole) wake(session)
 }
 
 /** True when the last reader has gone. */

@@ -53,6 +53,8 @@ export interface Session {
   complete: boolean
   /** A `phases` value for each chunk. */
   readonly phase: Uint8Array
+  /** The chunks whose phase is `missing`, as a bitfield. */
+  readonly missing: Uint8Array
   /** Chunks of which some bytes are here or asked for. */
   readonly buffers: Map<number, ChunkBuffer>
   /** Chunks that must come whole from one sender: a mixture did not match. */
@@ -289,7 +291,8 @@ export interface SwarmState extends SwarmComponents {
   readonly peers: Map<PeerId, Peer>
   readonly hosts: BoundedMap<string, Host>
   dialing: number
-  /** When the first of the peers that rest may be asked again. */
+  /** Peers that rest, and when the first of them may be asked again. */
+  readonly resting: Set<Peer>
   restsEndMs: number
   readonly transfers: Set<Transfer>
   readonly fetches: Map<number, Lease>
@@ -334,6 +337,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     peers: new Map(),
     hosts: createBoundedMap(limits.bansMax),
     dialing: 0,
+    resting: new Set(),
     restsEndMs: Infinity,
     transfers: new Set(),
     fetches: new Map(),

@@ -38,7 +38,6 @@ import {
   moveReader,
   openReader,
   tellDirectory,
-  wake,
 } from './session.ts'
 import { createState, type Session, type SwarmComponents, type SwarmOptions, type SwarmState } from './state.ts'
 import { onCancel, onRequest, onUploaded, remindWaiting } from './uploads.ts'
@@ -282,9 +281,8 @@ function onTick(state: SwarmState): void {
   watchTransfers(state, nowMs)
   watchFetches(state)
   remindWaiting(state, nowMs)
-  const isFree = endRests(state, nowMs)
+  endRests(state, nowMs)
   for (const session of state.active.slice()) {
-    if (isFree) wake(session)
     tellGained(state, session)
     pumpOrigin(state, session)
     watchHeldBack(state, session, nowMs)

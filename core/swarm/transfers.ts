@@ -1,5 +1,5 @@
 /** Requests of ours and the chunk buffers they fill. The lowest layer: it keeps the counts right and decides nothing. */
-import { lengthOf, setPhase, wake } from './session.ts'
+import { lengthOf, setPhase, wakeFor } from './session.ts'
 import {
   phases,
   type ChunkBuffer,
@@ -51,7 +51,7 @@ export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: nu
   peer.transfers.set(transfer.id, transfer)
   state.transfers.add(transfer)
   state.flightBytes += lengthOf(session, index) - transfer.received
-  session.phase[index] = phases.asked
+  setPhase(session, index, phases.asked)
   sendRequest(state, transfer)
 }
 
@@ -95,7 +95,7 @@ export function endTransfer(state: SwarmState, transfer: Transfer): void {
   peer.transfers.delete(transfer.id)
   setQueued(state, transfer, false)
   state.flightBytes -= lengthOf(session, index) - transfer.received
-  for (const neighbour of peer.neighbours.values()) wake(neighbour.session)
+  wakeFor(peer)
   const buffer = session.buffers.get(index)
   buffer?.transfers.splice(buffer.transfers.indexOf(transfer), 1)
   if (buffer?.transfers.length !== 0 || session.phase[index] !== phases.asked) return
@@ -122,7 +122,7 @@ export function cancelPeer(state: SwarmState, peer: Peer): void {
 /** All bytes of the chunk are here: whoever else is sending it may stop, and its hash decides. */
 export function chunkArrived(state: SwarmState, session: Session, index: number): void {
   const { digest, size } = session
-  session.phase[index] = phases.hashing
+  setPhase(session, index, phases.hashing)
   cancelChunk(state, session, index)
   state.settlingBytes += lengthOf(session, index)
   state.emit({ type: 'hash', digest, size, index })

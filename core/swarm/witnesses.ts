@@ -14,7 +14,7 @@ import type { PeerMessage } from './messages.ts'
 import { fetchHeldBack } from './origin.ts'
 import { ban, strike } from './bans.ts'
 import { addressOf, isBanned } from './hosts.ts'
-import { isHere, wantsMore } from './session.ts'
+import { isHere, wake, wantsMore } from './session.ts'
 import type { Neighbour, Peer, Reader, Session, SwarmState } from './state.ts'
 
 type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: Type }>
@@ -137,7 +137,11 @@ function release(state: SwarmState, session: Session, reader: Reader): void {
 }
 
 function holdBack(state: SwarmState, session: Session, reader: Reader, index: number, nowMs: number): void {
-  reader.heldBackSinceMs ??= nowMs
+  if (reader.heldBackSinceMs === undefined) {
+    reader.heldBackSinceMs = nowMs
+    // A ranged reader wants all of its range from now on.
+    wake(session)
+  }
   if (nowMs - session.doubtedAtMs >= state.limits.doubtAgainMs) askWitnesses(state, session, index, nowMs)
   const { heldBackMs, heldBackPartMs } = state.limits
   const patienceMs = isSettled(state, session) ? heldBackPartMs : heldBackMs

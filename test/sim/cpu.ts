@@ -14,18 +14,22 @@ export const costs = {
 export interface Cpu {
   /** Runs `act` when all work before it and `costMs` of its own are done. */
   work(costMs: number, act: () => void): void
+  /** Puts `costMs` of work behind all that there is, and says how long until it is done. */
+  take(costMs: number): number
   /** The process died, and its work with it. */
   reset(): void
 }
 
 export function createCpu(engine: Engine): Cpu {
   let freeAtMs = 0
+  const take = (costMs: number): number => {
+    const nowMs = engine.clock.now()
+    freeAtMs = Math.max(freeAtMs, nowMs) + costMs
+    return freeAtMs - nowMs
+  }
   return {
-    work(costMs, act) {
-      const nowMs = engine.clock.now()
-      freeAtMs = Math.max(freeAtMs, nowMs) + costMs
-      engine.after(freeAtMs - nowMs, act)
-    },
+    work: (costMs, act) => engine.after(take(costMs), act),
+    take,
     reset: () => void (freeAtMs = 0),
   }
 }
