@@ -148,7 +148,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   scrape(metrics, { runner, store, cluster, rates })
 
   transport.on((event) => {
-    if (event.type === 'message' || event.type === 'chunk-started') cluster.heard(event.peer)
+    if (event.type === 'message' || event.type === 'chunk-started' || event.type === 'frame') cluster.heard(event.peer)
   })
   runner.start()
   stops.defer(() => runner.stop())

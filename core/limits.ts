@@ -331,9 +331,11 @@ export const limits = {
   relayPlacesMax: 50_000,
   /** A host that does not know its fellow members yet, or a relay that has nothing yet, is asked again after this long. */
   relayAgainMs: 100,
-  /** A relay that is getting the content itself lets its asker wait this long before it says so: well below `exchangeTimeoutMs`. */
+  /** A relay that is getting the content itself lets its asker wait this long before it says so: well below `relayCallMs`. */
   relayHoldMs: 400,
-  /** Peers asked in vain before the origin's turn; each may cost `exchangeTimeoutMs`. */
+  /** A host or a relay that has not answered by then is passed over. */
+  relayCallMs: 1 * second,
+  /** Peers asked in vain before the origin's turn; each may cost `relayCallMs`. */
   relaysTriedMax: 4,
   /** After this long an asker turns to the origin, whatever relays promise; longer than `smallFetchMs`, so that one failed fetch is passed over. */
   relayPatienceMs: 5 * second,
@@ -346,8 +348,10 @@ export const limits = {
   smallServesMax: 16,
 
   // Directory: asking
-  /** A host that has not answered by then is passed over: an announce takes it 0.3 ms. */
+  /** A host that has neither answered nor given another sign of life for this long is passed over: an announce takes it 0.3 ms. */
   announceTimeoutMs: 1 * second,
+  /** One that lives on but does not answer is passed over after this long; as `memberCallMs`. */
+  announceTimeoutMaxMs: 5 * second,
   /** A host that takes longer has a hundred agents before it (0.3 ms each), and the nearest members are tried meanwhile. */
   announceSlowMs: 40,
   /** How long a host that did not answer is passed over; by then the members know whether it died. */
@@ -492,8 +496,16 @@ export const limits = {
   membersPerMessage: 2000,
   /** Each member exchanges with a random one and with its successor this often (DESIGN, Members). */
   exchangeMs: 1 * second,
-  /** No answer by then is a failure. */
-  exchangeTimeoutMs: 1 * second,
+  /**
+   * A member that was called and has given no sign of life for this long is suspected: it is called again this often, and others
+   * are asked to look. An agent whose own announce has failed so long waits no longer either (`announceTimeoutMs`).
+   */
+  memberSilentMs: 1 * second,
+  memberAgainMs: 0.5 * second,
+  /** After this long, and with a witness, it is dead: a second until it is called, this, and the news, are within 5 s (DESIGN). */
+  memberDeadMs: 2.5 * second,
+  /** A call may be answered this late: a lost SYN is sent again after 1 s and 3 s. */
+  memberCallMs: 5 * second,
   /** News is gathered this long, then pushed to so many members at once, so many times: six messages reach 99.7 %. */
   newsMs: 150,
   newsTargets: 3,
@@ -502,18 +514,19 @@ export const limits = {
   newsAtOnceMax: 64,
   /** A goodbye goes to more, as its sender can't repeat it. */
   goodbyeTargets: 5,
-  /** A tick this late means that this process was held up, and excuses whoever seems late. */
+  /** A tick this late means that this process was held up: what it did not hear until then counts for nothing. */
   lagMs: 0.25 * second,
-  /** A member that failed is tried again after this long. */
-  probeAgainMs: 300,
-  /** Failures in a row after which a member is passed over, and after which it is dead; one less where another member failed too. */
-  failuresSilent: 2,
-  failuresDead: 3,
-  /** Members asked to look at one that failed. */
-  accusationTargets: 2,
-  /** How long an accusation counts, and how long own contact outweighs it until a look confirms it. */
+  /** How much the newest exchange counts for this agent's health, the last eight or so together. */
+  healthWeight: 1 / 8,
+  /** With a larger share of them late, others get more time, up to so many times; a sixth of all members may die at once. */
+  healthyLateShare: 0.25,
+  patienceMax: 4,
+  /** With a larger one still, this agent accuses nobody. */
+  doubtLateShare: 0.5,
+  /** How long a witness's word counts, how long own contact outweighs the word that somebody is dead, and a false alarm is remembered. */
   accusationMs: 5 * second,
   contactFreshMs: 3 * second,
+  falseAlarmMs: 1 * minute,
   /** Seeds are asked this often until the list agrees with one of them, then while nobody else is known, then for good measure. */
   seedEagerMs: 250,
   seedLonelyMs: 1 * second,
@@ -543,7 +556,7 @@ export const limits = {
   clusterHeadersMaxBytes: 4 * KiB,
   /** Connections to the cluster listener: a thousand agents that announce here, twice over. */
   clusterConnectionsMax: 4096,
-  /** A request is there within this time; callers give up after `exchangeTimeoutMs`. */
+  /** A request is there within this time; callers give up after `memberCallMs`. */
   clusterRequestMs: 5 * second,
   /** Idle connections are closed by the caller first, so that it never sends into one that is being closed. */
   clusterIdleMs: 15 * second,

@@ -46,7 +46,7 @@ export function createClusterClient(components: ClusterClientComponents): Cluste
     pipelining: 1,
     keepAliveTimeout: limits.clusterIdleMs,
     keepAliveMaxTimeout: limits.clusterIdleMs,
-    connect: { timeout: limits.exchangeTimeoutMs },
+    connect: { timeout: limits.memberCallMs },
   })
   const state: State = { ...components, agent, recipients: new Map() }
   return {
@@ -77,7 +77,7 @@ async function callMember<Request, Answer>(
     to,
     cluster,
     body: call.writeRequest(body),
-    signal: AbortSignal.timeout(limits.exchangeTimeoutMs),
+    signal: AbortSignal.timeout(call.withinMs),
   }
   for (const key of [recipient.key, ...state.keys.filter((other) => other !== recipient.key)]) {
     const answer = await postFresh(state, exchange, recipient, key)

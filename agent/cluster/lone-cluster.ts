@@ -32,6 +32,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     hosts: () => hosts,
     nearest: () => [],
     membersCount: () => 1,
+    heardMs: () => Number.NEGATIVE_INFINITY,
     suspect: () => {},
     emit: (output) => {
       if (output.type === 'call') client.answered(output.id, directory.announce(output.request))

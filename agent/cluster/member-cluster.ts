@@ -131,6 +131,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     hosts: (digest) => owners.of(digest),
     nearest: () => nearestOf(state),
     membersCount: () => state.members?.live().length ?? 1,
+    heardMs: (peer) => state.members?.heardMs(peer) ?? Number.NEGATIVE_INFINITY,
     suspect: (peer) => suspect(state, peer),
     emit: (output) => onDirectory(state, output),
   })

@@ -145,6 +145,7 @@ const exchangeRequest = z.strictObject({
   accusations: z
     .array(z.strictObject({ peer, incarnation: z.int().nonnegative().max(limits.incarnationMax) }))
     .max(limits.memberBuckets),
+  vouched: z.array(peer).max(limits.memberBuckets),
   compare: z.boolean(),
   want: z
     .array(
@@ -174,6 +175,8 @@ const exchangeAnswer = z.strictObject({
 /** One kind of call: how its request and its answer travel. `read…` gives undefined for what is malformed. */
 export interface Call<Request, Answer> {
   readonly path: string
+  /** How long its caller waits for the answer. */
+  readonly withinMs: number
   /** Nobody but the two may read the answer (seal.ts). */
   readonly sealed?: true
   writeRequest(request: Request): Buffer
@@ -213,6 +216,7 @@ function parseJson(body: Buffer): unknown {
 
 function callOf<Request, Answer>(
   path: string,
+  withinMs: number,
   request: z.ZodType<Request>,
   answer: z.ZodType<Answer>,
 ): Call<Request, Answer> {
@@ -220,6 +224,7 @@ function callOf<Request, Answer>(
   const answers = codecOf(answer)
   return {
     path,
+    withinMs,
     writeRequest: (value) => requests.write(value),
     readRequest: (body) => requests.read(body),
     writeAnswer: (value) => answers.write(value),
@@ -229,22 +234,29 @@ function callOf<Request, Answer>(
 
 export const announceCall = callOf<AnnounceRequest, AnnounceAnswer>(
   '/directory/announce',
+  limits.announceTimeoutMaxMs,
   announceRequest,
   announceAnswer,
 )
 export const exchangeCall = callOf<ExchangeRequest, ExchangeAnswer>(
   '/members/exchange',
+  limits.memberCallMs,
   exchangeRequest,
   exchangeAnswer,
 )
 
-export const locateCall = callOf<LocateRequest, LocateAnswer>('/directory/locate', locateRequest, locateAnswer)
+export const locateCall = callOf<LocateRequest, LocateAnswer>(
+  '/directory/locate',
+  limits.relayCallMs,
+  locateRequest,
+  locateAnswer,
+)
 
 /** One byte that says what it is, then the content. */
 const contentAnswerKinds = ['none', 'coming', 'content'] as const satisfies readonly ContentAnswer['kind'][]
 
 export const contentCall: Call<ContentRequest, ContentAnswer> = {
-  ...callOf<ContentRequest, never>('/content', contentRequest, z.never()),
+  ...callOf<ContentRequest, never>('/content', limits.relayCallMs, contentRequest, z.never()),
   sealed: true,
   writeAnswer(answer) {
     const kind = Buffer.of(contentAnswerKinds.indexOf(answer.kind))

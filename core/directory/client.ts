@@ -39,6 +39,8 @@ export interface DirectoryClientComponents {
   nearest(): readonly PeerHint[]
   /** How many members there are: so many may turn to the origin at the same moment. */
   membersCount(): number
+  /** When the host last gave a sign of life, in whatever way: one that does is slow, not gone. */
+  heardMs(host: PeerId): number
   /** A host did not answer: perhaps it is dead, and worth a look. */
   suspect(host: PeerId): void
   emit(output: DirectoryClientOutput): void
@@ -214,12 +216,17 @@ function isBusy(item: AnnounceItem): boolean {
 function tick(state: State): void {
   const nowMs = state.clock.now()
   if (nowMs < state.nextMs) return
-  for (const call of state.calls.values()) if (call.sentMs + limits.announceTimeoutMs <= nowMs) failed(state, call.id)
+  for (const call of state.calls.values()) if (givenUpMs(state, call) <= nowMs) failed(state, call.id)
   for (const call of state.calls.values()) if (isCrowded(call, nowMs)) tryNearest(state, call)
   hearAgain(state, nowMs)
   for (const subject of state.subjects.values()) watch(state, subject, nowMs)
   for (const [host, subjects] of dueByHost(state, nowMs)) send(state, host, subjects, nowMs)
   state.nextMs = nextDueMs(state)
+}
+
+function givenUpMs(state: State, { sentMs, to }: Call): number {
+  const livedMs = Math.max(sentMs, state.heardMs(to))
+  return Math.min(livedMs + limits.announceTimeoutMs, sentMs + limits.announceTimeoutMaxMs)
 }
 
 function isCrowded({ isSlow, sentMs }: Call, nowMs: number): boolean {
@@ -449,8 +456,8 @@ function noteWish(subject: Subject, item: AnnounceItem | undefined, nowMs: numbe
 
 function nextDueMs(state: State): number {
   let nextMs = Number.POSITIVE_INFINITY
-  for (const { isSlow, sentMs } of state.calls.values())
-    nextMs = Math.min(nextMs, sentMs + (isSlow ? limits.announceTimeoutMs : limits.announceSlowMs))
+  for (const call of state.calls.values())
+    nextMs = Math.min(nextMs, call.isSlow ? givenUpMs(state, call) : call.sentMs + limits.announceSlowMs)
   for (const untilMs of state.silent.values()) nextMs = Math.min(nextMs, untilMs)
   for (const { lines, watchMs } of state.subjects.values()) {
     nextMs = Math.min(nextMs, watchMs)

@@ -3,13 +3,25 @@
  *
  * - Each second it exchanges with a random member, which spreads what it knows, and with its successor on a ring of hashed
  *   names, which is how each member has somebody who notices its death within a second. News is pushed at once besides.
- * - Who fails to answer is tried again, and two others are asked to look (an *accusation*). Two own failures with another
- *   member's, or three own ones, are a death (one less, and it is passed over as a host); unless this member reaches nobody, and so is probably the one cut off.
+ * - Who gives no sign of life is called again, and others are asked to look (an *accusation*); whoever hears from it says so. A
+ *   death takes silence and a witness, or a machine that refuses twice (contacts.ts). An agent that finds most others silent, or
+ *   its own ticks late, gives them more time, and in the end accuses nobody (health.ts).
  * - A live member that hears itself declared dead raises its incarnation, and that word wins.
  * - Seeds are asked until the list agrees with one of theirs, and now and then later, so that partitions heal.
  */
 import { limits } from '../limits.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
+import {
+  acquit,
+  type Circumstances,
+  type Contact,
+  createContact,
+  forgetWitnesses,
+  silenceMs,
+  verdictOn,
+  witnessesNeeded,
+} from './contacts.ts'
+import { createHealth, type Health } from './health.ts'
 import { createMemberList, replaces } from './list.ts'
 import type { MemberList } from './list.ts'
 import type { Accusation, ExchangeAnswer, ExchangeRequest, MemberRecord } from './messages.ts'
@@ -54,6 +66,8 @@ export interface Members {
   failed(id: number, refused: boolean): void
   /** This member has just spoken in another way than by an exchange: it lives. */
   heard(peer: PeerId): void
+  /** When this member last gave a sign of life; -Infinity: never. */
+  heardMs(peer: PeerId): number
   /** This member, or `by`, has reason to think that `peer` is dead: look. */
   suspect(peer: PeerId, by?: PeerId): void
   /** Says goodbye to several members at once. */
@@ -71,33 +85,23 @@ export interface Members {
   hash(): string
 }
 
-interface Contact {
-  heardMs: number
-  failures: number
-  failedMs: number
-  /** It has been reported silent. */
-  silent: boolean
-  /** Who else could not reach it, and when they said so. */
-  readonly accusers: Map<PeerId, number>
-}
-
 interface Flight {
   readonly peer: PeerId | undefined
   readonly cluster: string
   readonly seed: boolean
   /** Buckets asked for; the comparison goes on while they become fewer. */
   readonly wanted: number
-  deadlineMs: number
-  excused: boolean
+  readonly sentMs: number
 }
 
 interface State extends MembersComponents {
   self: MemberRecord
   readonly list: MemberList
+  readonly health: Health
   readonly contacts: Map<PeerId, Contact>
+  /** Members that were called and have given no sign of life since. */
+  readonly called: Set<PeerId>
   readonly flights: Map<number, Flight>
-  /** Members to try again, and when. */
-  readonly probes: Map<PeerId, number>
   /** Records to push, and how often yet. */
   readonly news: Map<PeerId, number>
   seeds: readonly string[] | undefined
@@ -107,6 +111,8 @@ interface State extends MembersComponents {
   nextId: number
   /** When this agent last exchanged with anybody. */
   contactMs: number
+  /** Until then it was held up or cut off (contacts.ts). */
+  deafUntilMs: number
   roundMs: number
   newsMs: number
   seedMs: number
@@ -123,6 +129,7 @@ export function createMembers(components: MembersComponents, { self }: MembersOp
     exchanged: (id, answer) => exchanged(state, id, answer),
     failed: (id, refused) => failed(state, id, refused),
     heard: (peer) => heard(state, peer),
+    heardMs: (peer) => state.contacts.get(peer)?.heardMs ?? Number.NEGATIVE_INFINITY,
     suspect: (peer, by) => suspect(state, peer, by),
     leave: () => leave(state),
     tick: () => tick(state),
@@ -143,9 +150,10 @@ function createState(components: MembersComponents, self: MemberRecord): State {
     ...components,
     self,
     list,
+    health: createHealth(),
     contacts: new Map(),
+    called: new Set(),
     flights: new Map(),
-    probes: new Map(),
     news: new Map(),
     seeds: undefined,
     seedTurn: 0,
@@ -153,6 +161,7 @@ function createState(components: MembersComponents, self: MemberRecord): State {
     agreed: false,
     nextId: 0,
     contactMs: Number.NEGATIVE_INFINITY,
+    deafUntilMs: Number.NEGATIVE_INFINITY,
     roundMs: nowMs + components.random.below(limits.exchangeMs),
     newsMs: Number.POSITIVE_INFINITY,
     seedMs: Number.POSITIVE_INFINITY,
@@ -170,7 +179,7 @@ function learn(state: State, records: readonly MemberRecord[], by: PeerId): void
   for (const record of records) {
     if (record.peer === state.self.peer) defend(state, record)
     else if (isNews(state, record)) {
-      if (isDoubtful(state, record)) accuse(state, record, by)
+      if (isDoubtful(state, record)) hearOfDeath(state, record, by)
       else {
         put(state, record)
         changed.push(record.peer)
@@ -197,7 +206,7 @@ function isWelcome(state: State, record: MemberRecord): boolean {
 
 function isFresh(state: State, peer: PeerId): boolean {
   const contact = state.contacts.get(peer)
-  return contact?.failures === 0 && state.clock.now() - contact.heardMs < limits.contactFreshMs
+  return contact?.suspected === false && state.clock.now() - contact.heardMs < limits.contactFreshMs
 }
 
 function put(state: State, record: MemberRecord): void {
@@ -206,7 +215,8 @@ function put(state: State, record: MemberRecord): void {
   const wasSilent = state.contacts.get(record.peer)?.silent === true
   // A departure and a sign of new life both end what was noted of the old one.
   state.contacts.delete(record.peer)
-  state.probes.delete(record.peer)
+  state.called.delete(record.peer)
+  if (before?.state === 'dead' && record.state === 'alive') contactOf(state, record.peer).wrongedMs = state.clock.now()
   if (record.state !== 'alive' && state.seeds?.includes(record.cluster) === true)
     state.seedMs = Math.min(state.seedMs, state.clock.now() + seedWaitMs(state, true))
   state.emit({ type: 'member', record, before })
@@ -238,7 +248,8 @@ function handle(state: State, request: ExchangeRequest): ExchangeAnswer {
   learn(state, [request.from], peer)
   heard(state, peer)
   learn(state, request.news, peer)
-  for (const accusation of request.accusations) accuse(state, accusation, peer)
+  for (const accusation of request.accusations) accused(state, accusation, peer)
+  for (const living of request.vouched) vouched(state, living)
   const hash = state.list.hash()
   const differs = hash !== request.hash
   return {
@@ -270,19 +281,22 @@ interface Sending {
   readonly want?: readonly number[]
   readonly news?: readonly MemberRecord[]
   readonly accusations?: readonly Accusation[]
+  readonly vouched?: readonly PeerId[]
   readonly seed?: boolean
 }
 
 function exchange(state: State, peer: PeerId | undefined, cluster: string, sending: Sending): void {
   const id = state.nextId++
-  const deadlineMs = state.clock.now() + limits.exchangeTimeoutMs
+  const sentMs = state.clock.now()
   const wanted = sending.want?.length ?? Number.POSITIVE_INFINITY
-  state.flights.set(id, { peer, cluster, seed: sending.seed ?? false, wanted, deadlineMs, excused: false })
+  state.flights.set(id, { peer, cluster, seed: sending.seed ?? false, wanted, sentMs })
+  if (peer !== undefined) expectWord(state, peer)
   const request: ExchangeRequest = {
     from: state.self,
     hash: state.list.hash(),
     news: [...(sending.news ?? []), ...newsOf(state)],
     accusations: sending.accusations ?? [],
+    vouched: sending.vouched ?? [],
     compare: sending.compare ?? false,
     want: sending.want ?? [],
   }
@@ -300,9 +314,10 @@ function exchanged(state: State, id: number, answer: ExchangeAnswer): void {
   state.flights.delete(id)
   const { peer } = answer.from
   if (flight.peer !== undefined && flight.peer !== peer) {
-    fail(state, flight.peer, true)
+    onRefusal(state, flight.peer)
     return
   }
+  if (state.clock.now() - flight.sentMs < limits.memberSilentMs) state.health.inTime()
   if (peer === state.self.peer) {
     if (flight.seed && flight.cluster === state.seeds?.[0]) agree(state)
     return
@@ -329,83 +344,134 @@ function reconcile(state: State, flight: Flight, theirs: readonly number[]): voi
   exchange(state, flight.peer, flight.cluster, { want, news, seed: flight.seed, compare: true })
 }
 
-// Failures
+// Signs of life, and their absence
 
 function contactOf(state: State, peer: PeerId): Contact {
   let contact = state.contacts.get(peer)
   if (contact === undefined) {
-    contact = {
-      heardMs: Number.NEGATIVE_INFINITY,
-      failures: 0,
-      failedMs: 0,
-      silent: false,
-      accusers: new Map(),
-    }
+    contact = createContact()
     state.contacts.set(peer, contact)
   }
   return contact
+}
+
+function circumstancesOf({ clock, deafUntilMs, health, list }: State): Circumstances {
+  return { nowMs: clock.now(), deafUntilMs, patience: health.patience(), others: list.live().length - 2 }
+}
+
+/** It is being called: from now on its silence counts. */
+function expectWord(state: State, peer: PeerId): void {
+  if (state.list.get(peer)?.state !== 'alive') return
+  const contact = contactOf(state, peer)
+  if (contact.calledMs !== undefined) return
+  contact.calledMs = state.clock.now()
+  contact.lookMs = contact.calledMs + limits.memberSilentMs
+  state.called.add(peer)
 }
 
 function heard(state: State, peer: PeerId): void {
   regainContact(state)
   if (state.list.get(peer)?.state !== 'alive') return
   const contact = contactOf(state, peer)
-  const wasSilent = contact.silent
   contact.heardMs = state.clock.now()
-  contact.failures = 0
-  contact.silent = false
-  state.probes.delete(peer)
-  contact.accusers.clear()
+  clear(state, peer, contact)
+  for (const asker of contact.askers) exchangeWith(state, asker, { vouched: [peer] })
+  contact.askers.clear()
+}
+
+function clear(state: State, peer: PeerId, contact: Contact): void {
+  const wasSilent = contact.silent
+  acquit(contact, state.clock.now())
+  state.called.delete(peer)
   if (wasSilent) state.emit({ type: 'heard', peer })
 }
 
-/** Failures while this member reached nobody say nothing about others. */
+/** Another member hears from it: this one may just be badly placed, and goes on calling. */
+function vouched(state: State, peer: PeerId): void {
+  const contact = state.contacts.get(peer)
+  if (contact?.calledMs === undefined || contact.refusals > 0) return
+  clear(state, peer, contact)
+  expectWord(state, peer)
+}
+
+/** Silence while this member reached nobody says nothing about others. */
 function regainContact(state: State): void {
   const nowMs = state.clock.now()
   if (nowMs - state.contactMs > limits.contactFreshMs) {
-    for (const contact of state.contacts.values()) contact.failures = 0
-    for (const peer of state.probes.keys()) state.probes.set(peer, nowMs)
+    state.deafUntilMs = nowMs
+    for (const peer of state.called) call(state, peer, [])
   }
   state.contactMs = nowMs
 }
 
-function failed(state: State, id: number, refused: boolean): void {
+function failed(state: State, id: number, isRefusal: boolean): void {
   const flight = state.flights.get(id)
   if (flight === undefined) return
   state.flights.delete(id)
-  if (flight.peer !== undefined) fail(state, flight.peer, refused)
+  if (flight.peer !== undefined && isRefusal) onRefusal(state, flight.peer)
 }
 
-function fail(state: State, peer: PeerId, refused: boolean): void {
+function onRefusal(state: State, peer: PeerId): void {
   if (state.list.get(peer)?.state !== 'alive' || state.self.state !== 'alive') return
-  const nowMs = state.clock.now()
   // A machine that refuses is reached.
-  if (refused) regainContact(state)
+  regainContact(state)
+  expectWord(state, peer)
   const contact = contactOf(state, peer)
-  const before = contact.failures
-  if (before === 0) contact.failedMs = nowMs
-  contact.failures += refused ? limits.failuresSilent : 1
-  state.probes.set(peer, nowMs + (before < limits.failuresDead ? limits.probeAgainMs : limits.exchangeMs))
-  if (before === 0) askOthers(state, peer, contact)
+  contact.refusals++
   judge(state, peer, contact)
+  if (state.called.has(peer)) suspectAnew(state, peer, contact)
 }
 
-/** Two others are asked to look, and whoever asked this member to look hears what it found. */
-function askOthers(state: State, peer: PeerId, contact: Contact): void {
-  const accusations = [{ peer, incarnation: state.list.get(peer)?.incarnation ?? 0 }]
-  const targets = new Set(contact.accusers.keys())
-  for (let count = 0; count < limits.accusationTargets; count++) {
-    const other = state.list.pick(state.random, (one) => one !== peer && isReachable(state, one) && !targets.has(one))
+/** What has become of a call that brought no sign of life so far. */
+function look(state: State, peer: PeerId): void {
+  const contact = contactOf(state, peer)
+  const circumstances = circumstancesOf(state)
+  const patienceMs = limits.memberSilentMs * circumstances.patience
+  const leftMs = patienceMs - silenceMs(contact, circumstances)
+  // Less than a millisecond is lost where clocks are added to.
+  if (leftMs >= 1 && contact.refusals === 0) {
+    contact.lookMs = circumstances.nowMs + leftMs
+    return
+  }
+  if (!contact.suspected && contact.refusals === 0) state.health.late()
+  judge(state, peer, contact)
+  if (!state.called.has(peer)) return
+  call(state, peer, [])
+  suspectAnew(state, peer, contact)
+}
+
+function suspectAnew(state: State, peer: PeerId, contact: Contact): void {
+  contact.suspected = true
+  contact.lookMs = state.clock.now() + limits.memberAgainMs
+  if (!state.health.doubtsItself() || contact.refusals > 0) accuse(state, peer, contact)
+}
+
+/** Others are asked to look, one more than have to agree; and whoever asked this member hears what it found. */
+function accuse(state: State, peer: PeerId, contact: Contact): void {
+  const targets = new Set(contact.askers)
+  const wanted = witnessesNeeded(contact, circumstancesOf(state)) + 1 - contact.witnesses.size
+  for (let count = 0; count < wanted; count++) {
+    const isNew = (one: PeerId): boolean => one !== peer && !contact.told.has(one) && !targets.has(one)
+    const other = state.list.pick(state.random, (one) => isNew(one) && isReachable(state, one))
     if (other !== undefined) targets.add(other)
   }
-  for (const target of targets) exchangeWith(state, target, { accusations })
+  contact.askers.clear()
+  for (const target of targets) {
+    contact.told.add(target)
+    exchangeWith(state, target, { accusations: [accusationOf(state, peer)] })
+  }
+}
+
+function accusationOf({ list }: State, peer: PeerId): Accusation {
+  return { peer, incarnation: list.get(peer)?.incarnation ?? 0 }
 }
 
 function isReachable(state: State, peer: PeerId): boolean {
-  return peer !== state.self.peer && (state.contacts.get(peer)?.failures ?? 0) === 0
+  return peer !== state.self.peer && state.contacts.get(peer)?.suspected !== true
 }
 
-function accuse(state: State, { peer, incarnation }: Accusation, by: PeerId): void {
+/** `by` hears nothing of a member: this one's own contact decides, or a look. */
+function accused(state: State, { peer, incarnation }: Accusation, by: PeerId): void {
   if (peer === state.self.peer) {
     if (incarnation >= state.self.incarnation) defend(state, { ...state.self, incarnation, state: 'dead' })
     return
@@ -413,74 +479,77 @@ function accuse(state: State, { peer, incarnation }: Accusation, by: PeerId): vo
   const known = state.list.get(peer)
   if (known?.state !== 'alive' || known.incarnation > incarnation) return
   const contact = contactOf(state, peer)
-  contact.accusers.set(by, state.clock.now())
-  if (contact.failures > 0) judge(state, peer, contact)
-  else probe(state, peer, [{ peer, incarnation }])
+  if (!contact.suspected && state.clock.now() - contact.heardMs < limits.memberSilentMs) {
+    exchangeWith(state, by, { vouched: [peer] })
+    return
+  }
+  contact.witnesses.set(by, state.clock.now())
+  if (!contact.told.has(by)) contact.askers.add(by)
+  if (contact.suspected) judge(state, peer, contact)
+  else call(state, peer, [])
+}
+
+/** Somebody has found a member dead of which this one has heard lately: it is told, and if it stays silent that is enough. */
+function hearOfDeath(state: State, { peer, incarnation }: MemberRecord, by: PeerId): void {
+  const contact = contactOf(state, peer)
+  contact.toldDead = true
+  contact.witnesses.set(by, state.clock.now())
+  call(state, peer, [{ peer, incarnation }])
 }
 
 function suspect(state: State, peer: PeerId, by: PeerId | undefined): void {
-  const incarnation = state.list.get(peer)?.incarnation ?? 0
-  if (by === undefined || by === state.self.peer) probe(state, peer, [])
-  else accuse(state, { peer, incarnation }, by)
+  if (by === undefined || by === state.self.peer) call(state, peer, [])
+  else accused(state, accusationOf(state, peer), by)
 }
 
-/** Looks at a member now, unless a look is under way; it hears what is said of it. */
-function probe(state: State, peer: PeerId, accusations: readonly Accusation[]): void {
-  state.probes.delete(peer)
-  if (state.list.get(peer)?.state !== 'alive') return
-  for (const flight of state.flights.values()) if (flight.peer === peer) return
-  exchangeWith(state, peer, { accusations })
+/** Calls a member now, unless a call is under way; it hears what is said of it. */
+function call(state: State, peer: PeerId, accusations: readonly Accusation[]): void {
+  if (state.list.get(peer)?.state === 'alive' && (accusations.length > 0 || !isCalled(state, peer)))
+    exchangeWith(state, peer, { accusations })
 }
 
-/** What another member failed to reach as well needs one failure less. */
+/** A call that has been under way for long may hang with its connection, and does not keep another from being tried. */
+function isCalled({ clock, flights }: State, peer: PeerId): boolean {
+  const sinceMs = clock.now() - limits.memberAgainMs
+  for (const flight of flights.values()) if (flight.peer === peer && flight.sentMs > sinceMs) return true
+  return false
+}
+
 function judge(state: State, peer: PeerId, contact: Contact): void {
-  const nowMs = state.clock.now()
-  for (const [accuser, saidMs] of contact.accusers) {
-    if (nowMs - saidMs > limits.accusationMs) contact.accusers.delete(accuser)
-  }
-  const counted = contact.failures + (contact.accusers.size > 0 ? 1 : 0)
-  if (!contact.silent && counted >= limits.failuresSilent) {
+  forgetWitnesses(contact, state.clock.now())
+  const verdict = verdictOn(contact, circumstancesOf(state))
+  if (verdict !== 'well' && !contact.silent) {
     contact.silent = true
     state.emit({ type: 'silent', peer })
   }
   const record = state.list.get(peer)
-  if (counted < limits.failuresDead || record === undefined || isCutOff(state, peer, contact)) return
+  if (verdict !== 'dead' || record === undefined) return
   put(state, { ...record, state: 'dead' })
   spread(state, peer)
   pushNews(state)
-}
-
-/** Nobody else has been heard since the member failed, though there are others: the fault is probably on this side. */
-function isCutOff(state: State, peer: PeerId, contact: Contact): boolean {
-  const others = state.list.live().length - (state.list.get(peer)?.state === 'alive' ? 2 : 1)
-  return others > 0 && state.contactMs < contact.failedMs
 }
 
 // Time
 
 function tick(state: State): void {
   const nowMs = state.clock.now()
-  excuseLag(state, nowMs)
-  for (const [id, flight] of state.flights) if (flight.deadlineMs <= nowMs) failed(state, id, false)
+  noteLag(state, nowMs)
+  for (const [id, { sentMs }] of state.flights) if (sentMs + limits.memberCallMs <= nowMs) failed(state, id, false)
   if (state.self.state === 'alive') {
     if (state.roundMs <= nowMs) round(state, nowMs)
     if (state.newsMs <= nowMs) pushNews(state)
     if (state.seedMs <= nowMs) askSeeds(state, nowMs)
     if (state.departedMs <= nowMs) tryDeparted(state, nowMs)
-    for (const [peer, dueMs] of state.probes) if (dueMs <= nowMs) probe(state, peer, [])
+    for (const peer of state.called) if (contactOf(state, peer).lookMs <= nowMs) look(state, peer)
   }
   state.expectedTickMs = nextMs(state)
 }
 
 /** A tick that comes late means that this process was held up: answers may lie unread, and nobody is to blame. */
-function excuseLag(state: State, nowMs: number): void {
-  const lagMs = nowMs - state.expectedTickMs
-  if (lagMs < limits.lagMs) return
-  for (const flight of state.flights.values()) {
-    if (flight.excused) continue
-    flight.deadlineMs += Math.min(lagMs, limits.exchangeTimeoutMs)
-    flight.excused = true
-  }
+function noteLag(state: State, nowMs: number): void {
+  if (nowMs - state.expectedTickMs < limits.lagMs) return
+  state.health.late()
+  state.deafUntilMs = nowMs
 }
 
 function round(state: State, nowMs: number): void {
@@ -488,8 +557,9 @@ function round(state: State, nowMs: number): void {
   state.list.forgetDeparted(nowMs)
   const successor = state.list.successor(state.self.peer, (peer) => isReachable(state, peer))
   if (successor === undefined) return
-  exchangeWith(state, successor, { compare: true })
-  const other = state.list.pick(state.random, (peer) => peer !== successor && isReachable(state, peer))
+  if (!isCalled(state, successor)) exchangeWith(state, successor, { compare: true })
+  const isFree = (peer: PeerId): boolean => peer !== successor && isReachable(state, peer) && !isCalled(state, peer)
+  const other = state.list.pick(state.random, isFree)
   if (other !== undefined) exchangeWith(state, other, { compare: true })
 }
 
@@ -525,7 +595,8 @@ function askSeeds(state: State, nowMs: number): void {
   const asked = missing.length > 0 ? missing : others
   const seed = asked[state.seedTurn++ % Math.max(1, asked.length)]
   if (seed === undefined) return
-  for (const flight of state.flights.values()) if (flight.seed && flight.cluster === seed) return
+  for (const flight of state.flights.values())
+    if (flight.seed && flight.cluster === seed && flight.sentMs + limits.memberSilentMs > nowMs) return
   exchange(state, undefined, seed, { compare: true, seed: true })
 }
 
@@ -571,8 +642,8 @@ function leave(state: State): void {
 
 function nextMs(state: State): number {
   let next = Number.POSITIVE_INFINITY
-  for (const { deadlineMs } of state.flights.values()) next = Math.min(next, deadlineMs)
+  for (const { sentMs } of state.flights.values()) next = Math.min(next, sentMs + limits.memberCallMs)
   if (state.self.state !== 'alive') return next
-  for (const dueMs of state.probes.values()) next = Math.min(next, dueMs)
+  for (const peer of state.called) next = Math.min(next, state.contacts.get(peer)?.lookMs ?? next)
   return Math.min(next, state.roundMs, state.newsMs, state.seedMs, state.departedMs)
 }

@@ -17,7 +17,7 @@ export interface MemberRecord {
   readonly state: MemberState
 }
 
-/** The caller could not reach this member. */
+/** The caller hears nothing of this member: does the callee? */
 export interface Accusation {
   readonly peer: PeerId
   readonly incarnation: number
@@ -30,6 +30,8 @@ export interface ExchangeRequest {
   /** Records that changed lately, and those of the buckets in `want`. */
   readonly news: readonly MemberRecord[]
   readonly accusations: readonly Accusation[]
+  /** Members that the callee accused, and that the caller has just heard from. */
+  readonly vouched: readonly PeerId[]
   /** Should the answer name its buckets where the lists differ? */
   readonly compare: boolean
   /** Buckets whose records the caller asks for. */

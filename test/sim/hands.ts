@@ -150,6 +150,7 @@ export function takeFrame(node: SimNode, peer: PeerId, id: number, piece: Piece)
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
   if (isAcross(node, peer)) node.counts.crossedBytes += piece.length
+  node.life.members?.heard(peer)
   node.life.assembly.append(peer, id, piece)
   handle(node, { type: 'frame', peer, id, bytes: piece.length })
 }

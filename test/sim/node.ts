@@ -173,6 +173,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     onConnected: (peer) => handle(node, { type: 'peer-connected', peer, address: addressOf(peer) }),
     onDisconnected: (peer) => handle(node, { type: 'peer-disconnected', peer }),
     onMessages(peer, messages) {
+      node.life?.members?.heard(peer)
       for (const message of messages) handle(node, { type: 'message', peer, message })
     },
   })
@@ -301,6 +302,7 @@ function createLife(node: SimNode): Life {
       hosts: ownersOf,
       nearest: () => nearestTo(node, members),
       membersCount: () => members?.live().length ?? world.nodes.size,
+      heardMs: (peer) => members?.heardMs(peer) ?? Number.NEGATIVE_INFINITY,
       suspect,
       emit: (output) => heedClient(node, output),
     }),
@@ -370,13 +372,17 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
   ask(
     node,
     to,
-    ({ directory }) => {
+    ({ directory, members }) => {
+      members?.heard(node.id)
       const answer = directory.announce(request)
       node.world.traffic.announceBytes += announceBytes(request, answer)
       node.world.answered?.(answer)
       return answer
     },
-    ({ client }, answer) => client.answered(id, answer),
+    ({ client, members }, answer) => {
+      members?.heard(to)
+      client.answered(id, answer)
+    },
     ({ client }) => client.failed(id),
   )
 }

@@ -116,6 +116,7 @@ export function createSwarmNodes(
       hosts: () => [host ?? identity.peer],
       nearest: () => [],
       membersCount: () => nodes.length,
+      heardMs: () => Number.NEGATIVE_INFINITY,
       suspect: () => {},
       emit: (output) => {
         if (output.type === 'call') client.answered(output.id, hosting.announce(output.request))

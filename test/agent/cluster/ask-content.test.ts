@@ -28,7 +28,7 @@ function createWorld({ hosts, peers = {} }: Cast) {
   const { signal } = new AbortController()
   async function call<Answer>(whom: PeerId, answer: (() => Answer) | undefined): Promise<Answer> {
     asked.push(whom)
-    clock.advance(answer === undefined ? limits.exchangeTimeoutMs : 1)
+    clock.advance(answer === undefined ? limits.relayCallMs : 1)
     if (answer === undefined) throw new Error('silent')
     return answer()
   }
@@ -139,7 +139,7 @@ it('fetches nothing while nobody may, nor while no host answers', async () => {
   expect(await createWorld({ hosts: { owner: () => ({ againMs: 60_000 }) } }).ask()).toEqual({ kind: 'held-back' })
   const silent = createWorld({ hosts: {} })
   expect(await silent.ask()).toEqual({ kind: 'held-back' })
-  expect(silent.clock.now()).toBeLessThanOrEqual(limits.relayPatienceMs + 2 * limits.exchangeTimeoutMs)
+  expect(silent.clock.now()).toBeLessThanOrEqual(limits.relayPatienceMs + 2 * limits.relayCallMs)
 })
 
 it('knows a size where the directory does', async () => {

@@ -64,6 +64,7 @@ const exchange: ExchangeRequest = {
   hash: 'A'.repeat(22),
   news: [record, { ...record, cluster: '[fd00::1]:5052', state: 'dead' }],
   accusations: [{ peer, incarnation: 3 }],
+  vouched: [peer],
   compare: true,
   want: [0, 255],
 }

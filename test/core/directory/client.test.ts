@@ -22,6 +22,8 @@ interface Bench {
   members: number
   /** Hosts that answer at once, and how; the others are silent. */
   readonly replies: Map<PeerId, Partial<AnswerItem> | 'refuse'>
+  /** When hosts gave a sign of life otherwise. */
+  readonly heardMs: Map<PeerId, number>
   /** What was emitted since the last look. */
   taken(): DirectoryClientOutput[]
   calls(): Call[]
@@ -47,6 +49,7 @@ function createBench(): Bench {
     suspects,
     members: 8,
     replies: new Map(),
+    heardMs: new Map(),
     hosts: { of: () => ['owner', 'standby', 'third', 'fourth', 'fifth'] },
     client: createDirectoryClient({
       clock,
@@ -56,6 +59,7 @@ function createBench(): Bench {
       hosts: (digest) => bench.hosts.of(digest),
       nearest: () => [{ ...addressOf('near'), complete: false }],
       membersCount: () => bench.members,
+      heardMs: (host) => bench.heardMs.get(host) ?? Number.NEGATIVE_INFINITY,
       suspect: (host) => void suspects.push(host),
       emit,
     }),
@@ -286,6 +290,20 @@ describe('a host that does not answer', () => {
     expect(bench.calls().map(({ to }) => to)).not.toContain('owner')
     bench.pass(10)
     expect(bench.calls().find(({ to }) => to === 'owner')?.request.items).toEqual([itemOf(wish)])
+  })
+
+  it('but gives other signs of life has five seconds', () => {
+    const bench = createBench()
+    bench.replies.set('standby', {})
+    start(bench)
+    for (let heard = 0; heard < 6; heard++) {
+      bench.pass(800)
+      bench.heardMs.set('owner', bench.clock.now())
+    }
+    bench.pass(195)
+    expect(bench.suspects).toEqual([])
+    bench.pass(5)
+    expect(bench.suspects).toEqual(['owner'])
   })
 
   it('may answer too late without harm', () => {

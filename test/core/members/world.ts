@@ -2,7 +2,7 @@
 import { createMembers } from '../../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../../core/members/members.ts'
 import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
-import type { PeerId } from '../../../core/ports.ts'
+import type { PeerId, Random } from '../../../core/ports.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 
@@ -16,6 +16,8 @@ export interface Node {
   up: boolean
   /** Its machine answers for a process that does not run: connections are refused at once. */
   refuses: boolean
+  /** How late its next tick comes. */
+  lagMs: number
   exchanges: number
   records: number
 }
@@ -23,6 +25,10 @@ export interface Node {
 export interface World {
   readonly clock: { now(): number }
   readonly nodes: Map<PeerId, Node>
+  /** How long a message takes one way now, in milliseconds. */
+  tripMs(random: Random): number
+  /** How late a node is ticked now, in milliseconds. */
+  lagMs(random: Random): number
   /** May a message go from one to the other now? */
   reaches(from: PeerId, to: PeerId): boolean
   start(peer: PeerId, seeds: readonly string[], incarnation?: number): Node
@@ -45,7 +51,7 @@ export function recordOf(peer: PeerId, change: Partial<MemberRecord> = {}): Memb
   }
 }
 
-/** One way takes 1 to 5 ms, as within a zone. */
+/** One way takes 1 to 5 ms, as within a zone; ticks come in time. */
 export function createWorld(seed: string): World {
   const clock = virtualClock()
   const random = seededRandom(seed)
@@ -62,7 +68,7 @@ export function createWorld(seed: string): World {
     from.exchanges++
     from.records += request.news.length
     const to = nodes.get(cluster.split(':')[0] ?? '')
-    later(1 + network.below(5), () => {
+    later(world.tripMs(network), () => {
       if (to === undefined || !world.reaches(from.peer, to.peer)) return
       if (to.up) answer(from, to, id, request)
       else if (to.refuses) later(1, () => from.up && from.members.failed(id, true))
@@ -71,14 +77,15 @@ export function createWorld(seed: string): World {
   const answer = (from: Node, to: Node, id: number, request: ExchangeRequest): void => {
     const reply: ExchangeAnswer = to.members.handle(structuredClone(request))
     to.records += reply.news.length
-    later(1 + network.below(5), () => {
+    later(world.tripMs(network), () => {
       if (from.up && world.reaches(to.peer, from.peer)) from.members.exchanged(id, structuredClone(reply))
     })
   }
+  const wakeMs = ({ lagMs, members }: Node): number => members.nextMs() + lagMs
   const nextTime = (): number => {
     let next = Number.POSITIVE_INFINITY
     for (const { atMs } of due) next = Math.min(next, atMs)
-    for (const node of nodes.values()) if (node.up) next = Math.min(next, node.members.nextMs())
+    for (const node of nodes.values()) if (node.up) next = Math.min(next, wakeMs(node))
     return next
   }
   const step = (untilMs: number): boolean => {
@@ -90,13 +97,19 @@ export function createWorld(seed: string): World {
     const ready = due.filter(({ atMs }) => atMs <= next).toSorted((a, b) => a.atMs - b.atMs || a.order - b.order)
     for (const event of ready) due.splice(due.indexOf(event), 1)
     for (const event of ready) event.run()
-    for (const node of nodes.values()) if (node.up && node.members.nextMs() <= next) node.members.tick()
+    for (const node of nodes.values()) {
+      if (!node.up || wakeMs(node) > next) continue
+      node.members.tick()
+      node.lagMs = world.lagMs(network)
+    }
     return true
   }
 
   const world: World = {
     clock,
     nodes,
+    tripMs: (trips) => 1 + trips.below(5),
+    lagMs: () => 0,
     reaches: () => true,
     start(peer, seeds, incarnation = 1) {
       const events: MembersOutput[] = []
@@ -108,7 +121,7 @@ export function createWorld(seed: string): World {
         { clock, random: random.fork(`${peer} ${incarnation}`), emit },
         { self: recordOf(peer, { incarnation }) },
       )
-      const node: Node = { peer, members, events, up: true, refuses: true, exchanges: 0, records: 0 }
+      const node: Node = { peer, members, events, up: true, refuses: true, lagMs: 0, exchanges: 0, records: 0 }
       nodes.set(peer, node)
       members.setSeeds(seeds)
       return node

@@ -37,7 +37,15 @@ function recordOf(peer: PeerId): MemberRecord {
 }
 
 function exchangeFrom(peer: PeerId): ExchangeRequest {
-  return { from: recordOf(peer), hash: 'A'.repeat(22), news: [], accusations: [], compare: false, want: [] }
+  return {
+    from: recordOf(peer),
+    hash: 'A'.repeat(22),
+    news: [],
+    accusations: [],
+    vouched: [],
+    compare: false,
+    want: [],
+  }
 }
 
 const announceFrom = (peer: PeerId): AnnounceRequest => ({ from: { peer, addresses: [] }, items: [] })

@@ -1,0 +1,100 @@
+/**
+ * What this member knows of whether another lives. Any word from it is a sign of life. Time in which none comes though it was
+ * called is weak evidence, which takes a second member's to count; a machine that refuses for it is strong evidence.
+ *
+ *   called      silence: others are asked to look      with a witness: passed over        with a witness: dead
+ *     │──────────────────────▶│────────────────────────────────▶│─────────────────────────────▶│
+ *                    memberSilentMs                                                      memberDeadMs
+ */
+import { limits } from '../limits.ts'
+import type { PeerId } from '../ports.ts'
+
+export interface Contact {
+  /** The last sign of life. */
+  heardMs: number
+  /** When it was first called since; undefined: all calls were answered. */
+  calledMs: number | undefined
+  /** When to look next what has become of that. */
+  lookMs: number
+  /** It has been silent for so long that others were asked to look. */
+  suspected: boolean
+  /** It has been reported silent. */
+  silent: boolean
+  /** How often its machine has refused a call since the last sign of life. */
+  refusals: number
+  /** Somebody has found it dead. */
+  toldDead: boolean
+  /** Who hears nothing of it either, and when they said so. */
+  readonly witnesses: Map<PeerId, number>
+  /** Who asked this member to look, and does not know yet what it found. */
+  readonly askers: Set<PeerId>
+  /** Who knows that this member hears nothing of it. */
+  readonly told: Set<PeerId>
+  /** When it last proved wrong who took it for dead or silent. */
+  wrongedMs: number
+}
+
+export function createContact(): Contact {
+  return {
+    heardMs: Number.NEGATIVE_INFINITY,
+    calledMs: undefined,
+    lookMs: Number.POSITIVE_INFINITY,
+    suspected: false,
+    silent: false,
+    refusals: 0,
+    toldDead: false,
+    witnesses: new Map(),
+    askers: new Set(),
+    told: new Set(),
+    wrongedMs: Number.NEGATIVE_INFINITY,
+  }
+}
+
+/** It lives, as it shows itself or as another has seen: whatever was held against it is void. */
+export function acquit(contact: Contact, nowMs: number): void {
+  if (contact.suspected || contact.witnesses.size > 0) contact.wrongedMs = nowMs
+  contact.calledMs = undefined
+  contact.lookMs = Number.POSITIVE_INFINITY
+  contact.suspected = false
+  contact.silent = false
+  contact.refusals = 0
+  contact.toldDead = false
+  contact.witnesses.clear()
+  contact.told.clear()
+}
+
+export interface Circumstances {
+  readonly nowMs: number
+  /** Until then this member itself was held up or cut off, and what it did not hear counts for nothing. */
+  readonly deafUntilMs: number
+  /** Times as long as usual (health.ts). */
+  readonly patience: number
+  /** Live members other than the two. */
+  readonly others: number
+}
+
+export function silenceMs({ calledMs }: Contact, { nowMs, deafUntilMs }: Circumstances): number {
+  return calledMs === undefined ? 0 : nowMs - Math.max(calledMs, deafUntilMs)
+}
+
+/** How many others must have found the same; more after a false alarm. */
+export function witnessesNeeded({ wrongedMs }: Contact, { nowMs, others, patience }: Circumstances): number {
+  const wasWronged = nowMs - wrongedMs < limits.falseAlarmMs
+  return Math.min(others, 1 + (wasWronged ? 1 : 0) + (patience > 1 ? 1 : 0))
+}
+
+export type Verdict = 'well' | 'silent' | 'dead'
+
+export function verdictOn(contact: Contact, circumstances: Circumstances): Verdict {
+  const { refusals, silent, suspected, toldDead, witnesses } = contact
+  if (refusals > 0) return refusals > 1 || toldDead || witnesses.size > 0 ? 'dead' : 'silent'
+  const isLong = silenceMs(contact, circumstances) >= limits.memberDeadMs * circumstances.patience
+  const isConfirmed = witnesses.size >= witnessesNeeded(contact, circumstances)
+  if (isConfirmed && (isLong || (suspected && toldDead))) return 'dead'
+  return silent || isLong || (suspected && witnesses.size > 0) ? 'silent' : 'well'
+}
+
+/** What was said too long ago counts no more. */
+export function forgetWitnesses({ witnesses }: Contact, nowMs: number): void {
+  for (const [peer, saidMs] of witnesses) if (nowMs - saidMs > limits.accusationMs) witnesses.delete(peer)
+}
