@@ -35,6 +35,8 @@ export async function makeTestbed(guardian: Guardian, hostCount: number, linkMbi
       `ip -n ${bridge} link set port${index} master br0 up`,
       `ip -n ${name} address add ${address}/24 dev eth0`,
       `ip -n ${name} link set eth0 up`,
+      // Most nodes' congestion control; BBR, this kernel's default perhaps, has a shaper drop thousands of packets a second.
+      `ip -n ${name} route replace 10.77.0.0/24 dev eth0 src ${address} congctl cubic`,
       `ip -n ${name} link set lo up`,
       `tc -n ${name} qdisc add dev eth0 root tbf rate ${linkMbit}mbit ${shaping}`,
       `tc -n ${bridge} qdisc add dev port${index} root tbf rate ${linkMbit}mbit ${shaping}`,
