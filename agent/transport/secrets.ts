@@ -7,7 +7,6 @@ import { createHmac, hkdfSync } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
 import type { ConnectionEncrypter, MessageStream } from '@libp2p/interface'
 import type { ClusterSecrets } from '../cluster-secret.ts'
-import { createNoiseCrypto } from './noise-crypto.ts'
 
 type EncrypterFactory = (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter
 
@@ -21,7 +20,7 @@ function protocolOf(secret: Uint8Array): string {
 
 function encrypter(secret: Uint8Array): EncrypterFactory {
   const prologueBytes = new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(0), 'shoal peers: noise prologue', 32))
-  const create = noise({ prologueBytes, crypto: createNoiseCrypto() })
+  const create = noise({ prologueBytes })
   return (components) => sendingWhole(Object.assign(create(components), { protocol: protocolOf(secret) }))
 }
 
