@@ -70,7 +70,8 @@ function install() {
   const why = whyInstall()
   if (why !== undefined) {
     say(`${why}; installing the npm packages, which takes about a minute`)
-    npm(['ci', '--include=dev', '--no-audit', '--no-fund'])
+    // npm runs on the host's Node.js, and would warn of each package that wants the newer one, on which we run it.
+    npm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
   }
   if (ownNodeWorks()) return
   say('Node.js of package-lock.json is not there yet: its install script did not run')

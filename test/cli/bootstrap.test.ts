@@ -83,7 +83,7 @@ test('installs nothing where all is there; passes arguments on, and the exit cod
 
 test('on a fresh clone says what it does, and installs', () => {
   const { status, stdout, stderr, calls } = run(['script.ts'])
-  expect(calls).toEqual(['ci --include=dev --no-audit --no-fund'])
+  expect(calls).toEqual(['ci --include=dev --no-audit --no-fund --loglevel=error'])
   expect(stderr).toContain('node_modules is missing or incomplete; installing the npm packages')
   expect(stdout).toMatch(/^\[\] /)
   expect(status).toBe(7)
@@ -96,12 +96,12 @@ test('installs again when package-lock.json wants another version', () => {
   rmSync(path.join(clone, 'node_modules/node'), { recursive: true })
   const { stderr, calls } = run([])
   expect(stderr).toContain('node_modules/x is not as package-lock.json has it')
-  expect(calls).toEqual(['ci --include=dev --no-audit --no-fund'])
+  expect(calls).toEqual(['ci --include=dev --no-audit --no-fund --loglevel=error'])
 })
 
 test("runs the install step of Node where npm's configuration skipped it", () => {
   const { status, calls } = run(['script.ts'], { FAKE_IGNORE_SCRIPTS: '1' })
-  expect(calls).toEqual(['ci --include=dev --no-audit --no-fund', 'rebuild node --ignore-scripts=false'])
+  expect(calls).toEqual(['ci --include=dev --no-audit --no-fund --loglevel=error', 'rebuild node --ignore-scripts=false'])
   expect(status).toBe(7)
 })
 
