@@ -4,7 +4,7 @@ import type { BlobStore } from '../../core/ports.ts'
 import type { Logger } from '../logging.ts'
 import type { Blobs, OpenBlob, ReadOptions, Want } from '../registry/ports.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
-import { pieceSizeOf, readVerified } from './reader.ts'
+import { pieceSizeOf, readVerified, type PieceBuffers } from './reader.ts'
 import type { Runner } from './runner.ts'
 import { pruneUnkept, type BlobSession } from './sessions.ts'
 import type { SmallContents } from './small-contents.ts'
@@ -78,16 +78,18 @@ export function createBlobs(components: BlobsComponents): Blobs {
         reader ??= openReader(session, want, rest, { whole: options.whole, prefetch: false })
       },
     }
-    const buffer = runner.pool.take(pieceSizeOf(session.size))
+    const pieceSize = pieceSizeOf(session.size)
+    const buffers: PieceBuffers = [runner.pool.take(pieceSize), runner.pool.take(pieceSize)]
     try {
-      for await (const piece of readVerified(session, range, options.signal, progress, buffer)) {
+      for await (const piece of readVerified(session, range, options.signal, progress, buffers)) {
         onDelivered(session, piece.length)
         yield piece
       }
     } finally {
-      runner.pool.give(buffer)
       reader?.close()
     }
+    // Not after a read that was cut short: the kernel may not have taken its last piece yet.
+    for (const buffer of buffers) runner.pool.give(buffer)
   }
 
   /** Tells the swarm what is wanted here, how far it has been taken, and when no more of it is. */

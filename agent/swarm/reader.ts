@@ -15,48 +15,80 @@ export interface ReadProgress {
   mayTake(index: number): boolean
 }
 
+/** Memory for two pieces of `pieceSizeOf`: one is on its way to the client while the other is read. */
+export type PieceBuffers = readonly [Uint8Array, Uint8Array]
+
 /**
- * Yields the bytes of `range` as soon as they are held and vouched for, each piece in `buffer` and good until the next one
- * is asked for. The blob's last byte waits until the whole digest matched (facts/protocols.md §0, rule 3). When the blob
- * turns out to be wrong and is taken anew, the rest waits for its proof; should a chunk that was handed out be among what
- * was wrong, it throws `BLOB_CORRUPT`. Throws the session's failure, or the signal's reason.
+ * Yields the bytes of `range` as soon as they are held and vouched for, each piece good until the next one is asked for;
+ * the next is read meanwhile. The blob's last byte waits until the whole digest matched (facts/protocols.md §0, rule 3).
+ * When the blob turns out to be wrong and is taken anew, the rest waits for its proof; should a chunk that was handed out be
+ * among what was wrong, it throws `BLOB_CORRUPT`. Throws the session's failure, or the signal's reason.
  */
 export async function* readVerified(
   session: BlobSession,
   range: ByteRange,
   signal: AbortSignal,
   progress: ReadProgress,
-  buffer: Uint8Array,
+  [buffer, otherBuffer]: PieceBuffers,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const taken = new Map<number, string | undefined>()
   let { generation } = session
   let isAnew = false
+  let ahead: Piece | undefined
   const reading: Reading = {
     session,
     rangeEnd: range.end,
     mayTake: (index) => holdsChunk(session, index) && (session.proved || (!isAnew && progress.mayTake(index))),
   }
-  for (let position = range.start; position < range.end;) {
-    const end = readableEnd(reading, position)
-    const index = Math.floor(position / chunkSizeOf(session.size))
-    const hash = session.stored.hash(index)
-    const piece = end > position ? await readHeld(session, position, end - position, buffer) : undefined
-    if (session.generation !== generation) {
-      generation = session.generation
-      isAnew = position > range.start
-    }
-    if (isAnew) requireSame(session, taken)
-    if (end > position && readableEnd(reading, position) <= position) continue
-    if (piece === undefined) {
-      progress.lacking(position)
-      await waitForMore(reading, position, signal)
-    } else {
-      taken.set(index, hash)
-      yield piece
-      position += piece.length
+  try {
+    for (let position = range.start; position < range.end;) {
+      const piece = ahead ?? readPiece(reading, position, buffer)
+      ahead = undefined
+      const bytes = await piece?.bytes
+      const isOld = session.generation !== generation
+      if (isOld) {
+        generation = session.generation
+        isAnew ||= position > range.start
+      }
+      // At every piece: a chunk taken anew has its hash only once it is here.
+      if (isAnew) requireSame(session, taken)
+      if (isOld) continue
+      // What was vouched for when the read began may not be any more.
+      if (piece === undefined || bytes === undefined || !reading.mayTake(piece.index)) {
+        progress.lacking(position)
+        await waitForMore(reading, position, signal)
+        continue
+      }
+      taken.set(piece.index, piece.hash)
+      position += bytes.length
+      ahead = readPiece(reading, position, piece.buffer === buffer ? otherBuffer : buffer)
+      yield bytes
       progress.moved(position)
     }
+  } finally {
+    await ahead?.bytes.catch(() => undefined)
   }
+}
+
+/** Bytes that are being read into `buffer`, and the hash that their chunk had when that began. */
+interface Piece {
+  readonly index: number
+  readonly hash: string | undefined
+  readonly buffer: Uint8Array
+  /** Undefined when they turned out not to be held. */
+  readonly bytes: Promise<Uint8Array | undefined>
+}
+
+/** Undefined where nothing may be handed out now. */
+function readPiece(reading: Reading, position: number, buffer: Uint8Array): Piece | undefined {
+  const { session } = reading
+  const end = readableEnd(reading, position)
+  if (end <= position) return undefined
+  const index = Math.floor(position / chunkSizeOf(session.size))
+  const bytes = readHeld(session, position, end - position, buffer)
+  // Whoever asks for the piece hears of its failure.
+  bytes.catch(() => undefined)
+  return { index, hash: session.stored.hash(index), buffer, bytes }
 }
 
 /** Throws when a chunk that was handed out is known to be another by now. */

@@ -101,7 +101,10 @@ test('installs again when package-lock.json wants another version', () => {
 
 test("runs the install step of Node where npm's configuration skipped it", () => {
   const { status, calls } = run(['script.ts'], { FAKE_IGNORE_SCRIPTS: '1' })
-  expect(calls).toEqual(['ci --include=dev --no-audit --no-fund --loglevel=error', 'rebuild node --ignore-scripts=false'])
+  expect(calls).toEqual([
+    'ci --include=dev --no-audit --no-fund --loglevel=error',
+    'rebuild node --ignore-scripts=false',
+  ])
   expect(status).toBe(7)
 })
 
