@@ -73,7 +73,7 @@ export function observeRunner(metrics: Metrics): RunnerObserver {
     },
     refused: (answer) => metrics.add('shoal_uploads_total', 1, { outcome: answer }),
     banned: () => metrics.add('shoal_bans_total', 1),
-    escaped: () => metrics.add('shoal_held_back_fetches_total', 1),
+    escaped: () => metrics.add('shoal_unbudgeted_fetches_total', 1),
   }
 }
 

@@ -48,11 +48,6 @@ export const metricTable = {
     labels: { kind: requestKinds },
     buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10],
   },
-  shoal_held_back_fetches_total: {
-    type: 'counter',
-    help: 'Chunks taken from the origin outside its budget, for readers that waited too long for witnesses.',
-    labels: {},
-  },
   shoal_leases: {
     type: 'gauge',
     help: 'Leases: held by this agent, and granted by it as a directory host.',
@@ -96,6 +91,11 @@ export const metricTable = {
   shoal_store_bytes: {
     type: 'gauge',
     help: 'Bytes that the store takes on disk.',
+    labels: {},
+  },
+  shoal_unbudgeted_fetches_total: {
+    type: 'counter',
+    help: 'Fetches from the origin outside its budget: readers waited too long for witnesses, or a blob of peers was wrong.',
     labels: {},
   },
   shoal_uploads_total: {

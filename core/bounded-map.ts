@@ -3,6 +3,8 @@ export interface BoundedMap<Key, Value> {
   get(key: Key): Value | undefined
   set(key: Key, value: Value): void
   delete(key: Key): void
+  /** Oldest first. */
+  [Symbol.iterator](): IterableIterator<[Key, Value]>
 }
 
 export function createBoundedMap<Key, Value>(max: number): BoundedMap<Key, Value> {
@@ -19,5 +21,6 @@ export function createBoundedMap<Key, Value>(max: number): BoundedMap<Key, Value
       }
     },
     delete: (key) => void entries.delete(key),
+    [Symbol.iterator]: () => entries.entries(),
   }
 }

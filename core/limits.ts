@@ -160,8 +160,9 @@ export const limits = {
   refusedRequestCost: 25,
   doubtCost: 1000,
   banMs: 10 * minute,
-  /** Contradicting `fetched` entries seen: such a signer's word for such an origin is not taken before the whole blob's proof. */
-  distrustedMax: 1024,
+  /** Signers and addresses suspected of a blob that was wrong, and disbelieved since this node has found other bytes: those of some blobs. */
+  suspectsMax: 1024,
+  disbelievedMax: 1024,
   /** A reader that has waited this long for witnesses takes its next chunk from the origin (DESIGN, Integrity). */
   heldBackMs: 60 * second,
   /** The same for a part of a blob that is here as far as it is wanted: only whole blobs are proved. Longer than who is asked takes to answer. */

@@ -87,7 +87,7 @@ export interface StoredBlob {
   read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>
   /** SHA-256 of each chunk is proven by the whole blob's digest from here on. */
   markComplete(): Promise<void>
-  /** The whole blob did not match its digest: every chunk is dropped. */
-  discard(): Promise<void>
+  /** The whole blob did not match its digest: every chunk is dropped, or of those that are held these. */
+  discard(indices?: readonly number[]): Promise<void>
   close(): Promise<void>
 }

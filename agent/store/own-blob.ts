@@ -49,7 +49,7 @@ export interface OwnBlobOptions {
 export interface OwnBlob {
   /** Something was written that a power loss would take back. */
   readonly isDirty: boolean
-  /** How often `discard` was called: a write that began before does not count after. */
+  /** How often all was discarded: a write that began before does not count after. */
   readonly discards: number
   /** Opens the files and reads the log, where there are any. Rejects when they are not what the scan saw. */
   load(): Promise<void>
@@ -57,7 +57,7 @@ export interface OwnBlob {
   write(index: number, parts: readonly Uint8Array[], entry: Entry): Promise<void>
   readonly read: ReadRange
   markComplete(): Promise<void>
-  discard(): Promise<void>
+  discard(indices?: readonly number[]): Promise<void>
   /** Makes what was written before durable, data before log. Chunks whose sync fails are dropped. */
   sync(): Promise<void>
   /** Closes the files; nothing may be under way. The blob can be loaded again. */
@@ -173,9 +173,14 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
 
   async function drop(index: number, reason: string): Promise<void> {
     if (!hasBit(have, index)) return
-    forget(index)
+    const noted = dropKept(index)
     logger.warn({ digest, index, reason }, 'dropped a chunk: it will be fetched again')
     components.onDropped(digest)
+    await noted
+  }
+
+  async function dropKept(index: number): Promise<void> {
+    forget(index)
     try {
       if (files !== undefined) await appendTo(files, { kind: 'dropped', index })
     } catch (error) {
@@ -202,7 +207,12 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
     await appendTo(await orDiskError(filesForWriting(), 'create'), { kind: 'complete' })
   }
 
-  async function discard(): Promise<void> {
+  async function discard(indices?: readonly number[]): Promise<void> {
+    if (indices === undefined) await discardAll()
+    else await Promise.all(indices.filter((index) => hasBit(have, index)).map(dropKept))
+  }
+
+  async function discardAll(): Promise<void> {
     discards++
     for (let index = 0; index < count; index++) forget(index)
     record.complete = false

@@ -235,7 +235,7 @@ function createStore(components: StoreComponents, options: CreateOptions, { lock
       write: (index, parts, entry) => whileOpen(() => writer.write(used, index, parts, entry)),
       read: (offset, length, into) => whileOpen(() => blob.read(offset, length, into)),
       markComplete: () => whileOpen(() => blob.markComplete().finally(() => syncer.note(blob))),
-      discard: () => whileOpen(() => blob.discard()),
+      discard: (indices) => whileOpen(() => blob.discard(indices)),
       async close() {
         if (!isOpen) return
         isOpen = false

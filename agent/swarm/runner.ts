@@ -6,7 +6,7 @@ import type { Digest } from '../../core/oci/digest.ts'
 import type { BlobStore, Clock, Notary, PeerId, Random } from '../../core/ports.ts'
 import type { ShoalError } from '../../core/errors.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
-import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkLengthOf, chunksOf } from '../../core/swarm/chunks.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { RateLimits } from '../../core/swarm/rate.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
@@ -30,7 +30,7 @@ export interface RunnerObserver {
   uploaded(outcome: UploadOutcome, source: BlobSession['stored']['source'], bytes: number): void
   refused(answer: 'busy' | 'missing'): void
   banned(): void
-  /** A reader that was held back for too long takes a chunk from the origin, outside the budget. */
+  /** Chunks that are held are taken from the origin again, outside its budget. */
   escaped(): void
 }
 
@@ -151,7 +151,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
       case 'prove':
         return void prove(command.digest, command.size)
       case 'discard':
-        return void discard(command.digest)
+        return void discard(command.digest, command.indices)
       case 'announce':
         return components.announce(command.digest, command.now)
       case 'ban':
@@ -263,23 +263,27 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   async function prove(digest: Digest, size: number): Promise<void> {
     const session = await sessions.acquire(digest, size)
-    const ok = await proofs.result(session)
-    if (ok) await session.stored.markComplete().catch((error: unknown) => logger.warn({ err: error }, 'proof not kept'))
+    // Stopped, as chunks were dropped meanwhile: the swarm asks again when all are here.
+    const ok = await proofs.result(session).catch(() => undefined)
+    if (ok === true)
+      await session.stored.markComplete().catch((error: unknown) => logger.warn({ err: error }, 'proof not kept'))
     sessions.release(session)
-    post({ type: 'proved', digest, ok })
+    if (ok !== undefined) post({ type: 'proved', digest, ok })
   }
 
-  async function discard(digest: Digest): Promise<void> {
+  async function discard(digest: Digest, indices?: readonly number[]): Promise<void> {
     const session = sessions.find(digest)
     if (session === undefined) return
     session.generation++
-    session.unkept.clear()
-    for (let index = 0; index < chunkCountOf(session.size); index++) recent.drop(chunkKey(digest, index))
-    session.proofs.clear()
+    for (const index of indices ?? chunksOf(session.size)) {
+      session.unkept.delete(index)
+      session.proofs.delete(index)
+      recent.drop(chunkKey(digest, index))
+    }
     session.provedBytes = 0
     proofs.restart(session)
     session.changed.notify()
-    await session.stored.discard().catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
+    await session.stored.discard(indices).catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
   }
 
   function fail({ digest, failure }: Extract<SwarmCommand, { type: 'fail' }>): void {

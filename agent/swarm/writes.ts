@@ -74,12 +74,12 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
         return false
       },
     )
-    if (session.generation !== generation) pool.give(bytes)
-    else if (ok) recent.put(chunkKey(digest, index), bytes)
-    else if (mayPass) session.unkept.set(index, bytes)
+    const isPassed = !ok && mayPass && session.generation === generation
+    if (isPassed) session.unkept.set(index, bytes)
+    else if (ok && session.generation === generation) recent.put(chunkKey(digest, index), bytes)
     else pool.give(bytes)
     sessions.release(session)
-    post({ type: 'kept', digest, index, ok, isForgotten: !ok && !mayPass })
+    post({ type: 'kept', digest, index, ok, isForgotten: !ok && !isPassed })
     onGained(session)
   }
 

@@ -13,6 +13,11 @@ export function chunkCountOf(size: number): number {
   return Math.ceil(size / chunkSizeOf(size))
 }
 
+/** The indices of all chunks. */
+export function chunksOf(size: number): number[] {
+  return Array.from({ length: chunkCountOf(size) }, (_, index) => index)
+}
+
 /** Bytes in chunk `index`; only the last one may be short. */
 export function chunkLengthOf(size: number, index: number): number {
   const chunkSize = chunkSizeOf(size)

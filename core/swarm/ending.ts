@@ -1,7 +1,8 @@
 /** How a digest's session ends: unwanted, gone from disk, or beyond hope. */
+import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { peersMayHelp, stopOrigin } from './origin.ts'
-import { forgetChunks, tellDirectory } from './session.ts'
+import { advanceCursors, forgetChunks, tellDirectory, unmarkHeld } from './session.ts'
 import { phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
 import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 
@@ -44,6 +45,16 @@ export function loseChunks(state: SwarmState, session: Session): void {
   abandonBuffers(state, session)
   forgetChunks(session)
   if (forgetWhenEmpty(state, session)) return
+  rejoinAll(state, session)
+  tellDirectory(state, session, true)
+}
+
+/** Chunks that are held may be wrong: they go, from disk as well, and must come anew. */
+export function dropChunks(state: SwarmState, session: Session, indices: readonly number[]): void {
+  for (const index of indices) withdrawEntry(session, index)
+  unmarkHeld(session, indices)
+  state.emit({ type: 'discard', digest: session.digest, indices })
+  advanceCursors(session, state.clock.now())
   rejoinAll(state, session)
   tellDirectory(state, session, true)
 }

@@ -128,7 +128,7 @@ export type SwarmCommand =
   | { readonly type: 'ignore'; readonly peer: PeerId; readonly id: number }
   /**
    * Ranged GET of chunks `[start, end)`, the first from `offset` on, from `origin` and no other: the swarm vouches for its
-   * chunks as that origin's. `isEscape`: outside the origin's budget, for a reader that was held back too long. Ends in
+   * chunks as that origin's. `isEscape`: of what is held, outside the origin's budget. Ends in
    * `origin-ended`.
    */
   | {
@@ -171,8 +171,8 @@ export type SwarmCommand =
   | { readonly type: 'drop'; readonly digest: Digest; readonly index: number }
   /** All chunks are on disk: check the whole blob. Not asked where the disk refused one: then the reader's own check decides. */
   | { readonly type: 'prove'; readonly digest: Digest; readonly size: number }
-  /** The blob did not match its digest: drop every chunk of it. */
-  | { readonly type: 'discard'; readonly digest: Digest }
+  /** Chunks are, or may be, wrong although each matches its entry: drop these, or all. */
+  | { readonly type: 'discard'; readonly digest: Digest; readonly indices?: readonly number[] }
   /** The directory should hear of this digest: soon, or `now` (joined, completed, left, or a lease is wanted). */
   | { readonly type: 'announce'; readonly digest: Digest; readonly now: boolean }
   /** Own evidence that a peer broke the rules: drop it and do not take it back for a while, nor, where given, anybody from this address. */

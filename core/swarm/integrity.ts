@@ -1,13 +1,15 @@
 /** What may be believed: entries of peers, hashes of chunks, and the digest of the whole (DESIGN, Integrity). */
 import { entryPayload, isSameWitness, type Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
+import { addOther, entriesOf } from './evidence.ts'
+import { noteAudited, onForged, onOtherCopy } from './forgery.ts'
 import { countBytes } from './link.ts'
-import { lose, noteGained } from './neighbours.ts'
+import { lose, noteGained, rejoinAll } from './neighbours.ts'
 import { leaseSettled, stopOrigin } from './origin.ts'
 import { strike } from './bans.ts'
 import { hasBit } from './bitfield.ts'
-import { fail, loseChunks } from './ending.ts'
 import { advanceCursors, lengthOf, markHeld, setPhase, tellDirectory } from './session.ts'
+import { clearSuspects, isBelieved, refute } from './trust.ts'
 import { isOwn, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
   cancelChunk,
@@ -19,7 +21,7 @@ import {
   endTransfer,
   setQueued,
 } from './transfers.ts'
-import { addOther, entriesOf, isBelieved, judgeWitnesses, mayPassUnkept, refute } from './witnesses.ts'
+import { judgeWitnesses, mayPassUnkept } from './witnesses.ts'
 
 type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type }>
 
@@ -139,7 +141,7 @@ export function onHashed(state: SwarmState, event: EventOf<'hashed'>): void {
   const own = isOwn(session, buffer) ? ownEntry(state, session, event) : undefined
   const entry = own ?? buffer.entry
   if (own !== undefined && hasBit(session.have, event.index)) onOwnCopy(state, session, own)
-  else if (entry?.hash === event.hash) keep(state, session, entry)
+  else if (entry?.hash === event.hash) keepBelieved(state, session, entry)
   else onMismatch(state, session, event.index)
 }
 
@@ -147,6 +149,13 @@ function ownEntry(state: SwarmState, session: Session, { hash, index }: EventOf<
   const witness = { kind: 'fetched', origin: session.origin ?? '' } as const
   const payload = entryPayload(session.digest, session.size, { index, hash, witness })
   return { index, hash, witness, signer: state.self, signature: state.notary.sign(payload) }
+}
+
+/** Its signer may have been found wrong while it was under way. */
+function keepBelieved(state: SwarmState, session: Session, entry: Entry): void {
+  if (entry.signer === state.self || isBelieved(state, session, entry)) return keep(state, session, entry)
+  addOther(session, entry)
+  dropArrived(state, session, entry.index)
 }
 
 function keep(state: SwarmState, session: Session, entry: Entry): void {
@@ -161,14 +170,13 @@ function keep(state: SwarmState, session: Session, entry: Entry): void {
 function onOwnCopy(state: SwarmState, session: Session, own: Entry): void {
   const { index } = own
   const held = session.accepted[index]
-  if (held !== undefined && held.hash !== own.hash) {
-    onForged(state, session)
-    return
+  noteAudited(session, index)
+  if (held?.hash !== own.hash) {
+    onOtherCopy(state, session, held, own)
+    return keep(state, session, own)
   }
-  if (held !== undefined) {
-    addOther(session, held)
-    session.accepted[index] = own
-  }
+  addOther(session, held)
+  session.accepted[index] = own
   state.emit({ type: 'drop', digest: session.digest, index })
   chunkSettled(state, session, index, phases.held)
   advanceCursors(session, state.clock.now())
@@ -181,14 +189,18 @@ function onMismatch(state: SwarmState, session: Session, index: number): void {
   if (buffer?.entry !== undefined) addOther(session, buffer.entry)
   const senders = [...(buffer?.sources ?? [])]
   const lone = senders.length === 1 ? state.peers.get(senders[0] ?? '') : undefined
-  state.emit({ type: 'drop', digest: session.digest, index })
-  chunkSettled(state, session, index, phases.missing)
   session.single.add(index)
-  leaseSettled(state, session, index)
+  dropArrived(state, session, index)
   if (lone === undefined) return
   const neighbour = session.neighbours.get(lone.id)
   if (neighbour !== undefined) lose(neighbour, index)
   strike(state, lone, 'sent bytes that do not match their entry')
+}
+
+function dropArrived(state: SwarmState, session: Session, index: number): void {
+  state.emit({ type: 'drop', digest: session.digest, index })
+  chunkSettled(state, session, index, phases.missing)
+  leaseSettled(state, session, index)
 }
 
 export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
@@ -229,18 +241,12 @@ export function onProved(state: SwarmState, event: EventOf<'proved'>): void {
 
 function onGenuine(state: SwarmState, session: Session): void {
   session.complete = true
+  clearSuspects(state, session)
   judgeWitnesses(state, session)
   session.ownOnly = false
+  // What was refused to peers is theirs now.
+  if (session.forgery !== undefined) rejoinAll(state, session)
+  session.forgery = undefined
   stopOrigin(state, session)
   tellDirectory(state, session, true)
-}
-
-/** All chunks match their entries and yet the blob is wrong: some signer lied, or the origin did. */
-function onForged(state: SwarmState, session: Session): void {
-  const again = !session.ownOnly && session.readers.size > 0
-  for (const entry of session.accepted) if (entry !== undefined) addOther(session, entry)
-  session.ownOnly = true
-  state.emit({ type: 'discard', digest: session.digest })
-  loseChunks(state, session)
-  if (!again && session.readers.size > 0) fail(state, session, { kind: 'corrupt' })
 }

@@ -7,6 +7,7 @@
 import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
+import { isBanned } from './hosts.ts'
 import { countBytes, patienceMs } from './link.ts'
 import { isDemanded, isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
@@ -29,9 +30,14 @@ type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type
 /** The lease to ask the directory for, if one is wanted now. */
 export function leaseWish(state: SwarmState, session: Session): AnnounceItem['lease'] {
   if (!mayAsk(state, session)) return undefined
-  const insists = isStarving(state, session)
-  const position = nextWanted(state, session, (index) => insists || isNowhere(session, index))
+  const isStarved = isStarving(state, session)
+  // Whoever else has it may have what was wrong here.
+  const isForged = session.forgery !== undefined
+  const isLacking = (index: number): boolean =>
+    isForged ? session.availability[index] === 0 : isNowhere(session, index)
+  const position = nextWanted(state, session, (index) => isStarved || isLacking(index))
   if (position === undefined) return undefined
+  const insists = isStarved || isForged
   const { unranged } = session.supply
   const wish = unranged
     ? { chunks: session.count, position: 0 }
@@ -46,9 +52,16 @@ function isStarving(state: SwarmState, session: Session): boolean {
   const { othersSinceMs, neighbours, progressAtMs, promisedAtMs, supply } = session
   const { patienceMs: ownPatienceMs } = supply
   const { starvedAloneMs, starvedPromisedMs } = state.limits
-  const waitMs = neighbours.size === 0 ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs
+  const isAlone = neighbours.size === 0 || isMisled(state, session)
+  const waitMs = isAlone ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs
   const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + starvedPromisedMs)
   return state.clock.now() >= Math.max(Math.max(progressAtMs, othersSinceMs) + waitMs, promisedUntilMs)
+}
+
+/** The directory names somebody who is banned here: what it counts as held may be that one's. */
+function isMisled(state: SwarmState, { candidates }: Session): boolean {
+  for (const peer of candidates.keys()) if (isBanned(state, peer)) return true
+  return false
 }
 
 function mayAsk(state: SwarmState, session: Session): boolean {
@@ -171,9 +184,9 @@ function fetchUnleased(state: SwarmState, session: Session, index: number): void
   if (session.phase[index] === phases.missing) addLease(state, session, undefined, [index])
 }
 
-/** A reader waits for witnesses of this chunk, which is here: this node's own bytes need none. */
-export function fetchHeldBack(state: SwarmState, session: Session, index: number): void {
-  if (!isResting(state, session)) addLease(state, session, undefined, [index], true)
+/** Takes chunks that are held again: this node's own bytes need no witness. */
+export function fetchAnew(state: SwarmState, session: Session, indices: number[]): void {
+  if (!isResting(state, session)) addLease(state, session, undefined, indices, true)
 }
 
 /**
@@ -483,7 +496,7 @@ export function watchFetches(state: SwarmState): void {
   }
 }
 
-/** Drives what hangs on time: leases wished for, and a second try that takes own bytes only. */
+/** Drives what hangs on time: leases wished for, and chunks that must be this node's own. */
 export function pumpOrigin(state: SwarmState, session: Session): void {
   watchCrossings(state, session)
   if (session.ownOnly) refetchOwn(state, session)
@@ -491,7 +504,7 @@ export function pumpOrigin(state: SwarmState, session: Session): void {
   startFetches(state, session)
 }
 
-/** Nobody is believed any more: all chunks again from the origin, whoever else may have them. */
+/** Whoever else may have them: nobody's bytes but this node's own are of use. */
 function refetchOwn(state: SwarmState, session: Session): void {
   if (session.supply.leases.size > 0 || session.complete || isResting(state, session)) return
   const first = nextWanted(state, session, () => true)

@@ -38,6 +38,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     promisedAtMs: 0,
     proving: false,
     ownOnly: false,
+    forgery: undefined,
     supply: {
       leases: new Set(),
       crossings: new Set(),
@@ -100,6 +101,7 @@ export function adoptHeld(session: Session, have: Uint8Array, complete: boolean)
   for (let index = 0; index < session.count; index++) if (complete || hasBit(have, index)) markHeld(session, index)
   session.heldCount = countBits(session.have)
   session.complete = complete
+  if (complete) session.forgery = undefined
 }
 
 /** No chunk is held any more. */
@@ -111,7 +113,20 @@ export function forgetChunks(session: Session): void {
   session.heldCount = 0
   session.complete = false
   session.proving = false
+  session.forgery = undefined
   session.fresh = []
+  wake(session)
+}
+
+/** These chunks, which were held, are not any more. */
+export function unmarkHeld(session: Session, indices: readonly number[]): void {
+  for (const index of indices) {
+    clearBit(session.have, index)
+    session.heldCount--
+    if (session.phase[index] === phases.held) setPhase(session, index, phases.missing)
+  }
+  session.proving = false
+  session.fresh = session.fresh.filter((index) => hasBit(session.have, index))
   wake(session)
 }
 

@@ -90,9 +90,19 @@ export interface Session {
   /** When a peer last said that a request waits, or that its queue is full. */
   promisedAtMs: number
   proving: boolean
-  /** The blob that peers gave did not match its digest: the second try takes this node's own origin bytes only. */
+  /** The disk takes nothing: this node's own origin bytes, which need no witness, are the only ones of use. */
   ownOnly: boolean
+  /** What was held did not match the digest (forgery.ts). */
+  forgery: Forgery | undefined
   readonly supply: OriginSupply
+}
+
+/** The search for what is wrong in a blob. */
+export interface Forgery {
+  /** Chunks that were taken from the origin again. */
+  readonly audited: Uint8Array
+  /** How many are taken next. */
+  chunks: number
 }
 
 /** How this node stands with the origin for one digest. */
@@ -134,7 +144,7 @@ export interface Lease {
   readonly session: Session
   /** Fetched although others are said to have the chunks. */
   readonly isInsisted: boolean
-  /** A reader was held back for so long that it takes this chunk itself, outside the origin's budget. */
+  /** It takes what is held again, outside the origin's budget: a reader was held back for too long, or the blob is wrong. */
   readonly isEscape: boolean
   /** It grants the whole blob, as an origin that ignores Range sends it. */
   readonly isWhole: boolean
@@ -315,8 +325,10 @@ export interface SwarmState extends SwarmComponents {
   originFirstByteMs: number
   /** Origins that asked to be left alone, and until when. */
   readonly originRests: Map<string, number>
-  /** `origin signer` pairs whose `fetched` entries were found wrong. */
-  readonly distrusted: Set<string>
+  /** By peer ID or address: the wrong blob for which it signed, and until when its word is not enough (trust.ts). */
+  readonly suspects: BoundedMap<string, { readonly digest: Digest; readonly untilMs: number }>
+  /** By origin, and peer ID or address: until when its word is not taken (trust.ts). */
+  readonly disbelieved: BoundedMap<string, number>
   /** Digests left with nothing held, to be told to the directory once. */
   readonly left: Map<Digest, number>
   sweptAtMs: number
@@ -363,7 +375,8 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     originRateBytesPerMs: undefined,
     originFirstByteMs: 0,
     originRests: new Map(),
-    distrusted: new Set(),
+    suspects: createBoundedMap(limits.suspectsMax),
+    disbelieved: createBoundedMap(limits.disbelievedMax),
     left: new Map(),
     sweptAtMs: nowMs,
   }

@@ -9,9 +9,11 @@ import type { PeerId } from '../ports.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
 import { abandonBuffers, failWhenHopeless, forgetWhenEmpty, loseChunks, settleUnread } from './ending.ts'
 import type { SwarmEvent } from './events.ts'
+import { adoptEntries } from './evidence.ts'
+import { audit } from './forgery.ts'
 import { onViolated, refuseBanned, spend, strike } from './bans.ts'
 import { isBanned } from './hosts.ts'
-import { adoptEntries, mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnesses.ts'
+import { mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnesses.ts'
 import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
 import { measureLink } from './link.ts'
 import { measureLoad } from './load.ts'
@@ -284,6 +286,7 @@ function onTick(state: SwarmState): void {
   endRests(state, nowMs)
   for (const session of state.active.slice()) {
     tellGained(state, session)
+    audit(state, session)
     pumpOrigin(state, session)
     watchHeldBack(state, session, nowMs)
     failWhenHopeless(state, session, nowMs)

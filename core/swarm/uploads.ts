@@ -14,7 +14,7 @@ export function onRequest(
 ): boolean {
   if (find(state, peer, request.id) !== undefined) return false
   const session = state.sessions.get(request.digest)
-  if (session === undefined || !canServe(session, request.index, request.offset)) {
+  if (session === undefined || !canServe(state, session, request.index, request.offset)) {
     state.emit({ type: 'send', peer, message: { type: 'missing', id: request.id } })
     return false
   }
@@ -31,8 +31,14 @@ export function onRequest(
   return true
 }
 
-function canServe(session: Session, index: number, offset: number): boolean {
-  return index < session.count && hasBit(session.have, index) && offset < lengthOf(session, index)
+function canServe(state: SwarmState, session: Session, index: number, offset: number): boolean {
+  const isHeld = index < session.count && hasBit(session.have, index) && offset < lengthOf(session, index)
+  return isHeld && !mayBeForged(state, session, index)
+}
+
+/** What is wrong in the blob would be passed on with it. */
+function mayBeForged({ self }: SwarmState, { accepted, forgery }: Session, index: number): boolean {
+  return forgery !== undefined && accepted[index]?.signer !== self
 }
 
 function requestsOf({ uploads: { active, waiting } }: SwarmState, peer: PeerId): number {
@@ -134,7 +140,7 @@ function copiesOf(state: SwarmState, { digest, index }: Upload): number {
 function start(state: SwarmState, upload: Upload): void {
   const { digest, id, index, offset, peer } = upload
   const session = state.sessions.get(digest)
-  if (session === undefined || !canServe(session, index, offset)) {
+  if (session === undefined || !canServe(state, session, index, offset)) {
     state.emit({ type: 'send', peer, message: { type: 'missing', id } })
     return
   }

@@ -7,74 +7,17 @@
  *         ├──────▶ the whole blob is proved here                        ─▶ delivered
  *         └──────▶ after `limits.heldBackMs` (`heldBackPartMs` where no proof will come): this chunk from the origin ─▶ delivered
  */
-import { hasBit } from './bitfield.ts'
 import type { Entry } from './entry.ts'
-import type { SwarmEvent } from './events.ts'
+import { entriesOf } from './evidence.ts'
 import type { PeerMessage } from './messages.ts'
-import { fetchHeldBack } from './origin.ts'
-import { ban, strike } from './bans.ts'
+import { fetchAnew } from './origin.ts'
+import { strike } from './bans.ts'
 import { addressOf, isBanned } from './hosts.ts'
 import { isHere, wake, wantsMore } from './session.ts'
 import type { Neighbour, Peer, Reader, Session, SwarmState } from './state.ts'
+import { isSuspect, isTrusted, refute } from './trust.ts'
 
 type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: Type }>
-
-// Belief
-
-/** May a chunk be kept and passed on under this entry? Its witness must count for the session's origin. */
-export function isBelieved(state: SwarmState, session: Session, entry: Entry): boolean {
-  return !session.ownOnly && countsFor(state, session.origin, entry)
-}
-
-function countsFor(state: SwarmState, origin: string | undefined, { signer, witness }: Entry): boolean {
-  if (isBanned(state, signer)) return false
-  if (witness.kind === 'proved') return true
-  return witness.origin === origin && !state.distrusted.has(trustKey(witness.origin, signer))
-}
-
-function trustKey(origin: string, signer: string): string {
-  return `${origin} ${signer}`
-}
-
-/**
- * Two words of one signer for one chunk differ, or its word is not what the blob has. Who said `proved` has lied. Who said
- * `fetched` may have been lied to by the origin, and told different things by it at different times: its word for that
- * origin is not taken any more.
- */
-export function refute(
-  state: SwarmState,
-  { signer, witness }: Pick<Entry, 'signer' | 'witness'>,
-  reason: string,
-): void {
-  if (signer === state.self) return
-  if (witness.kind === 'proved') {
-    ban(state, signer, reason, { isLie: true })
-    return
-  }
-  const [oldest] = state.distrusted
-  if (state.distrusted.size >= state.limits.distrustedMax && oldest !== undefined) state.distrusted.delete(oldest)
-  state.distrusted.add(trustKey(witness.origin, signer))
-}
-
-/** Kept small: a few entries a chunk are enough to count to three, and to catch a signer. */
-export function addOther(session: Session, entry: Entry): void {
-  const others = session.others.get(entry.index) ?? []
-  if (others.length < 4) others.push(entry)
-  session.others.set(entry.index, others)
-}
-
-/** What this node was told of a chunk, by whomever. */
-export function entriesOf(session: Session, index: number): Entry[] {
-  const known = [session.accepted[index], session.buffers.get(index)?.entry, ...(session.others.get(index) ?? [])]
-  return known.filter((entry) => entry !== undefined)
-}
-
-/** What a restart has forgotten: the entries under which chunks were kept. They were checked then. */
-export function adoptEntries(session: Session, { entries }: Extract<SwarmEvent, { type: 'entries' }>): void {
-  if (session.complete) return
-  for (const [index, entry] of entries.entries())
-    if (entry !== undefined && hasBit(session.have, index)) session.accepted[index] ??= entry
-}
 
 // Counting
 
@@ -95,7 +38,7 @@ export function mayPassUnkept(state: SwarmState, session: Session, index: number
 
 function isVouched(state: SwarmState, session: Session, entry: Entry, origin: string): boolean {
   if (entry.signer === state.self) return entry.witness.kind === 'proved' || entry.witness.origin === origin
-  if (state.witnesses === 1 && countsFor(state, origin, entry)) return true
+  if (state.witnesses === 1 && isTrusted(state, origin, entry)) return true
   return countWitnesses(state, session, entry, origin) >= state.witnesses
 }
 
@@ -106,9 +49,10 @@ function isVouched(state: SwarmState, session: Session, entry: Entry, origin: st
 function countWitnesses(state: SwarmState, session: Session, accepted: Entry, origin: string): number {
   const { hash, index } = accepted
   const signers = entriesOf(session, index)
-    .filter((entry) => entry.hash === hash && countsFor(state, origin, entry))
+    .filter((entry) => entry.hash === hash && isTrusted(state, origin, entry))
     .map(({ signer }) => signer)
-  for (const [peer, hashes] of session.vouches) if (hashes[index] === hash && !isBanned(state, peer)) signers.push(peer)
+  for (const [peer, hashes] of session.vouches)
+    if (hashes[index] === hash && !isBanned(state, peer) && !isSuspect(state, peer)) signers.push(peer)
   const addresses = new Set(signers.map((signer) => addressOf(state, signer)).filter((one) => one !== undefined))
   return Math.max(addresses.size, Math.min(signers.length, 1))
 }
@@ -142,12 +86,12 @@ function holdBack(state: SwarmState, session: Session, reader: Reader, index: nu
     // A ranged reader wants all of its range from now on.
     wake(session)
   }
-  if (nowMs - session.doubtedAtMs >= state.limits.doubtAgainMs) askWitnesses(state, session, index, nowMs)
+  askWitnesses(state, session, index, nowMs)
   const { heldBackMs, heldBackPartMs } = state.limits
   const patienceMs = isSettled(state, session) ? heldBackPartMs : heldBackMs
   if (nowMs - reader.heldBackSinceMs < patienceMs || reader.origin !== session.origin) return
   reader.heldBackSinceMs = undefined
-  fetchHeldBack(state, session, index)
+  fetchAnew(state, session, [index])
 }
 
 /** All that is wanted is here, and it is not the whole blob: there will be no proof. */
@@ -156,7 +100,8 @@ function isSettled(state: SwarmState, session: Session): boolean {
 }
 
 /** Those who hold the whole blob have proved it, if they are honest. Each is asked once for each part. */
-function askWitnesses(state: SwarmState, session: Session, index: number, nowMs: number): void {
+export function askWitnesses(state: SwarmState, session: Session, index: number, nowMs: number): void {
+  if (nowMs - session.doubtedAtMs < state.limits.doubtAgainMs) return
   const start = index - (index % state.limits.vouchChunks)
   session.doubtedAtMs = nowMs
   let asked = 0

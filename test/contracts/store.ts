@@ -179,6 +179,20 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     expect(store.state(digest)).toEqual(partial(0b010))
   })
 
+  test('discards some chunks of a refuted blob for good, and takes them again', async () => {
+    const blob = await store.open(digest, size)
+    await fill(blob, content)
+    await blob.discard([0, 2])
+    expect(blob.have).toEqual(Uint8Array.of(0b010))
+    expect(blob.hash(0)).toBeUndefined()
+    await expect(blob.read(0, 1)).rejects.toMatchObject(corrupt)
+    await fill(blob, content, [2])
+    await blob.discard([0])
+    await blob.close()
+    await restart()
+    expect(store.state(digest)).toEqual(partial(0b110))
+  })
+
   test('takes no chunk that was being written when the blob was discarded', async () => {
     const blob = await store.open(digest, size)
     const discarded = async (written: Promise<void>): Promise<void> => {

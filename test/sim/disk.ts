@@ -1,6 +1,6 @@
 /** What a node keeps over a crash: chunks with their entries, by digest. */
 import type { Digest } from '../../core/oci/digest.ts'
-import { bitfieldOf, countBits, setBit } from '../../core/swarm/bitfield.ts'
+import { bitfieldOf, clearBit, countBits, setBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { Blob, Piece } from './matter.ts'
@@ -15,13 +15,15 @@ export interface KeptBlob {
   /** The proof runs along with the chunks, as far as they are held without a gap, and is so far at that time. */
   provedChunks: number
   provedAtMs: number
+  /** How often chunks were discarded. */
+  discards: number
 }
 
 export interface Disk {
   of(digest: Digest): KeptBlob | undefined
   all(): Iterable<KeptBlob>
   keep(blob: Blob, index: number, pieces: readonly Piece[], entry: Entry): KeptBlob
-  discard(digest: Digest): void
+  discard(digest: Digest, indices?: readonly number[]): void
   heldCount(): number
 }
 
@@ -31,7 +33,7 @@ export function createDisk(): Disk {
     const known = blobs.get(blob.digest)
     if (known !== undefined) return known
     const have = bitfieldOf(chunkCountOf(blob.size))
-    const kept = { blob, have, pieces: [], entries: [], complete: false, provedChunks: 0, provedAtMs: 0 }
+    const kept = { blob, have, pieces: [], entries: [], complete: false, provedChunks: 0, provedAtMs: 0, discards: 0 }
     blobs.set(blob.digest, kept)
     return kept
   }
@@ -45,7 +47,18 @@ export function createDisk(): Disk {
       kept.entries[index] = entry
       return kept
     },
-    discard: (digest) => void blobs.delete(digest),
+    discard(digest, indices) {
+      const kept = blobs.get(digest)
+      if (kept === undefined) return
+      for (const index of indices ?? kept.pieces.keys()) {
+        clearBit(kept.have, index)
+        kept.pieces[index] = undefined
+        kept.entries[index] = undefined
+      }
+      kept.complete = false
+      kept.provedChunks = 0
+      kept.discards++
+    },
     heldCount: () => [...blobs.values()].reduce((sum, { have }) => sum + countBits(have), 0),
   }
 }

@@ -53,7 +53,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'prove':
       return prove(node, blobOf(node, command.digest))
     case 'discard':
-      return node.disk.discard(command.digest)
+      return node.disk.discard(command.digest, command.indices)
     case 'announce':
       return life.client.announce(command.digest, command.now)
     case 'ban':
@@ -244,10 +244,11 @@ function proveOn({ world }: SimNode, kept: KeptBlob): void {
 
 function prove(node: SimNode, blob: Blob): void {
   const { digest, size } = blob
-  const waitMs = (node.disk.of(digest)?.provedAtMs ?? 0) - node.world.engine.clock.now()
-  later(node, waitMs, () => {
-    const kept = node.disk.of(digest)
-    if (kept === undefined) return
+  const kept = node.disk.of(digest)
+  if (kept === undefined) return
+  const { discards } = kept
+  later(node, kept.provedAtMs - node.world.engine.clock.now(), () => {
+    if (kept.discards !== discards) return
     let ok = true
     for (let index = 0; index < chunkCountOf(size); index++)
       if (!blob.isTrue(index, kept.pieces[index] ?? [])) ok = false

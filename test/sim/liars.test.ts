@@ -6,28 +6,76 @@ import { deceive, type Lie, lies, makeLiar } from './liars.ts'
 import type { SimNode } from './node.ts'
 import { tell, type Story } from './story.ts'
 
-/** Wrong bytes at readers of the honest, and whom they banned who does not lie. */
-function harm({ sim }: Story, liars: readonly SimNode[]): { wrong: number; slandered: string[] } {
+/** What liars did to the honest: wrong bytes and pulls tried again, by node, and who was banned that does not lie. */
+function harm({ sim }: Story, liars: readonly SimNode[]): { wrong: number; retries: number; slandered: string[] } {
   const honest = sim.nodes.filter((node) => !liars.includes(node))
   const banned = honest.flatMap(({ counts }) => counts.bans)
   return {
     wrong: honest.reduce((sum, { counts }) => sum + counts.wrongBytes, 0),
+    retries: Math.max(...honest.map(({ counts }) => counts.retries)),
     slandered: banned.filter((id) => !liars.some((liar) => liar.id === id)),
   }
 }
 
-const none = { wrong: 0, slandered: [] }
+const none = { wrong: 0, retries: 0, slandered: [] }
+
+const forgeries = lies.filter((lie) => lie.startsWith('forges'))
 
 describe.each([1, 2, 3])('with --witnesses %i', (witnesses) => {
-  it.each(lies)('a cold group with a member that %s', (lie) => {
-    const story = tell({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses })
-    const liar = story.node(0)
-    story.begin()
-    makeLiar(liar, lie)
-    expect(story.end(120_000)).toBe(true)
-    const { slandered, wrong } = harm(story, [liar])
-    // One chunk a node: what a liar vouched for is given out before the proof.
-    expect({ slandered, wrong: wrong > 0 && witnesses === 1 && lie.startsWith('forges') ? 0 : wrong }).toEqual(none)
+  const harmless = lies.filter((lie) => witnesses > 1 || !forgeries.includes(lie))
+
+  it.each(harmless)('a cold group with a member that %s', (lie) => {
+    const [story, liar] = pullWithLiar(lie, witnesses)
+    expect(harm(story, [liar])).toEqual(none)
+  })
+})
+
+it.each(forgeries)('with one witness, a cold group with a member that %s: a node tries again once at most', (lie) => {
+  const [story, liar] = pullWithLiar(lie, 1)
+  const { retries, slandered } = harm(story, [liar])
+  expect({ slandered, isOnce: retries <= 1 }).toEqual({ slandered: [], isOnce: true })
+})
+
+function pullWithLiar(lie: Lie, witnesses: number): [Story, SimNode] {
+  const story = tell({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses })
+  const liar = story.node(0)
+  story.begin()
+  makeLiar(liar, lie)
+  expect(story.end(120_000)).toBe(true)
+  return [story, liar]
+}
+
+/** Five layers that a forger says to have whole, and honest seeds as well; the nodes that pulled. */
+function pullBesideForger(lie: Lie, witnesses: number, honestSeeds: number, seed: number): [Story, SimNode[]] {
+  const layerBytes = [1, 2, 3, 4, 5].map((size) => (size + seed / 4) * MiB)
+  const story = tell({ nodes: 8, layerBytes }, { witnesses }, `forger ${seed}`)
+  const seeds = Array.from({ length: 1 + honestSeeds }, (_, number) => number)
+  for (const number of seeds) story.seed(number)
+  story.begin(story.sim.nodes.map((_, number) => number).filter((number) => !seeds.includes(number)))
+  makeLiar(story.node(0), lie)
+  expect(story.end(120_000)).toBe(true)
+  return [story, story.sim.nodes.slice(seeds.length)]
+}
+
+describe.each(forgeries)('a seed that %s', (lie) => {
+  describe.each([0, 1])('beside %i that does not', (honestSeeds) => {
+    it.each([1, 2, 3])(
+      'costs each node one try of its pull at most, and the origin no copy for each (seed %i)',
+      (seed) => {
+        const [story, pulled] = pullBesideForger(lie, 1, honestSeeds, seed)
+        const { retries, slandered } = harm(story, [story.node(0)])
+        expect({ slandered, isOnce: retries <= 1 }).toEqual({ slandered: [], isOnce: true })
+        // Six or seven nodes have kept its lies.
+        expect(story.originRatio()).toBeLessThan(honestSeeds === 0 ? 3 : 1)
+        const banned = pulled.flatMap(({ counts }) => counts.bans)
+        expect(new Set(banned)).toEqual(new Set(lie === 'forges fetched' ? [] : ['n0']))
+      },
+    )
+
+    it('costs no try with two', () => {
+      const [story] = pullBesideForger(lie, 2, honestSeeds, 1)
+      expect(harm(story, [story.node(0)])).toEqual(none)
+    })
   })
 })
 

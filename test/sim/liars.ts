@@ -21,6 +21,8 @@ export const lies = [
   /** Wrong bytes under an entry of its own that matches them. */
   'forges fetched',
   'forges proved',
+  /** The same, of the last chunk alone. */
+  'forges one chunk',
   /** Right chunks, and a wrong word for them when asked. */
   'vouches for another blob',
   /** Claims every chunk and answers no request. */
@@ -47,6 +49,8 @@ export function makeLiar(node: SimNode, lie: Lie): void {
       return uploadInstead(node, (command) => forge(node, command, { kind: 'fetched', origin: node.world.originName }))
     case 'forges proved':
       return uploadInstead(node, (command) => forge(node, command, { kind: 'proved' }))
+    case 'forges one chunk':
+      return forgeLast(node)
     case 'vouches for another blob':
       return vouchWrongly(node)
     case 'claims all':
@@ -110,6 +114,15 @@ function forge(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'up
   }
   const onSent = (): void => later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: true }))
   node.world.network.stream(node.id, peer, length - offset, { onHead, onFrame, onSent })
+}
+
+function forgeLast(node: SimNode): void {
+  const before = node.obey
+  uploadInstead(node, (command) => {
+    const isLast = command.index === chunkCountOf(command.size) - 1
+    if (isLast) forge(node, command, { kind: 'proved' })
+    else before(node, command)
+  })
 }
 
 const trickleMs = 20

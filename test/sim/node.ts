@@ -87,6 +87,8 @@ export interface SimNode {
     originBytes: number
     fails: number
     wrongBytes: number
+    /** Pulls that ended with a layer of another digest, and were tried again. */
+    retries: number
     bans: PeerId[]
   }
   /** Chunks that the disk refused. */
@@ -155,7 +157,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       origin: world.originName,
     }),
     obey,
-    counts: { peerBytes: 0, crossedBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, bans: [] },
+    counts: { peerBytes: 0, crossedBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, retries: 0, bans: [] },
     refused: [],
     behaviour: 'honest',
     isSilent: false,

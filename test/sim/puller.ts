@@ -2,6 +2,7 @@
 import type { Engine } from './engine.ts'
 import type { Blob } from './matter.ts'
 import { later, type SimNode } from './node.ts'
+import type { ReadEnd } from './readers.ts'
 
 export interface PullOptions {
   readonly layers: readonly Blob[]
@@ -21,13 +22,14 @@ export interface Pull {
   begin(): void
 }
 
-/** After a layer failed, kubelet's next try. */
+/** After a layer failed, kubelet's next try; by then what a failed pull left in containerd is gone. */
 const retryMs = 1000
 
 export function createPull(engine: Engine, node: SimNode, options: PullOptions): Pull {
   const { layers, prefetch, width } = options
   let next = 0
   let finished = new Set<Blob>()
+  const reading = new Map<Blob, () => void>()
   const ahead = new Map<Blob, () => void>()
 
   const pull: Pull = { node, startedAtMs: undefined, doneAtMs: undefined, isOff: false, begin }
@@ -35,6 +37,7 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
   function begin(): void {
     next = 0
     finished = new Set()
+    reading.clear()
     ahead.clear()
     pull.startedAtMs = engine.clock.now()
     for (let slot = 0; slot < width; slot++) readNext()
@@ -49,7 +52,8 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
   }
 
   function read(blob: Blob): void {
-    node.readers.open({ blob, start: 0, end: blob.size, whole: true, prefetch: false, onEnd: (ok) => onRead(blob, ok) })
+    const whole = { blob, start: 0, end: blob.size, whole: true }
+    reading.set(blob, node.readers.open({ ...whole, prefetch: false, onEnd: (how) => onRead(blob, how) }))
     ahead.get(blob)?.()
     ahead.delete(blob)
   }
@@ -60,11 +64,20 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
     ahead.set(blob, node.readers.open({ ...whole, prefetch: true, onEnd: () => undefined }))
   }
 
-  function onRead(blob: Blob, ok: boolean): void {
-    if (!ok) return later(node, retryMs, () => read(blob))
+  /** A layer of another digest fails the whole pull, and what else is being read of the image ends with it. */
+  function onRead(blob: Blob, how: ReadEnd): void {
+    reading.delete(blob)
+    if (how === 'failed') return later(node, retryMs, () => read(blob))
+    if (how === 'wrong') return startOver()
     finished.add(blob)
     if (finished.size === layers.length) pull.doneAtMs = engine.clock.now()
     else readNext()
+  }
+
+  function startOver(): void {
+    node.counts.retries++
+    for (const close of [...reading.values(), ...ahead.values()]) close()
+    later(node, retryMs, begin)
   }
 
   return pull

@@ -29,9 +29,11 @@ export interface ReadRequest {
   readonly end: number
   readonly whole: boolean
   readonly prefetch: boolean
-  /** The last byte was taken, or the blob can't be had. */
-  readonly onEnd: (ok: boolean) => void
+  readonly onEnd: (how: ReadEnd) => void
 }
+
+/** The last byte was taken, and all were right or not; or the blob can't be had. */
+export type ReadEnd = 'right' | 'wrong' | 'failed'
 
 export interface Readers {
   /** Returns how to close it early. */
@@ -50,6 +52,8 @@ interface Reader extends ReadRequest {
   position: number
   /** It is taking a chunk. */
   busy: boolean
+  /** A chunk of which it was given a wrong byte. */
+  deceivedAt: number | undefined
 }
 
 export function createReaders(components: ReadersComponents): Readers {
@@ -64,9 +68,14 @@ export function createReaders(components: ReadersComponents): Readers {
 
   const advance = (reader: Reader): void => {
     if (reader.busy || !readers.has(reader.id)) return
-    if (reader.position >= reader.end) return finish(reader)
+    if (reader.position >= reader.end || isKnownDeceived(components, reader)) return finish(reader)
     const next = nextPosition(components, reader)
     if (next === undefined) return
+    const index = indexOf(reader)
+    if (!isTrue(components, reader, index)) {
+      reader.deceivedAt = index
+      components.onWrongByte(reader.blob, index)
+    }
     if (reader.prefetch) return move(reader, next)
     reader.busy = true
     components.later((next - reader.position) / components.bytesPerMs, () => {
@@ -85,12 +94,12 @@ export function createReaders(components: ReadersComponents): Readers {
 
   const finish = (reader: Reader): void => {
     close(reader)
-    reader.onEnd(true)
+    reader.onEnd(reader.deceivedAt === undefined ? 'right' : 'wrong')
   }
 
   return {
     open(request) {
-      const reader: Reader = { ...request, id: nextId++, position: request.start, busy: false }
+      const reader: Reader = { ...request, id: nextId++, position: request.start, busy: false, deceivedAt: undefined }
       readers.set(reader.id, reader)
       const { blob, end, prefetch, start, whole } = request
       const { digest, size } = blob
@@ -103,7 +112,7 @@ export function createReaders(components: ReadersComponents): Readers {
       for (const reader of readers.values()) if (reader.blob.digest === digest) advance(reader)
     },
     fail(digest) {
-      for (const reader of of(digest)) if (readers.delete(reader.id)) reader.onEnd(false)
+      for (const reader of of(digest)) if (readers.delete(reader.id)) reader.onEnd('failed')
     },
     closeAll: () => [...readers.values()].forEach(close),
     clear: () => readers.clear(),
@@ -112,16 +121,26 @@ export function createReaders(components: ReadersComponents): Readers {
 
 /** Where the reader will be when it has taken the rest of the chunk at its position; undefined while that may not be had. */
 function nextPosition(components: ReadersComponents, reader: Reader): number | undefined {
-  const { blob, end, position, whole } = reader
-  const chunkSize = chunkSizeOf(blob.size)
-  const index = Math.floor(position / chunkSize)
-  const next = Math.min((index + 1) * chunkSize, end)
-  const pieces = components.piecesOf(blob, index)
-  if (pieces === undefined) return undefined
+  const { blob, end, whole } = reader
+  const index = indexOf(reader)
+  const next = Math.min((index + 1) * chunkSizeOf(blob.size), end)
+  if (components.piecesOf(blob, index) === undefined) return undefined
   if (!components.mayDeliver(blob.digest, index) && !isChecked(components, reader)) return undefined
   if (whole && next === blob.size && !isChecked(components, reader)) return undefined
-  if (!blob.isTrue(index, pieces)) components.onWrongByte(blob, index)
   return next
+}
+
+function indexOf({ blob, position }: Reader): number {
+  return Math.floor(position / chunkSizeOf(blob.size))
+}
+
+function isTrue({ piecesOf }: ReadersComponents, { blob }: Reader, index: number): boolean {
+  return blob.isTrue(index, piecesOf(blob, index) ?? [])
+}
+
+/** What it was given is another by now: the agent ends such a response at once (agent/swarm/reader.ts). */
+function isKnownDeceived(components: ReadersComponents, reader: Reader): boolean {
+  return reader.deceivedAt !== undefined && isTrue(components, reader, reader.deceivedAt)
 }
 
 /** Proved on disk; or, where the disk refused chunks, by the hash that runs along with the reader. */

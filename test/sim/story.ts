@@ -38,9 +38,9 @@ export type Loss = 'dies' | 'falls silent' | 'hangs' | 'departs'
 
 const beginMs = 5000
 
-export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}): Story {
+export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}, seed = 'story'): Story {
   const options = { ...quiet, layerBytes: [8 * MiB], realBytes: true, seeds: 1, ...change }
-  const sim = createSim({ seed: 'story', options, swarm, traced: false })
+  const sim = createSim({ seed, options, swarm, traced: false })
   const node = (number: number): SimNode => sim.nodes[number]!
   const began = new Set<Pull>()
   return {

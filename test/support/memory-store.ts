@@ -4,7 +4,7 @@ import { type ErrorCode, ShoalError } from '../../core/errors.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { BlobStore, StoredBlob, StoredBlobState } from '../../core/ports.ts'
 import { bitfieldOf, clearBit, countBits, fullBitfield, hasBit, setBit } from '../../core/swarm/bitfield.ts'
-import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkLengthOf, chunksOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import { contentOf } from './content.ts'
 
@@ -117,10 +117,13 @@ export function createMemoryStore(): MemoryStore {
         if (countBits(held.have) !== chunkCountOf(held.size)) throw new RangeError(`${held.digest} lacks chunks`)
         held.complete = true
       },
-      async discard() {
-        held.have.fill(0)
+      async discard(indices) {
+        for (const index of indices ?? chunksOf(held.size)) {
+          clearBit(held.have, index)
+          held.entries.delete(index)
+        }
         held.complete = false
-        held.discards++
+        if (indices === undefined) held.discards++
         if (source === 'shoal') return
         committed.delete(held.digest)
         lost(held.digest)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createBench, digest, entryOf, fetched, hashOf, proved, sizeOf, type Bench } from './bench.ts'
+import { allOf, createBench, digest, entryOf, fetched, hashOf, proved, sizeOf, span, type Bench } from './bench.ts'
 
 /** A reader of chunk 4 only, so that each request is for it. */
 function createReader(): Bench {
@@ -115,62 +115,108 @@ describe('a signer', () => {
   })
 })
 
-/** Two chunks by a forger; all match their entries, and yet the blob is wrong. */
-function createForged(signer: string, witness = proved): Bench {
+const forged = (index: number): string => hashOf(900 + index)
+
+/** Two chunks by two signers, the second one wrong; both match their entries, and yet the blob does not match its digest. */
+function createForged(liar: string, witness = proved): Bench {
   const bench = createBench({ chunks: 2 })
   bench.read()
   bench.joins('a', [0, 1])
-  for (const request of bench.told('request')) {
-    bench.sends(request, { signer, witness, hash: hashOf(900 + request.index) })
-    bench.handle({ type: 'hashed', digest, index: request.index, hash: hashOf(900 + request.index) })
-    bench.handle({ type: 'kept', digest, index: request.index, ok: true })
-  }
-  bench.take('prove')
-  bench.handle({ type: 'proved', digest, ok: false })
+  for (const request of bench.told('request'))
+    bench.sends(request, request.index === 0 ? { signer: 'honest' } : { signer: liar, witness, hash: forged(1) })
+  keep(bench, (index) => (index === 0 ? hashOf(0) : forged(1)))
+  prove(bench, false)
   return bench
 }
 
-function refetch(bench: Bench): void {
-  bench.pass(25)
-  const fetch = bench.take('fetch-origin')[0]!.fetch
-  for (const index of [0, 1]) bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: 256 * 1024 })
-  bench.handle({ type: 'origin-ended', digest, fetch })
-  bench.take('keep')
+function keep(bench: Bench, hash: (index: number) => string): void {
+  for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hash(index) })
+  for (const { index } of bench.take('keep')) bench.handle({ type: 'kept', digest, index, ok: true })
+}
+
+function prove(bench: Bench, ok: boolean): void {
+  expect(bench.take('prove')).toHaveLength(1)
+  bench.handle({ type: 'proved', digest, ok })
+}
+
+/** Ticks, in each of which the origin gives what it is asked for, until the swarm asks for nothing more. */
+function audit(bench: Bench, hash: (index: number) => string = hashOf): number[] {
+  const audited: number[] = []
+  for (let tick = 0; tick < 10; tick++) {
+    bench.pass(25)
+    for (const { end, fetch, isEscape, start } of bench.take('fetch-origin')) {
+      expect(isEscape).toBe(true)
+      for (let index = start; index < end; index++) {
+        audited.push(index)
+        bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: 256 * 1024 })
+      }
+      bench.handle({ type: 'origin-ended', digest, fetch })
+    }
+    keep(bench, hash)
+  }
+  return audited
 }
 
 describe('a blob that does not match its digest', () => {
-  it('is discarded and taken once more, from the origin only', () => {
+  it('is taken from the origin again, until the chunk that is another there takes the place of the wrong one', () => {
     const bench = createForged('forger')
-    expect(bench.take('discard')).toEqual([{ type: 'discard', digest }])
-    expect(bench.told('join', 'a').at(-1)?.have).toEqual(new Uint8Array(1))
-    bench.joins('b', [0, 1])
-    expect(bench.told('request')).toEqual([])
-    refetch(bench)
-    bench.settle()
+    expect(audit(bench)).toContain(1)
+    expect(bench.take('discard')).toEqual([{ type: 'discard', digest, indices: [1] }])
+    prove(bench, true)
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 2, complete: true })
+    expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0, inFlightBytes: 0, leases: 0 })
   })
 
-  it('proves, once it is right, who lied: whoever vouched for it as proved is banned', () => {
+  it('shows, once it is right, who lied: whoever vouched for it as proved is banned, and nobody else', () => {
     const bench = createForged('forger')
-    refetch(bench)
-    bench.settle()
-    expect(bench.take('ban')).toMatchObject([{ peer: 'forger' }])
+    audit(bench)
+    expect(bench.take('ban')).toEqual([])
+    prove(bench, true)
+    expect(bench.take('ban').map(({ peer }) => peer)).toEqual(['forger'])
   })
 
   it('is no proof against who fetched it: the origin may have lied', () => {
     const bench = createForged('witness', fetched)
-    refetch(bench)
-    bench.settle()
+    audit(bench)
+    prove(bench, true)
     expect(bench.take('ban')).toEqual([])
   })
 
-  it('twice ends its readers', () => {
+  it('is searched first where those who say to have proved it have another chunk', () => {
+    const bench = createBench()
+    const entries = span(0, 100).map((index) =>
+      entryOf(sizeOf(100), index, 'forger', proved, index === 60 ? forged(60) : hashOf(index)),
+    )
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: allOf(bench), complete: false })
+    bench.handle({ type: 'entries', digest, entries })
+    prove(bench, false)
+    bench.joins('seed', span(0, 100))
+    bench.read()
+    bench.pass(25)
+    expect(bench.told('doubt')).toEqual([{ type: 'doubt', digest, start: 0, to: 'seed' }])
+    bench.says('seed', { type: 'vouch', digest, start: 0, hashes: span(0, 100).map(hashOf) })
+    const audited = audit(bench)
+    expect(audited).toHaveLength(2)
+    expect(audited[1]).toBe(60)
+  })
+
+  it('is passed on no more, but for what is known to be right', () => {
     const bench = createForged('forger')
-    refetch(bench)
-    for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
-    for (const { index } of bench.take('keep')) bench.handle({ type: 'kept', digest, index, ok: true })
-    bench.handle({ type: 'proved', digest, ok: false })
+    bench.says('b', { type: 'request', id: 1, digest, index: 0, offset: 0 })
+    expect(bench.take('upload')).toEqual([])
+    expect(bench.told('missing', 'b')).toHaveLength(1)
+    audit(bench)
+    prove(bench, true)
+    expect(bench.told('join', 'a').at(-1)?.have).toEqual(Uint8Array.of(0b11))
+    bench.says('b', { type: 'request', id: 2, digest, index: 0, offset: 0 })
+    expect(bench.take('upload')).toHaveLength(1)
+  })
+
+  it('although all of it is as the origin has it ends its readers', () => {
+    const bench = createForged('witness', fetched)
+    audit(bench, (index) => (index === 0 ? hashOf(0) : forged(1)))
     expect(bench.take('fail')).toEqual([{ type: 'fail', digest, failure: { kind: 'corrupt' } }])
+    expect(bench.take('discard')).toEqual([{ type: 'discard', digest }])
     expect(bench.swarm.stats()).toMatchObject({ sessions: 0, settlingBytes: 0, inFlightBytes: 0 })
   })
 })

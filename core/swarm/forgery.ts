@@ -1,0 +1,72 @@
+/**
+ * What a blob costs that turns out wrong: every chunk matches its entry, and yet the whole does not match its digest. Some
+ * signer lied, or the origin lied to it, and nobody knows in which chunk. While somebody reads the blob, it is *audited*:
+ *
+ *     forged ─▶ chunks are taken from the origin again: where others' proofs differ, else at random, each time more
+ *                 ├─ the same:  this node's own from now on
+ *                 └─ another:   its signer is disbelieved, and all that was kept on its word, here and in other sessions,
+ *                               comes from others ─▶ proved, and the signer refuted; or forged again: another lied as well
+ *
+ * So at each node that kept it a blunt lie costs a chunk or two outside the origin's budget, and the subtlest the blob once
+ * more. Meanwhile nothing is handed out on the word of any of the signers, in no session (trust.ts).
+ */
+import { bitfieldOf, hasBit, setBit } from './bitfield.ts'
+import { chunksOf } from './chunks.ts'
+import { dropChunks, fail, loseChunks } from './ending.ts'
+import type { Entry } from './entry.ts'
+import { fetchAnew } from './origin.ts'
+import type { Forgery, Session, SwarmState } from './state.ts'
+import { disbelieve, suspectSigners } from './trust.ts'
+import { askWitnesses } from './witnesses.ts'
+
+export function onForged(state: SwarmState, session: Session): void {
+  suspectSigners(state, session)
+  session.forgery ??= { audited: bitfieldOf(session.count), chunks: 1 }
+}
+
+/** Called by the tick: has the next chunks taken again, where the blob is here and wrong. */
+export function audit(state: SwarmState, session: Session): void {
+  const { forgery, heldCount, count, proving, supply } = session
+  if (forgery === undefined || proving || heldCount < count || supply.leases.size > 0) return
+  const indices = nextToAudit(state, session, forgery)
+  const [first] = indices
+  if (first === undefined) return giveUp(state, session)
+  askWitnesses(state, session, first, state.clock.now())
+  fetchAnew(state, session, indices)
+  if (supply.leases.size > 0) forgery.chunks = Math.min(forgery.chunks * 2, state.limits.leaseChunksMax)
+}
+
+/** All of it is this node's own by now, and still wrong: the origin has nothing else. */
+function giveUp(state: SwarmState, session: Session): void {
+  state.emit({ type: 'discard', digest: session.digest })
+  loseChunks(state, session)
+  fail(state, session, { kind: 'corrupt' })
+}
+
+function nextToAudit(state: SwarmState, session: Session, forgery: Forgery): number[] {
+  const left = chunksOf(session.size).filter((index) => !hasBit(forgery.audited, index))
+  const disputed = left.filter((index) => isDisputed(session, index))
+  if (disputed.length > 0) return disputed.slice(0, state.limits.leaseChunksMax)
+  const ofOthers = left.filter((index) => session.accepted[index]?.signer !== state.self)
+  const from = ofOthers.length > 0 ? ofOthers : left
+  const start = state.random.below(Math.max(from.length, 1))
+  const most = session.supply.unranged ? session.count : forgery.chunks
+  return from.slice(start, start + most)
+}
+
+/** Somebody who says to have proved the blob has another chunk there. Whether that is true the origin will show. */
+function isDisputed({ accepted, vouches }: Session, index: number): boolean {
+  for (const hashes of vouches.values())
+    if (hashes[index] !== undefined && hashes[index] !== accepted[index]?.hash) return true
+  return false
+}
+
+/** This node's own copy of a chunk that is held is another, and takes its place. */
+export function onOtherCopy(state: SwarmState, session: Session, held: Entry | undefined, own: Entry): void {
+  dropChunks(state, session, [own.index])
+  if (held !== undefined) disbelieve(state, session.origin ?? '', held.signer)
+}
+
+export function noteAudited({ forgery }: Session, index: number): void {
+  if (forgery !== undefined) setBit(forgery.audited, index)
+}

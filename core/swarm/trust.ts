@@ -1,0 +1,103 @@
+/**
+ * Whose word is taken. By own evidence only, and for a time (`limits.banMs`), after which an address may be another node's:
+ *
+ *     suspected   signed for a blob that proved wrong, as others did: nothing is handed out on its word before the proof
+ *     disbelieved signed what this node's own copy from the origin is not: nothing is kept on its word, for that origin
+ *     banned      provably lied (bans.ts)
+ *
+ * Each with all that are at its address; and signers that were never connected here, who may all be one, are suspected together.
+ */
+import { ban } from './bans.ts'
+import { hasBit } from './bitfield.ts'
+import { dropChunks } from './ending.ts'
+import type { Entry } from './entry.ts'
+import { addressOf, isBanned } from './hosts.ts'
+import type { Session, SwarmState } from './state.ts'
+
+/** May a chunk be kept and passed on under this entry? Its witness must count for the session's origin. */
+export function isBelieved(state: SwarmState, session: Session, entry: Entry): boolean {
+  return !session.ownOnly && countsFor(state, session.origin, entry)
+}
+
+function countsFor(state: SwarmState, origin: string | undefined, { signer, witness }: Entry): boolean {
+  if (isBanned(state, signer) || isDisbelieved(state, origin, signer)) return false
+  return witness.kind === 'proved' || witness.origin === origin
+}
+
+/** May a reader that trusts `origin` be given a chunk on this word, ahead of the proof? */
+export function isTrusted(state: SwarmState, origin: string, entry: Entry): boolean {
+  return countsFor(state, origin, entry) && !isSuspect(state, entry.signer)
+}
+
+// Suspected
+
+const strangers = 'strangers'
+
+export function isSuspect(state: SwarmState, signer: string): boolean {
+  return namesOf(state, signer).some((name) => (state.suspects.get(name)?.untilMs ?? 0) > state.clock.now())
+}
+
+function namesOf(state: SwarmState, signer: string): string[] {
+  return [signer, addressOf(state, signer) ?? strangers]
+}
+
+/** Every chunk of the blob matched its entry, and the whole is wrong: one of those who signed lied, or was lied to. */
+export function suspectSigners(state: SwarmState, session: Session): void {
+  const untilMs = state.clock.now() + state.limits.banMs
+  for (const name of signersOf(state, session)) state.suspects.set(name, { digest: session.digest, untilMs })
+}
+
+/** The blob is proved, and shows who lied: the others are clear of it. */
+export function clearSuspects(state: SwarmState, { digest }: Session): void {
+  for (const [name, suspicion] of state.suspects) if (suspicion.digest === digest) state.suspects.delete(name)
+}
+
+function signersOf(state: SwarmState, { accepted }: Session): Set<string> {
+  const signers = new Set(accepted.flatMap((entry) => entry?.signer ?? []))
+  signers.delete(state.self)
+  return new Set([...signers].flatMap((signer) => namesOf(state, signer)))
+}
+
+// Disbelieved
+
+function isDisbelieved(state: SwarmState, origin: string | undefined, signer: string): boolean {
+  const names = [signer, addressOf(state, signer)]
+  return names.some((name) => (state.disbelieved.get(`${origin} ${name}`) ?? 0) > state.clock.now())
+}
+
+/** What it signed is not what that origin gives this node. One of the two has lied, and either is reason to do without. */
+export function disbelieve(state: SwarmState, origin: string, signer: string): void {
+  if (signer === state.self) return
+  const untilMs = state.clock.now() + state.limits.banMs
+  for (const name of [signer, addressOf(state, signer)])
+    if (name !== undefined) state.disbelieved.set(`${origin} ${name}`, untilMs)
+  dropUnbelieved(state)
+}
+
+/**
+ * Two words of one signer for one chunk differ, or its word is not what the blob has. Who said `proved` has lied. Who said
+ * `fetched` may have been lied to by the origin, and told different things by it at different times.
+ */
+export function refute(
+  state: SwarmState,
+  { signer, witness }: Pick<Entry, 'signer' | 'witness'>,
+  reason: string,
+): void {
+  if (witness.kind === 'fetched') return disbelieve(state, witness.origin, signer)
+  ban(state, signer, reason, { isLie: true })
+  dropUnbelieved(state)
+}
+
+/** What is being read and was kept on the word of whoever is out by now comes from others: else the blob would be wrong again. */
+function dropUnbelieved(state: SwarmState): void {
+  for (const session of state.active) {
+    if (session.complete) continue
+    const isOut = (entry: Entry | undefined, index: number): boolean =>
+      entry !== undefined &&
+      entry.signer !== state.self &&
+      hasBit(session.have, index) &&
+      !countsFor(state, session.origin, entry)
+    const indices = session.accepted.flatMap((entry, index) => (isOut(entry, index) ? [index] : []))
+    if (indices.length > 0) dropChunks(state, session, indices)
+  }
+}

@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
+import { digestFromHex } from '../../../core/oci/digest.ts'
+import type { Witness } from '../../../core/swarm/entry.ts'
+import {
+  allOf,
+  createBench,
+  digest,
+  entryOf,
+  fetched,
+  hashOf,
+  origin,
+  proved,
+  sizeOf,
+  span,
+  type Bench,
+} from './bench.ts'
+
+const another = digestFromHex('cd'.repeat(32))
+const chunks = 2
+const size = sizeOf(chunks)
+
+function connects(bench: Bench, peer: string, address = peer): void {
+  bench.handle({ type: 'peer-connected', peer, address })
+}
+
+/** A blob that was held before a restart: each chunk by one of the signers, the last one's wrong. It does not match its digest. */
+function holdForged(bench: Bench, signers: readonly string[], witness: Witness = proved): void {
+  const hash = (index: number): string => hashOf(index === chunks - 1 ? 77 : index)
+  const entries = span(0, chunks).map((index) => entryOf(size, index, signers[index]!, witness, hash(index)))
+  bench.handle({ type: 'held', digest, size, have: allOf(bench), complete: false })
+  bench.handle({ type: 'entries', digest, entries })
+  bench.take('prove')
+  bench.handle({ type: 'proved', digest, ok: false })
+}
+
+/** The first chunk of another blob, kept on the word of `signer` and being read. */
+function holdOther(bench: Bench, signer: string, witness: Witness = proved): void {
+  bench.handle({ type: 'held', digest: another, size, have: Uint8Array.of(0b01), complete: false })
+  bench.handle({ type: 'entries', digest: another, entries: [entryOf(size, 0, signer, witness, hashOf(0), another)] })
+  bench.read({ digest: another, reader: 2 })
+}
+
+const mayTakeOther = (bench: Bench): boolean => bench.swarm.mayDeliver(another, 0, origin)
+
+/** The origin gives both chunks of the forged blob again, and its reader has it proved. */
+function settleForged(bench: Bench): void {
+  bench.read()
+  for (let tick = 0; tick < 4; tick++) {
+    bench.pass(25)
+    for (const { end, fetch, start } of bench.take('fetch-origin')) {
+      for (let index = start; index < end; index++)
+        bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: 256 * 1024 })
+      bench.handle({ type: 'origin-ended', digest, fetch })
+    }
+    bench.settle()
+  }
+  expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
+}
+
+describe('who signed for a blob that proved wrong', () => {
+  it.each([fetched, proved])('is not taken at its word, in any session', (witness) => {
+    const bench = createBench({ chunks })
+    for (const peer of ['a', 'liar', 'c']) connects(bench, peer)
+    holdOther(bench, 'a')
+    expect(mayTakeOther(bench)).toBe(true)
+    holdForged(bench, ['a', 'liar'], witness)
+    expect(mayTakeOther(bench)).toBe(false)
+  })
+
+  it('does not bring into doubt who did not', () => {
+    const bench = createBench({ chunks })
+    for (const peer of ['a', 'liar', 'c']) connects(bench, peer)
+    holdOther(bench, 'c')
+    holdForged(bench, ['a', 'liar'])
+    expect(mayTakeOther(bench)).toBe(true)
+  })
+
+  it('brings into doubt all at its address', () => {
+    const bench = createBench({ chunks })
+    for (const peer of ['liar', 'liar again']) connects(bench, peer, '10.0.0.66')
+    holdOther(bench, 'liar again')
+    holdForged(bench, ['liar', 'liar'])
+    expect(mayTakeOther(bench)).toBe(false)
+  })
+
+  it('and was never connected here brings into doubt all who were not: they may be one', () => {
+    const bench = createBench({ chunks })
+    holdOther(bench, 'stranger')
+    holdForged(bench, ['liar', 'liar'])
+    expect(mayTakeOther(bench)).toBe(false)
+    connects(bench, 'stranger')
+    expect(mayTakeOther(bench)).toBe(true)
+  })
+
+  it('is clear when the blob is proved, unless it lied', () => {
+    const bench = createBench({ chunks })
+    for (const peer of ['a', 'liar']) connects(bench, peer)
+    holdOther(bench, 'a')
+    holdForged(bench, ['a', 'liar'])
+    settleForged(bench)
+    expect(mayTakeOther(bench)).toBe(true)
+    expect(bench.take('ban').map(({ peer }) => peer)).toEqual(['liar'])
+  })
+
+  it('is clear after the time of a ban', () => {
+    const bench = createBench({ chunks })
+    connects(bench, 'a')
+    holdOther(bench, 'a')
+    holdForged(bench, ['a', 'a'])
+    bench.clock.advance(limits.banMs)
+    expect(mayTakeOther(bench)).toBe(true)
+  })
+})
+
+describe('who signed what the origin gives otherwise', () => {
+  it.each([fetched, proved])('has all dropped that was kept on its word, so that no other blob is wrong', (witness) => {
+    const bench = createBench({ chunks })
+    for (const peer of ['a', 'liar']) connects(bench, peer)
+    holdOther(bench, 'liar')
+    holdForged(bench, ['a', 'liar'], witness)
+    settleForged(bench)
+    expect(bench.take('discard')).toEqual([
+      { type: 'discard', digest, indices: [1] },
+      { type: 'discard', digest: another, indices: [0] },
+    ])
+  })
+
+  it('is not asked in vain: a new ID at its address is not believed either', () => {
+    const bench = createBench({ chunks })
+    connects(bench, 'liar', '10.0.0.66')
+    holdForged(bench, ['c', 'liar'], fetched)
+    settleForged(bench)
+    connects(bench, 'liar again', '10.0.0.66')
+    bench.read({ digest: another, reader: 2 })
+    bench.says('liar again', { type: 'join', digest: another, size, have: Uint8Array.of(0b11) })
+    for (const request of bench.told('request'))
+      bench.sends({ ...request, digest: another }, { witness: fetched, signer: 'liar again' })
+    expect(bench.told('cancel', 'liar again')).toHaveLength(2)
+    expect(bench.take('ban')).toEqual([])
+  })
+})
