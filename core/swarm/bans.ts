@@ -19,7 +19,7 @@ export function ban(state: SwarmState, id: PeerId, reason: string, { isLie = fal
 function banHost(state: SwarmState, peer: Peer, reason: string): void {
   const host = hostOf(state, peer)
   if (host === undefined) return
-  host.bannedUntilMs = state.clock.now() + state.limits.banMs
+  host.bannedUntilMs = banEndMs(state)
   host.strikes = 0
   for (const other of state.peers.values())
     if (other.connected && other.address === host.address) banPeer(state, other, reason)
@@ -28,10 +28,16 @@ function banHost(state: SwarmState, peer: Peer, reason: string): void {
 function banPeer(state: SwarmState, peer: Peer, reason: string): void {
   if (peer.bannedUntilMs > state.clock.now()) return
   dropPeer(state, peer)
-  peer.bannedUntilMs = state.clock.now() + state.limits.banMs
+  peer.bannedUntilMs = banEndMs(state)
   peer.strikes = 0
   const address = isHostBanned(state, peer) ? peer.address : undefined
   state.emit({ type: 'ban', peer: peer.id, ...(address === undefined ? {} : { address }), reason })
+}
+
+/** When a ban that begins now ends. */
+function banEndMs(state: SwarmState): number {
+  state.bansEndMs = state.clock.now() + state.limits.banMs
+  return state.bansEndMs
 }
 
 /** Another ID at an address that is banned. */

@@ -22,15 +22,9 @@ export function clearBit(bits: Uint8Array, index: number): void {
   bits[index >> 3] = (bits[index >> 3] ?? 0) & ~(1 << (index & 7))
 }
 
-/** Sets every bit in `bits` that is set in `more`, which is as long. */
-export function addBits(bits: Uint8Array, more: Uint8Array): void {
-  for (let at = 0; at < bits.length; at++) bits[at]! |= more[at]!
-}
-
-/** Is any bit set in both? */
-export function haveCommonBit(one: Uint8Array, other: Uint8Array): boolean {
-  for (let at = 0; at < one.length; at++) if ((one[at]! & other[at]!) !== 0) return true
-  return false
+export function isEmpty(bits: Uint8Array): boolean {
+  for (const byte of bits) if (byte !== 0) return false
+  return true
 }
 
 export function countBits(bits: Uint8Array): number {

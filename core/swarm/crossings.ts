@@ -5,10 +5,10 @@
  */
 import type { Lease as Grant, PeerHint } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
-import { gainLeased, isForeign, lose, sendJoin } from './neighbours.ts'
+import { gainLeased, isForeign, isFree, lose, sendJoin } from './neighbours.ts'
 import { dial, peerOf } from './peers.ts'
 import { isHere, tellDirectory } from './session.ts'
-import { phases, type Crossing, type Neighbour, type Session, type SwarmState } from './state.ts'
+import { phases, type Crossing, type Session, type SwarmState } from './state.ts'
 
 /** Takes over a lease; chunks that are here or on their way stay as they are. */
 export function beginCrossing(state: SwarmState, session: Session, grant: Grant, source: PeerHint): void {
@@ -26,11 +26,12 @@ export function beginCrossing(state: SwarmState, session: Session, grant: Grant,
   if (neighbour?.joinReceived === true) gainLeased(neighbour)
 }
 
-/** The next chunk that may be asked of a source among `free`: a whole area waits for it. */
-export function nextCrossing(session: Session, free: readonly Neighbour[]): number | undefined {
+/** The next chunk that its source may be asked for: a whole area waits for it. */
+export function nextCrossing(state: SwarmState, session: Session): number | undefined {
+  const nowMs = state.clock.now()
   for (const { remaining, source } of session.supply.crossings) {
-    const neighbour = free.find(({ peer }) => peer.id === source)
-    if (neighbour === undefined) continue
+    const neighbour = session.neighbours.get(source)
+    if (neighbour === undefined || !isFree(state, neighbour.peer, nowMs)) continue
     for (const index of remaining)
       if (session.phase[index] === phases.missing && hasBit(neighbour.bits, index)) return index
   }

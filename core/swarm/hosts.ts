@@ -20,6 +20,7 @@ export function addressOf(state: SwarmState, id: PeerId): string | undefined {
 
 /** By its own ID, or with everybody at its address. */
 export function isBanned(state: SwarmState, id: PeerId): boolean {
+  if (state.clock.now() >= state.bansEndMs) return false
   const peer = state.peers.get(id)
   return peer !== undefined && (peer.bannedUntilMs > state.clock.now() || isHostBanned(state, peer))
 }

@@ -20,14 +20,11 @@ import {
   dropBuffer,
   endTransfer,
   setQueued,
+  transferOf,
 } from './transfers.ts'
 import { judgeWitnesses, mayPassUnkept } from './witnesses.ts'
 
 type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type }>
-
-function transferOf(state: SwarmState, peer: string, id: number): Transfer | undefined {
-  return state.peers.get(peer)?.transfers.get(id)
-}
 
 export function onChunkStarted(state: SwarmState, event: EventOf<'chunk-started'>): void {
   const transfer = transferOf(state, event.peer, event.id)

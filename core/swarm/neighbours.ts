@@ -1,7 +1,7 @@
 /** Peers in a session: who they are, what they hold, and what they are told. */
 import { fullBitfield, bitfieldOf, clearBit, countBits, hasBit, isBitfieldFor, setBit } from './bitfield.ts'
 import type { PeerMessage } from './messages.ts'
-import { knowOthers, wake } from './session.ts'
+import { knowOthers, offerAll, wake } from './session.ts'
 import { phases, type Neighbour, type Peer, type Session, type SwarmState } from './state.ts'
 import { cancelTransfer } from './transfers.ts'
 
@@ -47,7 +47,7 @@ export function onJoin(state: SwarmState, peer: Peer, message: Extract<PeerMessa
   if (neighbour.foreign) gainLeased(neighbour)
   else takeBits(neighbour, message.have)
   sendJoin(state, session, peer)
-  wake(session)
+  offerAll(peer)
   return false
 }
 
@@ -101,7 +101,7 @@ export function onHave(state: SwarmState, peer: Peer, message: Extract<PeerMessa
 
 /** May the peer be asked for one chunk more? */
 export function isFree({ limits }: SwarmState, { restUntilMs, transfers }: Peer, nowMs: number): boolean {
-  return transfers.size < limits.requestsPerPeer && restUntilMs <= nowMs
+  return transfers.length < limits.requestsPerPeer && restUntilMs <= nowMs
 }
 
 /** The neighbour holds this chunk: by its own word, or by that of a busy peer. */
@@ -109,8 +109,9 @@ export function gain(neighbour: Neighbour, index: number): void {
   if (hasBit(neighbour.bits, index)) return
   setBit(neighbour.bits, index)
   neighbour.held++
-  const { availability } = neighbour.session
+  const { availability, missing, obtainable } = neighbour.session
   availability[index] = (availability[index] ?? 0) + 1
+  if (hasBit(missing, index)) setBit(obtainable, index)
 }
 
 /** The neighbour does not hold this chunk, or not in a form that counts here. */
@@ -124,7 +125,7 @@ export function lose(neighbour: Neighbour, index: number): void {
 
 export function dropNeighbour(state: SwarmState, neighbour: Neighbour): void {
   const { peer, session } = neighbour
-  for (const transfer of peer.transfers.values()) if (transfer.session === session) cancelTransfer(state, transfer)
+  for (const transfer of peer.transfers.slice()) if (transfer.session === session) cancelTransfer(state, transfer)
   countOut(neighbour)
   session.neighbours.delete(peer.id)
   peer.neighbours.delete(session.digest)

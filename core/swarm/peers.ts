@@ -5,7 +5,7 @@ import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
 import { dropNeighbour, isForeign, sendJoin } from './neighbours.ts'
-import { wakeFor, wantsMore } from './session.ts'
+import { offerAll, wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
 import { cancelPeer } from './transfers.ts'
 import { withdrawPeer } from './uploads.ts'
@@ -27,7 +27,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     dialFailures: 0,
     dialAfterMs: 0,
     neighbours: new Map(),
-    transfers: new Map(),
+    transfers: [],
     restUntilMs: 0,
     busies: 0,
     stalls: 0,
@@ -175,7 +175,7 @@ export function endRests(state: SwarmState, nowMs: number): void {
   state.restsEndMs = Infinity
   for (const peer of state.resting) {
     if (peer.restUntilMs > nowMs) state.restsEndMs = Math.min(state.restsEndMs, peer.restUntilMs)
-    else if (state.resting.delete(peer)) wakeFor(peer)
+    else if (state.resting.delete(peer)) offerAll(peer)
   }
 }
 

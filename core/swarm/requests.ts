@@ -1,15 +1,15 @@
 /** Which peer is asked for which chunk, and what becomes of requests that hang. */
 import type { PeerId } from '../ports.ts'
-import { addBits, bitfieldOf, hasBit, haveCommonBit } from './bitfield.ts'
+import { clearBit, hasBit, isEmpty } from './bitfield.ts'
 import { nextCrossing } from './crossings.ts'
 import { gain, isFree, lose } from './neighbours.ts'
 import { onStalled, rest } from './peers.ts'
-import { pickChunk, type PickerView, type Priority } from './picker.ts'
+import { pickChunk, type Priority } from './picker.ts'
 import { capacityOf, patienceMs } from './link.ts'
 import { isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
-import { beginTransfer, cancelTransfer, endTransfer, setQueued } from './transfers.ts'
+import { beginTransfer, cancelTransfer, endTransfer, setQueued, transferOf } from './transfers.ts'
 
 /** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
 export function requestMore(state: SwarmState): void {
@@ -30,14 +30,20 @@ function nextTurn(state: SwarmState): Session | undefined {
 
 function requestOne(state: SwarmState, session: Session, priority: Priority): boolean {
   if (session.complete || session.ownOnly || session.exhausted[priority] || !hasRoom(state, session)) return false
-  const free = freeNeighbours(state, session)
   const view = { nowMs: state.clock.now(), random: state.random, limits: state.limits }
-  const index = nextCrossing(session, free) ?? pickFrom(session, free, priority, view)
-  const neighbour = index === undefined ? undefined : leastLoaded(state, free, index)
-  session.exhausted[priority] = neighbour === undefined
-  if (index === undefined || neighbour === undefined) return false
-  beginTransfer(state, neighbour, index)
-  return true
+  const isObtainable = (index: number): boolean => hasBit(session.obtainable, index)
+  for (;;) {
+    const isAny = !isEmpty(session.obtainable)
+    const index = isAny ? (nextCrossing(state, session) ?? pickChunk(session, isObtainable, priority, view)) : undefined
+    session.exhausted[priority] = index === undefined
+    if (index === undefined) return false
+    const neighbour = leastLoaded(state, session, index)
+    if (neighbour !== undefined) {
+      beginTransfer(state, neighbour, index)
+      return true
+    }
+    clearBit(session.obtainable, index)
+  }
 }
 
 /** Bytes in flight are bounded by what the link can bring: all that is asked of peers, and more strictly what is under way. */
@@ -65,34 +71,17 @@ function fewChunks({ droughts, limits }: SwarmState, { chunkSize }: Session): nu
   return (droughts > 0 ? 1 : limits.inFlightSlowChunks) * chunkSize
 }
 
-function freeNeighbours(state: SwarmState, session: Session): Neighbour[] {
+/**
+ * The one of those that hold the chunk and may be asked that is likely to send it first, with a lead for those nearby; equals
+ * by chance.
+ */
+function leastLoaded(state: SwarmState, session: Session, index: number, except?: Peer): Neighbour | undefined {
   const nowMs = state.clock.now()
-  const free: Neighbour[] = []
-  for (const neighbour of session.neighbours.values())
-    if (neighbour.held > 0 && isFree(state, neighbour.peer, nowMs)) free.push(neighbour)
-  return free
-}
-
-function pickFrom(
-  session: Session,
-  free: readonly Neighbour[],
-  priority: Priority,
-  view: PickerView,
-): number | undefined {
-  if (free.length === 0) return undefined
-  const held = bitfieldOf(session.count)
-  for (const { bits } of free) addBits(held, bits)
-  if (!haveCommonBit(held, session.missing)) return undefined
-  return pickChunk(session, (index) => hasBit(held, index), priority, view)
-}
-
-/** The one of those that hold the chunk that is likely to send it first, with a lead for those nearby; equals by chance. */
-function leastLoaded(state: SwarmState, free: readonly Neighbour[], index: number): Neighbour | undefined {
   let best: Neighbour | undefined
   let bestLoad = Infinity
   let ties = 0
-  for (const neighbour of free) {
-    if (!hasBit(neighbour.bits, index)) continue
+  for (const neighbour of session.neighbours.values()) {
+    if (!hasBit(neighbour.bits, index) || !isFree(state, neighbour.peer, nowMs) || neighbour.peer === except) continue
     const load = loadOf(neighbour.peer)
     if (load > bestLoad) continue
     ties = load < bestLoad ? 1 : ties + 1
@@ -104,11 +93,7 @@ function leastLoaded(state: SwarmState, free: readonly Neighbour[], index: numbe
 
 /** A peer in this zone is asked before a far one that has one request of ours, and one in the queue before it, less. */
 function loadOf(peer: Peer): number {
-  return peer.transfers.size * 2 + peer.ahead + peer.stalls * 8 - peer.nearness * 2
-}
-
-function transferOf(state: SwarmState, peer: PeerId, id: number): Transfer | undefined {
-  return state.peers.get(peer)?.transfers.get(id)
+  return peer.transfers.length * 2 + peer.ahead + peer.stalls * 8 - peer.nearness * 2
 }
 
 export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: number): void {
@@ -223,7 +208,6 @@ function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
 function hedge(state: SwarmState, { index, session }: Transfer): void {
   const buffer = session.buffers.get(index)
   if (buffer?.transfers.length !== 1 || session.single.has(index)) return
-  const others = freeNeighbours(state, session).filter(({ peer }) => buffer.transfers[0]?.peer !== peer)
-  const neighbour = leastLoaded(state, others, index)
+  const neighbour = leastLoaded(state, session, index, buffer.transfers[0]?.peer)
   if (neighbour !== undefined) beginTransfer(state, neighbour, index)
 }

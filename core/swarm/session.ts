@@ -1,6 +1,6 @@
 /** One digest on this node: its chunks, their phases, and what its readers want of them. */
 import type { Digest } from '../oci/digest.ts'
-import { bitfieldOf, clearBit, countBits, fullBitfield, hasBit, haveCommonBit, setBit } from './bitfield.ts'
+import { bitfieldOf, clearBit, countBits, fullBitfield, hasBit, setBit } from './bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from './chunks.ts'
 import type { SwarmEvent } from './events.ts'
 import { phases, type Peer, type Reader, type Session, type SwarmState } from './state.ts'
@@ -17,6 +17,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     complete: false,
     phase: new Uint8Array(count),
     missing: fullBitfield(count),
+    obtainable: bitfieldOf(count),
     buffers: new Map(),
     single: new Set(),
     accepted: [],
@@ -69,8 +70,12 @@ export function setPhase(session: Session, index: number, phase: number): void {
   session.phase[index] = phase
   if (phase === phases.missing) {
     setBit(session.missing, index)
+    if (session.availability[index] !== 0) setBit(session.obtainable, index)
     wake(session)
-  } else clearBit(session.missing, index)
+  } else {
+    clearBit(session.missing, index)
+    clearBit(session.obtainable, index)
+  }
 }
 
 /** There are others in the swarm: only from now on can it be that nothing comes from them. */
@@ -85,8 +90,18 @@ export function wake(session: Session): void {
 }
 
 /** The peer may be asked for more, which matters where it holds what is missing. */
-export function wakeFor({ neighbours }: Peer): void {
-  for (const { bits, session } of neighbours.values()) if (haveCommonBit(bits, session.missing)) wake(session)
+export function offerAll({ neighbours }: Peer): void {
+  for (const { bits, session } of neighbours.values()) {
+    const { missing, obtainable } = session
+    let isUseful = false
+    for (let at = 0; at < bits.length; at++) {
+      const useful = bits[at]! & missing[at]!
+      if (useful === 0) continue
+      obtainable[at]! |= useful
+      isUseful = true
+    }
+    if (isUseful) wake(session)
+  }
 }
 
 export function markHeld(session: Session, index: number): void {

@@ -55,6 +55,8 @@ export interface Session {
   readonly phase: Uint8Array
   /** The chunks whose phase is `missing`, as a bitfield. */
   readonly missing: Uint8Array
+  /** Of these, what some neighbour holds who may be asked: at least, since who has been asked meanwhile is not looked for. */
+  readonly obtainable: Uint8Array
   /** Chunks of which some bytes are here or asked for. */
   readonly buffers: Map<number, ChunkBuffer>
   /** Chunks that must come whole from one sender: a mixture did not match. */
@@ -214,8 +216,8 @@ export interface Peer {
   dialAfterMs: number
   /** By digest, on the present connection. */
   readonly neighbours: Map<Digest, Neighbour>
-  /** Requests to it, by id. */
-  readonly transfers: Map<number, Transfer>
+  /** Requests to it: a few (`limits.requestsPerPeer`). */
+  readonly transfers: Transfer[]
   /** No requests before this time: it was busy, or stalled. */
   restUntilMs: number
   /** `busy` answers in a row. */
@@ -300,6 +302,8 @@ export interface SwarmState extends SwarmComponents {
   turn: number
   readonly peers: Map<PeerId, Peer>
   readonly hosts: BoundedMap<string, Host>
+  /** When the last ban ends: asked of every message. */
+  bansEndMs: number
   dialing: number
   /** Peers that rest, and when the first of them may be asked again. */
   readonly resting: Set<Peer>
@@ -339,7 +343,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
   return {
     ...components,
     mark: markOf(components.self),
-    limits: { ...limits, ...options.limits },
+    limits: options.limits === undefined ? limits : { ...limits, ...options.limits },
     witnesses: options.witnesses ?? 1,
     places: options.places ?? nowhere,
     download: options.download ?? createRateLimit(components.clock),
@@ -348,6 +352,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     turn: 0,
     peers: new Map(),
     hosts: createBoundedMap(limits.bansMax),
+    bansEndMs: nowMs,
     dialing: 0,
     resting: new Set(),
     restsEndMs: Infinity,

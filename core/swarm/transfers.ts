@@ -1,5 +1,6 @@
 /** Requests of ours and the chunk buffers they fill. The lowest layer: it keeps the counts right and decides nothing. */
-import { lengthOf, setPhase, wakeFor } from './session.ts'
+import type { PeerId } from '../ports.ts'
+import { lengthOf, setPhase, offerAll } from './session.ts'
 import {
   phases,
   type ChunkBuffer,
@@ -26,6 +27,10 @@ export function dropBuffer(state: SwarmState, session: Session, index: number): 
   if (buffer.received > 0) state.emit({ type: 'drop', digest: session.digest, index })
 }
 
+export function transferOf(state: SwarmState, peer: PeerId, id: number): Transfer | undefined {
+  return state.peers.get(peer)?.transfers.find((transfer) => transfer.id === id)
+}
+
 /** Asks `neighbour` for a chunk, from the first byte that is not here. */
 export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: number): void {
   const { peer, session } = neighbour
@@ -48,7 +53,7 @@ export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: nu
     framedAtMs: state.link.silenceMs,
   }
   buffer.transfers.push(transfer)
-  peer.transfers.set(transfer.id, transfer)
+  peer.transfers.push(transfer)
   state.transfers.add(transfer)
   state.flightBytes += lengthOf(session, index) - transfer.received
   setPhase(session, index, phases.asked)
@@ -92,10 +97,10 @@ export function setQueued(state: SwarmState, transfer: Transfer, queued: boolean
 export function endTransfer(state: SwarmState, transfer: Transfer): void {
   const { index, peer, session } = transfer
   if (!state.transfers.delete(transfer)) return
-  peer.transfers.delete(transfer.id)
+  peer.transfers.splice(peer.transfers.indexOf(transfer), 1)
   setQueued(state, transfer, false)
   state.flightBytes -= lengthOf(session, index) - transfer.received
-  wakeFor(peer)
+  offerAll(peer)
   const buffer = session.buffers.get(index)
   buffer?.transfers.splice(buffer.transfers.indexOf(transfer), 1)
   if (buffer?.transfers.length !== 0 || session.phase[index] !== phases.asked) return
@@ -116,7 +121,7 @@ export function cancelChunk(state: SwarmState, session: Session, index: number):
 }
 
 export function cancelPeer(state: SwarmState, peer: Peer): void {
-  for (const transfer of peer.transfers.values()) cancelTransfer(state, transfer)
+  for (const transfer of peer.transfers.slice()) cancelTransfer(state, transfer)
 }
 
 /** All bytes of the chunk are here: whoever else is sending it may stop, and its hash decides. */

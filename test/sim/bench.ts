@@ -90,7 +90,9 @@ function createWorld({ layerBytes, linkMbit, nodes, start: from, strategy }: Ben
     originFirstByteMs,
     frameBytes: Math.max(limits.frameSizeBytes, Math.min(...layerBytes.map(chunkSizeOf)) / framesPerChunk),
   }
-  const sim = createSim({ seed, options, swarm: { limits: strategies[strategy] }, traced: false })
+  const changed = strategies[strategy]
+  const swarm = changed === undefined ? {} : { limits: changed }
+  const sim = createSim({ seed, options, swarm, traced: false })
   const seedNode = isWarm ? sim.nodes[nodes] : undefined
   if (seedNode !== undefined) for (const blob of sim.layers) fill(seedNode, blob)
   for (const node of sim.nodes) start(node)

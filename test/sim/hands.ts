@@ -7,7 +7,7 @@ import { entryPayload, type Entry, type Witness } from '../../core/swarm/entry.t
 import type { SwarmCommand } from '../../core/swarm/events.ts'
 import { sliceOf, spoil, type Blob, type Piece } from './matter.ts'
 import { chunkHeadBytes } from './wire-size.ts'
-import { handle, later, type Life, type SimNode } from './node.ts'
+import { handle, later, wake, type Life, type SimNode } from './node.ts'
 import type { KeptBlob } from './disk.ts'
 import type { Stream } from './links.ts'
 
@@ -27,7 +27,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'release':
       return world.network.hangUp(node.id, command.peer)
     case 'send':
-      return world.network.send(node.id, command.peer, command.message)
+      return node.port.send(command.peer, command.message)
     case 'upload':
       return upload(node, command)
     case 'stop-upload':
@@ -55,7 +55,8 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'discard':
       return node.disk.discard(command.digest, command.indices)
     case 'announce':
-      return life.client.announce(command.digest, command.now)
+      life.client.announce(command.digest, command.now)
+      return wake(node)
     case 'ban':
       life.banned.add(command.peer)
       if (command.address !== undefined) life.banned.add(command.address)
@@ -97,7 +98,7 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
     handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
   }
   const onFrame = (bytes: number): void => {
-    takeFrame(receiver, node.id, id, sentPiece(node, pieces, at, bytes))
+    takeFrame(receiver, node, id, sentPiece(node, pieces, at, bytes))
     at += bytes
   }
   const uploads = uploadsTo(life, peer)
@@ -105,7 +106,7 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
     later(node, 0, () => {
       if (uploads.delete(id)) handle(node, { type: 'uploaded', peer, id, ok: true })
     })
-  const stream = world.network.stream(node.id, peer, chunkLengthOf(blob.size, index) - offset, {
+  const stream = node.port.stream(peer, chunkLengthOf(blob.size, index) - offset, {
     onHead,
     onFrame,
     onSent,
@@ -146,17 +147,13 @@ export function sign(node: SimNode, { digest, size }: Blob, index: number, hashe
   return { ...claim, signer: node.id, signature: node.notary.sign(entryPayload(digest, size, claim)) }
 }
 
-export function takeFrame(node: SimNode, peer: PeerId, id: number, piece: Piece): void {
+export function takeFrame(node: SimNode, peer: SimNode, id: number, piece: Piece): void {
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
-  if (isAcross(node, peer)) node.counts.crossedBytes += piece.length
-  node.life.members?.heard(peer)
-  node.life.assembly.append(peer, id, piece)
-  handle(node, { type: 'frame', peer, id, bytes: piece.length })
-}
-
-function isAcross({ options, world }: SimNode, peer: PeerId): boolean {
-  return world.nodes.get(peer)?.options.zone !== options.zone
+  if (peer.options.zone !== node.options.zone) node.counts.crossedBytes += piece.length
+  node.life.members?.heard(peer.id)
+  node.life.assembly.append(peer.id, id, piece)
+  handle(node, { type: 'frame', peer: peer.id, id, bytes: piece.length })
 }
 
 function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {
@@ -211,7 +208,7 @@ function hash(node: SimNode, blob: Blob, index: number): void {
 function vouch(node: SimNode, { digest, end, peer, start }: CommandOf<'vouch'>): void {
   const entries = node.disk.of(digest)?.entries.slice(start, end) ?? []
   const hashes = entries.flatMap((entry) => (entry === undefined ? [] : [entry.hash]))
-  node.world.network.send(node.id, peer, { type: 'vouch', digest, start, hashes })
+  node.port.send(peer, { type: 'vouch', digest, start, hashes })
 }
 
 function keep(node: SimNode, blob: Blob, { entry, index, mayPass }: CommandOf<'keep'>): void {

@@ -109,11 +109,11 @@ function forge(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'up
   let at = offset
   const onHead = (): void => handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
   const onFrame = (bytes: number): void => {
-    takeFrame(receiver, node.id, id, piece(at, at + bytes))
+    takeFrame(receiver, node, id, piece(at, at + bytes))
     at += bytes
   }
   const onSent = (): void => later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: true }))
-  node.world.network.stream(node.id, peer, length - offset, { onHead, onFrame, onSent })
+  node.port.stream(peer, length - offset, { onHead, onFrame, onSent })
 }
 
 function forgeLast(node: SimNode): void {
@@ -135,7 +135,7 @@ function trickle(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'
   const drip = (at: number): void =>
     later(node, trickleMs, () => {
       if (!node.world.network.isConnected(node.id, peer)) return
-      takeFrame(receiver, node.id, id, blobOf(node, digest).piece(index, at, at + 1))
+      takeFrame(receiver, node, id, blobOf(node, digest).piece(index, at, at + 1))
       drip(at + 1)
     })
   drip(offset)
@@ -153,7 +153,7 @@ function claimAll(node: SimNode): void {
 function vouchWrongly(node: SimNode): void {
   instead(node, 'vouch', ({ digest, end, peer, start }) => {
     const hashes = Array.from({ length: end - start }, (_, at) => (start + at + 1).toString(16).padStart(64, '0'))
-    node.world.network.send(node.id, peer, { type: 'vouch', digest, start, hashes })
+    node.port.send(peer, { type: 'vouch', digest, start, hashes })
   })
 }
 
@@ -170,7 +170,7 @@ function flood(node: SimNode): void {
   const drown = (peer: string): void => {
     for (const digest of node.world.blobs.keys())
       for (let sent = 0; sent < floodPerTick; sent++)
-        node.world.network.send(node.id, peer, { type: 'request', id: id++, digest, index: 0, offset: 0 })
+        node.port.send(peer, { type: 'request', id: id++, digest, index: 0, offset: 0 })
   }
   again()
 }

@@ -30,22 +30,21 @@ export interface NetworkOptions {
   readonly frameBytes: number
 }
 
+/** What a node has of the network. */
+export interface Port {
+  send(to: PeerId, message: PeerMessage): void
+  /** Undefined when the two are not connected. */
+  stream(to: PeerId, bytes: number, hooks: Pick<StreamOptions, 'onHead' | 'onFrame' | 'onSent'>): Stream | undefined
+}
+
 export interface Network {
-  attach(host: Host): void
+  attach(host: Host): Port
   /** `onFailed` unless the two get connected. */
   dial(from: PeerId, to: PeerId, onFailed: () => void): void
   hangUp(from: PeerId, to: PeerId): void
   isConnected(from: PeerId, to: PeerId): boolean
   /** Random one-way travel time. */
   delayMs(from: PeerId, to: PeerId): number
-  send(from: PeerId, to: PeerId, message: PeerMessage): void
-  /** Undefined when the two are not connected. */
-  stream(
-    from: PeerId,
-    to: PeerId,
-    bytes: number,
-    hooks: Pick<StreamOptions, 'onHead' | 'onFrame' | 'onSent'>,
-  ): Stream | undefined
   /** The node's connections end; its peers notice after `noticeMs`. */
   crash(id: PeerId, noticeMs: number): void
   /** Breaks one connection. */
@@ -167,8 +166,8 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     part(to.host, handshakeParts)
   }
 
-  const send = (from: PeerId, to: PeerId, message: PeerMessage): void => {
-    const end = endOf(from, to)
+  const send = (from: Socket, to: PeerId, message: PeerMessage): void => {
+    const end = from.ends.get(to)
     if (end === undefined) return
     controlBytes += messageBytes(message)
     const nowMs = clock.now()
@@ -184,38 +183,50 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     })
   }
 
+  const stream: (from: Socket, ...rest: Parameters<Port['stream']>) => Stream | undefined = (
+    from,
+    to,
+    bytes,
+    { onFrame, onHead, onSent },
+  ) => {
+    const end = from.ends.get(to)
+    if (end === undefined) return undefined
+    const started = startStream(engine, {
+      from: end.from.host.link,
+      to: end.to.host.link,
+      bytes,
+      frameBytes: options.frameBytes,
+      delayMs: () => tripMs(end.from.host, end.to.host),
+      onHead() {
+        if (end.open) onHead()
+      },
+      onFrame(frame) {
+        if (end.open) onFrame(frame)
+      },
+      onSent() {
+        end.streams.delete(started)
+        onSent()
+      },
+    })
+    end.streams.add(started)
+    return started
+  }
+
   return {
-    attach: (host) => void sockets.set(host.id, { host, ends: new Map(), unnoticed: new Set(), shaking: 0 }),
+    attach(host) {
+      const socket = { host, ends: new Map<PeerId, End>(), unnoticed: new Set<PeerId>(), shaking: 0 }
+      sockets.set(host.id, socket)
+      return {
+        send: (to, message) => send(socket, to, message),
+        stream: (to, bytes, hooks) => stream(socket, to, bytes, hooks),
+      }
+    },
     dial: (from, to, onFailed) =>
       engine.after(2 * delayMs(from, to), () => shakeHands(socketOf(from), socketOf(to), onFailed)),
     hangUp: (from, to) =>
       close(socketOf(from).host, socketOf(to).host, (host) => (host.id === from ? 0 : delayMs(from, to))),
     isConnected: (from, to) => endOf(from, to) !== undefined,
     delayMs,
-    send,
-    stream(from, to, bytes, { onFrame, onHead, onSent }) {
-      const end = endOf(from, to)
-      if (end === undefined) return undefined
-      const stream = startStream(engine, {
-        from: end.from.host.link,
-        to: end.to.host.link,
-        bytes,
-        frameBytes: options.frameBytes,
-        delayMs: () => tripMs(end.from.host, end.to.host),
-        onHead() {
-          if (end.open) onHead()
-        },
-        onFrame(frame) {
-          if (end.open) onFrame(frame)
-        },
-        onSent() {
-          end.streams.delete(stream)
-          onSent()
-        },
-      })
-      end.streams.add(stream)
-      return stream
-    },
     crash(id, noticeMs) {
       const { ends, host } = socketOf(id)
       for (const { to } of ends.values()) close(host, to.host, (one) => (one === host ? undefined : noticeMs))

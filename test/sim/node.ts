@@ -18,7 +18,7 @@ import { createDisk, type Disk } from './disk.ts'
 import type { Engine } from './engine.ts'
 import { createLink, type Link, type Stream } from './links.ts'
 import type { Blob, Piece } from './matter.ts'
-import type { Cut, Network } from './network.ts'
+import type { Cut, Network, Port } from './network.ts'
 import type { Origin } from './origin.ts'
 import type { GivenOwners } from './owners.ts'
 import { createReaders, type Readers } from './readers.ts'
@@ -74,6 +74,7 @@ export interface SimNode {
   readonly world: World
   readonly options: NodeOptions
   readonly random: Random
+  readonly port: Port
   readonly link: Link
   readonly cpu: Cpu
   readonly disk: Disk
@@ -131,16 +132,33 @@ export type Obey = (node: SimNode, command: SwarmCommand) => void
 export function createNode(world: World, random: Random, options: NodeOptions, obey: Obey): SimNode {
   const { id } = options
   const disk = createDisk()
+  const link = createLink(options)
+  const cpu = createCpu(world.engine)
   const addressOf = (peer: PeerId): string => world.nodes.get(peer)?.address ?? peer
   const isBanned = (who: string): boolean => node.life?.banned.has(who) === true
+  const port = world.network.attach({
+    id,
+    link,
+    cpu,
+    delayMs: options.delayMs,
+    isUp: () => node.life !== undefined && node.behaviour !== 'freezes',
+    takesPeer: (peer) => !isBanned(peer) && !isBanned(addressOf(peer)),
+    onConnected: (peer) => handle(node, { type: 'peer-connected', peer, address: addressOf(peer) }),
+    onDisconnected: (peer) => handle(node, { type: 'peer-disconnected', peer }),
+    onMessages(peer, messages) {
+      node.life?.members?.heard(peer)
+      for (const message of messages) handle(node, { type: 'message', peer, message })
+    },
+  })
   const node: SimNode = {
     id,
     address: id,
     world,
     options,
     random,
-    link: createLink(options),
-    cpu: createCpu(world.engine),
+    port,
+    link,
+    cpu,
     disk,
     notary: world.notaryOf(id),
     readers: createReaders({
@@ -165,20 +183,6 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     life: undefined,
   }
   world.nodes.set(id, node)
-  world.network.attach({
-    id,
-    link: node.link,
-    cpu: node.cpu,
-    delayMs: options.delayMs,
-    isUp: () => node.life !== undefined && node.behaviour !== 'freezes',
-    takesPeer: (peer) => !isBanned(peer) && !isBanned(addressOf(peer)),
-    onConnected: (peer) => handle(node, { type: 'peer-connected', peer, address: addressOf(peer) }),
-    onDisconnected: (peer) => handle(node, { type: 'peer-disconnected', peer }),
-    onMessages(peer, messages) {
-      node.life?.members?.heard(peer)
-      for (const message of messages) handle(node, { type: 'message', peer, message })
-    },
-  })
   return node
 }
 
@@ -211,7 +215,10 @@ export function start(node: SimNode): void {
     handle(node, { type: 'held', digest: blob.digest, size: blob.size, have, complete })
     if (!complete) handle(node, { type: 'entries', digest: blob.digest, entries })
   }
-  every(node, limits.tickMs, () => handle(node, { type: 'tick' }))
+  every(node, limits.tickMs, () => {
+    handle(node, { type: 'tick' })
+    wake(node)
+  })
   every(node, directoryTickMs, (life) => life.directory.tick())
 }
 
@@ -343,11 +350,10 @@ export function handle(node: SimNode, event: SwarmEvent): void {
   if (node.life === undefined || node.behaviour === 'freezes') return
   node.world.trace?.(`${node.id} < ${event.type}`)
   node.life.swarm.handle(event)
-  wake(node)
 }
 
 /** Directory client and membership are ticked when they say that they will have something to do. */
-function wake(node: SimNode): void {
+export function wake(node: SimNode): void {
   const { life, world } = node
   if (life === undefined) return
   const nowMs = world.engine.clock.now()

@@ -2,7 +2,7 @@
 import type { SwarmLimits } from '../../core/swarm/state.ts'
 
 export const strategies = {
-  shipped: {},
+  shipped: undefined,
   /** The rarest chunk of the whole blob, wherever the reader is. */
   'rarest of all': { windowChunks: 65_536 },
   /** Next to the reader's order, as a stream would be read. */
@@ -10,6 +10,6 @@ export const strategies = {
   'ten uploads at a time': { uploadsActiveMax: 10 },
   'forty neighbours': { neighboursAim: 40 },
   'eight neighbours': { neighboursAim: 8 },
-} satisfies Record<string, Partial<SwarmLimits>>
+} satisfies Record<string, Partial<SwarmLimits> | undefined>
 
 export type Strategy = keyof typeof strategies
