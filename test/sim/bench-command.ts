@@ -1,57 +1,97 @@
-/** `npm run sim -- --bench [--json] [flags]`: bench/sim/README.md says which cases there are, and what the flags narrow. */
-import { parseArgs } from 'node:util'
-import { bench, type BenchCase, type BenchRow } from './bench.ts'
+/** `npm run sim -- --bench [--json] [flags]`: bench/sim/README.md says what it measures and what it gave. */
+import { availableParallelism } from 'node:os'
+import type { Command } from 'commander'
+import type { BenchCase } from './bench.ts'
 import { benchCases } from './bench-cases.ts'
-
-const progressEveryMs = 2000
-const list = { type: 'string', multiple: true } as const
+import { runCases } from './bench-pool.ts'
+import { countOf, simCommand } from './command.ts'
 
 /** Each flag that is given keeps the cases that have one of its values. */
 const filters = {
-  nodes: (one: BenchCase) => one.nodes,
-  'image-mb': (one: BenchCase) => one.layerBytes.reduce((sum, bytes) => sum + bytes, 0) / 1e6,
-  layers: (one: BenchCase) => one.layerBytes.length,
-  start: (one: BenchCase) => one.start,
-  strategy: (one: BenchCase) => one.strategy,
-  crashes: (one: BenchCase) => one.crashShare,
+  nodes: { of: ({ nodes }: BenchCase) => nodes, what: 'nodes that pull' },
+  imageMb: { of: ({ layerBytes }: BenchCase) => megabytes(layerBytes), what: 'size of the image' },
+  layers: { of: ({ layerBytes }: BenchCase) => layerBytes.length, what: 'layers of the image' },
+  start: { of: ({ start }: BenchCase) => start, what: 'who has the image: an origin, or one node too' },
+  strategy: { of: ({ strategy }: BenchCase) => strategy, what: 'how chunks spread (strategies.ts)' },
+  crashes: { of: ({ crashShare }: BenchCase) => crashShare, what: 'share of nodes that crash' },
+} as const
+
+type Filter = keyof typeof filters
+export type Wanted = { readonly [Name in Filter]?: readonly string[] }
+
+interface BenchFlags extends Wanted {
+  readonly json?: true
+  readonly seed: string
+  readonly workers: number
 }
 
-export function benchCommand(args: readonly string[]): void {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      bench: { type: 'boolean' },
-      json: { type: 'boolean', default: false },
-      seed: { type: 'string', default: '1' },
-      nodes: list,
-      'image-mb': list,
-      layers: list,
-      start: list,
-      strategy: list,
-      crashes: list,
-    },
-  })
-  const isChosen = (one: BenchCase): boolean =>
-    Object.entries(filters).every(([name, valueOf]) => {
-      const wanted = values[name as keyof typeof filters]
-      return wanted === undefined || wanted.includes(String(valueOf(one)))
+export function benchCommand(): Command {
+  const cases = benchCases()
+  const command = simCommand(
+    '--bench [flags]',
+    'Simulates rollouts and compares the slowest node with the fluid bound.',
+  )
+    .requiredOption('--bench', 'this command')
+    .option('--json', 'print a JSON array with an object for each case')
+    .option('--seed <text>', 'makes another world', '1')
+    .option(
+      '--workers <count>',
+      'cases that run at the same time',
+      countOf,
+      Math.min(availableParallelism(), workersMax),
+    )
+  for (const name of filterNames)
+    command.option(`${flagOf(name)} <values>`, `${filters[name].what}: ${valuesOf(cases, name).join(', ')}`, listed)
+  return command
+    .addHelpText(
+      'after',
+      `\nRuns all ${cases.length} cases, or those that have one of the values of each flag given (comma-separated, or the flag again).\n`,
+    )
+    .action(async ({ json, seed, workers, ...wanted }: BenchFlags) => {
+      const rows = await runCases(chosenOf(cases, wanted), {
+        seed,
+        workers,
+        say: (line) => process.stderr.write(`${line}\n`),
+      })
+      if (json) console.log(JSON.stringify(rows, undefined, 2))
+      else console.table(rows)
     })
-  const cases = benchCases().filter(isChosen)
-  const rows = cases.map((one, at) => runCase(one, values.seed, `${at + 1} of ${cases.length}`))
-  if (values.json) console.log(JSON.stringify(rows, undefined, 2))
-  else console.table(rows)
 }
 
-function runCase(setup: BenchCase, seed: string, place: string): BenchRow {
-  const startedMs = performance.now()
-  const what = `${place} (${setup.nodes} nodes, ${setup.start}, ${setup.strategy})`
-  let saidMs = startedMs
-  const row = bench(setup, seed, (line) => {
-    if (performance.now() - saidMs < progressEveryMs) return
-    saidMs = performance.now()
-    process.stderr.write(`${what}: ${line}\n`)
-  })
-  const tookS = ((performance.now() - startedMs) / 1000).toFixed(1)
-  process.stderr.write(`${what}: slowest at ${row.max_over_bound} × the bound, took ${tookS} s\n`)
-  return row
+/** A world of 10,000 nodes takes gigabytes. */
+const workersMax = 2
+
+const filterNames = Object.keys(filters) as Filter[]
+
+function flagOf(name: Filter): string {
+  return `--${name.replace('Mb', '-mb')}`
+}
+
+function listed(value: string, before: readonly string[] = []): string[] {
+  return [...before, ...value.split(',')]
+}
+
+function valuesOf(cases: readonly BenchCase[], name: Filter): string[] {
+  return [...new Set(cases.map((one) => String(filters[name].of(one))))]
+}
+
+/** Throws where no case is left: the message says which values there are. */
+export function chosenOf(cases: readonly BenchCase[], wanted: Wanted): BenchCase[] {
+  let left = [...cases]
+  for (const name of filterNames) {
+    const values = wanted[name]
+    if (values === undefined) continue
+    const there = valuesOf(left, name)
+    left = left.filter((one) => values.includes(String(filters[name].of(one))))
+    if (left.length === 0) throw new Error(noCase(name, values, there))
+  }
+  return left
+}
+
+function noCase(name: Filter, values: readonly string[], there: readonly string[]): string {
+  return `no case has ${flagOf(name)} ${values.join(',')}; those that the flags before it leave have ${there.join(', ')}`
+}
+
+function megabytes(layerBytes: readonly number[]): number {
+  return Math.round(layerBytes.reduce((sum, bytes) => sum + bytes, 0) / 1e6)
 }
