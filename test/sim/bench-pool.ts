@@ -23,7 +23,20 @@ const progressEveryMs = 1500
 const resourceLimits = { maxOldGenerationSizeMb: 16_384, maxYoungGenerationSizeMb: 192 }
 
 /** The rows of the cases, in their order. */
-export async function runCase(setup: BenchCase, place: string, { say, seed }: PoolOptions): Promise<BenchRow> {
+export async function runCases(cases: readonly BenchCase[], options: PoolOptions): Promise<BenchRow[]> {
+  const rows: BenchRow[] = []
+  const queue = [...cases.entries()]
+  const runNext = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [at, setup] = next
+      rows[at] = await runCase(setup, `${at + 1} of ${cases.length}`, options)
+    }
+  }
+  await Promise.all(Array.from({ length: options.workers }, runNext))
+  return rows
+}
+
+async function runCase(setup: BenchCase, place: string, { say, seed }: PoolOptions): Promise<BenchRow> {
   const startedMs = performance.now()
   const what = `${place} (${setup.nodes} nodes, ${setup.layerBytes.length} layers, ${setup.start}, ${setup.strategy})`
   let saidMs = Number.NEGATIVE_INFINITY
