@@ -6,12 +6,14 @@ import { limits } from '../../core/limits.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { splitFrames } from '../../core/wire/frames.ts'
 import { decodePeerMessage } from '../../core/wire/peer-messages.ts'
+import { updateWindowByHalves } from './yamux-window.ts'
 
 export const controlProtocol = '/shoal/control/1'
 
 export type Frames = AsyncGenerator<Uint8Array>
 
 export function framesOf(stream: Stream): Frames {
+  updateWindowByHalves(stream)
   return pipe(stream, (source) => splitFrames(source, limits.controlFrameMaxBytes))
 }
 

@@ -256,6 +256,7 @@ export function createLinks(components: {
     const link = links.get(peer)
     if (link === undefined) return
     link.pulse.used()
+    link.pulse.spoke()
     push(link, encodePeerMessage(message))
   }
 

@@ -10,6 +10,8 @@ export interface Pulse {
   heard(): void
   /** A message or chunk data went or came. */
   used(): void
+  /** A message went: as good as a beat. */
+  spoke(): void
   /** Called every `limits.linkLookMs`. */
   look(): 'dead' | 'beat' | 'wait'
 }
@@ -17,6 +19,7 @@ export interface Pulse {
 export function createPulse(): Pulse {
   let silentLooks = 0
   let unusedLooks = 0
+  let hasSpoken = false
   const isResting = (): boolean => unusedLooks > limits.linkRestAfterLooks
 
   return {
@@ -28,12 +31,17 @@ export function createPulse(): Pulse {
       if (isResting()) silentLooks = 0
       unusedLooks = 0
     },
+    spoke() {
+      hasSpoken = true
+    },
     look() {
       silentLooks++
       unusedLooks++
       const every = isResting() ? limits.linkRestEveryLooks : 1
       if (silentLooks >= limits.linkSilentLooks * every) return 'dead'
-      return unusedLooks % every === 0 ? 'beat' : 'wait'
+      const isDue = unusedLooks % every === 0 && !hasSpoken
+      hasSpoken = false
+      return isDue ? 'beat' : 'wait'
     },
   }
 }

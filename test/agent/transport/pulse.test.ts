@@ -43,6 +43,14 @@ test('two living sides never end their link, and beat less once nobody uses it',
   expect(live(one, other, restLooks)).toBe(200)
 })
 
+test('whoever said something since the last look needs no beat', () => {
+  const pulse = createPulse()
+  pulse.heard()
+  pulse.spoke()
+  expect(pulse.look()).toBe('wait')
+  expect(pulse.look()).toBe('beat')
+})
+
 test('a resting link that is used again is watched closely again, from then on', () => {
   const [one, other] = [createPulse(), createPulse()]
   for (let rest = 0; rest < 3 * limits.linkRestEveryLooks; rest++) {
