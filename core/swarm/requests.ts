@@ -13,7 +13,7 @@ import { beginTransfer, cancelTransfer, endTransfer, setQueued, transferOf } fro
 
 /** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
 export function requestMore(state: SwarmState): void {
-  for (const priority of ['demand', 'prefetch'] as const) {
+  for (const priority of priorities) {
     let idleTurns = 0
     while (idleTurns < state.active.length) {
       const session = nextTurn(state)
@@ -22,6 +22,8 @@ export function requestMore(state: SwarmState): void {
     }
   }
 }
+
+const priorities = ['demand', 'prefetch'] as const
 
 function nextTurn(state: SwarmState): Session | undefined {
   state.turn = (state.turn + 1) % state.active.length
@@ -125,12 +127,13 @@ export function moveWaiting(
   { digest, indices }: Extract<PeerMessage, { type: 'have' }>,
 ): void {
   const neighbour = peer.neighbours.get(digest)
-  if (neighbour === undefined || isSlow(state, neighbour.session)) return
+  if (neighbour === undefined) return
+  const { session } = neighbour
   for (const index of indices) {
-    if (!isFree(state, peer, state.clock.now()) || !mayBegin(state, neighbour.session)) return
-    const waiting = soleWaiting(neighbour.session, index)
-    if (waiting === undefined || waiting.peer === peer) continue
-    if (waiting.ahead > loadOf(peer) + 1) beginTransfer(state, neighbour, index)
+    const waiting = soleWaiting(session, index)
+    if (waiting === undefined || waiting.peer === peer || waiting.ahead <= loadOf(peer) + 1) continue
+    if (isSlow(state, session) || !isFree(state, peer, state.clock.now()) || !mayBegin(state, session)) return
+    beginTransfer(state, neighbour, index)
   }
 }
 
@@ -142,8 +145,9 @@ function isSlow(state: SwarmState, { chunkSize }: Session): boolean {
 
 /** The request for a chunk, where there is one and it waits. A chunk that must come whole is asked of one peer at a time. */
 function soleWaiting({ buffers, single }: Session, index: number): Transfer | undefined {
-  const [transfer, ...others] = buffers.get(index)?.transfers ?? []
-  return transfer?.state === 'queued' && others.length === 0 && !single.has(index) ? transfer : undefined
+  const transfers = buffers.get(index)?.transfers
+  const transfer = transfers?.length === 1 ? transfers[0] : undefined
+  return transfer?.state === 'queued' && !single.has(index) ? transfer : undefined
 }
 
 /** The peer's queue is full: it rests, and those it names are believed to hold the chunk. */

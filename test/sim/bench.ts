@@ -42,8 +42,8 @@ export interface BenchRow {
 }
 
 const originFirstByteMs = 100
-/** A frame is a quarter of a chunk where that is more than the wire's: a coarser grain, for a tenth of the events. */
-const framesPerChunk = 4
+/** A frame is half a chunk where that is more than the wire's: a coarser grain, for a fraction of the events. */
+const framesPerChunk = 2
 /** Far beyond any result that would be looked at. */
 const patienceBounds = 10
 
