@@ -40,6 +40,7 @@ export function onChunkStarted(state: SwarmState, event: EventOf<'chunk-started'
     cancelTransfer(state, transfer)
     const neighbour = session.neighbours.get(transfer.peer.id)
     if (neighbour !== undefined) lose(neighbour, index)
+    session.refused.add(index)
     return
   }
   start(state, transfer, event.entry)

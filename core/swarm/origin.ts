@@ -31,13 +31,9 @@ type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type
 export function leaseWish(state: SwarmState, session: Session): AnnounceItem['lease'] {
   if (!mayAsk(state, session)) return undefined
   const isStarved = isStarving(state, session)
-  // Whoever else has it may have what was wrong here.
-  const isForged = session.forgery !== undefined
-  const isLacking = (index: number): boolean =>
-    isForged ? session.availability[index] === 0 : isNowhere(session, index)
-  const position = nextWanted(state, session, (index) => isStarved || isLacking(index))
+  const position = nextWanted(state, session, (index) => isStarved || isNowhere(session, index))
   if (position === undefined) return undefined
-  const insists = isStarved || isForged
+  const insists = isStarved || isUseless(session, position)
   const { unranged } = session.supply
   const wish = unranged
     ? { chunks: session.count, position: 0 }
@@ -51,15 +47,16 @@ function isStarving(state: SwarmState, session: Session): boolean {
   if (!isDemanded(session)) return false
   const { othersSinceMs, neighbours, progressAtMs, promisedAtMs, supply } = session
   const { patienceMs: ownPatienceMs } = supply
-  const { starvedAloneMs, starvedPromisedMs } = state.limits
-  const isAlone = neighbours.size === 0 || isMisled(state, session)
-  const waitMs = isAlone ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs
-  const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + starvedPromisedMs)
+  const { starvedAloneMs, starvedMs, starvedPromisedMs } = state.limits
+  const isMisled = hasLiars(state, session)
+  const waitMs = isMisled || neighbours.size === 0 ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs
+  const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
   return state.clock.now() >= Math.max(Math.max(progressAtMs, othersSinceMs) + waitMs, promisedUntilMs)
 }
 
-/** The directory names somebody who is banned here: what it counts as held may be that one's. */
-function isMisled(state: SwarmState, { candidates }: Session): boolean {
+/** Some that are said to have the blob lie about it, and perhaps others do, or have it from them. */
+function hasLiars(state: SwarmState, { candidates, forgery, refused }: Session): boolean {
+  if (forgery !== undefined || refused.size > 0) return true
   for (const peer of candidates.keys()) if (isBanned(state, peer)) return true
   return false
 }
@@ -110,9 +107,15 @@ function leasedBytes(state: SwarmState): number {
   return bytes
 }
 
-/** Has no neighbour this chunk, nor anybody else the directory knows? */
+/** Has no neighbour this chunk, nor anybody else the directory knows, in a form that is of use here? */
 function isNowhere(session: Session, index: number): boolean {
-  return session.availability[index] === 0 && (session.counts?.[index] ?? 0) === 0
+  if (session.availability[index] !== 0) return false
+  return (session.counts?.[index] ?? 0) === 0 || isUseless(session, index)
+}
+
+/** Whoever has it may have it on a word that is not taken here, or as it was when the blob was wrong. */
+function isUseless({ forgery, refused }: Session, index: number): boolean {
+  return forgery !== undefined || refused.has(index)
 }
 
 /** As much as the origin gives in `leaseMs`. */

@@ -28,6 +28,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     readers: new Map(),
     origin: undefined,
     neighbours: new Map(),
+    refused: new Set(),
     candidates: new Map(),
     availability: new Uint16Array(count),
     counts: undefined,
@@ -106,6 +107,7 @@ export function offerAll({ neighbours }: Peer): void {
 
 export function markHeld(session: Session, index: number): void {
   setPhase(session, index, phases.held)
+  session.refused.delete(index)
   if (hasBit(session.have, index)) return
   setBit(session.have, index)
   session.heldCount++

@@ -74,6 +74,8 @@ export interface Session {
   /** The origin whose `fetched` entries count here: that of the first reader. */
   origin: string | undefined
   readonly neighbours: Map<PeerId, Neighbour>
+  /** Chunks that were offered on a word that is not taken, and are still missing. */
+  readonly refused: Set<number>
   /** Peers that the directory named, with their addresses. */
   readonly candidates: Map<PeerId, readonly string[]>
   /** Neighbours that hold each chunk. */

@@ -38,9 +38,10 @@ const images = new Map<string, { readonly image: Image; readonly directory: stri
 const liars: Hostile[] = []
 
 beforeAll(async () => {
-  for (const name of ['many', 'owners', 'retry', 'deceived']) {
+  const names = ['many', 'owners', 'deceived'].flatMap((name) => [`${name}-1`, `${name}-2`])
+  for (const name of names) {
     const directory = await guardian.directory()
-    const layers = name === 'owners' ? [2, 2, 2].map((size) => size * MiB) : fiveUnequalLayers(16 * MiB)
+    const layers = name.startsWith('owners') ? [2, 2, 2].map((size) => size * MiB) : fiveUnequalLayers(16 * MiB)
     images.set(name, {
       directory,
       image: await makeImage({ directory, seed: `hostile ${name}`, layerSizesBytes: layers }),
@@ -151,7 +152,10 @@ async function expectSound({ agents }: Cluster): Promise<void> {
     expect((await readMetrics(ops)).get('process_resident_memory_bytes')).toBeLessThan(servingBytesMax)
 }
 
-/** Pulls on all nodes at once: by real containerd on the first, as containerd does on the others. How many tries failed. */
+/**
+ * Pulls on all nodes at once: by real containerd on the first, as containerd does on the others. How many nodes had to try
+ * again; none may have to twice.
+ */
 async function pullEverywhere({ agents }: Cluster, name: string): Promise<number> {
   const tries = agents.map((agent, at) =>
     untilPulled(() => (at === 0 ? pullByContainerd(agent, name) : pull(agent, name))),
@@ -165,7 +169,7 @@ async function untilPulled(attempt: () => Promise<unknown>): Promise<number> {
       await attempt()
       return failed
     } catch (error) {
-      if (failed === 3) throw error
+      if (failed === 1) throw error
       await untilTrue('what the failed pull left', async () => (await ingests()).length === 0)
     }
   }
@@ -188,30 +192,36 @@ async function pullByContainerd({ mirror }: AgentProcess, name: string): Promise
   expect(pulledBlobs(image, 'amd64').filter(({ digest, size }) => held.get(digest) !== size)).toEqual([])
 }
 
-describe.skipIf(typeof binary === 'string')('at --witnesses 2', () => {
+/** With one witness each node may be deceived once by a liar, and then knows better. */
+describe.skipIf(typeof binary === 'string').each([
+  { witnesses: 2, deceived: 1, retries: 0 },
+  { witnesses: 1, deceived: 3, retries: 3 },
+])('three nodes at --witnesses $witnesses', ({ deceived, retries, witnesses }) => {
   let honest: Cluster
 
   beforeAll(async () => {
-    honest = await startHonest(3, 2)
+    honest = await startHonest(3, witnesses)
   })
 
-  test('an origin that lies to one of them makes nobody banned, and only that one try again', async () => {
-    const [largest] = layersOf(images.get('deceived')!.image).toSorted((a, b) => b.size - a.size)
+  afterAll(() => honest.agents.forEach((agent) => agent.process.kill()))
+
+  test('an origin that lies to one of them makes nobody banned', async () => {
+    const [largest] = layersOf(images.get(`deceived-${witnesses}`)!.image).toSorted((a, b) => b.size - a.size)
     origin.inject({ atByte: 3 * MiB, kind: 'corrupt', digest: largest!.digest, times: 1 })
-    expect(await pullEverywhere(honest, 'deceived')).toBeLessThanOrEqual(1)
+    expect(await pullEverywhere(honest, `deceived-${witnesses}`)).toBeLessThanOrEqual(deceived)
     expect(await bansOf(honest.agents)).toEqual([[], [], []])
     await expectSound(honest)
   })
 
-  test('every pull succeeds at once beside liars; who provably lied, broke the protocol or flooded is banned', async () => {
-    const [forger] = await join(honest, 'many', [
+  test('every pull succeeds beside liars; who provably lied, broke the protocol or flooded is banned', async () => {
+    const [forger] = await join(honest, `many-${witnesses}`, [
       { lie: 'vouches for wrong bytes' },
       { lie: 'sends rubbish' },
       { lie: 'claims all' },
       { lie: 'trickles' },
     ])
-    const intruding = join(honest, 'many', [{ lie: 'malforms' }, { lie: 'oversizes' }, { lie: 'floods' }])
-    expect(await pullEverywhere(honest, 'many')).toBe(0)
+    const intruding = join(honest, `many-${witnesses}`, [{ lie: 'malforms' }, { lie: 'oversizes' }, { lie: 'floods' }])
+    expect(await pullEverywhere(honest, `many-${witnesses}`)).toBeLessThanOrEqual(retries)
     const intruders = await intruding
     // Four strikes from one address, two for each flood: whatever other IDs it makes there are kept out.
     expect(intruders.map(({ said }) => said)).toEqual([
@@ -220,6 +230,7 @@ describe.skipIf(typeof binary === 'string')('at --witnesses 2', () => {
       { admitted: [2, 2, 2], refused: [10, 10, 10] },
     ])
     const provable = [forger!.host, ...intruders.map(({ host }) => host)]
+    // Within one blob: each of the image's was pulled once.
     await expect
       .poll(async () => (await bansOf(honest.agents)).map((bans) => provable.filter((host) => !bans.includes(host))))
       .toEqual([[], [], []])
@@ -227,24 +238,13 @@ describe.skipIf(typeof binary === 'string')('at --witnesses 2', () => {
   })
 
   test('every pull succeeds at once though liars host the directories', async () => {
-    const [one, two, three] = layersOf(images.get('owners')!.image)
-    await join(honest, 'owners', [
+    const [one, two, three] = layersOf(images.get(`owners-${witnesses}`)!.image)
+    await join(honest, `owners-${witnesses}`, [
       { lie: 'grants everybody', owns: one!.digest },
       { lie: 'grants nobody', owns: two!.digest },
       { lie: 'names only itself', owns: three!.digest },
     ])
-    expect(await pullEverywhere(honest, 'owners')).toBe(0)
+    expect(await pullEverywhere(honest, `owners-${witnesses}`)).toBe(0)
     await expectSound(honest)
   })
 })
-
-test.skipIf(typeof binary === 'string')(
-  'at the default a liar costs tries until it is banned, and no more',
-  async () => {
-    const honest = await startHonest(1, 1)
-    const [forger] = await join(honest, 'retry', [{ lie: 'vouches for wrong bytes' }])
-    await pullEverywhere(honest, 'retry')
-    await expect.poll(() => bansOf(honest.agents)).toEqual([[forger!.host]])
-    await expectSound(honest)
-  },
-)

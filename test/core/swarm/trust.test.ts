@@ -126,6 +126,20 @@ describe('who signed what the origin gives otherwise', () => {
     ])
   })
 
+  it('holds nobody up: what it alone has is asked of the directory at once, whoever else is said to have it', () => {
+    const bench = createBench({ chunks })
+    connects(bench, 'liar')
+    holdForged(bench, ['c', 'liar'], fetched)
+    settleForged(bench)
+    bench.read({ digest: another, reader: 2 })
+    bench.handle({ type: 'directory', answer: { digest: another, size, peers: [], counts: Uint8Array.of(1, 1) } })
+    bench.says('liar', { type: 'join', digest: another, size, have: Uint8Array.of(0b11) })
+    expect(bench.swarm.announceState(another)?.lease).toBeUndefined()
+    for (const request of bench.told('request'))
+      bench.sends({ ...request, digest: another }, { witness: fetched, signer: 'liar' })
+    expect(bench.swarm.announceState(another)?.lease).toEqual({ position: 0, chunks: 2, insists: true })
+  })
+
   it('is not asked in vain: a new ID at its address is not believed either', () => {
     const bench = createBench({ chunks })
     connects(bench, 'liar', '10.0.0.66')
