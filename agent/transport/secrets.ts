@@ -5,8 +5,9 @@
  */
 import { createHmac, hkdfSync } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
-import type { ConnectionEncrypter, MessageStream } from '@libp2p/interface'
+import type { ConnectionEncrypter } from '@libp2p/interface'
 import type { ClusterSecrets } from '../cluster-secret.ts'
+import { withCheapRecords } from './noise-records.ts'
 
 type EncrypterFactory = (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter
 
@@ -21,7 +22,7 @@ function protocolOf(secret: Uint8Array): string {
 function encrypter(secret: Uint8Array): EncrypterFactory {
   const prologueBytes = new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(0), 'shoal peers: noise prologue', 32))
   const create = noise({ prologueBytes })
-  return (components) => sendingWhole(Object.assign(create(components), { protocol: protocolOf(secret) }))
+  return (components) => withCheapRecords(Object.assign(create(components), { protocol: protocolOf(secret) }))
 }
 
 /** The current secret is offered first. */
@@ -29,22 +30,4 @@ export function encryptersOf(secrets: ClusterSecrets): EncrypterFactory[] {
   return [secrets.current, ...(secrets.previous === undefined ? [] : [secrets.previous])].map((secret) =>
     encrypter(secret),
   )
-}
-
-/**
- * A noise record is its length, its ciphertext and its tag; @libp2p/tcp would write each to the socket by itself, three system
- * calls and packets for one record. Copying them into one costs less.
- */
-function sendingWhole(inner: ConnectionEncrypter): ConnectionEncrypter {
-  return {
-    protocol: inner.protocol,
-    secureInbound: (stream, options) => inner.secureInbound(whole(stream), options),
-    secureOutbound: (stream, options) => inner.secureOutbound(whole(stream), options),
-  }
-}
-
-function whole<Stream extends MessageStream>(stream: Stream): Stream {
-  const send = stream.send.bind(stream)
-  stream.send = (data) => send(data.subarray())
-  return stream
 }
