@@ -2,7 +2,7 @@
  * Rendezvous hashing (Thaler and Ravishankar, "Using name-based mappings to increase hit rates"): whoever scores
  * highest with a key has it. All agents compute the same scores, so they agree without talking.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** 64 well-mixed bits of a name, as two words; computed once per name, since SHA-256 is the slow part. */
 export interface Mark {
@@ -11,8 +11,8 @@ export interface Mark {
 }
 
 export function markOf(name: string): Mark {
-  const hash = createHash('sha256').update(name).digest()
-  return { low: hash.readUInt32LE(0), high: hash.readUInt32LE(4) }
+  const bytes = hash('sha256', name, 'buffer')
+  return { low: bytes.readUInt32LE(0), high: bytes.readUInt32LE(4) }
 }
 
 /**
