@@ -18,6 +18,7 @@ import { observeCluster, observeDelivery, observeMirror, observeOrigin, observeR
 import { createMetrics } from './metrics.ts'
 import { type Readiness, startOpsServer } from './ops/server.ts'
 import { createMirror } from './registry/mirror.ts'
+import { createTags } from './registry/tags.ts'
 import { openStore, type StoreOptions } from './store/store.ts'
 import { createBlobs } from './swarm/blobs.ts'
 import { createRunner } from './swarm/runner.ts'
@@ -76,7 +77,9 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     originOptions(config),
   )
   stops.defer(() => origin.close())
-  const access = createAccess({ origin, clock, key: randomBytes(32) })
+  const tags = createTags({ origin, clock })
+  // So what access asks of a tag need not be asked again to resolve it.
+  const access = createAccess({ origin: { ...origin, headManifest: tags.ask }, clock, key: randomBytes(32) })
   const rates = createRateLimits(clock)
   setRates(rates, config)
   const places = createPlaces(config.border, (peer) => cluster.placeOf(peer))
@@ -137,7 +140,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     onDelivered: observeDelivery(metrics),
   })
   const mirror = createMirror(
-    { blobs, origin, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
+    { blobs, origin, tags, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
     {
       ...config.mirrorListen,
       defaultOrigin: config.defaultOrigin,

@@ -19,11 +19,12 @@ import { createPrefetch } from './prefetch.ts'
 import { parseRoute, type Route } from './route.ts'
 import { createRunning } from './running.ts'
 import { createServer } from './server.ts'
-import { createTags } from './tags.ts'
+import type { Tags } from './tags.ts'
 
 export interface MirrorComponents {
   readonly blobs: Blobs
   readonly origin: Origin
+  readonly tags: Tags
   readonly access: Access
   readonly observer: Observer
   readonly clock: Clock
@@ -65,10 +66,10 @@ const defaults = {
 
 export function createMirror(components: MirrorComponents, options: MirrorOptions = {}): Mirror {
   const settings = { ...defaults, ...options }
-  const { access, blobs, clock, observer, origin } = components
+  const { access, blobs, clock, observer, origin, tags } = components
   const descriptors = createDescriptors()
   const prefetch = createPrefetch({ blobs }, { layersAhead: settings.prefetchLayers })
-  const manifests = createManifests({ blobs, descriptors, tags: createTags({ origin, clock }) })
+  const manifests = createManifests({ blobs, descriptors, tags })
   const sendBlob = createBlobEndpoint({ blobs, descriptors, prefetch, clock })
   const running = createRunning()
   const app = createServer(settings, handle)

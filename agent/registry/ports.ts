@@ -42,7 +42,7 @@ export interface OpenBlob {
   close(): Promise<void>
 }
 
-/** The part of the origin client that the mirror uses itself. */
+/** The part of the origin client that the mirror and its tags use. */
 export type Origin = Pick<OriginClient, 'site' | 'headManifest' | 'passThrough'>
 
 /** What became of a response. */

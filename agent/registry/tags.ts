@@ -7,6 +7,8 @@ import type { ManifestHead, OriginRepository } from '../upstream/origin-client.t
 import type { Origin } from './ports.ts'
 
 export interface Tags {
+  /** As the origin client's `headManifest`, of a tag or digest; what the origin says of a tag is remembered. */
+  ask: Origin['headManifest']
   /** The origin's answer, at most `limits.tagTtlMs` old. The origin client asks once for all who ask at the same time. */
   resolve(at: OriginRepository, tag: string, credential: Credential, signal: AbortSignal): Promise<ManifestHead>
 }
@@ -19,19 +21,32 @@ interface KnownTag {
 export function createTags({ origin, clock }: { origin: Pick<Origin, 'headManifest'>; clock: Clock }): Tags {
   const known = createBoundedMap<string, KnownTag>(limits.tagsMax)
 
+  async function ask(
+    at: OriginRepository,
+    reference: string,
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<ManifestHead> {
+    const head = await origin.headManifest(at, reference, credential, signal)
+    const isTag = head.digest !== reference
+    if (isTag) known.set(keyOf(at, reference, credential), { head, freshUntilMs: clock.now() + limits.tagTtlMs })
+    return head
+  }
+
   async function resolve(
     at: OriginRepository,
     tag: string,
     credential: Credential,
     signal: AbortSignal,
   ): Promise<ManifestHead> {
-    const key = `${at.origin} ${at.repository} ${tag} ${credential.key}`
-    const last = known.get(key)
+    const last = known.get(keyOf(at, tag, credential))
     if (last !== undefined && clock.now() < last.freshUntilMs) return last.head
-    const head = await origin.headManifest(at, tag, credential, signal)
-    known.set(key, { head, freshUntilMs: clock.now() + limits.tagTtlMs })
-    return head
+    return ask(at, tag, credential, signal)
   }
 
-  return { resolve }
+  return { ask, resolve }
+}
+
+function keyOf({ origin, repository }: OriginRepository, tag: string, credential: Credential): string {
+  return `${origin} ${repository} ${tag} ${credential.key}`
 }

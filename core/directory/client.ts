@@ -321,10 +321,17 @@ function answered(state: State, id: number, answer: AnnounceAnswer): void {
     const subject = state.subjects.get(sent.digest)
     const item = answers.get(sent.digest)
     if (subject === undefined || sent.leaves === true) continue
-    const afterMs = isBusy(sent) ? answer.announceAfterMs : answer.idleAnnounceAfterMs
+    const afterMs = announceAfterMs(sent, answer, isFirst(subject, call.to))
     plan(state, subject, call.to, sooner(afterMs, sent.lease === undefined ? undefined : item?.leaseAfterMs))
     if (item !== undefined) heed(state, subject, call.to, sent, item)
   }
+}
+
+/** A standby must know of leases as soon as an owner, and of the rest soon enough to name peers. */
+function announceAfterMs(sent: AnnounceItem, answer: AnnounceAnswer, isOwner: boolean): number {
+  if (!isBusy(sent)) return answer.idleAnnounceAfterMs
+  const isUrgent = isOwner || sent.fetching.length > 0
+  return isUrgent ? answer.announceAfterMs : Math.max(answer.announceAfterMs, limits.announceStandbyMs)
 }
 
 function takeCall(state: State, id: number): Call | undefined {

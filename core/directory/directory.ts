@@ -100,7 +100,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
 
 function announce(state: State, { from, items }: AnnounceRequest): AnnounceAnswer {
   if (items.some(isBusy)) noteCaller(state, from.peer)
-  const loadMs = announceIntervalMs(state)
+  const loadMs = loadIntervalMs(state, limits.announceWantMs)
   const idleMs = Math.max(limits.announceIdleMs, loadMs)
   const answers = items.map((item) => answerItem(state, from, item, isBusy(item) ? loadMs : idleMs))
   const fetches = items.some((item) => isFetching(state, from.peer, item.digest))
@@ -159,9 +159,9 @@ function noteCaller(state: State, peer: PeerId): void {
   state.callers.set(peer, state.clock.now())
 }
 
-/** So long that all who announce together take `limits.announceShareOfCore` of this host. */
-function announceIntervalMs({ callers }: State): number {
-  return Math.max(limits.announceMs, (callers.size * limits.announceCostMs) / limits.announceShareOfCore)
+/** `leastMs`, or so long that all who announce together take `limits.announceShareOfCore` of this host. */
+function loadIntervalMs({ callers }: State, leastMs: number): number {
+  return Math.max(leastMs, (callers.size * limits.announceCostMs) / limits.announceShareOfCore)
 }
 
 function answerItem(state: State, from: PeerAddress, item: AnnounceItem, intervalMs: number): AnswerItem {
@@ -280,7 +280,9 @@ function leaseFor(
   if (limitedMs > 0 && sources.elsewhere === undefined) return { leaseAfterMs: limitedMs }
   const wish = { ...item, lease: item.lease }
   const lease = grantLease(table, announcer, wish, state.clock.now(), sources, () => state.leaseId++)
-  return lease === undefined ? { leaseAfterMs: intervalMs } : { lease }
+  if (lease !== undefined) return { lease }
+  // What comes to an area in one moment can be fetched from there in the next, and only wishes bring it across.
+  return { leaseAfterMs: sources.elsewhere === undefined ? intervalMs : loadIntervalMs(state, limits.announceMs) }
 }
 
 /** Why nobody gets a lease now, as the time until it may be otherwise. */
@@ -330,7 +332,7 @@ function tick(state: State): void {
     }
     if (table.announcers.size === 0) state.tables.delete(table)
   }
-  const callersSinceMs = nowMs - 2 * announceIntervalMs(state)
+  const callersSinceMs = nowMs - 2 * loadIntervalMs(state, limits.announceWantMs)
   for (const [peer, heardMs] of state.callers) {
     if (heardMs >= callersSinceMs) break
     state.callers.delete(peer)

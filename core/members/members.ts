@@ -2,7 +2,8 @@
  * Membership: a pure machine that keeps the full list of members by push-pull exchange, finds who died, and says goodbye.
  *
  * - Each second it exchanges with a random member, which spreads what it knows, and with its successor on a ring of hashed
- *   names, which is how each member has somebody who notices its death within a second. News is pushed at once besides.
+ *   names unless that has just been heard, which is how each member has somebody who notices its death. News is pushed at once
+ *   besides.
  * - Who gives no sign of life is called again, and others are asked to look (an *accusation*); whoever hears from it says so. A
  *   death takes silence and a witness, or a machine that refuses twice (contacts.ts). An agent that finds most others silent, or
  *   its own ticks late, gives them more time, and in the end accuses nobody (health.ts).
@@ -557,7 +558,8 @@ function round(state: State, nowMs: number): void {
   state.list.forgetDeparted(nowMs)
   const successor = state.list.successor(state.self.peer, (peer) => isReachable(state, peer))
   if (successor === undefined) return
-  if (!isCalled(state, successor)) exchangeWith(state, successor, { compare: true })
+  const isHeard = nowMs - contactOf(state, successor).heardMs < limits.exchangeMs / 2
+  if (!isHeard && !isCalled(state, successor)) exchangeWith(state, successor, { compare: true })
   const isFree = (peer: PeerId): boolean => peer !== successor && isReachable(state, peer) && !isCalled(state, peer)
   const other = state.list.pick(state.random, isFree)
   if (other !== undefined) exchangeWith(state, other, { compare: true })

@@ -1,6 +1,7 @@
 /** A mirror on a free port, with contents and an origin in memory. */
 import { createMirror, type Mirror, type MirrorOptions } from '../../agent/registry/mirror.ts'
 import type { AnsweredRequest, Origin } from '../../agent/registry/ports.ts'
+import { createTags } from '../../agent/registry/tags.ts'
 import type { Access, Subject } from '../../agent/access/access.ts'
 import { anonymous } from '../../agent/upstream/credential.ts'
 import type { ManifestHead, PassedThrough } from '../../agent/upstream/origin-client.ts'
@@ -45,7 +46,10 @@ export async function startMirror(options: MirrorOptions = {}): Promise<MirrorUn
     },
   }
   const observer = { answered: (sample: AnsweredRequest) => void answered.push(sample) }
-  const mirror = createMirror({ blobs, origin, access, observer, clock }, { port: 0, ...options })
+  const mirror = createMirror(
+    { blobs, origin, tags: createTags({ origin, clock }), access, observer, clock },
+    { port: 0, ...options },
+  )
   const { port } = await mirror.listen()
   const under: MirrorUnderTest = {
     mirror,

@@ -133,7 +133,23 @@ describe('announces', () => {
     bench.pass(695)
     expect(bench.calls()).toEqual([])
     bench.pass(5)
-    expect(bench.calls()).toHaveLength(2)
+    expect(bench.calls().map(({ to }) => to)).toEqual(['owner'])
+  })
+
+  it('come to the standby every two seconds, and as often as to the owner while something is fetched', () => {
+    const bench = createBench()
+    bench.replies.set('owner', {})
+    for (const call of start(bench))
+      if (call.to === 'standby') bench.client.answered(call.id, { ...answerTo(call), announceAfterMs: 700 })
+    bench.pass(1995)
+    expect(bench.calls().map(({ to }) => to)).not.toContain('standby')
+    bench.pass(5)
+    expect(bench.calls().map(({ to }) => to)).toContain('standby')
+    const fetching = createBench()
+    for (const call of start(fetching, { fetching: [{ start: 0, end: 2 }] }))
+      fetching.client.answered(call.id, { ...answerTo(call), announceAfterMs: 700 })
+    fetching.pass(700)
+    expect(fetching.calls().map(({ to }) => to)).toEqual(['owner', 'standby'])
   })
 
   it('of what is merely held come again at the idle interval', () => {

@@ -128,7 +128,7 @@ describe('sizes that conflict', () => {
       digest: digestOf(1),
       size: sizeOf(100),
       peers: [],
-      leaseAfterMs: 500,
+      leaseAfterMs: 1000,
     })
     expect(world.say('a').peers).toEqual([])
   })
@@ -187,7 +187,7 @@ describe('leases', () => {
     expect(world.say('a', { lease: { chunks: 1000, position: 0 } }).lease).toMatchObject({ start: 0, end: 32 })
     const full = world.say('a', { fetching: [{ start: 0, end: 32 }], lease: { chunks: 10, position: 32 } })
     expect(full.lease).toBeUndefined()
-    expect(full.leaseAfterMs).toBe(500)
+    expect(full.leaseAfterMs).toBe(1000)
     const more = world.say('a', {
       ...having(100, span(0, 4)),
       fetching: [{ start: 4, end: 32 }],
@@ -313,7 +313,7 @@ describe('leases', () => {
   it('end when every chunk is here: the answer says when to ask again', () => {
     const world = createWorld()
     world.say('seed', { have: { complete: true }, wants: false })
-    expect(world.say('a', wish)).toMatchObject({ leaseAfterMs: 500 })
+    expect(world.say('a', wish)).toMatchObject({ leaseAfterMs: 1000 })
     expect(world.say('a', wish).lease).toBeUndefined()
   })
 
@@ -322,7 +322,7 @@ describe('leases', () => {
     const one = { size: sizeOf(500), lease: { chunks: 1, position: 0 } }
     const ids = span(0, 4).map((number) => world.say(`leech-${number}`, one).lease?.id ?? -1)
     expect(new Set(ids).size).toBe(4)
-    expect(world.say('late', one)).toMatchObject({ leaseAfterMs: 500 })
+    expect(world.say('late', one)).toMatchObject({ leaseAfterMs: 1000 })
     const again = { ...having(500, [0]), ...one, released: [ids[0] ?? -1] }
     expect(world.say('leech-0', again).lease).toBeUndefined()
     expect(world.say('late', one).lease).toMatchObject({ start: 4, end: 5 })
@@ -483,17 +483,17 @@ describe('who hosts', () => {
 })
 
 describe('load', () => {
-  it('asks for announces every half second, and rarer the more announce', () => {
+  it('asks for announces every second of who wants, and rarer the more announce', () => {
     const world = createWorld()
     const afterMs = (peer: string): number =>
       world.directory.announce({ from: addressOf(peer), items: [itemOf()] }).announceAfterMs
-    expect(afterMs('first')).toBe(500)
+    expect(afterMs('first')).toBe(1000)
     for (const number of span(0, 999)) world.say(`leech-${number}`)
     expect(afterMs('first')).toBe(3000)
     world.clock.advance(6001)
     world.say('first')
     world.directory.tick()
-    expect(afterMs('first')).toBe(500)
+    expect(afterMs('first')).toBe(1000)
   })
 
   it('keeps who fetches at half a second, however many announce', () => {
@@ -531,7 +531,7 @@ describe('load', () => {
   it('answers but does not note announcers beyond its bound', () => {
     const world = createWorld({ directory: { announcersMax: 1 } })
     world.say('a')
-    expect(world.say('b', wish)).toEqual({ digest: digestOf(1), size: sizeOf(100), peers: [], leaseAfterMs: 500 })
+    expect(world.say('b', wish)).toEqual({ digest: digestOf(1), size: sizeOf(100), peers: [], leaseAfterMs: 1000 })
     expect(world.directory.stats().announcers).toBe(1)
   })
 })
@@ -566,5 +566,5 @@ describe('seeds named for the DHT', () => {
 
 it('makes a table for the empty blob, which has no chunk', () => {
   expect(createTable(digestOf(1), '', 0, 0).chunks).toBe(0)
-  expect(createWorld().say('a', { size: 0, have: { complete: true }, wants: true, ...wish }).leaseAfterMs).toBe(500)
+  expect(createWorld().say('a', { size: 0, have: { complete: true }, wants: true, ...wish }).leaseAfterMs).toBe(1000)
 })

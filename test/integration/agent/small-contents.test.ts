@@ -40,6 +40,7 @@ test('eight agents that pull an image at once have each small content sent about
   const times = timesSent(origin, image).toSorted((a, b) => a - b)
   expect(times.slice(0, 4)).toEqual([1, 1, 1, 1])
   expect(times[4]).toBeLessThanOrEqual(2)
+  expect(origin.requests.filter(({ url }) => url.includes(image.tag))).toHaveLength(8)
   for (const { blobs } of results) expect(blobs.map(({ digest }) => digest).toSorted()).toEqual(digestsOf(image))
 })
 
