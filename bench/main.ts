@@ -2,10 +2,12 @@
 import { Command } from 'commander'
 import { coldCommand } from './cold/cold.ts'
 import { mirrorCommand } from './mirror/mirror.ts'
+import { peersCommand } from './peers/peers.ts'
 
 const program = new Command('npm run bench --').description('Measures Shoal; prints one JSON object with --json.')
 program.addCommand(coldCommand())
 program.addCommand(mirrorCommand())
+program.addCommand(peersCommand())
 try {
   await program.parseAsync()
 } catch (error) {
