@@ -82,7 +82,7 @@ async function measure(guardian: Guardian, kind: Kind): Promise<Measured> {
     const bytes = chunks * limits.chunkSizeMaxBytes
     return { mb_per_s: bytes / 1e6 / seconds, cpu_s_per_gb: ((await cpuOf(giver, taker)) - cpu) / (bytes / 1e9) }
   } finally {
-    for (const child of [giver, taker]) if ((child.disconnect(), child.exitCode === null)) await once(child, 'exit')
+    await Promise.all([stop(giver), stop(taker)])
   }
 }
 
