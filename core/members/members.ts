@@ -219,7 +219,7 @@ function put(state: State, record: MemberRecord): void {
   state.called.delete(record.peer)
   if (before?.state === 'dead' && record.state === 'alive') contactOf(state, record.peer).wrongedMs = state.clock.now()
   if (record.state !== 'alive' && state.seeds?.includes(record.cluster) === true)
-    state.seedMs = Math.min(state.seedMs, state.clock.now() + seedWaitMs(state, true))
+    state.seedMs = Math.min(state.seedMs, state.clock.now() + state.random.below(missingWaitMs(state)))
   state.emit({ type: 'member', record, before })
   if (wasSilent && record.state === 'alive') state.emit({ type: 'heard', peer: record.peer })
 }
@@ -614,8 +614,13 @@ function seedWaitMs(state: State, isMissing: boolean): number {
   if (!state.agreed) return limits.seedEagerMs
   const live = state.list.live().length
   if (live < 2) return limits.seedLonelyMs
-  const waitMs = isMissing ? Math.min(live * limits.seedMissingMs, limits.seedIdleMs) : limits.seedIdleMs
+  const waitMs = isMissing ? missingWaitMs(state) : limits.seedIdleMs
   return waitMs / 2 + state.random.below(waitMs)
+}
+
+/** So long that all members together ask it every `limits.seedMissingMs`. */
+function missingWaitMs({ list }: State): number {
+  return Math.min(list.live().length * limits.seedMissingMs, limits.seedIdleMs)
 }
 
 function agree(state: State): void {

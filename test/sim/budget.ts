@@ -67,11 +67,11 @@ function allow({ allowances, engine }: Sim, reason: string, bytes: number): void
   if (bytes > 0) allowances.push({ reason: `${engine.clock.now().toFixed(0)} ms: ${reason}`, bytes })
 }
 
-function isOfUse({ behaviour, life }: SimNode): boolean {
+export function isOfUse({ behaviour, life }: SimNode): boolean {
   return life !== undefined && behaviour === 'honest'
 }
 
-function areInTouch({ world: { network } }: Sim, one: SimNode, other: SimNode): boolean {
+export function areInTouch({ world: { network } }: Sim, one: SimNode, other: SimNode): boolean {
   return network.reaches(one.id, other.id) && network.reaches(other.id, one.id)
 }
 

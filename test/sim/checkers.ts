@@ -4,7 +4,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
-import { allowancesOf } from './budget.ts'
+import { allowancesOf, areInTouch, isOfUse } from './budget.ts'
 import type { Blob, Piece } from './matter.ts'
 import type { SimNode } from './node.ts'
 import { imageBytes, openPulls, type Sim } from './sim.ts'
@@ -83,19 +83,29 @@ export function checkServed(node: SimNode, blob: Blob, index: number, pieces: re
 /** Dead, hung or departed: five seconds on nobody lists it, hosts by it, names it or believes in a connection to it. */
 export function watchGone(sim: Sim, gone: SimNode): void {
   const { lives } = gone
+  const witnessed = sim.nodes.filter((node) => hasWitness(sim, node, gone))
   sim.engine.after(goneMs, () => {
     const isBack = gone.lives !== lives || (gone.life !== undefined && gone.behaviour !== 'freezes')
-    if (!isBack) for (const view of viewsOf(sim, gone)) sim.world.violated(`${view} ${goneMs} ms after it was lost`)
+    if (isBack) return
+    const viewers = witnessed.filter((node) => hasWitness(sim, node, gone))
+    for (const view of viewsOf(sim, gone, viewers)) sim.world.violated(`${view} ${goneMs} ms after it was lost`)
   })
+}
+
+/** Is it in touch with a third node? Who is alone with one that is silent can't tell whether that is so to others (core/members/contacts.ts). */
+function hasWitness(sim: Sim, viewer: SimNode, gone: SimNode): boolean {
+  return sim.nodes.some(
+    (other) => other !== viewer && other !== gone && isOfUse(other) && areInTouch(sim, viewer, other),
+  )
 }
 
 const goneMs = 5000
 
 /** Where a node is still believed in. */
-export function viewsOf(sim: Sim, gone: SimNode): string[] {
+export function viewsOf(sim: Sim, gone: SimNode, viewers = sim.nodes): string[] {
   const views: string[] = []
   const { network } = sim.world
-  for (const { behaviour, id, life } of sim.nodes) {
+  for (const { behaviour, id, life } of viewers) {
     if (life === undefined || behaviour === 'freezes' || id === gone.id || !network.reaches(id, gone.id)) continue
     if (life.members?.live().includes(gone.id) === true) views.push(`${id} lists ${gone.id}`)
     if (network.sees(id, gone.id)) views.push(`${id} is connected to ${gone.id}`)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
 import { createMembers } from '../../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../../core/members/members.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
@@ -44,6 +45,15 @@ describe('a cluster forms', () => {
       expect(node.exchanges - (before[index]?.exchanges ?? 0)).toBeLessThanOrEqual(22)
       expect(node.records - (before[index]?.records ?? 0)).toBe(0)
     }
+  })
+
+  it('again with a seed that died and returns: its members soon ask it, before it grants what they have granted', () => {
+    const { world, peers } = settled('seed returns', 30)
+    world.kill('node-0', true)
+    const others = peers.filter((peer) => peer !== 'node-0')
+    world.runUntil(() => allList(world, others), 5000)
+    const seed = world.start('node-0', ['node-0:5052'], 2)
+    expect(world.runUntil(() => seed.members.live().length > 1, 5000)).toBeLessThan(limits.directoryLearnMs)
   })
 
   it('and takes in a newcomer within a second', () => {
