@@ -38,6 +38,8 @@ export async function makeTestbed(guardian: Guardian, hostCount: number, linkMbi
       // Most nodes' congestion control; BBR, this kernel's default perhaps, has a shaper drop thousands of packets a second.
       `ip -n ${name} route replace 10.77.0.0/24 dev eth0 src ${address} congctl cubic`,
       `ip -n ${name} link set lo up`,
+      // On links this slow TCP sends two packets at a time, each at the cost of the cores that the nodes share here.
+      `ip netns exec ${name} sysctl -qw net.ipv4.tcp_min_tso_segs=16`,
       `tc -n ${name} qdisc add dev eth0 root tbf rate ${linkMbit}mbit ${shaping}`,
       `tc -n ${bridge} qdisc add dev port${index} root tbf rate ${linkMbit}mbit ${shaping}`,
     ]),
