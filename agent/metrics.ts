@@ -139,7 +139,7 @@ export function createMetrics(): Metrics {
     Object.entries<MetricSpec>(metricTable).map(([name, spec]) => [name, instrument(name, spec, registry)]),
   )
   const readers: (() => void)[] = []
-  const record = (name: MetricName, value: number, labels: object | undefined): void =>
+  const record = (name: MetricName, value: number, labels: Readonly<Record<string, unknown>> | undefined): void =>
     instruments.get(name)?.(closed(metricTable[name].labels, labels ?? {}), value)
   return {
     add: (name, by, ...[labels]) => record(name, by, labels),
@@ -154,12 +154,11 @@ export function createMetrics(): Metrics {
   }
 }
 
-/** Keeps label values inside their sets, also where a caller got past the types. */
-function closed(sets: MetricSpec['labels'], given: object): Record<string, string> {
-  const values = new Map<string, unknown>(Object.entries(given))
-  return Object.fromEntries(
-    Object.entries(sets).map(([label, set]) => [label, set.find((value) => value === values.get(label)) ?? 'other']),
-  )
+/** Keeps label values inside their sets, also where a caller got past the types. Called for every frame that comes. */
+function closed(sets: MetricSpec['labels'], given: Readonly<Record<string, unknown>>): Record<string, string> {
+  const values: Record<string, string> = {}
+  for (const label in sets) values[label] = sets[label]?.find((value) => value === given[label]) ?? 'other'
+  return values
 }
 
 type Recorder = (labels: Record<string, string>, value: number) => void
