@@ -106,9 +106,10 @@ export function allowancesOf(sim: Sim): readonly Allowance[] {
   return total.filter(({ bytes }) => bytes > 0)
 }
 
-/** What a liar fetches, it sends on wrong. */
-function liarsBytes({ nodes }: Sim): number {
-  return nodes.reduce((sum, { behaviour, counts }) => sum + (behaviour === 'spoils' ? counts.originBytes : 0), 0)
+/** What a liar fetches, it sends on wrong; so all that was sent to it counts, also what it had given up by then. */
+function liarsBytes({ nodes, world }: Sim): number {
+  const liars = new Set(nodes.filter(({ behaviour }) => behaviour === 'spoils').map(({ id }) => id))
+  return world.origin.answers().reduce((sum, { node, sentBytes }) => sum + (liars.has(node) ? sentBytes : 0), 0)
 }
 
 /** An answer that stalls or breaks: the chunk that it was at goes to another agent, from its first byte. */
