@@ -42,6 +42,11 @@ it('nodes that know their zones take less from others', () => {
   expect(known.originRatio()).toBe(1)
 })
 
+/** One that has brought something across, and is to bring more. */
+function gatewayOf({ sim }: Story): SimNode {
+  return sim.nodes.find(({ counts, life }) => counts.crossedBytes > 0 && (life?.swarm.stats().leases ?? 0) > 0)!
+}
+
 describe('a border between zones', () => {
   const border = { zonesKnown: true, border: 'zone' } as const
 
@@ -54,15 +59,18 @@ describe('a border between zones', () => {
 
   it.each(['dies', 'falls silent', 'hangs'] as const)('is crossed a little more when a gateway %s', (how) => {
     const story = begin(border)
-    story.at(600, () => {
-      const gateway = story.sim.nodes.find(
-        ({ counts, life }) => counts.crossedBytes > 0 && (life?.swarm.stats().leases ?? 0) > 0,
-      )
-      story.lose(gateway!, how)
-    })
+    story.at(600, () => story.lose(gatewayOf(story), how))
     expect(story.end()).toBe(true)
     expect(story.originRatio()).toBeLessThan(1.3)
     expect(crossedInto(story)).toBeLessThan(1.3)
+  })
+
+  it.each(['falls silent', 'hangs'] as const)('is crossed anew within four seconds when a gateway %s', (how) => {
+    const undisturbed = pull(border).nowMs()
+    const story = begin(border)
+    story.at(600, () => story.lose(gatewayOf(story), how))
+    expect(story.end()).toBe(true)
+    expect(story.nowMs() - undisturbed).toBeLessThan(4000)
   })
 
   it('is crossed by what one zone has, and the origin is not asked, nor needed', () => {
