@@ -221,6 +221,11 @@ export const limits = {
   uploadAgeMs: 100,
   /** Whoever has least is served first, so that all end together: so many chunks less count as much as one copy less. */
   uploadLeadChunks: 8,
+  /** How long a suggested chunk is kept for whom it was suggested to: a round trip between busy nodes. */
+  offerMs: 200,
+  /** What a seed would rather not send is not asked of it for this long, and as long as it takes to make so many hops. */
+  deflectedMs: 500,
+  deflectedHops: 4,
   /** Peers named in a `busy`. */
   busyHintsMax: 4,
   /** Ticks that are late by so much, over the last few, show that this node has more to do than it can: it hedges by then. */

@@ -28,6 +28,8 @@ export type PeerMessage =
   | { readonly type: 'queued'; readonly id: number; readonly ahead: number }
   /** Not now: my queue is full. `try` names peers that have the chunk, as far as I know. */
   | { readonly type: 'busy'; readonly id: number; readonly try: readonly PeerId[] }
+  /** Ask me for chunk `index` instead, which nobody else has; what request `id` asked for has left here, and is dropped. */
+  | { readonly type: 'suggest'; readonly id: number; readonly index: number }
   /** I do not have that chunk (any more), or can't read it. */
   | { readonly type: 'missing'; readonly id: number }
   /** Do you vouch for this blob? For those who have proved it; `start` is a multiple of `limits.vouchChunks`. */

@@ -15,7 +15,17 @@ function neighbourOf(state: SwarmState, session: Session, peer: Peer): Neighbour
   if (known !== undefined) return known
   const bits = bitfieldOf(session.count)
   const foreign = isForeign(state, peer.id)
-  const neighbour: Neighbour = { peer, session, bits, held: 0, foreign, joinSent: false, joinReceived: false }
+  const neighbour: Neighbour = {
+    peer,
+    session,
+    bits,
+    held: 0,
+    foreign,
+    deflected: new Set(),
+    leftToOthers: new Set(),
+    joinSent: false,
+    joinReceived: false,
+  }
   session.neighbours.set(peer.id, neighbour)
   peer.neighbours.set(session.digest, neighbour)
   peer.released = false
@@ -129,7 +139,14 @@ export function dropNeighbour(state: SwarmState, neighbour: Neighbour): void {
   countOut(neighbour)
   session.neighbours.delete(peer.id)
   peer.neighbours.delete(session.digest)
+  if (session.neighbours.size === 0) forgetSent(session)
   wake(session)
+}
+
+/** Nobody here has what was sent: whoever comes next begins anew. */
+function forgetSent(session: Session): void {
+  session.sent.fill(0)
+  session.leftUpTo = 0
 }
 
 /** Tells every neighbour that this node neither holds nor wants the blob any more. */

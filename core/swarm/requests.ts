@@ -9,7 +9,7 @@ import { capacityOf, patienceMs } from './link.ts'
 import { isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
-import { beginTransfer, cancelTransfer, endTransfer, setQueued, transferOf } from './transfers.ts'
+import { beginTransfer, cancelTransfer, setQueued, transferOf, withdrawTransfer } from './transfers.ts'
 
 /** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
 export function requestMore(state: SwarmState): void {
@@ -84,6 +84,7 @@ function leastLoaded(state: SwarmState, session: Session, index: number, except?
   let ties = 0
   for (const neighbour of session.neighbours.values()) {
     if (!hasBit(neighbour.bits, index) || !isFree(state, neighbour.peer, nowMs) || neighbour.peer === except) continue
+    if (neighbour.leftToOthers.has(index)) continue
     const load = loadOf(neighbour.peer)
     if (load > bestLoad) continue
     ties = load < bestLoad ? 1 : ties + 1
@@ -160,7 +161,7 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   transfer.peer.busies++
   rest(state, transfer.peer, restMs)
   session.promisedAtMs = state.clock.now()
-  withdrawRequest(state, transfer)
+  withdrawTransfer(state, transfer)
   for (const hint of hints.slice(0, busyHintsMax)) {
     const neighbour = session.neighbours.get(hint)
     if (neighbour?.joinReceived === true && !neighbour.foreign) gain(neighbour, index)
@@ -172,13 +173,7 @@ export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
   if (transfer === undefined) return
   const neighbour = transfer.session.neighbours.get(peer)
   if (neighbour !== undefined) lose(neighbour, transfer.index)
-  withdrawRequest(state, transfer)
-}
-
-/** The peer has let go of the request: nothing is left to cancel. */
-function withdrawRequest(state: SwarmState, transfer: Transfer): void {
-  state.emit({ type: 'ignore', peer: transfer.peer.id, id: transfer.id })
-  endTransfer(state, transfer)
+  withdrawTransfer(state, transfer)
 }
 
 /** Drops requests for chunks that no reader wants any more. */

@@ -80,6 +80,14 @@ export interface Session {
   readonly candidates: Map<PeerId, readonly string[]>
   /** Neighbours that hold each chunk. */
   readonly availability: Uint16Array
+  /** How often each chunk was sent to neighbours. */
+  readonly sent: Uint16Array
+  /** All chunks before this one have left this seed. */
+  leftUpTo: number
+  /** Chunks that this seed has suggested, to whom, and until when they are kept for it. */
+  readonly offers: Map<number, { readonly neighbour: Neighbour; readonly untilMs: number }>
+  /** What seeds would rather not send, and until when they are not asked for it, as planned. */
+  readonly leftToOthers: { readonly neighbour: Neighbour; readonly index: number; readonly untilMs: number }[]
   /** Holders of each chunk as the directory knows them, saturated. */
   counts: Uint8Array | undefined
   /** Chunks gained and not told to neighbours yet. */
@@ -256,6 +264,10 @@ export interface Neighbour {
   held: number
   /** It is on the other side of a border: it counts as having what a lease lets this node ask it for (crossings.ts). */
   readonly foreign: boolean
+  /** Chunks that it asked for when they had just left this seed. */
+  readonly deflected: Set<number>
+  /** Chunks that it would rather not send us now. */
+  readonly leftToOthers: Set<number>
   joinSent: boolean
   joinReceived: boolean
 }

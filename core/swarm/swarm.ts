@@ -42,6 +42,7 @@ import {
   tellDirectory,
 } from './session.ts'
 import { createState, type Session, type SwarmComponents, type SwarmOptions, type SwarmState } from './state.ts'
+import { endDeflections, onSuggested } from './suggestions.ts'
 import { onCancel, onRequest, onUploaded, remindWaiting } from './uploads.ts'
 
 /** Numbers for metrics and for the simulator's checkers. */
@@ -261,6 +262,8 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
       return onQueued(state, id, message.id, message.ahead)
     case 'busy':
       return onBusy(state, id, message.id, message.try)
+    case 'suggest':
+      return onSuggested(state, id, message.id, message.index)
     case 'missing':
       return onMissing(state, id, message.id)
     case 'doubt':
@@ -286,6 +289,7 @@ function onTick(state: SwarmState): void {
   endRests(state, nowMs)
   for (const session of state.active.slice()) {
     tellGained(state, session)
+    endDeflections(session, nowMs)
     audit(state, session)
     pumpOrigin(state, session)
     watchHeldBack(state, session, nowMs)

@@ -116,6 +116,12 @@ export function cancelTransfer(state: SwarmState, transfer: Transfer): void {
   endTransfer(state, transfer)
 }
 
+/** The peer has let go of the request: nothing is left to cancel. */
+export function withdrawTransfer(state: SwarmState, transfer: Transfer): void {
+  state.emit({ type: 'ignore', peer: transfer.peer.id, id: transfer.id })
+  endTransfer(state, transfer)
+}
+
 export function cancelChunk(state: SwarmState, session: Session, index: number): void {
   for (const transfer of session.buffers.get(index)?.transfers.slice() ?? []) cancelTransfer(state, transfer)
 }

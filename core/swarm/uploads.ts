@@ -4,6 +4,7 @@ import { hasBit } from './bitfield.ts'
 import { uploadPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { lengthOf } from './session.ts'
+import { insteadOf, suggest } from './suggestions.ts'
 import type { Session, SwarmState, Upload } from './state.ts'
 
 /** A request came: upload now, queue it, or say why not. False when it was turned away. */
@@ -24,6 +25,8 @@ export function onRequest(
     turnAway(state, upload)
     return false
   }
+  const instead = insteadOf(state, session, upload)
+  if (instead !== undefined) return offerInstead(state, session, upload, instead)
   state.uploads.waiting.push(upload)
   startUploads(state)
   if (turnAwayLast(state) === upload) return false
@@ -46,6 +49,14 @@ function requestsOf({ uploads: { active, waiting } }: SwarmState, peer: PeerId):
   for (const upload of active) if (upload.peer === peer) ofPeer++
   for (const upload of waiting) if (upload.peer === peer) ofPeer++
   return ofPeer
+}
+
+/** A chunk is suggested only where its request finds a place. */
+function offerInstead(state: SwarmState, session: Session, upload: Upload, instead: number): boolean {
+  const hasPlace = state.uploads.waiting.length + session.offers.size < uploadPlaces(state).waiting
+  if (hasPlace) suggest(state, session, upload, instead)
+  else turnAway(state, upload)
+  return hasPlace
 }
 
 /** When too many wait, whoever would be served last had better ask somebody else. */
@@ -130,11 +141,10 @@ function leadOf(state: SwarmState, { digest, peer }: Upload): number {
 /** More than any chunk has copies here. */
 const servedLater = 1e6
 
-/** Copies of a chunk among the neighbours, those on their way included. */
+/** Copies of a chunk among the neighbours; those that this node has sent count before they are told of. */
 function copiesOf(state: SwarmState, { digest, index }: Upload): number {
-  let copies = state.sessions.get(digest)?.availability[index] ?? 0
-  for (const other of state.uploads.active) if (other.index === index && other.digest === digest) copies++
-  return copies
+  const session = state.sessions.get(digest)
+  return Math.max(session?.availability[index] ?? 0, session?.sent[index] ?? 0)
 }
 
 function start(state: SwarmState, upload: Upload): void {
@@ -145,6 +155,7 @@ function start(state: SwarmState, upload: Upload): void {
     return
   }
   state.uploads.active.push(upload)
+  session.sent[index]!++
   state.emit({ type: 'upload', peer, id, digest, size: session.size, index, offset })
 }
 

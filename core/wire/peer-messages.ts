@@ -8,6 +8,7 @@
  *     3 leave    digest                 7 busy     id peer…
  *     4 request  id digest index offset 8 missing  id
  *     9 doubt    digest start          10 vouch    digest start hash…
+ *    11 suggest  id index
  */
 import { limits } from '../limits.ts'
 import { isBitfieldFor } from '../swarm/bitfield.ts'
@@ -28,6 +29,7 @@ const types = {
   missing: 8,
   doubt: 9,
   vouch: 10,
+  suggest: 11,
 } as const
 
 function fieldsOf(message: PeerMessage): Uint8Array[] {
@@ -47,6 +49,8 @@ function fieldsOf(message: PeerMessage): Uint8Array[] {
       return [varint(message.id), varint(message.ahead)]
     case 'busy':
       return [varint(message.id), ...message.try.map((peer) => peerBytes(peer))]
+    case 'suggest':
+      return [varint(message.id), varint(message.index)]
     case 'doubt':
       return [digestBytes(message.digest), varint(message.start)]
     case 'vouch':
@@ -131,6 +135,8 @@ function readFields(type: number, reader: Reader): PeerMessage {
       return { type: 'missing', id: readId(reader) }
     case types.doubt:
       return { type: 'doubt', digest: readDigest(reader), start: readIndex(reader) }
+    case types.suggest:
+      return { type: 'suggest', id: readId(reader), index: readIndex(reader) }
     case types.vouch:
       return readVouch(reader)
     default:

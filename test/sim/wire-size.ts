@@ -28,6 +28,8 @@ function fieldBytes(message: PeerMessage): number {
       return varintBytes(message.id)
     case 'queued':
       return varintBytes(message.id) + varintBytes(message.ahead)
+    case 'suggest':
+      return varintBytes(message.id) + varintBytes(message.index)
     case 'busy':
       return varintBytes(message.id) + message.try.length * peerBytes
     case 'doubt':

@@ -44,6 +44,7 @@ export const peerMessage: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({ type: fc.constant('queued' as const), id, ahead: fc.maxSafeNat() }),
   fc.record({ type: fc.constant('busy' as const), id, try: fc.array(peer, { maxLength: limits.busyHintsMax }) }),
   fc.record({ type: fc.constant('missing' as const), id }),
+  fc.record({ type: fc.constant('suggest' as const), id, index }),
   fc.record({ type: fc.constant('doubt' as const), digest, start: index }),
   fc.record({ type: fc.constant('vouch' as const), digest, start: index, hashes: fc.array(hash, { maxLength: 40 }) }),
 )
