@@ -8,7 +8,10 @@ export const strategies = {
   /** Next to the reader's order, as a stream would be read. */
   'in order': { windowChunks: 2 },
   'ten uploads at a time': { uploadsActiveMax: 10 },
+  'one upload at a time': { uploadsActiveMax: 1 },
+  'one handshake at a time': { dialsMax: 1 },
   'forty neighbours': { neighboursAim: 40 },
+  'twenty neighbours': { neighboursAim: 20 },
   'eight neighbours': { neighboursAim: 8 },
 } satisfies Record<string, Partial<SwarmLimits> | undefined>
 
