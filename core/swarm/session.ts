@@ -127,9 +127,10 @@ export function adoptHeld(session: Session, have: Uint8Array, complete: boolean)
 
 /** No chunk is held any more. */
 export function forgetChunks(session: Session): void {
-  for (let index = 0; index < session.count; index++) clearBit(session.have, index)
-  session.phase.fill(phases.missing)
-  session.missing.set(fullBitfield(session.count))
+  for (let index = 0; index < session.count; index++) {
+    clearBit(session.have, index)
+    setPhase(session, index, phases.missing)
+  }
   session.accepted.length = 0
   session.heldCount = 0
   session.complete = false

@@ -132,6 +132,19 @@ describe('what a node gained', () => {
   })
 })
 
+describe('chunks that the store lost while they are read', () => {
+  it('are asked for again at once, of whoever has them', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('seed', span(0, 2))
+    gain(bench)
+    gain(bench)
+    expect(bench.told('request')).toEqual([])
+    bench.handle({ type: 'evicted', digest })
+    expect(new Set(bench.told('request', 'seed').map(({ index }) => index))).toEqual(new Set([0, 1]))
+  })
+})
+
 describe('a connection', () => {
   it('is let go when neither side has drawn on it for five seconds', () => {
     const bench = createBench({ chunks: 2 })
