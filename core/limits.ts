@@ -132,8 +132,8 @@ export const limits = {
   // Swarm: neighbours
   /**
    * Ten to twenty neighbours keep a thousand nodes near the bound (research/kraken.md §8.3). Each costs both sides 9 ms of CPU
-   * at a rollout's first moment and a `have` for each chunk: with 12 in place of 20 it begins to spread sooner, ends as near to
-   * the bound, and control messages weigh 0.14 % of the data, not 0.24 % (simulated with 200 nodes and 100 MB).
+   * at a rollout's first moment and a `have` for each chunk: fewer begin to spread sooner, with less control traffic
+   * (`npm run sim -- --bench --strategy "twenty neighbours"` has the other).
    */
   neighboursAim: 12,
   /** When nothing has come for this long, others are joined beside them, up to `neighboursMax`. */
@@ -161,6 +161,8 @@ export const limits = {
   refusedRequestCost: 25,
   doubtCost: 1000,
   banMs: 10 * minute,
+  /** Entries kept of a chunk beside the one it was accepted on: enough to count to three, and to catch a signer. */
+  otherEntriesMax: 4,
   /** Signers and addresses suspected of a blob that was wrong, and disbelieved since this node has found other bytes: those of some blobs. */
   suspectsMax: 1024,
   disbelievedMax: 1024,
@@ -298,13 +300,18 @@ export const limits = {
   leaseHoldersMax: 4,
   /** Peers named to a leech: `neighboursAim` and a few to spare. Of many more it would take those nearby less often. */
   neighboursNamed: 15,
+  /**
+   * At most this share of them is chosen for being near. The others keep the swarm in one piece, and spread what is new
+   * everywhere: locality should be a bias and leave 20-30 % of the edges to chance (research/kraken.md §8.5).
+   */
+  nearShare: 3 / 4,
   /** Holders named first to a leech that has next to nothing. */
   usefulHolders: 4,
   /** Who fetches from the origin announces this often: its leases end without progress. */
   announceMs: 0.5 * second,
   /**
-   * Who only wants, where the host is not loaded; and both to the standby, which names peers until it must know leases. Simulated
-   * with 16 nodes, five layers and 25 Mbit/s: 9 calls a second and node instead of 17, and the slowest no later.
+   * Who only wants, where the host is not loaded; and both to the standby, which names peers until it must know leases: half the
+   * calls that one interval for all would take.
    */
   announceWantMs: 1 * second,
   announceStandbyMs: 2 * second,

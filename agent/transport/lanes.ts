@@ -1,6 +1,6 @@
 /**
  * Lanes: beside each link's libp2p connection one TCP connection that carries chunks, both ways, under native TLS. Noise and
- * yamux cost several times as much CPU a byte in JavaScript (facts/transport.md).
+ * yamux in JavaScript cost four times as much CPU a byte (bench/peers).
  *
  * Who is at the other end is settled by the link: its acceptor offers a random key over the noise-encrypted control stream,
  * and TLS with that key, once (RFC 4279: pre-shared keys), lets in nobody else. Neither certificates nor elliptic curves are

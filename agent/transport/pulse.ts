@@ -1,6 +1,6 @@
 /**
  * Tells whether the other side of a link still lives, where no socket says so (power loss, a cut cable, a hung process).
- * A link in use beats at every look; one that nobody has used for a while rests and beats at every eighth, since forty idle
+ * A link in use beats at every look before which it said nothing else; one that nobody has used for a while rests and beats at every eighth, since forty idle
  * links at the full rate take 1.7 % of a core. Both sides see the same use, so they expect what the other does.
  */
 import { limits } from '../../core/limits.ts'

@@ -9,7 +9,7 @@ import type { PullResult } from '../../cli/demo/pull.ts'
 import { MiB } from '../../core/units.ts'
 import { medians, rounded, roundedFields, spreads } from '../figures.ts'
 import { cpuSeconds, peakMemoryBytes } from '../process-usage.ts'
-import { fluidBoundSeconds } from '../../test/support/fluid-bound.ts'
+import { fluidBoundSeconds } from '../fluid-bound.ts'
 import { type Remote, startRemote } from './remote.ts'
 import { type Host, makeTestbed } from './testbed.ts'
 

@@ -119,26 +119,25 @@ function locate(state: State, { from, digest, origin, except }: LocateRequest): 
   const table = state.tables.get(digest, area)
   const known = [...state.tables.of(digest)]
   const size = known[0] === undefined ? {} : { size: (table ?? known[0]).size }
+  const relayAmong = (name: string, tables: readonly Table[]): PeerId | undefined =>
+    state.relays.relayFor(
+      name,
+      from,
+      tables.flatMap((one) => seedsOf(one, from)),
+      except,
+    )
+  let relay = relayAmong(`${digest}${area}`, table === undefined ? [] : [table])
   // Who is first in its area stands in a line with those of other areas, of which one asks the origin.
-  const relay =
-    state.relays.relayFor(`${digest}${area}`, from, seedsOf(table, from), except) ??
-    (area === ''
-      ? undefined
-      : state.relays.relayFor(
-          digest,
-          from,
-          known.flatMap((one) => seedsOf(one, from)),
-          except,
-        ))
+  if (area !== '') relay ??= relayAmong(digest, known)
   if (relay !== undefined) return { relay, ...size }
   const againMs = state.ready() ? limitedForMs(state, origin) : limits.relayAgainMs
   return { ...size, ...(againMs > 0 ? { againMs } : {}) }
 }
 
 /** Some that have all of it, other than `asker`. */
-function seedsOf(table: Table | undefined, asker: PeerId): PeerId[] {
+function seedsOf(table: Table, asker: PeerId): PeerId[] {
   const seeds: PeerId[] = []
-  for (const { peer, complete } of table?.announcers.values() ?? []) {
+  for (const { peer, complete } of table.announcers.values()) {
     if (complete && peer !== asker) seeds.push(peer)
     if (seeds.length === limits.relaySeedsMax) break
   }

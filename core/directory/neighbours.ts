@@ -9,12 +9,6 @@ import type { Announcer, Table } from './table.ts'
 /** Below this share of the chunks a leech has next to nothing to trade, and hears of holders first. */
 const poorShare = 1 / 16
 
-/**
- * At most this share is chosen for being near. The others keep the swarm in one piece, and spread what is new everywhere:
- * locality should be a bias and leave 20-30 % of the edges to chance (research/kraken.md §8.5).
- */
-const nearShare = 3 / 4
-
 /** At most `limits.neighboursNamed` neighbours, behind `limits.usefulHolders` holders where the announcer has little. */
 export function neighboursOf(table: Table, announcer: Announcer): PeerHint[] {
   const poor = announcer.held < table.chunks * poorShare
@@ -25,7 +19,11 @@ export function neighboursOf(table: Table, announcer: Announcer): PeerHint[] {
     if (other === announcer || (!other.wants && other.held === 0)) continue
     const scored = { item: other, score: scoreOf(announcer.mark, other.mark), name: other.peer }
     insertRanked(anywhere, limits.neighboursNamed, scored)
-    insertRanked(near, limits.neighboursNamed * nearShare, nearer(scored, nearness(announcer.place, other.place)))
+    insertRanked(
+      near,
+      limits.neighboursNamed * limits.nearShare,
+      nearer(scored, nearness(announcer.place, other.place)),
+    )
     if (poor && other.held > announcer.held) insertRanked(holders, limits.usefulHolders, scored)
   }
   const neighbours = unique([...near, ...anywhere]).slice(0, limits.neighboursNamed)

@@ -1,15 +1,13 @@
 /** What this node was told of each chunk, and by whom: kept until the whole blob is proved and shows who was right. */
+import { limits } from '../limits.ts'
 import { hasBit } from './bitfield.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
 import type { Session } from './state.ts'
 
-/** A few entries a chunk are enough to count to three, and to catch a signer. */
-const othersMax = 4
-
 export function addOther(session: Session, entry: Entry): void {
   const others = session.others.get(entry.index) ?? []
-  if (others.length < othersMax) others.push(entry)
+  if (others.length < limits.otherEntriesMax) others.push(entry)
   session.others.set(entry.index, others)
 }
 
@@ -29,5 +27,6 @@ export function adoptEntries(session: Session, { entries }: Extract<SwarmEvent, 
 export function withdrawEntry(session: Session, index: number): void {
   const entry = session.accepted[index]
   session.accepted[index] = undefined
-  if (entry !== undefined) session.others.set(index, [entry, ...(session.others.get(index) ?? [])].slice(0, othersMax))
+  if (entry !== undefined)
+    session.others.set(index, [entry, ...(session.others.get(index) ?? [])].slice(0, limits.otherEntriesMax))
 }

@@ -4,7 +4,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import { chunkSizeOf } from '../../core/swarm/chunks.ts'
-import { fluidBoundSeconds } from '../support/fluid-bound.ts'
+import { fluidBoundSeconds } from '../../bench/fluid-bound.ts'
 import { crash, start, type SimNode } from './node.ts'
 import { quiet } from './options.ts'
 import type { Pull } from './puller.ts'
