@@ -18,12 +18,13 @@ export interface ReferenceRegistry {
   stop(): Promise<void>
 }
 
-export async function startRegistryProcess(guardian: Guardian): Promise<ReferenceRegistry> {
+/** `auth` as in the registry's configuration; open to all without it. */
+export async function startRegistryProcess(guardian: Guardian, auth?: object): Promise<ReferenceRegistry> {
   const directory = await guardian.directory()
   const [port] = await freePorts(1)
   const address = `127.0.0.1:${port}`
   const configFile = path.join(directory, 'config.yml')
-  await writeFile(configFile, registryConfig(path.join(directory, 'data'), address))
+  await writeFile(configFile, registryConfig(path.join(directory, 'data'), address, auth))
   const child = spawn(registryBinary, ['serve', configFile], { stdio: 'ignore' })
   guardian.adopt(child)
   await once(child, 'spawn')
@@ -31,27 +32,35 @@ export async function startRegistryProcess(guardian: Guardian): Promise<Referenc
   return { address, stop: () => stopProcess(child) }
 }
 
-/** Pushes every platform of an image, digests unchanged. */
-export async function pushImage(image: Image, registry: string, repository: string): Promise<void> {
+/** Pushes every platform of an image, digests unchanged; `credentials` as `user:password`. */
+export async function pushImage(
+  image: Image,
+  registry: string,
+  repository: string,
+  credentials?: string,
+): Promise<void> {
   const source = `oci:${image.directory}:${image.tag}`
   const target = `docker://${registry}/${repository}:${image.tag}`
-  await run('skopeo', ['copy', '--insecure-policy', '--all', '--quiet', '--dest-tls-verify=false', source, target])
+  const shown = credentials === undefined ? [] : ['--dest-creds', credentials]
+  const flags = ['--insecure-policy', '--all', '--quiet', '--dest-tls-verify=false', ...shown]
+  await run('skopeo', ['copy', ...flags, source, target])
 }
 
 /** JSON is YAML. The access log is off: it costs the reference a tenth of its speed. */
-export function registryConfig(rootDirectory: string, address: string): string {
+export function registryConfig(rootDirectory: string, address: string, auth?: object): string {
   return JSON.stringify({
     version: 0.1,
     log: { level: 'error', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: rootDirectory } },
     http: { addr: address },
+    ...(auth === undefined ? {} : { auth }),
   })
 }
 
 export async function registryAnswers(address: string): Promise<void> {
   await untilTrue(`the registry at ${address}`, () =>
     fetch(`http://${address}/v2/`).then(
-      ({ ok }) => ok,
+      ({ ok, status }) => ok || status === 401,
       () => false,
     ),
   )

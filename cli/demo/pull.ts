@@ -20,6 +20,8 @@ export interface PullOptions {
   readonly concurrency?: number
   /** Called for each piece of a body with its length. */
   readonly onBytes?: (bytes: number) => void
+  /** The `Authorization` that answers a host's `WWW-Authenticate`; asked once per host unless that one expires. */
+  readonly authorize?: (challenge: string) => Promise<string | undefined>
   /** Called when the manifest is known: what the pull will move in all. */
   readonly onTotal?: (bytes: number) => void
 }
@@ -36,13 +38,16 @@ export interface PullResult {
 
 interface Client extends PullOptions {
   readonly connections: http.Agent
+  /** What each host took last. */
+  readonly authorizations: Map<string, string>
   /** Aborted with the pull: one layer that fails ends the others. */
   readonly signal: AbortSignal
 }
 
 export async function pullImage(options: PullOptions): Promise<PullResult> {
   const ended = new AbortController()
-  const client = { ...options, connections: new http.Agent({ keepAlive: true }), signal: ended.signal }
+  const connections = new http.Agent({ keepAlive: true })
+  const client = { ...options, connections, authorizations: new Map(), signal: ended.signal }
   try {
     return await pull(client)
   } finally {
@@ -146,9 +151,8 @@ async function firstAnswer(
   for (const host of client.hosts) {
     const url = new URL(`/v2/${client.repository}/${path}`, host)
     if (url.host !== client.origin) url.searchParams.set('ns', client.origin)
-    const headers = { accept: `${accept}, */*`, ...(offset > 0 && { range: `bytes=${offset}-` }) }
-    const { connections: agent, signal } = client
-    const answer = await request(url, { method, headers, agent, signal }).catch((error: Error) => error)
+    const headers = { accept: `${accept}, */*`, ...(offset > 0 ? { range: `bytes=${offset}-` } : {}) }
+    const answer = await ask(client, url, { method, headers }).catch((error: Error) => error)
     if (answer instanceof Error) failures.push(`${url.href}: ${answer.message}`)
     else if (answer.statusCode === (offset > 0 ? 206 : 200)) return answer
     else {
@@ -157,6 +161,27 @@ async function firstAnswer(
     }
   }
   throw new Error(`no host has it: ${failures.join('; ')}`)
+}
+
+/** Shows nothing until the host asks for it. */
+async function ask(
+  client: Client,
+  url: URL,
+  options: { readonly method: string; readonly headers: Readonly<Record<string, string>> },
+): Promise<http.IncomingMessage> {
+  const { connections: agent, signal, authorizations } = client
+  const send = () => {
+    const authorization = authorizations.get(url.host)
+    const headers = { ...options.headers, ...(authorization !== undefined && { authorization }) }
+    return request(url, { ...options, headers, agent, signal })
+  }
+  const first = await send()
+  const challenge = first.statusCode === 401 ? first.headers['www-authenticate'] : undefined
+  const authorization = challenge && (await client.authorize?.(challenge))
+  if (!authorization) return first
+  first.resume()
+  authorizations.set(url.host, authorization)
+  return send()
 }
 
 /** A reset in mid-body is an error of the request; Node's response tells it from a FIN only when destroyed with it. */
