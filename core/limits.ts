@@ -95,11 +95,11 @@ export const limits = {
   challengeMaxLength: 4096,
   /** What `expires_in` means when it is absent (docker distribution, token specification). */
   tokenLifeMs: 60 * second,
-  /** However long an anonymous token claims to live, access is asked about again by then. */
+  /** However long a token claims to live, and where Basic is asked for, access is asked about again by then. */
   tokenLifeMaxMs: 1 * hour,
   /** A token answer; JWTs with many scopes take 8 KiB. */
   tokenAnswerMaxBytes: 64 * KiB,
-  /** Anonymous tokens kept: repositories that one node pulls from within an hour. */
+  /** Tokens kept: repositories that one node pulls from within an hour, anonymously or by an account. */
   tokensMax: 1000,
 
   // Access

@@ -1,4 +1,4 @@
-/** What a caller showed us, wrapped so that it can be passed on to its origin and to nothing else. */
+/** Secrets that belong to one origin, wrapped so that they can be shown to it and to nothing else. */
 import { createHmac } from 'node:crypto'
 
 /** Shows nothing of what it holds, whether printed, inspected or serialised. */
@@ -7,7 +7,13 @@ export interface Credential {
   readonly key: string
 }
 
+/** Who can answer a challenge: a name with its password, or a token that stands for both (OAuth2 calls it a refresh token). */
+export type Account =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  | { readonly kind: 'identity-token'; readonly token: string }
+
 const secrets = new WeakMap<Credential, string>()
+const accounts = new WeakMap<Credential, Account>()
 
 /** Nothing is shown; where the origin asks for a token that anybody may have, we fetch that. */
 export const anonymous: Credential = Object.freeze({ key: 'anonymous' })
@@ -26,7 +32,31 @@ export function createCredential(authorization: string, hmacKey: Uint8Array): Cr
   return credential
 }
 
+/** RFC 7617, 2: no colon in the name, no control characters; no password is longer than an `Authorization` may be. */
+const usernameGrammar = /^[^:\p{Cc}]{1,255}$/u
+const secretGrammar = /^\P{Cc}{1,12288}$/u
+
+/**
+ * Wraps an account: shown to nobody unasked, and then as the origin's challenge says: to the origin itself, or to its token
+ * service. Undefined when it breaks the grammar. `hmacKey` as above.
+ */
+export function createAccountCredential(account: Account, hmacKey: Uint8Array): Credential | undefined {
+  const isPassword = account.kind === 'password'
+  const parts = isPassword ? [account.username, account.password] : [account.token]
+  if (isPassword && !usernameGrammar.test(account.username)) return undefined
+  if (!secretGrammar.test(parts.at(-1) ?? '')) return undefined
+  const named = JSON.stringify([account.kind, ...parts])
+  const credential = Object.freeze({ key: createHmac('sha256', hmacKey).update(named).digest('hex') })
+  accounts.set(credential, account)
+  return credential
+}
+
 /** The `Authorization` value; only for the request to the origin that the credential was shown for. */
 export function revealAuthorization(credential: Credential): string | undefined {
   return secrets.get(credential)
+}
+
+/** The account; only to answer a challenge of the origin that it is for. */
+export function revealAccount(credential: Credential): Account | undefined {
+  return accounts.get(credential)
 }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { limits } from '../../core/limits.ts'
 import { bodyError, discard, readAtMost } from './bodies.ts'
-import { type Credential, revealAuthorization } from './credential.ts'
+import { anonymous, type Credential, revealAuthorization } from './credential.ts'
 import type { Dispatchers } from './dispatchers.ts'
 import type { Egress, Site, Target } from './egress.ts'
 import { type Headers, headerValues, retryAfterMs, singleHeader } from './headers.ts'
@@ -12,15 +12,17 @@ import type { Tokens } from './tokens.ts'
 
 /** What is sent, wherever it is sent to. */
 export interface Message {
-  readonly method: 'GET' | 'HEAD'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly accept?: string
   readonly range?: string
+  /** The body of a POST. */
+  readonly form?: URLSearchParams
 }
 
 export interface Ask extends Message {
   readonly site: Site
   readonly url: URL
-  /** What an anonymous token must be good for. */
+  /** What a token must be good for. */
   readonly repository: string
   readonly credential: Credential
 }
@@ -61,6 +63,7 @@ export function createSend(dispatchers: Dispatchers, onRequest: OnOriginRequest)
         path: url.pathname + url.search,
         method: message.method,
         headers: requestHeaders(message, authorization),
+        body: message.form?.toString() ?? null,
         signal,
       })
       status = response.statusCode
@@ -74,12 +77,13 @@ export function createSend(dispatchers: Dispatchers, onRequest: OnOriginRequest)
   }
 }
 
-function requestHeaders({ accept, range }: Message, authorization: string | undefined): Record<string, string> {
+function requestHeaders({ accept, range, form }: Message, authorization: string | undefined): Record<string, string> {
   return {
     'user-agent': 'shoal',
     accept: accept ?? '*/*',
     'accept-encoding': 'identity',
     ...(range === undefined ? {} : { range }),
+    ...(form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
     ...(authorization === undefined ? {} : { authorization }),
   }
 }
@@ -106,32 +110,29 @@ export type Exchange = (ask: Ask, signal: AbortSignal) => Promise<Answer>
 export function createExchange({ egress, send, tokens }: { egress: Egress; send: Send; tokens: Tokens }): Exchange {
   async function follow(ask: Ask, signal: AbortSignal): Promise<Answer> {
     let target = egress.target(ask.site, ask.url)
-    let authorization = revealAuthorization(ask.credential)
+    let { credential } = ask
     for (let hops = 0; ; hops++) {
-      const answer = await sendAuthorized(ask, target, authorization, signal)
+      const answer = await sendAuthorized({ ...ask, credential }, target, signal)
       if (!isRedirect(answer.status)) return { ...answer, redirected: hops > 0 }
       discard(answer.body)
       if (hops === limits.originRedirectsMax) throw new OriginError('protocol', `${answer.host} redirects without end`)
       const next = redirectUrl(answer, target.url)
       // Scheme, host and port; once dropped it never comes back, not even for the host it belongs to.
-      if (next.origin !== target.url.origin) authorization = undefined
+      if (next.origin !== target.url.origin) credential = anonymous
       target = egress.target(ask.site, next)
     }
   }
 
-  async function sendAuthorized(
-    ask: Ask,
-    target: Target,
-    authorization: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    if (authorization !== undefined) return send(ask.site, target, ask, authorization, signal)
-    const held = tokens.held(target, ask.repository)
-    const answer = await send(ask.site, target, ask, held?.authorization, signal)
+  async function sendAuthorized(ask: Ask, target: Target, signal: AbortSignal): Promise<Answer> {
+    const { site, repository, credential } = ask
+    const shown = revealAuthorization(credential)
+    if (shown !== undefined) return send(site, target, ask, shown, signal)
+    const held = tokens.held(target, repository, credential)
+    const answer = await send(site, target, ask, held?.authorization, signal)
     if (answer.status !== 401) return { ...answer, challenges: held?.challenges ?? answer.challenges }
-    const token = await tokens.obtain(ask.site, target, ask.repository, answer.challenges, signal)
+    const token = await tokens.obtain({ site, target, repository, credential, challenges: answer.challenges }, signal)
     if (token === undefined) return answer
-    const second = await send(ask.site, target, ask, token.authorization, signal)
+    const second = await send(site, target, ask, token.authorization, signal)
     return { ...second, challenges: token.challenges }
   }
 

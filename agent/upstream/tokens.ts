@@ -1,6 +1,12 @@
 /**
- * Tokens that anybody may have (docker distribution, "Token Authentication Specification"): for the repositories that a
- * registry shows to all but only with a token. No credential is ever sent to a token service from here.
+ * What answers a challenge (docker distribution, "Token Authentication Specification" and "OAuth2 Token Authentication"):
+ *
+ * | challenge | anonymous                 | name and password          | identity token               |
+ * | Bearer    | GET the realm             | GET the realm, with Basic  | POST a refresh token grant   |
+ * | Basic     | nothing                   | Basic, to the origin       | nothing                      |
+ *
+ * Bearer goes first where both are asked for: the origin then sees a token for one repository only. An account leaves for
+ * the host that asked, and for a realm that egress allows that host to name; nowhere else.
  */
 import type { Logger } from 'pino'
 import { z } from 'zod'
@@ -10,8 +16,9 @@ import { second } from '../../core/units.ts'
 import { bodyError, discard, readAtMost } from './bodies.ts'
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { type Challenge, parseChallenges } from './challenges.ts'
+import { type Account, type Credential, revealAccount } from './credential.ts'
 import type { Egress, Site, Target } from './egress.ts'
-import { type Answer, answerError, type Send } from './exchange.ts'
+import { type Answer, answerError, type Message, type Send } from './exchange.ts'
 import { isOriginError, OriginError } from './origin-error.ts'
 import { createSingleFlight } from './single-flight.ts'
 
@@ -19,22 +26,28 @@ export interface Token {
   readonly authorization: string
   /** Of the answer that asked for a token, verbatim. */
   readonly challenges: readonly string[]
+  /** By the clock given. */
+  readonly expiresAtMs: number
+}
+
+/** The answer 401 of `target`, on behalf of `site`, to a request about `repository`. */
+export interface Challenged {
+  readonly site: Site
+  readonly target: Target
+  readonly repository: string
+  /** Anonymous or an account. */
+  readonly credential: Credential
+  readonly challenges: readonly string[]
 }
 
 export interface Tokens {
-  /** The token for a repository at the host of `target`, if there is one that lives. */
-  held(target: Target, repository: string): Token | undefined
+  /** What answers for `credential` at the host of `target` about a repository, if there is one that lives. */
+  held(target: Target, repository: string, credential: Credential): Token | undefined
   /**
-   * A new one, as `challenges` ask for it. Undefined where they ask for something else, the token service is not one
-   * that may be asked, or it gives nothing to nobody. Rejects with an OriginError when it is down.
+   * A new one, as the challenges ask for it; one for all who ask at once. Undefined where they ask for what the credential
+   * has not, the token service is not one that may be asked, or it refuses. Rejects with an OriginError when it is down.
    */
-  obtain(
-    site: Site,
-    target: Target,
-    repository: string,
-    challenges: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Token | undefined>
+  obtain(challenged: Challenged, signal: AbortSignal): Promise<Token | undefined>
 }
 
 interface Components {
@@ -44,16 +57,12 @@ interface Components {
   readonly logger: Pick<Logger, 'warn'>
 }
 
-interface HeldToken extends Token {
-  readonly expiresAtMs: number
-}
-
 export function createTokens({ clock, egress, send, logger }: Components): Tokens {
-  const tokens = createBoundedMap<string, HeldToken>(limits.tokensMax)
+  const tokens = createBoundedMap<string, Token>(limits.tokensMax)
   const flight = createSingleFlight<Token | undefined>()
 
-  async function request(site: Site, service: Target, signal: AbortSignal): Promise<TokenAnswer | undefined> {
-    const answer = await send(site, service, { method: 'GET', accept: 'application/json' }, undefined, signal)
+  async function request(site: Site, service: TokenRequest, signal: AbortSignal): Promise<TokenAnswer | undefined> {
+    const answer = await send(site, service.target, service.message, service.authorization, signal)
     if (answer.status === 200) return parseToken(answer)
     discard(answer.body)
     const error = answerError(answer)
@@ -61,54 +70,89 @@ export function createTokens({ clock, egress, send, logger }: Components): Token
     return undefined
   }
 
-  function serviceOf(site: Site, target: Target, repository: string, challenge: Challenge): Target | undefined {
+  function realmOf({ site, target }: Challenged, bearer: Challenge): Target | undefined {
     try {
-      return tokenRequest(
-        egress.realm(site, target.url, challenge.parameters.get('realm') ?? ''),
-        challenge,
-        repository,
-      )
+      return egress.realm(site, target.url, bearer.parameters.get('realm') ?? '')
     } catch (error) {
       if (!isOriginError(error, 'forbidden-target')) throw error
-      logger.warn({ origin: site.origin }, `anonymous access not tried: ${error.detail}; list the host in --origins`)
+      logger.warn({ origin: site.origin }, `no token asked for: ${error.detail}; list the host in --origins`)
       return undefined
     }
   }
 
+  async function obtainBearer(challenged: Challenged, bearer: Challenge, signal: AbortSignal) {
+    const realm = realmOf(challenged, bearer)
+    if (realm === undefined) return undefined
+    const scopes = (bearer.parameters.get('scope') ?? `repository:${challenged.repository}:pull`).split(' ')
+    const wanted = { realm, service: bearer.parameters.get('service'), scopes }
+    const service = tokenRequest(wanted, revealAccount(challenged.credential))
+    const key = keyOf(challenged)
+    return flight(`${key} ${service.target.url.href} ${scopes.join(' ')}`, signal, async (shared) => {
+      const requestedAtMs = clock.now()
+      const granted = await request(challenged.site, service, shared)
+      if (granted === undefined) return undefined
+      return keep(challenged, `Bearer ${granted.token}`, requestedAtMs + granted.lifeMs)
+    })
+  }
+
+  function keep(challenged: Challenged, authorization: string, expiresAtMs: number): Token {
+    const token = { authorization, challenges: challenged.challenges, expiresAtMs }
+    tokens.set(keyOf(challenged), token)
+    return token
+  }
+
   return {
-    held(target, repository) {
-      const token = tokens.get(keyOf(target, repository))
+    held(target, repository, credential) {
+      const token = tokens.get(keyOf({ target, repository, credential }))
       return token !== undefined && token.expiresAtMs > clock.now() ? token : undefined
     },
-    async obtain(site, target, repository, challenges, signal) {
-      const challenge = parseChallenges(challenges).find(({ scheme }) => scheme === 'bearer')
-      const service = challenge && serviceOf(site, target, repository, challenge)
-      if (service === undefined) return undefined
-      const key = keyOf(target, repository)
-      return flight(`${key} ${service.url.href}`, signal, async (shared) => {
-        const requestedAtMs = clock.now()
-        const granted = await request(site, service, shared)
-        if (granted === undefined) return undefined
-        const token = { authorization: `Bearer ${granted.token}`, challenges }
-        tokens.set(key, { ...token, expiresAtMs: requestedAtMs + granted.lifeMs })
-        return token
-      })
+    async obtain(challenged, signal) {
+      const asked = parseChallenges(challenged.challenges)
+      const bearer = asked.find(({ scheme }) => scheme === 'bearer')
+      if (bearer !== undefined) return obtainBearer(challenged, bearer, signal)
+      const basic = basicOf(revealAccount(challenged.credential))
+      if (basic === undefined || !asked.some(({ scheme }) => scheme === 'basic')) return undefined
+      return keep(challenged, basic, clock.now() + limits.tokenLifeMaxMs)
     },
   }
 }
 
-function keyOf(target: Target, repository: string): string {
-  return `${target.url.origin} ${repository}`
+function keyOf({ target, repository, credential }: Pick<Challenged, 'target' | 'repository' | 'credential'>): string {
+  return `${target.url.origin} ${repository} ${credential.key}`
 }
 
-function tokenRequest(realm: Target, { parameters }: Challenge, repository: string): Target {
+interface TokenRequest {
+  readonly target: Target
+  readonly message: Message
+  readonly authorization: string | undefined
+}
+
+interface TokenWanted {
+  readonly realm: Target
+  readonly service: string | undefined
+  readonly scopes: readonly string[]
+}
+
+function tokenRequest({ realm, service, scopes }: TokenWanted, account: Account | undefined): TokenRequest {
   const url = new URL(realm.url)
   url.hash = ''
-  const service = parameters.get('service')
+  if (account?.kind === 'identity-token') {
+    const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'shoal', refresh_token: account.token })
+    if (service !== undefined) form.set('service', service)
+    form.set('scope', scopes.join(' '))
+    const message = { method: 'POST', accept: 'application/json', form } as const
+    return { target: { ...realm, url }, message, authorization: undefined }
+  }
   if (service !== undefined) url.searchParams.set('service', service)
-  const scopes = parameters.get('scope') ?? `repository:${repository}:pull`
-  for (const scope of scopes.split(' ')) url.searchParams.append('scope', scope)
-  return { ...realm, url }
+  for (const scope of scopes) url.searchParams.append('scope', scope)
+  const message = { method: 'GET', accept: 'application/json' } as const
+  return { target: { ...realm, url }, message, authorization: basicOf(account) }
+}
+
+/** RFC 7617. */
+function basicOf(account: Account | undefined): string | undefined {
+  if (account?.kind !== 'password') return undefined
+  return `Basic ${Buffer.from(`${account.username}:${account.password}`).toString('base64')}`
 }
 
 const tokenText = z

@@ -7,7 +7,13 @@ import {
   type OriginClientOptions,
 } from '../../../agent/upstream/origin-client.ts'
 import type { Clock } from '../../../core/ports.ts'
-import { type HostileOrigin, type HostileOriginOptions, startHostileOrigin } from '../../support/hostile-origin.ts'
+import {
+  type HostileOrigin,
+  type HostileOriginOptions,
+  plain,
+  startHostileOrigin,
+} from '../../support/hostile-origin.ts'
+import { digestOf, manifestType } from '../../support/registry-content.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 
@@ -72,3 +78,12 @@ export function shown(authorization: string): Credential {
 export async function allClosed(server: HostileOrigin): Promise<void> {
   await Promise.all([...server.connections].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
 }
+
+/** An image so small that its manifest says nothing, at `team/app:v1`. */
+export const tiny = { path: '/v2/team/app/manifests/v1', digest: digestOf(Buffer.from('{"schemaVersion":2}')) }
+
+export const sendTiny = plain(200, {
+  'content-type': manifestType,
+  'docker-content-digest': tiny.digest,
+  'content-length': '{"schemaVersion":2}'.length,
+})

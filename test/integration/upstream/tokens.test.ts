@@ -4,19 +4,11 @@ import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { limits } from '../../../core/limits.ts'
 import { second } from '../../../core/units.ts'
 import { byPath, type HostileOrigin, inTurn, plain, type Respond } from '../../support/hostile-origin.ts'
-import { digestOf, manifestType } from '../../support/registry-content.ts'
+import { digestOf } from '../../support/registry-content.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
-import { never, origin, plainWorld, shown } from './client-world.ts'
+import { never, origin, plainWorld, sendTiny, shown, tiny } from './client-world.ts'
 
-const body = Buffer.from('{"schemaVersion":2}')
-const manifestPath = '/v2/team/app/manifests/v1'
-const digest = digestOf(body)
-
-const sendManifest = plain(200, {
-  'content-type': manifestType,
-  'docker-content-digest': digest,
-  'content-length': body.length,
-})
+const { path: manifestPath, digest } = tiny
 
 function head(client: OriginClient, server: HostileOrigin, repository = 'team/app', credential = anonymous) {
   return client.headManifest({ origin: server.host, repository }, 'v1', credential, never)
@@ -27,7 +19,7 @@ const challenge = (realm: string) => `Bearer realm="${realm}",service="test regi
 /** Whoever has not the token `wanted` is sent to `realm` for it. */
 function wantsToken(realm: string, wanted: () => string): Respond {
   return (request, response) => {
-    if (request.headers.authorization === `Bearer ${wanted()}`) sendManifest(request, response)
+    if (request.headers.authorization === `Bearer ${wanted()}`) sendTiny(request, response)
     else plain(401, { 'www-authenticate': challenge(realm) })(request, response)
   }
 }
