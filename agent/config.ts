@@ -9,8 +9,10 @@ import { z } from 'zod'
 import { ShoalError } from '../core/errors.ts'
 import { borders } from '../core/members/places.ts'
 import { minute } from '../core/units.ts'
+import { accessModes, enforcements, failovers, failoverSynonyms, type Failover } from './access/policy.ts'
 import { describeIssue } from './config-faults.ts'
-import { byteRate, byteSize, duration, hostPort } from './config-values.ts'
+import { byteRate, byteSize, duration, formatHostPort, hostPort } from './config-values.ts'
+import { classifyAddress } from './upstream/addresses.ts'
 
 export const optionGroups = ['Listeners', 'Cluster', 'Origins', 'Store', 'Limits', 'Behaviour', 'Logs'] as const
 
@@ -49,6 +51,13 @@ const ownName = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/, 'expected a name in lower case and without a port, as shoal.local')
 
+const accessMode = z.enum(accessModes)
+const enforcement = z.enum(enforcements)
+const isSynonym = (text: string): text is keyof typeof failoverSynonyms => Object.hasOwn(failoverSynonyms, text)
+const failover = z
+  .enum([...failovers, ...Object.keys(failoverSynonyms).filter(isSynonym)])
+  .transform((name): Failover => (isSynonym(name) ? failoverSynonyms[name] : name))
+
 const originObject = z.strictObject({
   host: hostName.meta({ description: 'The registry host as image names have it, with its port where it has one.' }),
   baseUrl: z
@@ -64,6 +73,10 @@ const originObject = z.strictObject({
     description:
       'May the origin have private or loopback addresses, and what it redirects to private ones? Metadata addresses never.',
   }),
+  access: accessMode.optional().meta({ description: 'As originAccess, which holds unless given.' }),
+  enforcement: enforcement.optional().meta({ description: 'As originEnforcement, which holds unless given.' }),
+  failover: failover.optional().meta({ description: 'As originFailover, which holds unless given.' }),
+  failoverMs: duration.optional().meta({ description: 'As originFailoverMs, which holds unless given.' }),
 })
 
 /** `registry.example.com` or `http://127.0.0.1:5000`, the short forms of an origin. */
@@ -207,12 +220,12 @@ export const configSchema = z.strictObject({
   origins: note(z.array(z.union([originText, originObject])).prefault([]), {
     group: 'Origins',
     description:
-      'Registries with something special: plain HTTP, a base URL, CAs, an IP address for a name, private or loopback addresses. Each a host, a URL, or an object (as JSON in a flag).',
+      'Registries with something special: plain HTTP, a base URL, CAs, an IP address for a name, private or loopback addresses, an access policy. Each a host, a URL, or an object (as JSON in a flag).',
     text: 'list',
     value: 'origin',
     examples: [
       ['registry.example.com', 'http://127.0.0.1:5000'],
-      [{ host: 'registry.corp:5000', caFiles: ['/etc/shoal/corp-ca.pem'] }],
+      [{ host: 'registry.corp:5000', caFiles: ['/etc/shoal/corp-ca.pem'], failover: 'SameRepository' }],
     ],
   }),
   originPatterns: note(z.array(z.string().min(1).max(253)).default([]), {
@@ -229,6 +242,35 @@ export const configSchema = z.strictObject({
       'Registries that are neither listed nor match a pattern: reached where their addresses are public, or refused.',
     text: 'plain',
     examples: ['refused'],
+  }),
+  originAccess: note(accessMode.default('origin'), {
+    group: 'Origins',
+    description:
+      'Who says who may read. origin: the registry, which sees the credential of each caller. exchange: the same, but the agent takes the password and gets the token itself. anonymous-only: nothing is handled but what the registry shows to nobody. open: whoever reaches the mirror may read. See docs/access.md.',
+    text: 'plain',
+    examples: ['exchange'],
+  }),
+  originEnforcement: note(enforcement.default('NewRepository'), {
+    group: 'Origins',
+    description:
+      'How far one yes of a registry reaches for a minute: nowhere (every request is asked about), or to the same registry, repository or image.',
+    text: 'plain',
+    examples: ['NewImage'],
+  }),
+  originFailover: note(failover.prefault('Deny'), {
+    group: 'Origins',
+    description:
+      'What a credential still opens while the registry is down: nothing, what it was shown before (the same image, repository or registry), or everything to everybody. deny, granted and open are other names for Deny, SameRepository and Allow.',
+    text: 'plain',
+    examples: ['SameRepository'],
+  }),
+  originFailoverMs: note(duration.prefault('24h'), {
+    group: 'Origins',
+    description:
+      'How long that holds after the last yes, and how long what a registry shows to everybody stays readable while it is down. 0: not at all.',
+    text: 'plain',
+    value: 'time',
+    examples: ['4h'],
   }),
   defaultOrigin: note(hostName.default('docker.io'), {
     group: 'Origins',
@@ -390,10 +432,22 @@ function contradictions(options: ParsedOptions): string[] {
     faults.push('clusterSecretFile is missing: name the secret that the agents of the cluster share, or set standalone')
   if (options.previousClusterSecretFile !== undefined && options.clusterSecretFile === undefined)
     faults.push('previousClusterSecretFile needs clusterSecretFile')
+  if (exchangesSomewhere(options) && !isLoopback(options.mirrorListen.host))
+    faults.push(
+      `access exchange has callers send passwords to the mirror, which has no TLS: put mirrorListen ${formatHostPort(options.mirrorListen)} on loopback`,
+    )
   if (options.border === 'zone' && options.zone === undefined) faults.push('border zone needs zone')
   if (options.storeLowWatermarkPercent >= options.storeHighWatermarkPercent)
     faults.push('storeLowWatermarkPercent must be below storeHighWatermarkPercent')
   return faults
+}
+
+function exchangesSomewhere({ originAccess, origins }: ParsedOptions): boolean {
+  return originAccess === 'exchange' || origins.some(({ access }) => access === 'exchange')
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || classifyAddress(host) === 'loopback'
 }
 
 /** The address that others should use for a listener on `host`. */

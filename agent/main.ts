@@ -5,6 +5,7 @@ import { limits } from '../core/limits.ts'
 import { createPlaces } from '../core/members/places.ts'
 import { createRateLimits, type RateLimits } from '../core/swarm/rate.ts'
 import { createAccess } from './access/access.ts'
+import { createPolicies, type PolicyOf } from './access/policy.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { createLoneCluster } from './cluster/lone-cluster.ts'
 import { createMemberCluster, type MemberClusterOptions } from './cluster/member-cluster.ts'
@@ -14,7 +15,15 @@ import { type AgentConfig, isLive, optionNames } from './config.ts'
 import { createIdentity, loadIdentity } from './identity/identity.ts'
 import { createNotary } from './identity/notary.ts'
 import { createLogger } from './logging.ts'
-import { observeCluster, observeDelivery, observeMirror, observeOrigin, observeRunner, scrape } from './measure.ts'
+import {
+  observeAccess,
+  observeCluster,
+  observeDelivery,
+  observeMirror,
+  observeOrigin,
+  observeRunner,
+  scrape,
+} from './measure.ts'
 import { createMetrics } from './metrics.ts'
 import { type Readiness, startOpsServer } from './ops/server.ts'
 import { createMirror } from './registry/mirror.ts'
@@ -77,9 +86,16 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     originOptions(config),
   )
   stops.defer(() => origin.close())
+  const policyOf = policiesOf(config)
   const tags = createTags({ origin, clock })
   // So what access asks of a tag need not be asked again to resolve it.
-  const access = createAccess({ origin: { ...origin, headManifest: tags.ask }, clock, key: randomBytes(32) })
+  const access = createAccess({
+    origin: { ...origin, headManifest: tags.ask },
+    clock,
+    key: randomBytes(32),
+    policyOf,
+    observer: observeAccess(metrics, logger.child({ part: 'access' })),
+  })
   const rates = createRateLimits(clock)
   setRates(rates, config)
   const places = createPlaces(config.border, (peer) => cluster.placeOf(peer))
@@ -210,6 +226,15 @@ function clusterOptions(config: AgentConfig): MemberClusterOptions {
     ...(seedsDns === undefined ? {} : { seedsDns }),
     ...(zone === undefined ? {} : { zone }),
   }
+}
+
+function policiesOf({ origins, ...standard }: AgentConfig): PolicyOf {
+  return createPolicies(origins, {
+    access: standard.originAccess,
+    enforcement: standard.originEnforcement,
+    failover: standard.originFailover,
+    failoverMs: standard.originFailoverMs,
+  })
 }
 
 /** The variables that containerd reads as well. */

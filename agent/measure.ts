@@ -2,6 +2,7 @@
 import { ShoalError } from '../core/errors.ts'
 import type { RateLimits } from '../core/swarm/rate.ts'
 import { second } from '../core/units.ts'
+import type { AccessObserver } from './access/access.ts'
 import type { Cluster, ClusterObserver } from './cluster/cluster.ts'
 import type { Logger } from './logging.ts'
 import type { MetricLabels, Metrics } from './metrics.ts'
@@ -38,6 +39,14 @@ function statusClass(status: number): '2xx' | '3xx' | '4xx' | '5xx' {
   if (status >= 500) return '5xx'
   if (status >= 400) return '4xx'
   return status >= 300 ? '3xx' : '2xx'
+}
+
+export function observeAccess(metrics: Metrics, logger: Logger): AccessObserver {
+  return {
+    decided: (outcome) => metrics.add('shoal_access_total', 1, { outcome }),
+    failedOver: ({ origin, repository }, { failover }) =>
+      logger.warn({ origin, repository, failover }, 'the registry is down; what it said before counts'),
+  }
 }
 
 /** Redirect targets and token services count as `other`. */

@@ -22,6 +22,11 @@ const statusClasses = ['2xx', '3xx', '4xx', '5xx', 'aborted'] as const
 
 /** Sorted by name. Add yours here; docs/metrics.md derives from it. */
 export const metricTable = {
+  shoal_access_total: {
+    type: 'counter',
+    help: 'Requests at the mirror by how access was decided: open to everybody, granted to the credential, by the policy for outages, or refused.',
+    labels: { outcome: ['open', 'granted', 'failover', 'refused'] },
+  },
   shoal_bans_total: {
     type: 'counter',
     help: 'Peers that were dropped for breaking the rules, on own evidence.',

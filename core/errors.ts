@@ -102,6 +102,11 @@ export const errorTable = {
     oci: 'NAME_INVALID',
     help: 'A repository name is lower-case path components of at most 255 characters in all (OCI distribution-spec).',
   },
+  NOT_MIRRORED: {
+    status: 404,
+    oci: 'NAME_UNKNOWN',
+    help: 'The mirror does not handle this, by --origin-access or the access of the origin; the client goes on at the registry itself. See docs/access.md.',
+  },
   ORIGIN_DENIED: {
     status: 403,
     oci: 'DENIED',

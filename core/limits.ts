@@ -109,8 +109,6 @@ export const limits = {
   accessClosedMs: 10 * second,
   /** Repositories and credentials remembered, each some 300 bytes. */
   accessRecordsMax: 10_000,
-  /** How long a repository last seen open stays readable while its origin is down: a night's outage and a morning. */
-  accessOutageMs: 24 * hour,
 
   // Stalls
   /** A source that sends nothing for this long is given up or hedged; issue 2 asks for at most 2 s in all. */

@@ -4,63 +4,49 @@
  *
  *   open?  ── yes ─────────────────────────────→ anonymous credential
  *     │ no: the origin refuses us as nobody, or limits our rate
- *   shown a credential? ── no ─────────────────→ the origin's challenge, for the caller to answer
+ *   shown a credential? ── no ─────────────────→ a challenge, for the caller to answer
  *     │ yes
  *   does the origin take it? ── yes ───────────→ that credential     ── no ──→ the origin's answer
  *
- * While the origin is down, and only then, an older yes counts, as long as policy says.
+ * While the origin is down, and only then, an older yes counts as far as the origin's policy says (policy.ts).
  */
-import type { Digest } from '../../core/oci/digest.ts'
-import { type Reference, referenceText } from '../../core/oci/reference.ts'
+import { createBoundedMap } from '../../core/bounded-map.ts'
+import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
-import { createBoundedMap } from '../../core/bounded-map.ts'
-import { anonymous, createCredential, type Credential } from '../upstream/credential.ts'
-import type { OriginClient } from '../upstream/origin-client.ts'
-import { isOriginError, OriginError } from '../upstream/origin-error.ts'
+import { anonymous, type Credential } from '../upstream/credential.ts'
+import { isOriginError, isOutage, OriginError } from '../upstream/origin-error.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
-
-export interface Caller {
-  /** The `Authorization` header of the request. */
-  readonly authorization: string | undefined
-}
-
-/** What the caller wants to read. */
-export interface Subject {
-  /** Canonical. */
-  readonly origin: string
-  readonly repository: string
-  /** Undefined for the list of tags. */
-  readonly content?: { readonly kind: 'blob' | 'manifest'; readonly reference: Reference }
-}
+import { createKnownChallenges } from './challenges.ts'
+import { createGrants } from './grants.ts'
+import { enforcementReach, failoverReach, type OriginPolicy, type PolicyOf, type Reach } from './policy.ts'
+import { createProve, type ProvingOrigin } from './proof.ts'
+import { type ShownCredential, showCredential } from './shown-credential.ts'
+import { type Caller, contentText, type Subject } from './subject.ts'
 
 export interface Access {
   /**
-   * Resolves to what the origin may be shown for this caller. Rejects with the OriginError that the caller should hear:
-   * `unauthorized` with the origin's challenges, `denied`, `not-found`, or what kept the origin from answering.
+   * Resolves to what the origin may be shown for this caller. Rejects with the error that the caller should hear: an
+   * OriginError (`unauthorized` with challenges, `denied`, `not-found`, or what kept the origin from answering), or
+   * `NOT_MIRRORED` where the caller should go to the origin itself.
    */
   authorize(caller: Caller, subject: Subject, signal: AbortSignal): Promise<Credential>
 }
 
+/** Who wants to know how access is decided: metrics and logs. */
+export interface AccessObserver {
+  /** `failover`: the origin is down, and policy says yes. */
+  decided(outcome: 'open' | 'granted' | 'failover' | 'refused'): void
+  failedOver(subject: Subject, policy: OriginPolicy): void
+}
+
 export interface AccessComponents {
-  readonly origin: Pick<OriginClient, 'headManifest' | 'headBlob' | 'passThrough'>
+  readonly origin: ProvingOrigin
   readonly clock: Clock
   /** At least 32 random bytes, of this process only. */
   readonly key: Uint8Array
-}
-
-export interface AccessOptions {
-  /** How long after its last yes a repository stays open while its origin is down. Default `limits.accessOutageMs`; 0: not at all. */
-  readonly openOutageMs?: number
-  /** The same for what was granted to a credential. Default 0. */
-  readonly grantOutageMs?: number
-}
-
-/** The origin's last yes to one credential (or to nobody) for one repository. */
-interface Grant {
-  readonly provenAtMs: number
-  /** What it was proven with, for the next time; undefined where that was a blob or the tag list. */
-  readonly manifest: string | undefined
+  readonly policyOf: PolicyOf
+  readonly observer: AccessObserver
 }
 
 /** The origin's last no to nobody. */
@@ -69,70 +55,61 @@ interface Refusal {
   readonly error: OriginError
 }
 
-export function createAccess({ origin, clock, key }: AccessComponents, options: AccessOptions = {}): Access {
-  const { openOutageMs = limits.accessOutageMs, grantOutageMs = 0 } = options
-  const grants = createBoundedMap<string, Grant>(limits.accessRecordsMax)
+export function createAccess({ origin, clock, key, policyOf, observer }: AccessComponents): Access {
+  const grants = createGrants(clock)
+  const challenges = createKnownChallenges()
   const refusals = createBoundedMap<string, Refusal>(limits.accessRecordsMax)
   const proofs = createSingleFlight<void>()
+  const prove = createProve({ origin, grants })
 
-  function granted(id: string, withinMs: number): boolean {
-    const grant = grants.get(id)
-    return grant !== undefined && clock.now() - grant.provenAtMs < withinMs
+  function isGranted({ credential }: ShownCredential, subject: Subject): boolean {
+    const reach = enforcementReach[policyOf(subject.origin).enforcement]
+    return reach !== undefined && grants.holds(credential, subject, reach, limits.accessOpenMs)
+  }
+
+  /** What counts while the origin is down. */
+  function failsOver({ credential }: ShownCredential, subject: Subject): boolean {
+    const { failover, failoverMs } = policyOf(subject.origin)
+    if (failover === 'Allow') return true
+    // What was shown to nobody was no secret, so there is no credential to doubt.
+    const reach: Reach | undefined = credential === anonymous ? 'repository' : failoverReach[failover]
+    return reach !== undefined && grants.holds(credential, subject, reach, failoverMs)
   }
 
   /** Asks the origin, unless its last yes is young enough. Rejects with its no. */
-  async function prove(subject: Subject, credential: Credential, outageMs: number, signal: AbortSignal): Promise<void> {
-    const id = idOf(subject, credential)
-    if (granted(id, limits.accessOpenMs)) return
-    try {
-      await proofs(`${id} ${subjectText(subject)}`, signal, (shared) => ask(subject, credential, id, shared))
-    } catch (error) {
-      if (isOriginError(error, 'unavailable') && granted(id, outageMs)) return
-      // A no ends the yes before it, so that a later outage can't bring that back; some origins hide what is private.
-      if (isOriginError(error, 'unauthorized', 'denied', 'not-found')) grants.delete(id)
-      throw error
-    }
-  }
-
-  async function ask(subject: Subject, credential: Credential, id: string, signal: AbortSignal): Promise<void> {
-    const manifest = manifestOf(subject)
-    const remembered = grants.get(id)?.manifest
-    if (manifest !== undefined) await origin.headManifest(subject, manifest, credential, signal)
-    else if (remembered === undefined || !(await stillThere(subject, remembered, credential, signal))) {
-      await askForContent(subject, credential, signal)
-    }
-    grants.set(id, { provenAtMs: clock.now(), manifest: manifest ?? remembered })
-  }
-
-  /** Storages behind signed URLs are slow at HEAD or refuse it, so what proved the repository before proves it again. */
-  async function stillThere(
+  async function confirm(
+    shown: ShownCredential,
     subject: Subject,
-    manifest: string,
-    credential: Credential,
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<'origin' | 'failover'> {
+    if (isGranted(shown, subject)) return 'origin'
+    const { credential, lifeMs } = shown
+    const thisContent = policyOf(subject.origin).enforcement === 'NewImage' && credential !== anonymous
+    const question = `${subject.origin} ${subject.repository} ${credential.key} ${contentText(subject)}`
     try {
-      await origin.headManifest(subject, manifest, credential, signal)
-      return true
+      await proofs(question, signal, (shared) => prove(subject, credential, { thisContent, lifeMs }, shared))
+      return 'origin'
     } catch (error) {
-      if (isOriginError(error, 'not-found')) return false
+      if (isOutage(error) && failsOver(shown, subject)) return 'failover'
+      noteRefusal(credential, subject, error)
       throw error
     }
   }
 
-  async function askForContent(subject: Subject, credential: Credential, signal: AbortSignal): Promise<void> {
-    if (subject.content === undefined) await origin.passThrough(subject, 'tags/list', 'n=1', credential, signal)
-    else await origin.headBlob(subject, blobOf(subject.content.reference), credential, signal)
+  function noteRefusal(credential: Credential, subject: Subject, error: unknown): void {
+    if (!isOriginError(error)) return
+    challenges.note(subject, error.challenges)
+    // Some origins hide what is private.
+    if (isOriginError(error, 'unauthorized', 'denied', 'not-found')) grants.forget(credential, subject)
   }
 
-  /** Undefined where anybody may read this, else why not. */
-  async function refusalToNobody(subject: Subject, signal: AbortSignal): Promise<OriginError | undefined> {
-    const id = idOf(subject, anonymous)
+  /** As `confirm`, for nobody: an error where it rejects, and a recent no is not asked for again. */
+  async function confirmForNobody(subject: Subject, signal: AbortSignal): Promise<'origin' | 'failover' | OriginError> {
+    const id = `${subject.origin} ${subject.repository}`
     const refusal = refusals.get(id)
     if (refusal !== undefined && clock.now() - refusal.refusedAtMs < limits.accessClosedMs) return refusal.error
     try {
-      await prove(subject, anonymous, openOutageMs, signal)
-      return undefined
+      return await confirm({ credential: anonymous }, subject, signal)
     } catch (error) {
       if (!isOriginError(error)) throw error
       // Anything else (a missing tag, an outage) says nothing about the repository.
@@ -141,40 +118,72 @@ export function createAccess({ origin, clock, key }: AccessComponents, options: 
     }
   }
 
-  async function authorize(caller: Caller, subject: Subject, signal: AbortSignal): Promise<Credential> {
-    const shown = caller.authorization === undefined ? undefined : createCredential(caller.authorization, key)
+  /** What the caller hears who showed no credential that counts. */
+  function answerToNobody(refusal: OriginError, subject: Subject): Error {
+    const { access, failover } = policyOf(subject.origin)
+    const wouldHelp = isOutage(refusal)
+      ? failover !== 'Deny'
+      : isOriginError(refusal, 'unauthorized', 'denied', 'rate-limited')
+    if (!wouldHelp) return refusal
+    if (access === 'anonymous-only')
+      return new ShoalError('NOT_MIRRORED', `${subject.origin} is for anonymous pulls only here`, { cause: refusal })
+    const relayed = access === 'exchange' ? [`Basic realm="${subject.origin}"`] : challengesFor(refusal, subject)
+    return relayed.length === 0 ? refusal : challenge(refusal, relayed)
+  }
+
+  /** An origin that says 403 has nothing to ask for, unless it did so on the way. */
+  function challengesFor(refusal: OriginError, subject: Subject): readonly string[] {
+    return refusal.challenges.length > 0 || refusal.kind === 'denied' ? refusal.challenges : challenges.for(subject)
+  }
+
+  async function decide(caller: Caller, subject: Subject, signal: AbortSignal): Promise<[Credential, Outcome]> {
+    const { access } = policyOf(subject.origin)
+    if (access === 'open') return [anonymous, 'open']
+    const shown = showCredential(caller, access, key)
     // A credential with a living grant is not made to wait for what nobody may do.
-    if (shown !== undefined && granted(idOf(subject, shown), limits.accessOpenMs)) return shown
-    const refusal = await refusalToNobody(subject, signal)
-    if (refusal === undefined) return anonymous
-    if (shown === undefined) throw challenge(refusal)
-    await prove(subject, shown, grantOutageMs, signal)
-    return shown
+    if (shown !== undefined && isGranted(shown, subject)) return [shown.credential, 'granted']
+    const byNobody = await confirmForNobody(subject, signal)
+    if (byNobody === 'origin') return [anonymous, 'open']
+    if (byNobody === 'failover') return [anonymous, 'failover']
+    if (shown === undefined) throw answerToNobody(byNobody, subject)
+    const confirmed = await confirm(shown, subject, signal).catch((error: unknown) => {
+      throw access === 'exchange' ? unchallenged(error) : error
+    })
+    return [shown.credential, confirmed === 'origin' ? 'granted' : 'failover']
+  }
+
+  async function authorize(caller: Caller, subject: Subject, signal: AbortSignal): Promise<Credential> {
+    try {
+      const [credential, outcome] = await decide(caller, subject, signal)
+      observer.decided(outcome)
+      if (outcome === 'failover') observer.failedOver(subject, policyOf(subject.origin))
+      return credential
+    } catch (error) {
+      if (error instanceof ShoalError) observer.decided('refused')
+      throw error
+    }
   }
 
   return { authorize }
 }
 
-function idOf({ origin, repository }: Subject, credential: Credential): string {
-  return `${origin} ${repository} ${credential.key}`
-}
+type Outcome = Parameters<AccessObserver['decided']>[0]
 
-function subjectText({ content }: Subject): string {
-  return content === undefined ? 'tags' : `${content.kind} ${referenceText(content.reference)}`
-}
-
-function manifestOf({ content }: Subject): string | undefined {
-  return content?.kind === 'manifest' ? referenceText(content.reference) : undefined
-}
-
-function blobOf(reference: Reference): Digest {
-  if (reference.kind === 'tag') throw new RangeError('a blob has a digest, no tag')
-  return reference.digest
-}
-
-/** Some registries say 403 to an anonymous token where a secret would help: the caller is asked for one, as the origin first asked us. */
-function challenge(refusal: OriginError): OriginError {
-  if (refusal.kind !== 'denied' || refusal.challenges.length === 0) return refusal
-  const { detail, challenges, body } = refusal
+/**
+ * The caller is asked for a credential: where the origin says 403 to an anonymous token, as some do, where it limits the rate
+ * of nobody, so that the caller's account pays, and where it is down, if what it said of a credential still counts.
+ */
+function challenge(refusal: OriginError, challenges: readonly string[]): OriginError {
+  const { detail, body } = refusal
   return new OriginError('unauthorized', detail, { status: 401, challenges, body, cause: refusal })
+}
+
+/**
+ * The origin's challenge is for a client that talks to its token service; one whose password was refused here is not asked
+ * for it again: containerd would send it five times more.
+ */
+function unchallenged(error: unknown): unknown {
+  if (!isOriginError(error, 'unauthorized')) return error
+  const { detail, status, body } = error
+  return new OriginError('unauthorized', detail, { status, body, cause: error })
 }

@@ -69,6 +69,11 @@ export function isOriginError(error: unknown, ...kinds: readonly OriginErrorKind
   return error instanceof OriginError && (kinds.length === 0 || kinds.includes(error.kind))
 }
 
+/** Is the origin down, as this node itself sees it: no connection, no answer in time, or 5xx? Never 408 or 429. */
+export function isOutage(error: unknown): boolean {
+  return isOriginError(error, 'unavailable') && (error.status === undefined || error.status >= 500)
+}
+
 /** The kind of an HTTP status that is not what was asked for. */
 export function kindOfStatus(status: number): OriginErrorKind {
   if (status === 401) return 'unauthorized'

@@ -23,6 +23,29 @@ test('the options of a running agent do not change', () => {
   expect(config.advertiseAddress).toBe('10.0.0.7')
 })
 
+test('names of failover policies are translated', () => {
+  for (const [given, meant] of [
+    ['deny', 'Deny'],
+    ['granted', 'SameRepository'],
+    ['open', 'Allow'],
+    ['SameImage', 'SameImage'],
+  ])
+    expect(parseConfig({ standalone: true, originFailover: given }).originFailover).toBe(meant)
+  const [origin] = parseConfig({ standalone: true, origins: [{ host: 'a.b', failover: 'granted' }] }).origins
+  expect(origin?.failover).toBe('SameRepository')
+})
+
+test.each([{ originAccess: 'exchange' }, { origins: ['a.b', { host: 'c.d', access: 'exchange' }] }])(
+  'passwords are asked for on loopback only: %j',
+  (options) => {
+    const listening = (mirrorListen: string) => () => parseConfig({ standalone: true, mirrorListen, ...options })
+    for (const host of ['127.0.0.1', '127.3.2.1', '[::1]', 'localhost'])
+      expect(listening(`${host}:5050`), host).not.toThrow()
+    for (const host of ['0.0.0.0', '10.0.0.7', '[::]', 'mirror.local'])
+      expect(listening(`${host}:5050`), host).toThrow(`put mirrorListen ${host}:5050 on loopback`)
+  },
+)
+
 test('an address is written as it is read', () => {
   expect(formatHostPort({ host: '::1', port: 5052 })).toBe('[::1]:5052')
   expect(formatHostPort(parseConfig({ standalone: true }).mirrorListen)).toBe('127.0.0.1:5050')

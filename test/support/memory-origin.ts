@@ -17,8 +17,8 @@ export interface MemoryOriginCall {
 export interface MemoryOrigin extends OriginClient {
   /** What was asked, oldest first. */
   readonly calls: readonly MemoryOriginCall[]
-  /** Every request fails like this from now on; undefined: none does. */
-  fail(error: OriginError | undefined): void
+  /** Every request, or every one of nobody, fails like this from now on; undefined: none does. */
+  fail(error: OriginError | undefined, whose?: 'all' | 'nobody'): void
   /** What the origins hold from now on. */
   hold(origins: Readonly<Record<string, Repositories>>): void
 }
@@ -27,6 +27,7 @@ export interface MemoryOrigin extends OriginClient {
 export function createMemoryOrigin(origins: Readonly<Record<string, Repositories>>): MemoryOrigin {
   let held = origins
   let failure: OriginError | undefined
+  let fails: 'all' | 'nobody' = 'all'
   const calls: MemoryOriginCall[] = []
 
   function site(text: string): { readonly origin: string } {
@@ -48,7 +49,7 @@ export function createMemoryOrigin(origins: Readonly<Record<string, Repositories
     const { origin } = site(at.origin)
     const authorization = revealAuthorization(credential)
     calls.push({ method, repository: at.repository, reference, authorization })
-    if (failure !== undefined) throw failure
+    if (failure !== undefined && (fails === 'all' || authorization === undefined)) throw failure
     const found = held[origin]?.[repositoryAt(origin, at.repository)]
     if (found === undefined) throw answered(404)
     if (found.authorization !== undefined && found.authorization !== authorization) {
@@ -59,8 +60,9 @@ export function createMemoryOrigin(origins: Readonly<Record<string, Repositories
 
   return {
     calls,
-    fail(error) {
+    fail(error, whose = 'all') {
       failure = error
+      fails = whose
     },
     hold(next) {
       held = next

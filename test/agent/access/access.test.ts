@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type AccessOptions, createAccess, type Subject } from '../../../agent/access/access.ts'
+import { createAccess } from '../../../agent/access/access.ts'
+import type { OriginPolicy } from '../../../agent/access/policy.ts'
+import type { Subject } from '../../../agent/access/subject.ts'
 import { anonymous, revealAuthorization } from '../../../agent/upstream/credential.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
@@ -23,16 +25,33 @@ const repositories = {
   'team/shut': repository('{}', [layer], secret),
 }
 
-function world(options?: AccessOptions) {
+const standard: OriginPolicy = {
+  access: 'origin',
+  enforcement: 'NewRepository',
+  failover: 'Deny',
+  failoverMs: 24 * hour,
+}
+
+function world(policy: Partial<OriginPolicy> = {}) {
   const clock = virtualClock()
   const registry = createMemoryOrigin({ [origin]: repositories })
-  const access = createAccess({ origin: registry, clock, key: new Uint8Array(32).fill(3) }, options)
+  const outcomes: string[] = []
+  const access = createAccess({
+    origin: registry,
+    clock,
+    key: new Uint8Array(32).fill(3),
+    policyOf: () => ({ ...standard, ...policy }),
+    observer: {
+      decided: (outcome) => outcomes.push(outcome),
+      failedOver: ({ repository: name }, { failover }) => outcomes.push(`${name} by ${failover}`),
+    },
+  })
   /** The `Authorization` that the origin would be shown; undefined: nobody's. */
   const authorize = async (subject: Subject, authorization?: string): Promise<string | undefined> => {
     const credential = await access.authorize({ authorization }, subject, never)
     return credential === anonymous ? undefined : (revealAuthorization(credential) ?? 'nothing')
   }
-  return { clock, registry, access, authorize }
+  return { clock, registry, access, authorize, outcomes }
 }
 
 function manifestOf(name: string, text = 'v1'): Subject {
@@ -188,45 +207,219 @@ describe('what is not there', () => {
 })
 
 describe('while the origin is down', () => {
-  test('what was open stays open for a day', async () => {
-    const { registry, clock, authorize } = world()
-    await authorize(manifestOf('team/open'))
+  test.each(['Deny', 'SameImage', 'SameRepository', 'SameRegistry'] as const)(
+    'what was open stays open for a day: %s',
+    async (failover) => {
+      const { registry, clock, authorize, outcomes } = world({ failover })
+      await authorize(manifestOf('team/open'))
+      registry.fail(down)
+      clock.advance(24 * hour - 1)
+      expect(await authorize(blobOf('team/open'))).toBeUndefined()
+      expect(outcomes).toEqual(['open', 'failover', `team/open by ${failover}`])
+      clock.advance(1)
+      await expect(authorize(blobOf('team/open'))).rejects.toMatchObject({ kind: 'unavailable' })
+    },
+  )
+
+  const tenants = {
+    'team/shut': {
+      ...repository('{}', [layer], secret),
+      tags: new Map([
+        ['v1', manifest],
+        ['v2', manifest],
+      ]),
+    },
+    'team/more': repository('{}', [layer], secret),
+  }
+
+  test.each([
+    { failover: 'Deny', same: false, image: false, repo: false, stranger: false },
+    { failover: 'SameImage', same: true, image: false, repo: false, stranger: false },
+    { failover: 'SameRepository', same: true, image: true, repo: false, stranger: false },
+    { failover: 'SameRegistry', same: true, image: true, repo: true, stranger: false },
+    { failover: 'Allow', same: true, image: true, repo: true, stranger: true },
+  ] as const)('a credential that was granted: %j', async ({ failover, same, image, repo, stranger }) => {
+    const { registry, clock, authorize } = world({ failover, failoverMs: hour })
+    registry.hold({ [origin]: tenants })
+    await authorize(manifestOf('team/shut'), secret)
     registry.fail(down)
-    clock.advance(24 * hour - 1)
-    expect(await authorize(blobOf('team/open'))).toBeUndefined()
+    clock.advance(hour - 1)
+    const may = async (...question: Parameters<typeof authorize>) =>
+      (await Promise.allSettled([authorize(...question)]))[0]?.status === 'fulfilled'
+    expect({
+      same: await may(manifestOf('team/shut'), secret),
+      image: await may(manifestOf('team/shut', 'v2'), secret),
+      repo: await may(manifestOf('team/more'), secret),
+      stranger: (await may(manifestOf('team/shut'), other)) && (await may(manifestOf('team/shut'))),
+    }).toEqual({ same, image, repo, stranger })
     clock.advance(1)
-    await expect(authorize(blobOf('team/open'))).rejects.toBe(down)
+    expect(await may(manifestOf('team/shut'), secret)).toBe(failover === 'Allow')
   })
 
-  test('what was granted to a credential is not, unless policy says so', async () => {
-    for (const [grantOutageMs, outcome] of [
-      [0, 'rejected'],
-      [hour, 'fulfilled'],
-    ] as const) {
-      const { registry, clock, authorize } = world({ grantOutageMs })
+  test('an image that was pulled by tag may be pulled by its digest', async () => {
+    const { registry, authorize } = world({ failover: 'SameImage' })
+    await authorize(manifestOf('team/shut'), secret)
+    registry.fail(down)
+    expect(await authorize(manifestOf('team/shut', manifest), secret)).toBe(secret)
+  })
+
+  test.each(['SameImage', 'SameRepository', 'SameRegistry'] as const)(
+    'a no ends all that was said before: %s',
+    async (failover) => {
+      const { registry, clock, authorize } = world({ failover })
+      registry.hold({ [origin]: tenants })
       await authorize(manifestOf('team/shut'), secret)
-      registry.fail(down)
+      await authorize(manifestOf('team/shut', 'v2'), secret)
       clock.advance(limits.accessOpenMs)
-      const [answer] = await Promise.allSettled([authorize(blobOf('team/shut'), secret)])
-      expect(answer?.status).toBe(outcome)
-      await expect(authorize(blobOf('team/shut'), other)).rejects.toBe(down)
+      registry.hold({ [origin]: { 'team/shut': repository('{}', [layer], other) } })
+      await expect(authorize(manifestOf('team/shut'), secret)).rejects.toMatchObject({ kind: 'unauthorized' })
+      registry.fail(down)
+      for (const tag of ['v1', 'v2'])
+        await expect(authorize(manifestOf('team/shut', tag), secret)).rejects.toMatchObject({ kind: 'unavailable' })
+    },
+  )
+
+  test('whoever shows nothing hears the challenge that the origin gave last, where a credential may help', async () => {
+    for (const [failover, expected] of [
+      ['SameRepository', { kind: 'unauthorized', status: 401, challenges: ['Basic realm="test"'] }],
+      ['Deny', { kind: 'unavailable' }],
+    ] as const) {
+      const { registry, clock, authorize } = world({ failover })
+      await expect(authorize(manifestOf('team/shut'))).rejects.toMatchObject({ status: 401 })
+      registry.fail(down)
+      clock.advance(limits.accessClosedMs)
+      await expect(authorize(manifestOf('team/shut'))).rejects.toMatchObject(expected)
     }
   })
 
-  test.each(['protocol', 'rate-limited', 'forbidden-target'] as const)('%s is not down', async (kind) => {
-    const { registry, clock, authorize } = world()
+  test.each([
+    ['protocol', undefined],
+    ['rate-limited', 429],
+    ['forbidden-target', undefined],
+    ['unavailable', 408],
+  ] as const)('%s %s is not down', async (kind, status) => {
+    const { registry, clock, authorize } = world({ failover: 'SameRepository' })
     await authorize(manifestOf('team/open'))
-    const failure = new OriginError(kind, 'as the test wants it')
+    await authorize(manifestOf('team/shut'), secret)
+    const failure = new OriginError(kind, 'as the test wants it', { status })
     registry.fail(failure)
     clock.advance(limits.accessOpenMs)
-    await expect(authorize(blobOf('team/open'))).rejects.toBe(failure)
+    await expect(authorize(blobOf('team/open'), secret)).rejects.toBe(failure)
+    await expect(authorize(blobOf('team/shut'), secret)).rejects.toBe(failure)
   })
 
   test('what nobody proved stays shut', async () => {
-    const { registry, authorize } = world()
+    const { registry, authorize } = world({ failover: 'SameRegistry' })
     registry.fail(down)
     await expect(authorize(manifestOf('team/open'))).rejects.toBe(down)
+    await expect(authorize(manifestOf('team/open'), secret)).rejects.toBe(down)
   })
+})
+
+const bearerFor = (name: string) => `Bearer realm="https://registry.example.com/token",scope="repository:${name}:pull"`
+
+describe('when the origin limits the rate of nobody', () => {
+  const limited = new OriginError('rate-limited', 'too many', { status: 429 })
+
+  test('the caller is asked for its account, as the origin asked last', async () => {
+    const { registry, authorize } = world()
+    registry.fail(new OriginError('unauthorized', 'who?', { status: 401, challenges: [bearerFor('team/shut')] }))
+    await expect(authorize(manifestOf('team/shut'))).rejects.toMatchObject({ status: 401 })
+    registry.fail(limited)
+    await expect(authorize(manifestOf('team/other'))).rejects.toMatchObject({
+      kind: 'unauthorized',
+      status: 401,
+      challenges: [bearerFor('team/other')],
+    })
+  })
+
+  test('and that account pays', async () => {
+    const { registry, authorize } = world()
+    registry.fail(limited, 'nobody')
+    expect(await authorize(manifestOf('team/shut'), secret)).toBe(secret)
+    expect(asked(registry)).toEqual(['headManifest v1 nobody', `headManifest v1 ${secret}`])
+  })
+})
+
+describe('how far a yes reaches', () => {
+  test.each([
+    ['Every', 4],
+    ['NewImage', 3],
+    ['NewRepository', 2],
+    ['NewRegistry', 1],
+  ] as const)('%s: of four questions to two repositories the origin hears %i', async (enforcement, questions) => {
+    const { registry, authorize } = world({ enforcement })
+    registry.hold({
+      [origin]: { 'team/shut': repositories['team/shut'], 'team/more': repository('{}', [layer], secret) },
+    })
+    const subjects = [manifestOf('team/shut'), manifestOf('team/shut'), blobOf('team/shut'), blobOf('team/more')]
+    for (const subject of subjects) expect(await authorize(subject, secret)).toBe(secret)
+    expect(asked(registry).filter((call) => call.endsWith(secret))).toHaveLength(questions)
+  })
+
+  test('NewImage asks for the content itself, not for another of its repository', async () => {
+    const { registry, authorize } = world({ enforcement: 'NewImage' })
+    await authorize(manifestOf('team/shut'), secret)
+    await authorize(blobOf('team/shut'), secret)
+    expect(asked(registry).at(-1)).toBe(`headBlob ${digestOf(layer)} ${secret}`)
+  })
+
+  test('what is shown to nobody opens no other repository, and no credential that is good for one', async () => {
+    const { registry, authorize } = world({ enforcement: 'NewRegistry' })
+    await authorize(manifestOf('team/open'))
+    await expect(authorize(manifestOf('team/shut'))).rejects.toMatchObject({ kind: 'unauthorized' })
+    expect(registry.calls).toHaveLength(2)
+  })
+})
+
+/** A JSON Web Token. */
+const token = (exp: unknown) =>
+  `Bearer ${['{"alg":"none"}', JSON.stringify({ exp })].map((part) => Buffer.from(part).toString('base64url')).join('.')}.c2ln`
+
+describe('a token that says when it ends', () => {
+  test('grants until then', async () => {
+    const bearer = token(Math.floor(Date.now() / 1000) + 20)
+    const { registry, clock, authorize } = world({ failover: 'SameRepository' })
+    registry.hold({ [origin]: { 'team/shut': repository('{}', [layer], bearer) } })
+    await authorize(manifestOf('team/shut'), bearer)
+    clock.advance(10_000)
+    expect(await authorize(blobOf('team/shut'), bearer)).toBe(bearer)
+    registry.fail(down)
+    clock.advance(10_000)
+    await expect(authorize(blobOf('team/shut'), bearer)).rejects.toMatchObject({ kind: 'unavailable' })
+  })
+
+  test.each([token('soon'), token(undefined), 'Bearer a.b.c', 'Bearer opaque'])(
+    'else for a minute: %s',
+    async (bearer) => {
+      const { registry, clock, authorize } = world()
+      registry.hold({ [origin]: { 'team/shut': repository('{}', [layer], bearer) } })
+      await authorize(manifestOf('team/shut'), bearer)
+      clock.advance(limits.accessOpenMs - 1)
+      registry.fail(down)
+      expect(await authorize(blobOf('team/shut'), bearer)).toBe(bearer)
+    },
+  )
+})
+
+describe('anonymous-only', () => {
+  test('serves what is open, and sends everybody else to the origin without asking for a secret', async () => {
+    const { registry, authorize } = world({ access: 'anonymous-only' })
+    expect(await authorize(manifestOf('team/open'), secret)).toBeUndefined()
+    const elsewhere = { code: 'NOT_MIRRORED', spec: { status: 404 } }
+    await expect(authorize(manifestOf('team/shut'))).rejects.toMatchObject(elsewhere)
+    await expect(authorize(manifestOf('team/shut'), secret)).rejects.toMatchObject(elsewhere)
+    registry.fail(new OriginError('rate-limited', 'too many', { status: 429 }))
+    await expect(authorize(manifestOf('team/new'), secret)).rejects.toMatchObject(elsewhere)
+    expect(registry.calls.map(({ authorization }) => authorization)).toEqual([undefined, undefined, undefined])
+  })
+})
+
+test('open: nobody is asked, and no credential is passed on', async () => {
+  const { registry, authorize, outcomes } = world({ access: 'open' })
+  expect(await authorize(manifestOf('team/shut'), secret)).toBeUndefined()
+  expect(registry.calls).toEqual([])
+  expect(outcomes).toEqual(['open'])
 })
 
 test('an aborted caller hears its own reason', async () => {

@@ -1,0 +1,82 @@
+/**
+ * What origins said yes to, for one credential each (or for nobody): kept in memory, on this node only, under the
+ * credential's HMAC. Who reads this decides how old a yes may be and how far it reaches.
+ */
+import { createBoundedMap } from '../../core/bounded-map.ts'
+import { limits } from '../../core/limits.ts'
+import type { Clock } from '../../core/ports.ts'
+import { anonymous, type Credential } from '../upstream/credential.ts'
+import type { Reach } from './policy.ts'
+import { contentText, manifestText, type Subject } from './subject.ts'
+
+export interface Grants {
+  /** Did the origin say yes within the last `withinMs` to this, or to something else within `reach` of it? */
+  holds(credential: Credential, subject: Subject, reach: Reach, withinMs: number): boolean
+  /** The origin says yes now. Counts for `lifeMs` at most, which is how long the credential itself lives. */
+  remember(credential: Credential, subject: Subject, lifeMs?: number): void
+  /** The origin says no: whatever it said before counts no more, so that an outage can't bring that back. */
+  forget(credential: Credential, subject: Subject): void
+  /** The manifest that was last shown to this credential in this repository: what proves it again without a redirect. */
+  provenBy(credential: Credential, subject: Subject): string | undefined
+}
+
+interface Grant {
+  readonly provenAtMs: number
+  readonly endsAtMs: number
+}
+
+interface RepositoryGrant extends Grant {
+  /** Of the first yes since the last no: those for images before that no are found no more. */
+  readonly series: number
+  readonly manifest: string | undefined
+}
+
+export function createGrants(clock: Clock): Grants {
+  const registries = createBoundedMap<string, Grant>(limits.accessRecordsMax)
+  const repositories = createBoundedMap<string, RepositoryGrant>(limits.accessRecordsMax)
+  const images = createBoundedMap<string, Grant>(limits.accessRecordsMax)
+  let lastSeries = 0
+
+  function find(credential: Credential, subject: Subject, reach: Reach): Grant | undefined {
+    const repository = repositories.get(repositoryKey(credential, subject))
+    // What is shown to nobody says something of its repository, and nothing of others.
+    if (reach === 'repository' || credential === anonymous) return repository
+    if (reach === 'registry') return registries.get(registryKey(credential, subject))
+    return repository && images.get(imageKey(repository, subject))
+  }
+
+  return {
+    holds(credential, subject, reach, withinMs) {
+      const grant = find(credential, subject, reach)
+      const nowMs = clock.now()
+      return grant !== undefined && nowMs - grant.provenAtMs < withinMs && nowMs < grant.endsAtMs
+    },
+    remember(credential, subject, lifeMs = Number.POSITIVE_INFINITY) {
+      const key = repositoryKey(credential, subject)
+      const before = repositories.get(key)
+      const grant = { provenAtMs: clock.now(), endsAtMs: clock.now() + lifeMs }
+      const series = before?.series ?? ++lastSeries
+      const repository = { ...grant, series, manifest: manifestText(subject) ?? before?.manifest }
+      repositories.set(key, repository)
+      registries.set(registryKey(credential, subject), grant)
+      images.set(imageKey(repository, subject), grant)
+    },
+    forget(credential, subject) {
+      repositories.delete(repositoryKey(credential, subject))
+      registries.delete(registryKey(credential, subject))
+    },
+    provenBy: (credential, subject) => repositories.get(repositoryKey(credential, subject))?.manifest,
+  }
+}
+
+function registryKey(credential: Credential, { origin }: Subject): string {
+  return `${origin} ${credential.key}`
+}
+
+function repositoryKey(credential: Credential, { origin, repository }: Subject): string {
+  return `${origin} ${repository} ${credential.key}`
+}
+
+function imageKey({ series }: RepositoryGrant, subject: Subject): string {
+  return `${series} ${contentText(subject)}`
+}

@@ -1,0 +1,55 @@
+/** What a caller shows of itself, and how long that lives. */
+import { z } from 'zod'
+import { second } from '../../core/units.ts'
+import { type Account, createAccountCredential, createCredential, type Credential } from '../upstream/credential.ts'
+import type { OriginPolicy } from './policy.ts'
+import type { Caller } from './subject.ts'
+
+export interface ShownCredential {
+  readonly credential: Credential
+  /** Undefined where the credential does not say. */
+  readonly lifeMs?: number | undefined
+}
+
+/** Undefined where the caller shows nothing that may be passed on. */
+export function showCredential(
+  { authorization }: Caller,
+  access: OriginPolicy['access'],
+  hmacKey: Uint8Array,
+): ShownCredential | undefined {
+  if (authorization === undefined || access === 'anonymous-only') return undefined
+  const basic = access === 'exchange' ? basicAccount(authorization) : undefined
+  const account = basic && createAccountCredential(basic, hmacKey)
+  if (account !== undefined) return { credential: account }
+  const credential = createCredential(authorization, hmacKey)
+  return credential && { credential, lifeMs: lifeMsOf(authorization) }
+}
+
+/** The name and password of `Basic` (RFC 7617); Docker's name for an identity token is `<token>`. */
+function basicAccount(authorization: string): Account | undefined {
+  const encoded = /^basic +([a-z0-9+/]+={0,2})$/i.exec(authorization)?.[1]
+  const [, username = '', password = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(encoded ?? '', 'base64').toString()) ?? []
+  if (username === '' || password === '') return undefined
+  if (username === '<token>') return { kind: 'identity-token', token: password }
+  return { kind: 'password', username, password }
+}
+
+/**
+ * What a JSON Web Token says of its end (RFC 7519, 4.1.4), by this node's own time of day. Nobody checks it here, since it can
+ * only shorten what the origin grants. Undefined for whatever else.
+ */
+function lifeMsOf(authorization: string): number | undefined {
+  const payload = /^bearer +[^.]*\.([^.]*)\.[^.]*$/i.exec(authorization)?.[1]
+  const { exp } = claims.safeParse(payload === undefined ? undefined : decode(payload)).data ?? {}
+  return exp === undefined ? undefined : Math.max(0, exp * second - Date.now())
+}
+
+const claims = z.object({ exp: z.number().optional() })
+
+function decode(payload: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload, 'base64url').toString())
+  } catch {
+    return undefined
+  }
+}
