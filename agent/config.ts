@@ -279,6 +279,32 @@ export const configSchema = z.strictObject({
     value: 'host',
     examples: ['registry.example.com'],
   }),
+  credentialProviderConfig: note(filePath.optional(), {
+    group: 'Origins',
+    description:
+      "The CredentialProviderConfig of this node's kubelet: what the agent fetches ahead for nobody who waits it fetches by these providers. They open nothing to callers (docs/credentials.md).",
+    text: 'plain',
+    value: 'file',
+    otherwise: 'no credential providers are used',
+    examples: ['/etc/eks/image-credential-provider/config.json'],
+  }),
+  credentialProviderBinDir: note(filePath.optional(), {
+    group: 'Origins',
+    description: 'Where the programs are that the credential provider config names.',
+    text: 'plain',
+    value: 'directory',
+    otherwise: 'the directory of that config',
+    examples: ['/home/kubernetes/bin'],
+  }),
+  registryConfigs: note(z.array(filePath).default([]), {
+    group: 'Origins',
+    description:
+      "Docker config files, and directories where Secrets of type kubernetes.io/dockerconfigjson are mounted, with credentials of the agent's own; used as those of the providers, and after them.",
+    text: 'list',
+    value: 'file',
+    examples: [['/etc/shoal/registry-secret', '/root/.docker/config.json']],
+    secretFile: true,
+  }),
   extraCaFiles: note(z.array(filePath).default([]), {
     group: 'Origins',
     description: 'PEM files of CAs that every origin may be signed by, besides those that Node.js trusts.',
@@ -436,6 +462,8 @@ function contradictions(options: ParsedOptions): string[] {
     faults.push(
       `access exchange has callers send passwords to the mirror, which has no TLS: put mirrorListen ${formatHostPort(options.mirrorListen)} on loopback`,
     )
+  if (options.credentialProviderBinDir !== undefined && options.credentialProviderConfig === undefined)
+    faults.push('credentialProviderBinDir needs credentialProviderConfig')
   if (options.border === 'zone' && options.zone === undefined) faults.push('border zone needs zone')
   if (options.storeLowWatermarkPercent >= options.storeHighWatermarkPercent)
     faults.push('storeLowWatermarkPercent must be below storeHighWatermarkPercent')

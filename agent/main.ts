@@ -1,5 +1,6 @@
 /** The agent's parts, how they are put together, and in which order they start and stop. */
 import { randomBytes } from 'node:crypto'
+import path from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { limits } from '../core/limits.ts'
 import { createPlaces } from '../core/members/places.ts'
@@ -12,6 +13,9 @@ import { createMemberCluster, type MemberClusterOptions } from './cluster/member
 import { readClusterSecrets } from './cluster-secret.ts'
 import type { HostPort } from './config-values.ts'
 import { type AgentConfig, isLive, optionNames } from './config.ts'
+import { openOwnCredentials, type OwnCredentialsOptions } from './credentials/own-credentials.ts'
+import { createOwnOrigin } from './credentials/own-origin.ts'
+import { createProgramRunner } from './credentials/program.ts'
 import { createIdentity, loadIdentity } from './identity/identity.ts'
 import { createNotary } from './identity/notary.ts'
 import { createLogger } from './logging.ts'
@@ -21,6 +25,7 @@ import {
   observeDelivery,
   observeMirror,
   observeOrigin,
+  observeOwnCredentials,
   observeRunner,
   scrape,
 } from './measure.ts'
@@ -81,12 +86,23 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
         )
   stops.defer(() => transport.stop())
   const originLogger = logger.child({ part: 'origin' })
-  const origin = createOriginClient(
+  const originClient = createOriginClient(
     { clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
     originOptions(config),
   )
-  stops.defer(() => origin.close())
+  stops.defer(() => originClient.close())
   const policyOf = policiesOf(config)
+  const own = await openOwnCredentials(
+    { clock, run: createProgramRunner(), logger: originLogger, env: process.env, key: randomBytes(32) },
+    ownCredentialsOptions(config),
+  )
+  // The second is for the swarm only: what access, tags and the mirror ask is asked by the caller's credential and no other.
+  const { origin, byteOrigin } = createOwnOrigin({
+    origin: originClient,
+    own,
+    clock,
+    onOwn: observeOwnCredentials(metrics),
+  })
   const tags = createTags({ origin, clock })
   // So what access asks of a tag need not be asked again to resolve it.
   const access = createAccess({
@@ -107,7 +123,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
       notary,
       store,
       transport,
-      origin,
+      origin: byteOrigin,
       rates,
       sleep: sleepBySystem,
       logger: swarmLogger,
@@ -120,7 +136,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     runner,
     store,
     notary,
-    origin,
+    origin: byteOrigin,
     askPeers: ({ digest, origin: at }, signal) => cluster.askContent(digest, at, signal),
     rates,
     sleep: sleepBySystem,
@@ -246,6 +262,12 @@ function originOptions(config: AgentConfig, env = process.env): OriginClientOpti
     none: env['NO_PROXY'] ?? env['no_proxy'],
   }
   return { origins, originPatterns, unlistedOrigins, extraCaFiles, proxy }
+}
+
+function ownCredentialsOptions(config: AgentConfig): OwnCredentialsOptions {
+  const { credentialProviderConfig: configFile, credentialProviderBinDir, registryConfigs } = config
+  if (configFile === undefined) return { registryConfigs }
+  return { registryConfigs, providers: { configFile, binDir: credentialProviderBinDir ?? path.dirname(configFile) } }
 }
 
 /** What running responses get of the shutdown timeout: all but the time that the goodbyes after them may take, and at least half. */

@@ -66,6 +66,10 @@ function classOf(status: number | undefined): MetricLabels<'shoal_origin_request
   return status === undefined ? 'failed' : statusClass(status)
 }
 
+export function observeOwnCredentials(metrics: Metrics): () => void {
+  return () => metrics.add('shoal_own_credential_fetches_total', 1)
+}
+
 export function observeCluster(metrics: Metrics): ClusterObserver {
   return {
     called: (outcome) => metrics.add('shoal_directory_calls_total', 1, { role: 'client', outcome }),

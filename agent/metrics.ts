@@ -68,6 +68,11 @@ export const metricTable = {
     help: 'Requests to origins, token services and redirect targets (both `other`), retries included.',
     labels: { kind: requestKinds, status: [...statusClasses, 'failed'] },
   },
+  shoal_own_credential_fetches_total: {
+    type: 'counter',
+    help: "Fetches from origins that went by a credential of the agent's own, since the caller's had run out.",
+    labels: {},
+  },
   shoal_peers_connected: {
     type: 'gauge',
     help: 'Peers with an open connection.',

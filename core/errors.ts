@@ -42,6 +42,16 @@ export const errorTable = {
     oci: 'UNSUPPORTED',
     help: 'The agent does not start with these options. `shoal agent --help` and docs/options.md describe each.',
   },
+  CREDENTIALS_INVALID: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'A file that --credential-provider-config or --registry-configs names can not be used; docs/credentials.md says what they look like.',
+  },
+  CREDENTIAL_PROGRAM_FAILED: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'The agent goes on without the credentials that this program gives. Run it by hand as docs/credentials.md says; what it writes is never logged.',
+  },
   DIGEST_INVALID: {
     status: 400,
     oci: 'DIGEST_INVALID',

@@ -102,6 +102,26 @@ export const limits = {
   /** Tokens kept: repositories that one node pulls from within an hour, anonymously or by an account. */
   tokensMax: 1000,
 
+  // Credentials of the agent's own
+  /** A file with credentials or the providers' names; a Secret of Kubernetes holds no more. */
+  credentialFileMaxBytes: 1 * MiB,
+  /** A credential provider or helper is ended then, as by kubelet: it may ask a cloud, several times. */
+  credentialProgramMs: 1 * minute,
+  /** What such a program may answer: tokens take 2 to 8 KiB. */
+  credentialOutputMaxBytes: 256 * KiB,
+  /** Answers kept of each provider, and of all helpers: repositories that one node pulls from within hours. */
+  credentialAnswersMax: 1000,
+  /** An answer is good for so long even where its provider says 0: the layers of one image are hundreds of requests. */
+  credentialAnswerMinMs: 10 * second,
+  /** A provider that failed is not run again for the same image before; nor a helper, which says nothing of how long its word is good. */
+  credentialFailureMs: 30 * second,
+  /** Own credentials that are tried for one image, as each may cost a request that fails. */
+  ownCredentialsMax: 4,
+  /** How long after its last use a caller's credential is followed by own ones: longer than a layer of gigabytes takes. */
+  credentialTakeoverMs: 1 * hour,
+  /** Credentials of callers, for one repository each, that are known to be good or to have run out; each some 200 bytes. */
+  callerCredentialsMax: 1000,
+
   // Access
   /** How long the origin's yes for a repository or a credential counts (DESIGN, Access). */
   accessOpenMs: 60 * second,

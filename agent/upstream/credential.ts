@@ -32,9 +32,10 @@ export function createCredential(authorization: string, hmacKey: Uint8Array): Cr
   return credential
 }
 
-/** RFC 7617, 2: no colon in the name, no control characters; no password is longer than an `Authorization` may be. */
+/** RFC 7617, 2. Its ban of control characters is not kept for passwords: Google's `_json_key` is a file of many lines. */
 const usernameGrammar = /^[^:\p{Cc}]{1,255}$/u
-const secretGrammar = /^\P{Cc}{1,12288}$/u
+/** In base64 it still fits beside other headers. */
+const secretGrammar = /^[^\0]{1,12288}$/u
 
 /**
  * Wraps an account: shown to nobody unasked, and then as the origin's challenge says: to the origin itself, or to its token

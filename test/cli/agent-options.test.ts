@@ -167,6 +167,11 @@ describe('faults are named with their place', () => {
     ],
     ['no secret', { flags: { config: 'empty.yaml' } }, 'clusterSecretFile is missing'],
     ['a border of zones without one', { env: { ...standalone, SHOAL_BORDER: 'zone' } }, 'border zone needs zone'],
+    [
+      'programs of providers without their config',
+      { env: { ...standalone, SHOAL_CREDENTIAL_PROVIDER_BIN_DIR: '/bin' } },
+      'credentialProviderBinDir needs credentialProviderConfig',
+    ],
     ['standalone with seeds', { env: { ...standalone, SHOAL_SEEDS: 'a:1' } }, 'standalone excludes seeds'],
     [
       'watermarks upside down',
@@ -207,7 +212,10 @@ describe('each option', () => {
   test('takes its own examples', () => {
     for (const view of optionViews()) {
       for (const example of view.examples) {
-        const base = view.name === 'standalone' ? {} : { clusterSecretFile: '/secret' }
+        const base = {
+          ...(view.name !== 'standalone' && { clusterSecretFile: '/secret' }),
+          ...(view.name === 'credentialProviderBinDir' && { credentialProviderConfig: '/providers.yaml' }),
+        }
         expect(() => parseConfig({ ...base, [view.name]: example }), view.name).not.toThrow()
       }
     }

@@ -1,8 +1,6 @@
 /** The whole agent between a client that pulls as containerd does and a real docker-registry that asks for secrets. */
-import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseConfig } from '../../../agent/config.ts'
-import { type RunningAgent, runAgent } from '../../../agent/main.ts'
+import type { RunningAgent } from '../../../agent/main.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../../cli/demo/docker-registry.ts'
 import { createGuardian, type Guardian } from '../../../cli/demo/guardian.ts'
 import { type Image, makeImage, pulledBlobs } from '../../../cli/demo/image.ts'
@@ -10,6 +8,7 @@ import { pullImage } from '../../../cli/demo/pull.ts'
 import { KiB } from '../../../core/units.ts'
 import { createAuthorizer, type Credentials } from '../../support/authorizer.ts'
 import { htpasswdAuth } from '../../support/htpasswd.ts'
+import { startLoneAgent } from '../../support/lone-agent.ts'
 import { lacks } from '../../support/needs.ts'
 import { startTokenService, type TokenService } from '../../support/token-service.ts'
 
@@ -53,21 +52,6 @@ async function startRegistry(auth: object, repositories: readonly string[]): Pro
   return registry.address
 }
 
-async function startLoneAgent(origin: string): Promise<RunningAgent> {
-  const directory = await guardian.directory()
-  return runAgent(
-    parseConfig({
-      standalone: true,
-      dataDir: path.join(directory, 'data'),
-      ...Object.fromEntries(
-        ['mirror', 'ops', 'peers', 'bulk', 'cluster'].map((name) => [`${name}Listen`, '127.0.0.1:0']),
-      ),
-      origins: [`http://${origin}`],
-      logLevel: 'fatal',
-    }),
-  )
-}
-
 /** How many blobs came through the mirror alone. */
 async function pull(
   agent: RunningAgent,
@@ -93,7 +77,7 @@ describe.skipIf(lacks('docker-registry', 'skopeo', 'openssl'))('docker-registry 
 
   beforeAll(async () => {
     origin = await startRegistry(service.registryAuth, ['team-a/app', 'public/app'])
-    agent = await startLoneAgent(origin)
+    agent = await startLoneAgent(guardian, { origins: [`http://${origin}`] })
   })
   afterAll(() => agent.stop())
 
@@ -131,7 +115,7 @@ describe.skipIf(lacks('docker-registry', 'skopeo'))('docker-registry with htpass
   beforeAll(async () => {
     const users = { [pusher.username]: pusher.password, [reader.username]: reader.password }
     origin = await startRegistry(await htpasswdAuth(await guardian.directory(), users), ['team-a/app'])
-    agent = await startLoneAgent(origin)
+    agent = await startLoneAgent(guardian, { origins: [`http://${origin}`] })
   })
   afterAll(() => agent.stop())
 
