@@ -86,11 +86,16 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
   const get = (request: OriginRequest, sink: OriginSink): (() => void) => {
     const fault = drawFault()
     let stream: Stream | undefined
+    let noted: Answer | undefined
     let ended = false
-    const end = (failure?: OriginFailure): void => {
-      if (ended) return
+    const close = (): void => {
       ended = true
       stream?.stop()
+      if (noted !== undefined) noted.isOpen = false
+    }
+    const end = (failure?: OriginFailure): void => {
+      if (ended) return
+      close()
       if (failure !== undefined) failed.add(request.node)
       sink.onEnded(failure)
     }
@@ -105,35 +110,30 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       if (fault === 'rate-limited') return end({ kind: 'rate-limited', retryAfterMs: 1000 })
       if (options.unranged) sink.onUnranged()
       if (ended) return
-      stream = answer(request, fault, sink, end, () => ended)
+      noted = note(request)
+      stream = answer(request, fault, sink, noted, end)
     })
-    return () => {
-      ended = true
-      stream?.stop()
-    }
+    return close
+  }
+
+  const note = ({ blob, from, node }: OriginRequest): Answer => {
+    const start = options.unranged ? 0 : from
+    const noted = { atMs: engine.clock.now(), node, blob, from: start, sentBytes: 0, isOpen: true, hasBroken: false }
+    answers.push(noted)
+    return noted
   }
 
   const answer = (
-    { blob, from, link: to, node, to: limit }: OriginRequest,
+    { blob, link: to, node, to: limit }: OriginRequest,
     fault: Fault,
     sink: OriginSink,
+    noted: Answer,
     end: (failure?: OriginFailure) => void,
-    isOver: () => boolean,
   ): Stream => {
-    const first = options.unranged ? 0 : from
+    const first = noted.from
     const last = options.unranged ? blob.size : limit
     const breaksAt = fault === 'stall' || fault === 'break' ? first + random.below(last - first) : Infinity
     const chunkSize = chunkSizeOf(blob.size)
-    const noted: Answer = {
-      atMs: engine.clock.now(),
-      node,
-      blob,
-      from: first,
-      sentBytes: 0,
-      isOpen: true,
-      hasBroken: false,
-    }
-    answers.push(noted)
     let at = first
     const breakOff = (): void => {
       noted.hasBroken = true
@@ -143,7 +143,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     }
     const onFrame = (bytes: number): void => {
       noted.sentBytes += bytes
-      for (let left = bytes; left > 0 && !isOver();) {
+      for (let left = bytes; left > 0 && noted.isOpen;) {
         const index = Math.floor(at / chunkSize)
         const length = Math.min(left, (index + 1) * chunkSize - at)
         if (at + length > breaksAt) return breakOff()
@@ -151,7 +151,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
         at += length
         left -= length
       }
-      if (at >= last && !isOver()) end()
+      if (at >= last && noted.isOpen) end()
     }
     const stream = startStream(engine, {
       from: link,
