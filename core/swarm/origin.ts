@@ -366,7 +366,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   session.supply.fetchedBytes += event.bytes
   countBytes(state, event.bytes)
   session.progressAtMs = nowMs
-  if (event.index !== fetch.index) nextChunk(fetch, event.index)
+  if (event.index !== fetch.index) nextChunk(session, fetch, event.index)
   fetch.received += event.bytes
   if (fetch.unranged) takeUnasked(state, lease, event.index)
   if (session.phase[event.index] === phases.origin) countOriginFrame(state, lease, event)
@@ -374,9 +374,11 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
     state.emit({ type: 'drop', digest: session.digest, index: event.index })
 }
 
-function nextChunk(fetch: OriginFetch, index: number): void {
+/** The chunk comes from its first byte: what peers sent of it is forgotten, not dropped, since a `drop` would also take what has just come. */
+function nextChunk(session: Session, fetch: OriginFetch, index: number): void {
   fetch.index = index
   fetch.received = 0
+  if (session.phase[index] === phases.origin) session.buffers.delete(index)
 }
 
 /** The origin sends the whole blob: what is still missing is taken from it, also what peers were asked for. */
@@ -417,7 +419,7 @@ export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unran
   }
   takeWhole(state, lease)
   fetch.unranged = true
-  nextChunk(fetch, 0)
+  nextChunk(session, fetch, 0)
 }
 
 /** The fetch brings all chunks, from the first byte of each; others hear that they are on their way. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createBench, digest, fetched, entryOf, sizeOf, span, type Bench } from './bench.ts'
+import { createBench, digest, fetched, entryOf, hashOf, sizeOf, span, type Bench } from './bench.ts'
 
 const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
 
@@ -138,6 +138,19 @@ describe('a fetch', () => {
     bench.pass(1250)
     expect(bench.take('stop-fetch')).toHaveLength(1)
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 4, offset: 100_000 }])
+  })
+
+  it('needs nothing of what a peer had sent of its chunks', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [1])
+    bench.sends(bench.told('request', 'peer')[0]!, { bytes: 64 * 1024, hash: hashOf(99) })
+    bench.handle({ type: 'peer-disconnected', peer: 'peer' })
+    bench.answer({ lease })
+    const { fetch } = bench.take('fetch-origin')[0]!
+    for (const index of [0, 1]) comes(bench, fetch, index)
+    bench.settle()
+    expect(bench.swarm.progress(digest)?.held).toBe(2)
   })
 
   it('has two seconds for its first byte, then twice that', () => {
