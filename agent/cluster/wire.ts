@@ -54,6 +54,7 @@ const announceItem = z
         position: index,
         insists: z.boolean().exactOptional(),
         acrossOnly: z.boolean().exactOptional(),
+        theseOnly: z.boolean().exactOptional(),
       })
       .exactOptional(),
     released: z.array(count).max(limits.fetchRangesMax).exactOptional(),

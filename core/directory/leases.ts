@@ -87,7 +87,7 @@ function wholeBlob(
 ): ChunkRange | undefined {
   if (table.whole !== undefined && table.whole.active > 0) return undefined
   const isHad = (index: number): boolean => isHeld(table, index) || elsewhere?.isHeld(index) === true
-  const lacking = firstFree(table, 0, table.chunks, isHad)
+  const lacking = firstFree(0, table.chunks, isHad)
   const isComing = lacking === undefined || elsewhere?.isComing(lacking) === true
   if (isComing && !insists) return undefined
   lapseOthers(table, asker)
@@ -115,16 +115,18 @@ function nextRange(
     return !isFree(table, index) || elsewhere?.isComing(index) === true
   }
   const position = Math.min(Math.max(0, wish.position), table.chunks)
-  const start = firstFree(table, position, table.chunks, taken) ?? firstFree(table, 0, position, taken)
+  const limit = wish.theseOnly === true ? Math.min(position + wish.chunks, table.chunks) : table.chunks
+  const after = firstFree(position, limit, taken)
+  const start = after ?? (wish.theseOnly === true ? undefined : firstFree(0, position, taken))
   if (start === undefined) return undefined
   const from = isAcross(start) ? elsewhere?.sourceOf(start) : undefined
   const goesOn = (index: number): boolean => (from === undefined ? !isAcross(index) : holds(from, index))
   let end = start + 1
-  while (end < table.chunks && end - start < most && !taken(end) && goesOn(end)) end++
+  while (end < limit && end - start < most && !taken(end) && goesOn(end)) end++
   return { start, end, ...(from === undefined ? {} : { from }) }
 }
 
-function firstFree(table: Table, start: number, end: number, taken: (index: number) => boolean): number | undefined {
+function firstFree(start: number, end: number, taken: (index: number) => boolean): number | undefined {
   for (let index = start; index < end; index++) if (!taken(index)) return index
   return undefined
 }

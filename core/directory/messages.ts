@@ -36,6 +36,8 @@ export interface AnnounceItem {
     readonly insists?: boolean
     /** The announcer leaves the origin alone for a while: it would only fetch across a border. */
     readonly acrossOnly?: boolean
+    /** None but the `chunks` from `position` on: a reader of a part has no use for others, and leaves when it has its own. */
+    readonly theseOnly?: boolean
   }
   /** Leases given back: fetched, or given up (their missing chunks may be granted anew at once). */
   readonly released?: readonly number[]

@@ -35,11 +35,15 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   if (position === undefined) return undefined
   const insists = isStarved || isUseless(session, position)
   const { unranged } = session.supply
-  const wish = unranged
-    ? { chunks: session.count, position: 0 }
-    : { chunks: wantedFrom(state, session, position, wishChunks(state, session)), position }
+  const wish = unranged ? { chunks: session.count, position: 0 } : wishFrom(state, session, position)
   const across = isResting(state, session) ? { acrossOnly: true } : {}
   return insists ? { ...wish, insists, ...across } : { ...wish, ...across }
+}
+
+function wishFrom(state: SwarmState, session: Session, position: number): NonNullable<AnnounceItem['lease']> {
+  const wish = { chunks: wantedFrom(state, session, position, wishChunks(state, session)), position }
+  const isReadWhole = [...session.readers.values()].some(({ whole }) => whole)
+  return isReadWhole ? wish : { ...wish, theseOnly: true }
 }
 
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */

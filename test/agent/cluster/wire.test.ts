@@ -20,7 +20,7 @@ const request: AnnounceRequest = {
       wants: true,
       fetching: [{ start: 1, end: 4 }],
       fetchedBytes: 12,
-      lease: { chunks: 4, position: 9 },
+      lease: { chunks: 4, position: 9, insists: true, acrossOnly: false, theseOnly: true },
       released: [2 ** 40 + 1],
       unranged: false,
       origin: 'docker.io',

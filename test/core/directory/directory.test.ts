@@ -167,6 +167,14 @@ describe('leases', () => {
     expect(world.say('c', { lease: { chunks: 10, position: 1000 } }).lease).toMatchObject({ start: 10, end: 20 })
   })
 
+  it('of who reads a part are of that part, or none', () => {
+    const world = createWorld()
+    const part = { chunks: 2, theseOnly: true }
+    expect(world.say('a', { lease: { ...part, position: 4 } }).lease).toMatchObject({ start: 4, end: 6 })
+    expect(world.say('b', { lease: { ...part, position: 5 } }).lease).toMatchObject({ start: 6, end: 7 })
+    expect(world.say('c', { lease: { ...part, position: 5 } }).lease).toBeUndefined()
+  })
+
   it('skip what another announces to be fetching', () => {
     const world = createWorld()
     world.say('a', { fetching: [{ start: 0, end: 7 }] })

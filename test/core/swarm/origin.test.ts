@@ -39,6 +39,14 @@ describe('a lease', () => {
     expect(wish(bench)).toBeUndefined()
   })
 
+  it('is wished for no other chunks by the reader of a part', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(6) })
+    expect(wish(bench)).toEqual({ chunks: 2, position: 4, theseOnly: true })
+    bench.read({ reader: 2 })
+    expect(wish(bench)).toEqual({ chunks: 8, position: 4 })
+  })
+
   it('is asked for again only when the directory says', () => {
     const bench = createBench()
     bench.read()
