@@ -86,6 +86,7 @@ const answerItem = z.strictObject({
     .strictObject({ id: count, start: index, end: index, source: hint.exactOptional(), ttlMs: durationMs })
     .exactOptional(),
   leaseAfterMs: durationMs.exactOptional(),
+  lost: z.array(count).max(limits.fetchRangesMax).exactOptional(),
   provide: z.boolean().exactOptional(),
 })
 

@@ -19,7 +19,15 @@ import type {
 } from './messages.ts'
 import { neighboursOf } from './neighbours.ts'
 import { createRelays, type Relays } from './relays.ts'
-import { addAnnouncer, countsOf, createTable, lapseStalled, removeAnnouncer, updateAnnouncer } from './table.ts'
+import {
+  addAnnouncer,
+  countsOf,
+  createTable,
+  lapseStalled,
+  lostLeases,
+  removeAnnouncer,
+  updateAnnouncer,
+} from './table.ts'
 import type { Announcer, Table } from './table.ts'
 
 export interface DirectoryComponents {
@@ -185,6 +193,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem, interva
     peers: item.wants ? neighboursOf(table, announcer) : [],
     ...(item.wants ? { counts: countsOf(table) } : {}),
     ...(rank === 0 ? leaseFor(state, table, announcer, item, intervalMs) : later(item, limits.announceMs)),
+    ...(rank === 0 ? lostOf(table, announcer) : {}),
     ...(owner !== undefined && item.lease !== undefined ? { ask: owner } : {}),
     ...(rank === 0 && mayProvide(state, table, announcer) ? { provide: true } : {}),
   }
@@ -282,6 +291,11 @@ function leaseFor(
   if (lease !== undefined) return { lease }
   // What comes to an area in one moment can be fetched from there in the next, and only wishes bring it across.
   return { leaseAfterMs: sources.elsewhere === undefined ? intervalMs : loadIntervalMs(state, limits.announceMs) }
+}
+
+function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {
+  const lost = lostLeases(table, announcer)
+  return lost.length > 0 ? { lost } : {}
 }
 
 /** Why nobody gets a lease now, as the time until it may be otherwise. */

@@ -86,6 +86,8 @@ export interface AnswerItem {
   readonly lease?: Lease
   /** No lease now (others fetch what is missing, or the host is still learning): ask again after this long. */
   readonly leaseAfterMs?: number
+  /** Leases of the announcer that stalled, and of which others have or fetch a chunk by now: it goes on with none of them. */
+  readonly lost?: readonly number[]
   /** Write a DHT provider record for this digest: you are one of at most three named seeds. */
   readonly provide?: boolean
 }

@@ -248,6 +248,13 @@ function isStalled({ heardMs, progressMs }: Announcer, { sinceMs }: Claim, nowMs
   return progressMs > sinceMs ? nowMs - progressMs >= limits.leaseTtlMs : nowMs - sinceMs >= limits.leaseFirstByteMs
 }
 
+/** Leases that stalled, and of which others have or fetch a chunk by now. */
+export function lostLeases(table: Table, { claims }: Announcer): number[] {
+  const lost = new Set<number>()
+  for (const [index, { lapsed, lease }] of claims) if (lapsed && lease !== 0 && !isFree(table, index)) lost.add(lease)
+  return [...lost].slice(-limits.fetchRangesMax)
+}
+
 /** Frees every chunk but those that `except` fetches. */
 export function lapseOthers(table: Table, except: Announcer): void {
   for (const announcer of table.fetchers) {

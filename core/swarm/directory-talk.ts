@@ -2,7 +2,7 @@
 import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages.ts'
 import type { Digest } from '../oci/digest.ts'
 import { crossedBytes, crossingChunks } from './crossings.ts'
-import { leaseWish, onGranted } from './origin.ts'
+import { leaseWish, onGranted, onLost } from './origin.ts'
 import { addCandidates, connectMore } from './peers.ts'
 import { knowOthers, wantsMore } from './session.ts'
 import type { Session, SwarmState } from './state.ts'
@@ -73,8 +73,9 @@ function releasedNow(state: SwarmState, { supply }: Session): number[] {
 }
 
 /** An answer without a word on leases is that of a standby, and leaves the wish open. */
-function takeSupply(state: SwarmState, session: Session, { counts, lease, leaseAfterMs }: AnswerItem): void {
+function takeSupply(state: SwarmState, session: Session, { counts, lease, leaseAfterMs, lost }: AnswerItem): void {
   if (counts?.length === session.count) session.counts = counts
+  for (const id of lost ?? []) onLost(state, session, id)
   if (lease === undefined && leaseAfterMs === undefined) return
   session.supply.askingUntilMs = 0
   if (lease !== undefined) onGranted(state, session, lease)

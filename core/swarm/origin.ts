@@ -159,6 +159,11 @@ export function onGranted(state: SwarmState, session: Session, grant: Grant): vo
   addLease(state, session, grant, session.readers.size === 0 || session.complete ? [] : remaining)
 }
 
+/** It stalled, and others have or fetch its chunks by now. */
+export function onLost(state: SwarmState, { supply }: Session, id: number): void {
+  for (const lease of supply.leases) if (lease.id === id) surrender(state, lease)
+}
+
 function addLease(
   state: SwarmState,
   session: Session,
@@ -364,6 +369,8 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   if (fetch.firstByteAtMs === undefined) {
     fetch.firstByteAtMs = nowMs
     state.originFirstByteMs = smoothed(state.originFirstByteMs, nowMs - fetch.startedAtMs)
+    // The lease is about to lapse if the directory does not hear of it.
+    if (lease.tries > 0) tellDirectory(state, session, true)
   }
   fetch.heardAtMs = state.link.silenceMs
   fetch.bytes += event.bytes

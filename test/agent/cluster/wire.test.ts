@@ -41,6 +41,7 @@ const answer: AnnounceAnswer = {
       counts: Uint8Array.from({ length: 100 }, (_, index) => index),
       lease: { id: 2 ** 40 + 1, start: 0, end: 4, source: { ...address, complete: false }, ttlMs: 1750 },
       leaseAfterMs: 12.25,
+      lost: [2 ** 40],
       provide: true,
     },
     { digest: digestOf(2), peers: [] },

@@ -257,6 +257,20 @@ describe('leases', () => {
     expect(world.say('c', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: 10, end: 14 })
   })
 
+  it('that stalled are told to be lost once others have or fetch of them', () => {
+    const world = createWorld()
+    const { lease } = world.say('a', wish)
+    const stalled = { fetching: [{ start: 0, end: 10 }] }
+    world.clock.advance(1750)
+    world.directory.tick()
+    expect(world.say('a', stalled).lost).toBeUndefined()
+    const next = world.say('b', { lease: { chunks: 4, position: 0 } }).lease
+    expect(world.say('a', stalled).lost).toEqual([lease?.id])
+    world.say('b', { ...having(100, span(0, 4)), released: [next?.id ?? -1] })
+    expect(world.say('a', stalled).lost).toEqual([lease?.id])
+    expect(world.say('a', { released: [lease?.id ?? -1] }).lost).toBeUndefined()
+  })
+
   it('live on while new chunks come', () => {
     const world = createWorld()
     world.say('a', wish)

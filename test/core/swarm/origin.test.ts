@@ -128,6 +128,15 @@ describe('a lease', () => {
     expect(bench.swarm.announceState(digest)).toMatchObject({ leaves: true })
   })
 
+  it('that others have by now is given back', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ lost: [6] })
+    expect(bench.take('stop-fetch')).toEqual([])
+    bench.answer({ lost: [7] })
+    expect(bench.take('stop-fetch')).toEqual([{ type: 'stop-fetch', digest, fetch }])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+  })
+
   it('of a prefetch waits until nobody who reads needs the origin', () => {
     const bench = createBench()
     const other = digest.replaceAll('ab', 'cd') as typeof digest
@@ -145,7 +154,11 @@ describe('a fetch', () => {
     comes(bench, fetch, 0, 100_000)
     bench.pass(1250)
     expect(bench.take('stop-fetch')).toHaveLength(1)
-    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 4, offset: 100_000 }])
+    const [again] = bench.take('fetch-origin')
+    expect(again).toMatchObject({ start: 0, end: 4, offset: 100_000 })
+    bench.take('announce')
+    comes(bench, again!.fetch, 0, 16_384)
+    expect(bench.take('announce'), 'before the lease lapses').toEqual([{ type: 'announce', digest, now: true }])
   })
 
   it('needs nothing of what a peer had sent of its chunks', () => {
