@@ -402,8 +402,8 @@ export const limits = {
   announceItemsMax: 128,
   /** No host can send an agent away for longer, and no back-off grows further. */
   announceWaitMaxMs: 2 * minute,
-  /** Digests that are merely held find a new host within this time, spread at random. */
-  retargetIdleMs: 2 * second,
+  /** Digests that are merely held find a new host within this time, spread at random: half of what it listens before it grants (`directoryLearnMs`), the other half being the news of it. */
+  retargetIdleMs: 1 * second,
   /**
    * A waiting reader whose owner is silent to it, while who would follow answers: within half of this the follower has looked
    * at the owner (1 s), listened (`directoryLearnMs`) and been asked again, unless it finds the owner well.

@@ -220,14 +220,14 @@ describe('announces', () => {
     expect(bench.calls().map(({ to }) => to)).toEqual(['newcomer'])
   })
 
-  it('of what is merely held find a new owner within two seconds', () => {
+  it('of what is merely held find a new owner in half the time that it listens', () => {
     const bench = createBench()
     for (const call of start(bench, { have: { complete: true }, wants: false })) {
       bench.client.answered(call.id, answerTo(call))
     }
     bench.hosts.of = () => ['newcomer', 'owner']
     bench.client.membersChanged()
-    bench.pass(2000)
+    bench.pass(limits.directoryLearnMs / 2)
     expect(bench.calls().map(({ to }) => to)).toEqual(['newcomer'])
   })
 
