@@ -317,6 +317,7 @@ function onMember(state: State, { record, before }: Extract<MembersOutput, { typ
   if (record.state === 'alive') {
     if (before?.state === 'alive') return
     state.owners.add(peer)
+    state.client.memberCame(peer)
   } else {
     state.owners.remove(peer)
     state.directory.memberGone(peer)

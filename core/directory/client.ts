@@ -55,6 +55,8 @@ export interface DirectoryClient {
   renew(): void
   /** The list of members changed, or who of them is silent. */
   membersChanged(): void
+  /** A member is there, perhaps again: what its last life left unanswered says nothing. Followed by `membersChanged`. */
+  memberCame(peer: PeerId): void
   /** Call it at `nextMs()`, or every few milliseconds. */
   tick(): void
   /** When there will be something to do, on the clock; Infinity: nothing. */
@@ -132,6 +134,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
       for (const subject of state.subjects.values()) subject.redirect = undefined
       retargetAll(state)
     },
+    memberCame: (peer) => void state.silent.delete(peer),
     renew: () => renew(state),
     tick: () => tick(state),
     nextMs: () => state.nextMs,

@@ -426,8 +426,10 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
 function onMember(life: Life, { before, record }: Extract<MembersOutput, { type: 'member' }>): void {
   const { peer, state } = record
   if (state === 'alive' && before?.state === 'alive') return
-  if (state === 'alive') life.owners.add(peer)
-  else {
+  if (state === 'alive') {
+    life.owners.add(peer)
+    life.client.memberCame(peer)
+  } else {
     life.owners.remove(peer)
     life.directory.memberGone(peer)
   }

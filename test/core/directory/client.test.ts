@@ -308,6 +308,17 @@ describe('a host that does not answer', () => {
     expect(bench.calls().find(({ to }) => to === 'owner')?.request.items).toEqual([itemOf(wish)])
   })
 
+  it('since it died, and is there again, is asked at once', () => {
+    const bench = createBench()
+    const [owner] = start(bench, wish)
+    bench.client.failed(owner!.id)
+    bench.taken()
+    bench.client.memberCame('owner')
+    bench.client.membersChanged()
+    bench.pass(20)
+    expect(bench.calls()).toMatchObject([{ to: 'owner', request: { items: [wish] } }])
+  })
+
   it('but gives other signs of life has five seconds', () => {
     const bench = createBench()
     bench.replies.set('standby', {})
