@@ -3,6 +3,8 @@
  * vain. Each such allowance is measured in the world when the fault happens, and has its reason here.
  */
 import { limits } from '../../core/limits.ts'
+import type { AnnounceAnswer, AnnounceRequest, ChunkRange } from '../../core/directory/messages.ts'
+import type { Digest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { hasBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
@@ -40,6 +42,48 @@ export function notePartition(sim: Sim, side: ReadonlySet<PeerId>): void {
     if (here.length > 0 && there.length > 0) bytes += notInBoth(sim, here, there)
   }
   allow(sim, `${side.size} nodes parted`, bytes)
+}
+
+/**
+ * A node helps itself to its reader's next chunk, since no directory answers (DESIGN, Directory). That is as it should be where
+ * all who host the digest, as the node sees it, are on the other side of a partition; others on its side may do so as well.
+ */
+export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
+  const { blobs, network, nodes } = sim.world
+  const hosts = node.life?.owners.of(digest).map((id) => nodes.get(id)!) ?? []
+  const living = hosts.filter(isOfUse)
+  const isParted = living.length > 0 && !living.some(({ id }) => network.reaches(node.id, id))
+  if (isParted || !isAmongMost(sim, node))
+    allow(sim, `${node.id} was parted from its hosts`, chunkSizeOf(blobs.get(digest)!.size))
+}
+
+/**
+ * A node insists on a lease for what others hold. That is as it should be after a lie, since those may lie too; and where it is
+ * parted from most, and knows next to nobody of its side.
+ */
+export function noteInsistence(sim: Sim, { items }: AnnounceAnswer, { from, items: asked }: AnnounceRequest): void {
+  const node = sim.world.nodes.get(from.peer)!
+  const isMisled = node.counts.bans.length > 0
+  if (!isMisled && isAmongMost(sim, node)) return
+  const why = isMisled ? 'misled by a liar' : 'parted from most'
+  const insisting = new Set(asked.filter(({ lease }) => lease?.insists === true).map(({ digest }) => digest))
+  for (const { digest, lease } of items)
+    if (lease !== undefined && insisting.has(digest))
+      allow(sim, `${node.id} insisted, ${why}`, heldByOthers(sim, node, sim.world.blobs.get(digest)!, lease))
+}
+
+function heldByOthers(sim: Sim, node: SimNode, blob: Blob, { end, start }: ChunkRange): number {
+  const others = sim.nodes.filter((other) => other !== node && isOfUse(other) && areInTouch(sim, node, other))
+  let bytes = 0
+  for (let index = start; index < end; index++)
+    if (others.some((other) => holds(other, blob, index))) bytes += chunkLengthOf(blob.size, index)
+  return bytes
+}
+
+/** Is it in touch with half of the others? Who is not can't tell who is dead, and accuses nobody (core/members/health.ts). */
+export function isAmongMost(sim: Sim, node: SimNode): boolean {
+  const others = sim.nodes.filter((other) => other !== node && isOfUse(other))
+  return others.filter((other) => areInTouch(sim, node, other)).length * 2 >= others.length
 }
 
 /** Nodes of use, by who is in touch with whom. */

@@ -4,7 +4,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
-import { allowancesOf, areInTouch, isOfUse } from './budget.ts'
+import { allowancesOf, areInTouch, isAmongMost, isOfUse } from './budget.ts'
 import type { Blob, Piece } from './matter.ts'
 import type { SimNode } from './node.ts'
 import { imageBytes, openPulls, type Sim } from './sim.ts'
@@ -83,20 +83,22 @@ export function checkServed(node: SimNode, blob: Blob, index: number, pieces: re
 /** Dead, hung or departed: five seconds on nobody lists it, hosts by it, names it or believes in a connection to it. */
 export function watchGone(sim: Sim, gone: SimNode): void {
   const { lives } = gone
-  const witnessed = sim.nodes.filter((node) => hasWitness(sim, node, gone))
+  const witnessed = sim.nodes.filter((node) => canTell(sim, node, gone))
   sim.engine.after(goneMs, () => {
     const isBack = gone.lives !== lives || (gone.life !== undefined && gone.behaviour !== 'freezes')
     if (isBack) return
-    const viewers = witnessed.filter((node) => hasWitness(sim, node, gone))
+    const viewers = witnessed.filter((node) => canTell(sim, node, gone))
     for (const view of viewsOf(sim, gone, viewers)) sim.world.violated(`${view} ${goneMs} ms after it was lost`)
   })
 }
 
-/** Is it in touch with a third node? Who is alone with one that is silent can't tell whether that is so to others (core/members/contacts.ts). */
-function hasWitness(sim: Sim, viewer: SimNode, gone: SimNode): boolean {
-  return sim.nodes.some(
-    (other) => other !== viewer && other !== gone && isOfUse(other) && areInTouch(sim, viewer, other),
-  )
+/**
+ * Is it in touch with a third node, and with half of all? Who is alone with one that is silent can't tell whether that is so to
+ * others (core/members/contacts.ts).
+ */
+function canTell(sim: Sim, viewer: SimNode, gone: SimNode): boolean {
+  const isThird = (other: SimNode): boolean => other !== viewer && other !== gone && isOfUse(other)
+  return isAmongMost(sim, viewer) && sim.nodes.some((other) => isThird(other) && areInTouch(sim, viewer, other))
 }
 
 const goneMs = 5000

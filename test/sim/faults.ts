@@ -1,6 +1,6 @@
 /** Lets things go wrong, at moments that the seed chooses. */
 import type { PeerId, Random } from '../../core/ports.ts'
-import { noteLoss, notePartition } from './budget.ts'
+import { noteHelp, noteInsistence, noteLoss, notePartition } from './budget.ts'
 import { watchGone } from './checkers.ts'
 import { depart, hang, part } from './node.ts'
 import type { Pull } from './puller.ts'
@@ -23,6 +23,8 @@ export function planFaults(sim: Sim): void {
   each(victims, freezers, (pull) => sometime(sim, random, () => freeze(sim, pull)))
   each(victims, departures, (pull, number) => sometime(sim, random, () => leave(sim, pull, number % 2 === 1)))
   each(crashing, crashes, (pull, number) => sometime(sim, random, () => die(sim, pull, number < silentCrashes)))
+  sim.world.helpsItself = (node, digest) => noteHelp(sim, node, digest)
+  sim.world.answered = (answer, request) => noteInsistence(sim, answer, request)
   for (let count = 0; count < partitions; count++) sometime(sim, random, () => separate(sim, random, count))
   for (let count = 0; count < breaks; count++) sometime(sim, random, () => breakOne(sim, random))
   planOriginTroubles(sim, random)

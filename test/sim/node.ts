@@ -2,7 +2,7 @@
 import { createDirectoryClient, type DirectoryClient, type DirectoryClientOutput } from '../../core/directory/client.ts'
 import type { PeerHint } from '../../core/directory/messages.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
-import type { AnnounceAnswer } from '../../core/directory/messages.ts'
+import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
 import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
 import { createPlaces, type Border, type Place } from '../../core/members/places.ts'
@@ -62,7 +62,9 @@ export interface World {
   /** Bytes to and from directories, and of chunk heads, so far. */
   readonly traffic: { announceBytes: number; headBytes: number }
   /** A directory has answered. */
-  answered: ((answer: AnnounceAnswer) => void) | undefined
+  answered: ((answer: AnnounceAnswer, request: AnnounceRequest) => void) | undefined
+  /** An agent that waited in vain for a directory takes a chunk of the digest from the origin itself. */
+  helpsItself: ((node: SimNode, digest: Digest) => void) | undefined
   /** An invariant is broken. */
   readonly violated: (what: string) => void
 }
@@ -375,6 +377,7 @@ export function wake(node: SimNode): void {
 }
 
 function heedClient(node: SimNode, output: DirectoryClientOutput): void {
+  if (output.type === 'directory-silent') node.world.helpsItself?.(node, output.digest)
   if (output.type !== 'call') return later(node, 0, () => handle(node, output))
   const { id, request, to } = output
   ask(
@@ -384,7 +387,7 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
       members?.heard(node.id)
       const answer = directory.announce(request)
       node.world.traffic.announceBytes += announceBytes(request, answer)
-      node.world.answered?.(answer)
+      node.world.answered?.(answer, request)
       return answer
     },
     ({ client, members }, answer) => {

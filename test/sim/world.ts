@@ -62,6 +62,7 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
     traffic: { announceBytes: 0, headBytes: 0 },
     trace: traced ? trace : undefined,
     answered: undefined,
+    helpsItself: undefined,
     violated: (what) => void violations.push(`${engine.clock.now().toFixed(3)} ms: ${what}`),
   }
   for (let number = 0; number < options.nodes; number++) addNode(world, random, options, swarm, number)
