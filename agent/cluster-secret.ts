@@ -1,7 +1,9 @@
 /** The secret that admits to a cluster: 32 random bytes in a file, never on a command line. */
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { ShoalError } from '../core/errors.ts'
 import type { AgentConfig } from './config.ts'
+import { warnOfReaders, writableByAll } from './file-mode.ts'
+import type { Logger } from './logging.ts'
 
 export interface ClusterSecrets {
   readonly current: Uint8Array
@@ -12,18 +14,28 @@ export interface ClusterSecrets {
 /** The secrets that the options name; undefined where the agent stands alone. Rejects with `SECRET_INVALID`. */
 export async function readClusterSecrets(
   config: Pick<AgentConfig, 'clusterSecretFile' | 'previousClusterSecretFile'>,
+  logger: Pick<Logger, 'warn'>,
 ): Promise<ClusterSecrets | undefined> {
   if (config.clusterSecretFile === undefined) return undefined
-  const current = await readSecret(config.clusterSecretFile)
+  const current = await readSecret(config.clusterSecretFile, logger)
   if (config.previousClusterSecretFile === undefined) return { current }
-  return { current, previous: await readSecret(config.previousClusterSecretFile) }
+  return { current, previous: await readSecret(config.previousClusterSecretFile, logger) }
 }
 
-async function readSecret(file: string): Promise<Uint8Array> {
-  const content = await readFile(file).catch((cause: unknown) => {
+async function readSecret(file: string, logger: Pick<Logger, 'warn'>): Promise<Uint8Array> {
+  const { mode, content } = await readWithMode(file).catch((cause: unknown) => {
     throw new ShoalError('SECRET_INVALID', `The secret file ${file} can not be read: ${String(cause)}`, { cause })
   })
+  const fault = writableByAll(mode)
+  if (fault !== undefined) throw new ShoalError('SECRET_INVALID', `The secret file ${file} ${fault}`)
+  warnOfReaders(logger, file, mode)
   return parseSecret(content, file)
+}
+
+async function readWithMode(file: string): Promise<{ mode: number; content: Uint8Array }> {
+  await using handle = await open(file, 'r')
+  const { mode } = await handle.stat()
+  return { mode, content: await handle.readFile() }
 }
 
 const secretBytes = 32

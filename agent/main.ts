@@ -64,7 +64,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   const metrics = createMetrics()
   const clock = systemClock
   const random = systemRandom()
-  const secrets = await readClusterSecrets(config)
+  const secrets = await readClusterSecrets(config, logger)
 
   const parts = new Map([['agent', notReady('the agent is starting')]])
   const ops = await startOpsServer({ metrics, parts }, config.opsListen)

@@ -9,6 +9,7 @@ import { createBoundedMap } from '../../core/bounded-map.ts'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
+import { writableByAll } from '../file-mode.ts'
 import type { Logger } from '../logging.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
@@ -59,8 +60,8 @@ async function requireProgram(file: string): Promise<void> {
     () => 0,
   )
   if ((mode & 0o111) === 0) throw new ShoalError('CREDENTIALS_INVALID', `${file} is no program that can be run`)
-  if ((mode & 0o002) !== 0)
-    throw new ShoalError('CREDENTIALS_INVALID', `${file} may be written by every user of this node (chmod o-w)`)
+  const fault = writableByAll(mode)
+  if (fault !== undefined) throw new ShoalError('CREDENTIALS_INVALID', `${file} ${fault}`)
 }
 
 /** Where two providers speak of one key, the earlier one counts. */

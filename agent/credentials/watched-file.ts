@@ -2,6 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
+import { warnOfReaders, writableByAll } from '../file-mode.ts'
 import type { Logger } from '../logging.ts'
 
 export interface WatchedFile<Content> {
@@ -55,10 +56,9 @@ export function createWatchedFile<Content>(
   }
 
   async function readFrom(handle: FileHandle, mode: number, size: number): Promise<Reading<Content>> {
-    const fault = faultOf(mode, size)
+    const fault = writableByAll(mode) ?? tooLarge(size)
     if (fault !== undefined) return { error: invalid(file, fault) }
-    if (options.secret && (mode & 0o004) !== 0)
-      logger.warn({ file }, 'every user of this node may read a file with secrets: chmod o-r, or defaultMode 0440')
+    if (options.secret) warnOfReaders(logger, file, mode)
     const text = await handle.readFile('utf8')
     try {
       return { content: options.parse(text) }
@@ -80,11 +80,8 @@ export function createWatchedFile<Content>(
   }
 }
 
-/** Who may write it decides which programs the agent runs, and to whom it shows secrets. */
-function faultOf(mode: number, size: number): string | undefined {
-  if ((mode & 0o002) !== 0) return 'may be written by every user of this node (chmod o-w)'
-  if (size > limits.credentialFileMaxBytes) return `has more than ${limits.credentialFileMaxBytes} bytes`
-  return undefined
+function tooLarge(size: number): string | undefined {
+  return size > limits.credentialFileMaxBytes ? `has more than ${limits.credentialFileMaxBytes} bytes` : undefined
 }
 
 function invalid(file: string, what: string): ShoalError {

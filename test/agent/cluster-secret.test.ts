@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -43,27 +43,42 @@ function failureOf(attempt: () => unknown): unknown {
 }
 
 let directory: string
+let warnings: unknown[]
+const logger = { warn: (...parts: unknown[]) => void warnings.push(parts) }
 beforeEach(async () => {
+  warnings = []
   directory = await mkdtemp(path.join(tmpdir(), 'shoal-secret-'))
 })
 afterEach(() => rm(directory, { recursive: true }))
 
 test('both secrets count while one is being replaced', async () => {
   const [clusterSecretFile, previousClusterSecretFile] = [path.join(directory, 'new'), path.join(directory, 'old')]
-  await writeFile(clusterSecretFile, hex)
-  await writeFile(previousClusterSecretFile, secret.toReversed())
-  expect(await readClusterSecrets({ clusterSecretFile })).toEqual({ current: secret })
-  expect(await readClusterSecrets({ clusterSecretFile, previousClusterSecretFile })).toEqual({
+  await writeFile(clusterSecretFile, hex, { mode: 0o600 })
+  await writeFile(previousClusterSecretFile, secret.toReversed(), { mode: 0o640 })
+  expect(await readClusterSecrets({ clusterSecretFile }, logger)).toEqual({ current: secret })
+  expect(await readClusterSecrets({ clusterSecretFile, previousClusterSecretFile }, logger)).toEqual({
     current: secret,
     previous: secret.toReversed(),
   })
+  expect(warnings).toEqual([])
+})
+
+test('one that every user of the node may read is used, with a warning; one that they may write is refused', async () => {
+  const clusterSecretFile = path.join(directory, 'exposed')
+  await writeFile(clusterSecretFile, hex)
+  await chmod(clusterSecretFile, 0o644)
+  expect(await readClusterSecrets({ clusterSecretFile }, logger)).toEqual({ current: secret })
+  expect(warnings).toMatchObject([[{ file: clusterSecretFile }, expect.stringContaining('chmod o-r')]])
+  await chmod(clusterSecretFile, 0o602)
+  const refused = readClusterSecrets({ clusterSecretFile }, logger)
+  await expect(refused).rejects.toMatchObject({ code: 'SECRET_INVALID', detail: expect.stringContaining('chmod o-w') })
 })
 
 test('a file that is not there is named', async () => {
   const clusterSecretFile = path.join(directory, 'absent')
-  await expect(readClusterSecrets({ clusterSecretFile })).rejects.toThrow(/absent can not be read: .*ENOENT/)
+  await expect(readClusterSecrets({ clusterSecretFile }, logger)).rejects.toThrow(/absent can not be read: .*ENOENT/)
 })
 
 test('without a file there is no secret', async () => {
-  expect(await readClusterSecrets({})).toBeUndefined()
+  expect(await readClusterSecrets({}, logger)).toBeUndefined()
 })

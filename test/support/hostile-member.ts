@@ -197,7 +197,10 @@ function lieInAnswers(lie: HostileOrders['lie'], transport: PeerTransport): void
   })
 }
 
-const secrets = await readClusterSecrets({ clusterSecretFile: orders.secretFile, previousClusterSecretFile: undefined })
+const secrets = await readClusterSecrets(
+  { clusterSecretFile: orders.secretFile, previousClusterSecretFile: undefined },
+  createLogger({ level: 'fatal', format: 'json' }),
+)
 if (secrets === undefined) throw new Error('a hostile member holds the secret')
 process.on('disconnect', () => process.exit())
 if (orders.lie === 'malforms' || orders.lie === 'oversizes' || orders.lie === 'floods')

@@ -1,21 +1,19 @@
 /**
  * The agent's own credentials against real docker-registries: they finish what a caller began, and open nothing to anybody.
  */
-import { copyFile, mkdir, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openOwnCredentials } from '../../../agent/credentials/own-credentials.ts'
 import { createProgramRunner } from '../../../agent/credentials/program.ts'
-import type { RunningAgent } from '../../../agent/main.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
-import { readMetrics } from '../../../cli/demo/agents.ts'
+import { agentReady, type AgentProcess, readMetrics, startAgent, stopAgent } from '../../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../../cli/demo/docker-registry.ts'
 import { createGuardian, type Guardian } from '../../../cli/demo/guardian.ts'
 import { type Image, makeImage, pulledBlobs } from '../../../cli/demo/image.ts'
 import { untilTrue } from '../../../cli/demo/until.ts'
 import { KiB } from '../../../core/units.ts'
 import { htpasswdAuth } from '../../support/htpasswd.ts'
-import { startLoneAgent } from '../../support/lone-agent.ts'
 import { lacks } from '../../support/needs.ts'
 import { startTokenService } from '../../support/token-service.ts'
 import { never, world } from '../upstream/client-world.ts'
@@ -45,19 +43,27 @@ async function startRegistry(auth: object): Promise<ReferenceRegistry> {
   return registry
 }
 
-async function startAgent(origin: string, options: object = {}): Promise<RunningAgent> {
-  const agent = await startLoneAgent(guardian, { origins: [`http://${origin}`], ...options })
-  stops.push(() => agent.stop())
+/** As a node would run it, and telling all that it ever tells. */
+async function startLoudAgent(origin: string, flags: readonly string[]): Promise<AgentProcess> {
+  const directory = await guardian.directory()
+  const agent = await startAgent(guardian, {
+    directory,
+    seeds: [],
+    plainOrigins: [origin],
+    flags: ['--log-level', 'trace', ...flags],
+  })
+  stops.push(() => stopAgent(agent))
+  await agentReady(agent, 1)
   return agent
 }
 
 /** A directory as Kubernetes mounts a Secret of type kubernetes.io/dockerconfigjson. */
-async function mountSecret(origin: string): Promise<{ registryConfigs: string[] }> {
+async function mountSecret(origin: string): Promise<string[]> {
   const mounted = path.join(await guardian.directory(), 'mounted')
   await mkdir(mounted)
-  const auths = { [origin]: { auth: Buffer.from(node.join(':')).toString('base64') } }
+  const auths = { [origin]: { auth: basic(node) } }
   await writeFile(path.join(mounted, '.dockerconfigjson'), JSON.stringify({ auths }), { mode: 0o440 })
-  return { registryConfigs: [mounted] }
+  return ['--registry-configs', mounted]
 }
 
 const provider = 'provider.sh'
@@ -86,14 +92,14 @@ providers:
   return configFile
 }
 
-async function useProvider(origin: string): Promise<object> {
-  return { credentialProviderConfig: await writeProviderConfig(origin), credentialProviderBinDir: binDir }
+async function useProvider(origin: string): Promise<string[]> {
+  return ['--credential-provider-config', await writeProviderConfig(origin), '--credential-provider-bin-dir', binDir]
 }
 
-async function useProviderBesideItsConfig(origin: string): Promise<object> {
-  const credentialProviderConfig = await writeProviderConfig(origin)
-  await copyFile(path.join(binDir, provider), path.join(path.dirname(credentialProviderConfig), provider))
-  return { credentialProviderConfig }
+async function useProviderBesideItsConfig(origin: string): Promise<string[]> {
+  const configFile = await writeProviderConfig(origin)
+  await copyFile(path.join(binDir, provider), path.join(path.dirname(configFile), provider))
+  return ['--credential-provider-config', configFile]
 }
 
 /** What a mirror's client asks for: the tag, the index, the manifest, the config, and the layers. */
@@ -105,24 +111,26 @@ function paths() {
 
 type Secret = readonly [string, string]
 
+function basic(secret: Secret): string {
+  return Buffer.from(secret.join(':')).toString('base64')
+}
+
 function ask(base: string, what: string, secret?: Secret, query = ''): Promise<Response> {
-  const authorization = secret && `Basic ${Buffer.from(secret.join(':')).toString('base64')}`
+  const authorization = secret && `Basic ${basic(secret)}`
   return fetch(`${base}/v2/team-a/app/${what}${query}`, {
     headers: { accept: '*/*', ...(authorization !== undefined && { authorization }) },
   })
 }
 
 /** A registry for three users, an agent in front of it, and its Secret if it is to have one. */
-async function start(ownOptions: (origin: string) => Promise<object> = async () => ({})) {
+async function start(ownFlags: (origin: string) => Promise<string[]> = async () => []) {
   const directory = await guardian.directory()
   const users = Object.fromEntries([pusher, caller, node])
   const registry = await startRegistry(await htpasswdAuth(directory, users))
-  const agent = await startAgent(registry.address, await ownOptions(registry.address))
-  const mirror = `http://127.0.0.1:${agent.addresses.mirror.port}`
-  const metrics = () => readMetrics(`http://127.0.0.1:${agent.addresses.ops.port}`)
+  const agent = await startLoudAgent(registry.address, await ownFlags(registry.address))
   return {
     get: async (what: string, secret?: Secret) => {
-      const answer = await ask(mirror, what, secret, `?ns=${registry.address}`)
+      const answer = await ask(agent.mirror, what, secret, `?ns=${registry.address}`)
       return { status: answer.status, size: (await answer.arrayBuffer()).byteLength }
     },
     /** The caller's secret is no secret any more. */
@@ -131,7 +139,10 @@ async function start(ownOptions: (origin: string) => Promise<object> = async () 
       const { status } = await ask(`http://${registry.address}`, paths().manifests[0] ?? '', caller)
       expect(status).toBe(401)
     },
-    metric: async (name: string) => (await metrics()).get(name),
+    metric: async (name: string) => (await readMetrics(agent.ops)).get(name),
+    /** All that the agent has said. */
+    said: async () =>
+      `${await readFile(agent.logFile, 'utf8')}${[...(await readMetrics(agent.ops)).keys()].join('\n')}`,
   }
 }
 
@@ -139,8 +150,8 @@ describe.skipIf(lacks('docker-registry', 'skopeo'))('docker-registry with htpass
   test.each([
     ['a mounted Secret', mountSecret],
     ['a credential provider', useProvider],
-  ])('what a caller began is fetched to its end by %s; nobody else gets a byte of it', async (_, ownOptions) => {
-    const { get, revoke, metric } = await start(ownOptions)
+  ])('what a caller began is fetched to its end by %s; nobody else gets a byte of it', async (_, ownFlags) => {
+    const { get, revoke, metric, said } = await start(ownFlags)
     const { manifests, config, layers } = paths()
     const [first = ''] = layers
     for (const what of manifests) expect(await get(what, caller)).toMatchObject({ status: 200 })
@@ -156,6 +167,10 @@ describe.skipIf(lacks('docker-registry', 'skopeo'))('docker-registry with htpass
     for (const secret of [undefined, ['team-b', 'b-secret'], ['team-a', 'wrong'], ['node', 'wrong']] as const)
       for (const what of [...manifests, config, ...layers])
         expect([secret, what, await get(what, secret)]).toMatchObject([secret, what, { status: 401 }])
+
+    const words = await said()
+    expect(words.includes('request refused')).toBe(true)
+    expect([caller, node].filter((secret) => words.includes(secret[1]) || words.includes(basic(secret)))).toEqual([])
   })
 
   test('without own ones it ends there', async () => {
