@@ -27,6 +27,7 @@ import {
   observeOrigin,
   observeOwnCredentials,
   observeRunner,
+  observeTags,
   scrape,
 } from './measure.ts'
 import { createMetrics } from './metrics.ts'
@@ -103,14 +104,15 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
     clock,
     onOwn: observeOwnCredentials(metrics),
   })
-  const tags = createTags({ origin, clock })
+  const accessLogger = logger.child({ part: 'access' })
+  const tags = createTags({ origin, clock, policyOf, onStale: observeTags(metrics, accessLogger) })
   // So what access asks of a tag need not be asked again to resolve it.
   const access = createAccess({
     origin: { ...origin, headManifest: tags.ask },
     clock,
     key: randomBytes(32),
     policyOf,
-    observer: observeAccess(metrics, logger.child({ part: 'access' })),
+    observer: observeAccess(metrics, accessLogger),
   })
   const rates = createRateLimits(clock)
   setRates(rates, config)
@@ -180,7 +182,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
       prefetchLayers: config.prefetchLayers,
     },
   )
-  scrape(metrics, { runner, store, cluster, rates })
+  scrape(metrics, { origin, runner, store, cluster, rates })
 
   transport.on((event) => {
     if (event.type === 'message' || event.type === 'chunk-started' || event.type === 'frame') cluster.heard(event.peer)

@@ -7,9 +7,11 @@ import type { Cluster, ClusterObserver } from './cluster/cluster.ts'
 import type { Logger } from './logging.ts'
 import type { MetricLabels, Metrics } from './metrics.ts'
 import type { AnsweredRequest, Observer } from './registry/ports.ts'
+import type { TagsComponents } from './registry/tags.ts'
 import type { DiskStore } from './store/store.ts'
 import type { BlobsComponents } from './swarm/blobs.ts'
 import type { OnOriginRequest } from './upstream/exchange.ts'
+import type { OriginClient } from './upstream/origin-client.ts'
 import type { Runner, RunnerObserver } from './swarm/runner.ts'
 
 type Source = MetricLabels<'shoal_bytes_total'>['source']
@@ -46,6 +48,13 @@ export function observeAccess(metrics: Metrics, logger: Logger): AccessObserver 
     decided: (outcome) => metrics.add('shoal_access_total', 1, { outcome }),
     failedOver: ({ origin, repository }, { failover }) =>
       logger.warn({ origin, repository, failover }, 'the registry is down; what it said before counts'),
+  }
+}
+
+export function observeTags(metrics: Metrics, logger: Logger): TagsComponents['onStale'] {
+  return ({ origin, repository }, tag, { digest, staleMs }) => {
+    metrics.add('shoal_stale_tags_total', 1)
+    logger.warn({ origin, repository, tag, digest, staleMs }, 'the registry is down; the tag is told as it last was')
   }
 }
 
@@ -100,11 +109,16 @@ function storeSource(source: 'shoal' | 'containerd'): Source {
   return source === 'shoal' ? 'local' : 'containerd'
 }
 
+interface Scraped {
+  readonly origin: Pick<OriginClient, 'hostsResting'>
+  readonly runner: Runner
+  readonly store: DiskStore
+  readonly cluster: Cluster
+  readonly rates: RateLimits
+}
+
 /** Reads what is only worth knowing when somebody asks. */
-export function scrape(
-  metrics: Metrics,
-  { runner, store, cluster, rates }: { runner: Runner; store: DiskStore; cluster: Cluster; rates: RateLimits },
-): void {
+export function scrape(metrics: Metrics, { origin, runner, store, cluster, rates }: Scraped): void {
   metrics.onScrape(() => {
     const swarm = runner.swarm.stats()
     const members = cluster.stats()
@@ -113,6 +127,7 @@ export function scrape(
     metrics.set('shoal_leases', swarm.leases, { role: 'holder' })
     metrics.set('shoal_leases', members.leases, { role: 'host' })
     metrics.set('shoal_members', members.members)
+    metrics.set('shoal_origin_hosts_resting', origin.hostsResting())
     for (const direction of ['upload', 'download', 'origin'] as const)
       metrics.set('shoal_rate_limit_bytes_per_second', rates[direction].bytesPerSecond(), { direction })
     metrics.set('shoal_store_bytes', store.stats().usedBytes)

@@ -63,6 +63,11 @@ export const metricTable = {
     help: 'Agents in the member list, this one included.',
     labels: {},
   },
+  shoal_origin_hosts_resting: {
+    type: 'gauge',
+    help: 'Hosts of registries that do not answer and are left alone for a moment.',
+    labels: {},
+  },
   shoal_origin_requests_total: {
     type: 'counter',
     help: 'Requests to origins, token services and redirect targets (both `other`), retries included.',
@@ -91,6 +96,11 @@ export const metricTable = {
   shoal_sessions: {
     type: 'gauge',
     help: 'Blobs that this node is fetching now.',
+    labels: {},
+  },
+  shoal_stale_tags_total: {
+    type: 'counter',
+    help: 'Tags told as the registry last said, since it is down and --origin-failover lets that count.',
     labels: {},
   },
   shoal_store_blobs: {

@@ -89,6 +89,11 @@ export const limits = {
   originRateLimitedMs: 5 * second,
   /** No Retry-After holds us longer: Docker Hub's window is six hours, but a wrong date must not stop a node for days. */
   originRetryAfterMaxMs: 1 * hour,
+  /** A host that failed so often in a row is left alone: one request's tries and some more, so that a single broken content does not count as a dead host. */
+  breakerFailures: 5,
+  /** For so long at first, when a restart is over, then twice as long after each try in vain: a dead host costs one caller in half a minute its patience. */
+  breakerRestMs: 1 * second,
+  breakerRestMaxMs: 30 * second,
 
   // Origins: tokens
   /** A `WWW-Authenticate` value; GitLab's and Harbor's take 300 bytes. */

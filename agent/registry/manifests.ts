@@ -7,17 +7,17 @@ import { parseManifest } from '../../core/oci/manifest.ts'
 import type { Reference } from '../../core/oci/reference.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Credential } from '../upstream/credential.ts'
-import type { ManifestHead, OriginRepository } from '../upstream/origin-client.ts'
+import type { OriginRepository } from '../upstream/origin-client.ts'
 import type { Blobs, OpenBlob } from './ports.ts'
-import type { Tags } from './tags.ts'
+import type { ResolvedTag, Tags } from './tags.ts'
 
-export interface HeldManifest extends ManifestHead {
+export interface HeldManifest extends ResolvedTag {
   readonly body: Uint8Array
 }
 
 export interface Manifests {
   /** What a HEAD answers. A digest that no descriptor told of yet is read whole, since its type stands in its body. */
-  head(at: OriginRepository, reference: Reference, credential: Credential, signal: AbortSignal): Promise<ManifestHead>
+  head(at: OriginRepository, reference: Reference, credential: Credential, signal: AbortSignal): Promise<ResolvedTag>
   get(at: OriginRepository, reference: Reference, credential: Credential, signal: AbortSignal): Promise<HeldManifest>
 }
 
@@ -33,11 +33,11 @@ export function createManifests({ blobs, tags, descriptors }: ManifestsComponent
     reference: Reference,
     credential: Credential,
     signal: AbortSignal,
-  ): Promise<Digest> {
-    if (reference.kind === 'digest') return reference.digest
+  ): Promise<Pick<ResolvedTag, 'digest' | 'staleMs'>> {
+    if (reference.kind === 'digest') return { digest: reference.digest }
     const resolved = await tags.resolve(at, reference.tag, credential, signal)
     descriptors.recordHead(at, resolved)
-    return resolved.digest
+    return resolved
   }
 
   async function load(
@@ -64,7 +64,8 @@ export function createManifests({ blobs, tags, descriptors }: ManifestsComponent
     credential: Credential,
     signal: AbortSignal,
   ): Promise<HeldManifest> {
-    return load(at, await resolve(at, reference, credential, signal), credential, signal)
+    const resolved = await resolve(at, reference, credential, signal)
+    return { ...resolved, ...(await load(at, resolved.digest, credential, signal)) }
   }
 
   async function head(
@@ -72,10 +73,10 @@ export function createManifests({ blobs, tags, descriptors }: ManifestsComponent
     reference: Reference,
     credential: Credential,
     signal: AbortSignal,
-  ): Promise<ManifestHead> {
-    const digest = await resolve(at, reference, credential, signal)
-    const known = descriptors.find(at, digest)
-    return known === undefined ? load(at, digest, credential, signal) : { digest, ...known }
+  ): Promise<ResolvedTag> {
+    const resolved = await resolve(at, reference, credential, signal)
+    const known = descriptors.find(at, resolved.digest) ?? (await load(at, resolved.digest, credential, signal))
+    return { ...resolved, ...known }
   }
 
   return { head, get }

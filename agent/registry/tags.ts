@@ -1,25 +1,43 @@
-/** What tags mean: asked of the origin, never of a peer. */
+/** What tags mean: asked of the origin, never of a peer. While it is down its last answer counts as long as policy says. */
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import { createBoundedMap } from '../../core/bounded-map.ts'
+import type { PolicyOf } from '../access/policy.ts'
 import type { Credential } from '../upstream/credential.ts'
 import type { ManifestHead, OriginRepository } from '../upstream/origin-client.ts'
+import { isOriginError, isOutage } from '../upstream/origin-error.ts'
 import type { Origin } from './ports.ts'
 
 export interface Tags {
   /** As the origin client's `headManifest`, of a tag or digest; what the origin says of a tag is remembered. */
   ask: Origin['headManifest']
   /** The origin's answer, at most `limits.tagTtlMs` old. The origin client asks once for all who ask at the same time. */
-  resolve(at: OriginRepository, tag: string, credential: Credential, signal: AbortSignal): Promise<ManifestHead>
+  resolve(at: OriginRepository, tag: string, credential: Credential, signal: AbortSignal): Promise<ResolvedTag>
+}
+
+export interface ResolvedTag extends ManifestHead {
+  /** The origin is down, and said this so long ago. */
+  readonly staleMs?: number
 }
 
 interface KnownTag {
   readonly head: ManifestHead
-  readonly freshUntilMs: number
+  readonly saidAtMs: number
 }
 
-export function createTags({ origin, clock }: { origin: Pick<Origin, 'headManifest'>; clock: Clock }): Tags {
+export interface TagsComponents {
+  readonly origin: Pick<Origin, 'headManifest'>
+  readonly clock: Clock
+  readonly policyOf: PolicyOf
+  /** A tag is told as the origin last said it. */
+  readonly onStale: (at: OriginRepository, tag: string, resolved: ResolvedTag) => void
+}
+
+export function createTags({ origin, clock, policyOf, onStale }: TagsComponents): Tags {
+  /** By credential as well: what one may be told is no answer to another. */
   const known = createBoundedMap<string, KnownTag>(limits.tagsMax)
+  /** For outages, in which access decides who may be told. */
+  const last = createBoundedMap<string, KnownTag>(limits.tagsMax)
 
   async function ask(
     at: OriginRepository,
@@ -27,9 +45,15 @@ export function createTags({ origin, clock }: { origin: Pick<Origin, 'headManife
     credential: Credential,
     signal: AbortSignal,
   ): Promise<ManifestHead> {
-    const head = await origin.headManifest(at, reference, credential, signal)
-    const isTag = head.digest !== reference
-    if (isTag) known.set(keyOf(at, reference, credential), { head, freshUntilMs: clock.now() + limits.tagTtlMs })
+    const head = await origin.headManifest(at, reference, credential, signal).catch((error: unknown) => {
+      if (isOriginError(error, 'not-found')) last.delete(keyOf(at, reference))
+      throw error
+    })
+    if (head.digest !== reference) {
+      const said = { head, saidAtMs: clock.now() }
+      known.set(`${keyOf(at, reference)} ${credential.key}`, said)
+      last.set(keyOf(at, reference), said)
+    }
     return head
   }
 
@@ -38,15 +62,31 @@ export function createTags({ origin, clock }: { origin: Pick<Origin, 'headManife
     tag: string,
     credential: Credential,
     signal: AbortSignal,
-  ): Promise<ManifestHead> {
-    const last = known.get(keyOf(at, tag, credential))
-    if (last !== undefined && clock.now() < last.freshUntilMs) return last.head
-    return ask(at, tag, credential, signal)
+  ): Promise<ResolvedTag> {
+    const fresh = known.get(`${keyOf(at, tag)} ${credential.key}`)
+    if (fresh !== undefined && ageMs(fresh) < limits.tagTtlMs) return fresh.head
+    try {
+      return await ask(at, tag, credential, signal)
+    } catch (error) {
+      const stale = isOutage(error) ? staleAnswer(at, tag) : undefined
+      if (stale === undefined) throw error
+      onStale(at, tag, stale)
+      return stale
+    }
   }
+
+  function staleAnswer(at: OriginRepository, tag: string): ResolvedTag | undefined {
+    const said = last.get(keyOf(at, tag))
+    const { failover, failoverMs } = policyOf(at.origin)
+    if (said === undefined || failover === 'Deny' || ageMs(said) >= failoverMs) return undefined
+    return { ...said.head, staleMs: ageMs(said) }
+  }
+
+  const ageMs = ({ saidAtMs }: KnownTag): number => clock.now() - saidAtMs
 
   return { ask, resolve }
 }
 
-function keyOf({ origin, repository }: OriginRepository, tag: string, credential: Credential): string {
-  return `${origin} ${repository} ${tag} ${credential.key}`
+function keyOf({ origin, repository }: OriginRepository, tag: string): string {
+  return `${origin} ${repository} ${tag}`
 }

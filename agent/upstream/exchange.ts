@@ -8,6 +8,7 @@ import type { Dispatchers } from './dispatchers.ts'
 import type { Egress, Site, Target } from './egress.ts'
 import { type Headers, headerValues, retryAfterMs, singleHeader } from './headers.ts'
 import { kindOfStatus, OriginError, parseErrorBody } from './origin-error.ts'
+import type { Pauses } from './pauses.ts'
 import type { Tokens } from './tokens.ts'
 
 /** What is sent, wherever it is sent to. */
@@ -107,7 +108,14 @@ async function readErrorText(body: Readable): Promise<string> {
 /** Asks the origin and whomever it redirects to, with the right authorization at each. */
 export type Exchange = (ask: Ask, signal: AbortSignal) => Promise<Answer>
 
-export function createExchange({ egress, send, tokens }: { egress: Egress; send: Send; tokens: Tokens }): Exchange {
+interface ExchangeComponents {
+  readonly egress: Egress
+  readonly send: Send
+  readonly tokens: Tokens
+  readonly pauses: Pauses
+}
+
+export function createExchange({ egress, send, tokens, pauses }: ExchangeComponents): Exchange {
   async function follow(ask: Ask, signal: AbortSignal): Promise<Answer> {
     let target = egress.target(ask.site, ask.url)
     let { credential } = ask
@@ -137,9 +145,12 @@ export function createExchange({ egress, send, tokens }: { egress: Egress; send:
   }
 
   return async (ask, signal) => {
-    const answer = await follow(ask, signal)
+    pauses.check(ask.site, ask.credential)
+    const first = await follow(ask, signal)
     // A signed URL may expire between the registry's answer and the storage's; the registry signs anew.
-    return answer.redirected && answer.status === 403 ? follow(ask, signal) : answer
+    const answer = first.redirected && first.status === 403 ? await follow(ask, signal) : first
+    if (answer.status === 429) pauses.note(ask.site, ask.credential, answerError(answer))
+    return answer
   }
 }
 

@@ -6,6 +6,7 @@ import { type Digest, digestFromHex, parseDigest } from '../../core/oci/digest.t
 import { isRepositoryName, parseReference } from '../../core/oci/reference.ts'
 import type { Clock, Random } from '../../core/ports.ts'
 import { bodyError, discard, readAtMost, readExactly } from './bodies.ts'
+import { type BreakerChange, createBreakers } from './breaker.ts'
 import type { Credential } from './credential.ts'
 import { createDispatchers, type ProxySettings } from './dispatchers.ts'
 import { createEgress, type EgressOptions, type Resolve, resolveBySystem } from './egress.ts'
@@ -29,6 +30,7 @@ import {
 } from './headers.ts'
 import { isOriginError, OriginError, type OriginErrorKind } from './origin-error.ts'
 import { repositoryAt } from './origin-name.ts'
+import { createPauses } from './pauses.ts'
 import { type Sleep, sleepBySystem, withRetries } from './retry.ts'
 import { createSingleFlight } from './single-flight.ts'
 import { createTokens } from './tokens.ts'
@@ -113,6 +115,8 @@ export interface OriginClient {
     credential: Credential,
     signal: AbortSignal,
   ): Promise<PassedThrough>
+  /** Hosts that are left alone for a moment, since they do not answer. */
+  hostsResting(): number
   close(): Promise<void>
 }
 
@@ -152,8 +156,10 @@ export function createOriginClient(
     headersTimeoutMs: options.headersTimeoutMs ?? limits.originHeadersMs,
     bodyIdleTimeoutMs: options.bodyIdleTimeoutMs ?? limits.originBodyIdleMs,
   })
-  const send = createSend(dispatchers, components.onRequest ?? (() => {}))
-  const exchange = createExchange({ egress, send, tokens: createTokens({ ...components, egress, send }) })
+  const breakers = createBreakers(components.clock, logBreaker(components.logger))
+  const send = breakers.guard(createSend(dispatchers, components.onRequest ?? (() => {})))
+  const tokens = createTokens({ ...components, egress, send })
+  const exchange = createExchange({ egress, send, tokens, pauses: createPauses(components.clock) })
   const retrying = { ...components, sleep: components.sleep ?? sleepBySystem }
   const smallBodyTimeoutMs = options.smallBodyTimeoutMs ?? limits.originSmallBodyMs
   const heads = createSingleFlight<ManifestHead>()
@@ -272,7 +278,15 @@ export function createOriginClient(
     },
     fetchRange,
     passThrough,
+    hostsResting: () => breakers.open(),
     close: () => dispatchers.close(),
+  }
+}
+
+function logBreaker(logger: OriginClientComponents['logger']): (change: BreakerChange) => void {
+  return ({ origin, host, restMs }) => {
+    if (restMs === undefined) logger.warn({ origin, host }, 'a host of a registry answers again')
+    else logger.warn({ origin, host, restMs }, 'a host of a registry does not answer; it is left alone')
   }
 }
 

@@ -42,6 +42,8 @@ export interface OriginErrorDetails {
   /** `WWW-Authenticate` values, verbatim, that the origin gave on the way to this answer. */
   readonly challenges?: readonly string[] | undefined
   readonly retryAfterMs?: number | undefined
+  /** Known from an earlier try, without asking anew: another one now would end the same way. */
+  readonly isUnasked?: boolean | undefined
   readonly body?: OriginErrorBody | undefined
   readonly cause?: unknown
 }
@@ -52,6 +54,7 @@ export class OriginError extends ShoalError {
   readonly status: number | undefined
   readonly challenges: readonly string[]
   readonly retryAfterMs: number | undefined
+  readonly isUnasked: boolean
   readonly body: OriginErrorBody | undefined
 
   constructor(kind: OriginErrorKind, detail: string, details: OriginErrorDetails = {}) {
@@ -61,6 +64,7 @@ export class OriginError extends ShoalError {
     this.status = details.status
     this.challenges = details.challenges ?? []
     this.retryAfterMs = details.retryAfterMs
+    this.isUnasked = details.isUnasked ?? false
     this.body = details.body
   }
 }

@@ -27,7 +27,8 @@ export async function withRetries<Value>(
     try {
       return await attempt()
     } catch (error) {
-      if (!isOriginError(error, ...passing) || tries === limits.originRequestTriesMax) throw error
+      const isPassing = isOriginError(error, ...passing) && !error.isUnasked
+      if (!isPassing || tries === limits.originRequestTriesMax) throw error
       const waitMs = error.retryAfterMs ?? random.below(limits.originRequestBackoffMs * 2 ** (tries - 1) + 1)
       if (clock.now() + waitMs > lastStartMs) throw error
       await sleep(waitMs, signal)

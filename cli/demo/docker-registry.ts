@@ -18,18 +18,33 @@ export interface ReferenceRegistry {
   stop(): Promise<void>
 }
 
+export interface RegistryProcess extends ReferenceRegistry {
+  /** Once more, after `stop`: at the same address, with the same content. */
+  start(): Promise<void>
+}
+
 /** `auth` as in the registry's configuration; open to all without it. */
-export async function startRegistryProcess(guardian: Guardian, auth?: object): Promise<ReferenceRegistry> {
+export async function startRegistryProcess(guardian: Guardian, auth?: object): Promise<RegistryProcess> {
   const directory = await guardian.directory()
   const [port] = await freePorts(1)
   const address = `127.0.0.1:${port}`
   const configFile = path.join(directory, 'config.yml')
   await writeFile(configFile, registryConfig(path.join(directory, 'data'), address, auth))
-  const child = spawn(registryBinary, ['serve', configFile], { stdio: 'ignore' })
-  guardian.adopt(child)
-  await once(child, 'spawn')
-  await registryAnswers(address)
-  return { address, stop: () => stopProcess(child) }
+  async function start(): Promise<ChildProcess> {
+    const child = spawn(registryBinary, ['serve', configFile], { stdio: 'ignore' })
+    guardian.adopt(child)
+    await once(child, 'spawn')
+    await registryAnswers(address)
+    return child
+  }
+  let running = await start()
+  return {
+    address,
+    stop: () => stopProcess(running),
+    async start() {
+      running = await start()
+    },
+  }
 }
 
 /** Pushes every platform of an image, digests unchanged; `credentials` as `user:password`. */

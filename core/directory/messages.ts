@@ -45,7 +45,7 @@ export interface AnnounceItem {
   readonly unranged?: boolean
   /** The registry host that the announcer would fetch this digest from; rate limits are kept per origin. */
   readonly origin?: string
-  /** The origin answered 429: nobody gets a lease for it before this has passed. */
+  /** The origin asked for a pause (429, or 503 with Retry-After): nobody gets a lease for it before this has passed. */
   readonly originRetryAfterMs?: number
   /** The announcer no longer holds or wants this digest. */
   readonly leaves?: boolean

@@ -493,7 +493,9 @@ function giveUp(state: SwarmState, lease: Lease, failure: OriginFailure, waitMs:
   supply.failure = failure
   const restMs = failure.kind === 'refused' ? limits.originRefusedMs : waitMs
   supply.restUntilMs = nowMs + restMs
-  if (failure.kind === 'rate-limited') state.originRests.set(session.origin ?? '', nowMs + restMs)
+  // Only the origin's own word, 429 or 503, is passed on: that this node does not reach it may be this node's trouble.
+  if ('retryAfterMs' in failure && failure.retryAfterMs !== undefined)
+    state.originRests.set(session.origin ?? '', nowMs + failure.retryAfterMs)
   surrender(state, lease)
 }
 

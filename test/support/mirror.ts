@@ -3,6 +3,7 @@ import { createMirror, type Mirror, type MirrorOptions } from '../../agent/regis
 import type { AnsweredRequest, Origin } from '../../agent/registry/ports.ts'
 import { createTags } from '../../agent/registry/tags.ts'
 import type { Access } from '../../agent/access/access.ts'
+import type { OriginPolicy } from '../../agent/access/policy.ts'
 import type { Subject } from '../../agent/access/subject.ts'
 import { anonymous } from '../../agent/upstream/credential.ts'
 import type { ManifestHead, PassedThrough } from '../../agent/upstream/origin-client.ts'
@@ -10,6 +11,7 @@ import { OriginError } from '../../agent/upstream/origin-error.ts'
 import { parseOrigin } from '../../agent/upstream/origin-name.ts'
 import { createMemoryBlobs, type MemoryBlobs } from './memory-blobs.ts'
 import { type RawResponse, request } from './raw-http.ts'
+import { policyWith } from './policy.ts'
 import { type VirtualClock, virtualClock } from './virtual-clock.ts'
 
 export interface MirrorUnderTest {
@@ -32,7 +34,10 @@ export interface MirrorUnderTest {
   head(path: string, headers?: readonly string[]): Promise<RawResponse>
 }
 
-export async function startMirror(options: MirrorOptions = {}): Promise<MirrorUnderTest> {
+export async function startMirror(
+  options: MirrorOptions = {},
+  policy: Partial<OriginPolicy> = {},
+): Promise<MirrorUnderTest> {
   const blobs = createMemoryBlobs()
   const clock = virtualClock()
   const answered: AnsweredRequest[] = []
@@ -48,7 +53,14 @@ export async function startMirror(options: MirrorOptions = {}): Promise<MirrorUn
   }
   const observer = { answered: (sample: AnsweredRequest) => void answered.push(sample) }
   const mirror = createMirror(
-    { blobs, origin, tags: createTags({ origin, clock }), access, observer, clock },
+    {
+      blobs,
+      origin,
+      tags: createTags({ origin, clock, policyOf: policyWith(policy), onStale: () => {} }),
+      access,
+      observer,
+      clock,
+    },
     { port: 0, ...options },
   )
   const { port } = await mirror.listen()

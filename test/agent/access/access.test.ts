@@ -9,6 +9,7 @@ import { parseReference } from '../../../core/oci/reference.ts'
 import { limits } from '../../../core/limits.ts'
 import { hour } from '../../../core/units.ts'
 import { createMemoryOrigin } from '../../support/memory-origin.ts'
+import { policyWith } from '../../support/policy.ts'
 import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 
@@ -25,13 +26,6 @@ const repositories = {
   'team/shut': repository('{}', [layer], secret),
 }
 
-const standard: OriginPolicy = {
-  access: 'origin',
-  enforcement: 'NewRepository',
-  failover: 'Deny',
-  failoverMs: 24 * hour,
-}
-
 function world(policy: Partial<OriginPolicy> = {}) {
   const clock = virtualClock()
   const registry = createMemoryOrigin({ [origin]: repositories })
@@ -40,7 +34,7 @@ function world(policy: Partial<OriginPolicy> = {}) {
     origin: registry,
     clock,
     key: new Uint8Array(32).fill(3),
-    policyOf: () => ({ ...standard, ...policy }),
+    policyOf: policyWith(policy),
     observer: {
       decided: (outcome) => outcomes.push(outcome),
       failedOver: ({ repository: name }, { failover }) => outcomes.push(`${name} by ${failover}`),

@@ -6,6 +6,7 @@ import type { Subject } from '../../../agent/access/subject.ts'
 import { type Credential, revealAccount, revealAuthorization } from '../../../agent/upstream/credential.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { hour } from '../../../core/units.ts'
+import { policyWith } from '../../support/policy.ts'
 import { digestOf } from '../../support/registry-content.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 
@@ -39,7 +40,7 @@ function world(failover: OriginPolicy['failover'] = 'Deny') {
     },
     clock,
     key: new Uint8Array(32).fill(3),
-    policyOf: () => ({ access: 'exchange', enforcement: 'NewRepository', failover, failoverMs: hour }),
+    policyOf: policyWith({ access: 'exchange', failover, failoverMs: hour }),
     observer: { decided: () => {}, failedOver: () => {} },
   })
   const authorize = (authorization?: string) => access.authorize({ authorization }, subject, never)

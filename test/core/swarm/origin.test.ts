@@ -198,14 +198,29 @@ describe('a fetch', () => {
     expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
   })
 
-  it('that was rate-limited is told to the directory, and the origin left alone', () => {
+  it.each(['rate-limited', 'unavailable'] as const)(
+    'that the origin asked for a pause is told to the directory, and the origin left alone: %s',
+    (kind) => {
+      const { bench, fetch } = createHolder()
+      bench.joins('peer', [])
+      bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind, retryAfterMs: 9000 } })
+      expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7], originRetryAfterMs: 9000 })
+      expect(wish(bench)).toBeUndefined()
+      bench.pass(9000)
+      expect(wish(bench)).toBeDefined()
+    },
+  )
+
+  it('that this node does not reach the origin is told to nobody', () => {
     const { bench, fetch } = createHolder()
     bench.joins('peer', [])
-    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs: 9000 } })
-    expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7], originRetryAfterMs: 9000 })
-    expect(wish(bench)).toBeUndefined()
-    bench.pass(9000)
-    expect(wish(bench)).toBeDefined()
+    let id = fetch
+    for (let round = 0; round < 3; round++) {
+      bench.handle({ type: 'origin-ended', digest, fetch: id, failure: { kind: 'unavailable' } })
+      bench.pass(1500)
+      id = bench.take('fetch-origin')[0]?.fetch ?? -1
+    }
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('originRetryAfterMs')
   })
 
   it('that was refused ends the readers, unless peers may have the blob', () => {

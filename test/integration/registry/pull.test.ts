@@ -1,7 +1,8 @@
 /** What containerd, Podman and Docker ask for, answered from memory (OCI distribution-spec 1.1; facts/protocols.md §1.2, §3). */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { mediaTypes } from '../../../core/oci/manifest.ts'
 import { limits } from '../../../core/limits.ts'
+import { hour, minute } from '../../../core/units.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { addImage, addIndex, describe as descriptorOf, type MemoryImage, patternBytes } from '../../support/images.ts'
 import { digestOf, type MemoryBlob } from '../../support/memory-blobs.ts'
@@ -129,6 +130,25 @@ describe('tags', () => {
     under.clock.advance(limits.tagTtlMs)
     await under.head('/v2/app/manifests/v1?ns=reg.io')
     expect(under.asked).toHaveLength(2)
+  })
+
+  test('one that is told while the origin is down says since when it was not asked, on HEAD and GET', async () => {
+    const stale = await startMirror({}, { failover: 'SameRepository' })
+    onTestFinished(() => stale.mirror.close(0))
+    const content = addImage(stale.blobs, [10]).manifest
+    const head = { digest: content.digest, size: content.bytes.length, mediaType: mediaTypes.ociManifest }
+    stale.tags.set('reg.io/app:v1', head)
+    expect((await stale.head('/v2/app/manifests/v1?ns=reg.io')).headers).not.toHaveProperty('shoal-stale-since')
+    stale.tags.set('reg.io/app:v1', new OriginError('unavailable', 'no connection'))
+    stale.clock.advance(hour)
+    const toldAtMs = Date.now()
+    for (const method of ['head', 'get'] as const) {
+      const { status, headers } = await stale[method]('/v2/app/manifests/v1?ns=reg.io')
+      const since = headers['shoal-stale-since'] ?? ''
+      expect({ status, digest: headers['docker-content-digest'] }).toEqual({ status: 200, digest: content.digest })
+      expect(Math.abs(toldAtMs - hour - Date.parse(since))).toBeLessThan(minute)
+      expect(headers['warning']).toBe(`299 - "The registry is down; it named this image by its tag at ${since}"`)
+    }
   })
 
   test('an unknown tag is the 404 of the origin', async () => {

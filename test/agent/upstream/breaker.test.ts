@@ -1,0 +1,155 @@
+import { Readable } from 'node:stream'
+import { describe, expect, test } from 'vitest'
+import { type BreakerChange, createBreakers } from '../../../agent/upstream/breaker.ts'
+import type { Site, Target } from '../../../agent/upstream/egress.ts'
+import { OriginError } from '../../../agent/upstream/origin-error.ts'
+import { limits } from '../../../core/limits.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+
+const site: Site = { origin: 'a.b', baseUrl: new URL('https://a.b'), caFiles: [], trusted: false }
+const registry: Target = { url: new URL('https://a.b/v2/'), reach: 'public' }
+const storage: Target = { url: new URL('https://storage.a.b/x'), reach: 'public' }
+const refused = new OriginError('unavailable', 'no connection')
+const { breakerFailures, breakerRestMs, breakerRestMaxMs } = limits
+
+/** `answer` is a status, or what is thrown. */
+function world() {
+  const clock = virtualClock()
+  const changes: BreakerChange[] = []
+  const breakers = createBreakers(clock, (change) => changes.push(change))
+  const sent: string[] = []
+  let answer: number | Error | Promise<never> = 200
+  const send = breakers.guard(async (_site, target) => {
+    sent.push(target.url.host)
+    if (typeof answer !== 'number') throw await answer
+    return {
+      status: answer,
+      headers: {},
+      body: Readable.from([]),
+      errorText: '',
+      host: '',
+      redirected: false,
+      challenges: [],
+    }
+  })
+  const ask = (target = registry, of = site) =>
+    send(of, target, { method: 'HEAD' }, undefined, new AbortController().signal).then(
+      ({ status }) => status,
+      (error: unknown) => (error instanceof OriginError && error.isUnasked ? 'left alone' : error),
+    )
+  const askTimes = async (times: number, ...which: Parameters<typeof ask>) => {
+    for (let index = 0; index < times; index++) await ask(...which)
+  }
+  return {
+    clock,
+    breakers,
+    changes,
+    sent,
+    ask,
+    askTimes,
+    answers: (next: typeof answer) => {
+      answer = next
+    },
+  }
+}
+
+test.each([
+  ['no connection', refused],
+  ['500', 500],
+  ['503', 503],
+] as const)('%s, five times in a row: the host is left alone, and callers hear so at once', async (_name, answer) => {
+  const { ask, askTimes, answers, sent, changes, breakers } = world()
+  answers(answer)
+  await askTimes(breakerFailures)
+  expect(sent).toHaveLength(breakerFailures)
+  expect(await ask()).toBe('left alone')
+  expect(sent).toHaveLength(breakerFailures)
+  expect(changes).toMatchObject([{ origin: 'a.b', host: 'a.b', restMs: breakerRestMs }])
+  expect(breakers.open()).toBe(1)
+})
+
+test.each([
+  ['429', 429],
+  ['401', 401],
+  ['403', 403],
+  ['404', 404],
+  ['501', 501],
+  ['408', 408],
+  ['a certificate that is wrong', new OriginError('protocol', 'no TLS')],
+] as const)('%s is an answer, however often', async (_name, answer) => {
+  const { ask, askTimes, answers, breakers } = world()
+  answers(answer)
+  await askTimes(2 * breakerFailures)
+  expect(await ask()).toBe(answer)
+  expect(breakers.open()).toBe(0)
+})
+
+test('an answer in between begins the count anew', async () => {
+  const { ask, askTimes, answers } = world()
+  for (const answer of [503, 200, 503]) {
+    answers(answer)
+    await askTimes(breakerFailures - 1)
+  }
+  expect(await ask()).toBe(503)
+  expect(await ask()).toBe('left alone')
+})
+
+async function openWorld() {
+  const opened = world()
+  opened.answers(refused)
+  await opened.askTimes(breakerFailures)
+  return opened
+}
+
+describe('after its rest', () => {
+  test('one request tries, and its answer lets all others in', async () => {
+    const { clock, ask, answers, sent, changes, breakers } = await openWorld()
+    clock.advance(breakerRestMs - 1)
+    expect(await ask()).toBe('left alone')
+    clock.advance(1)
+    const hung = Promise.withResolvers<never>()
+    answers(hung.promise)
+    const trying = ask()
+    expect(await ask()).toBe('left alone')
+    expect(sent).toHaveLength(breakerFailures + 1)
+    hung.reject(refused)
+    expect(await trying).toBe(refused)
+    expect(await ask()).toBe('left alone')
+    clock.advance(2 * breakerRestMs)
+    answers(200)
+    expect(await ask()).toBe(200)
+    expect(await ask()).toBe(200)
+    expect(changes.map(({ restMs }) => restMs)).toEqual([breakerRestMs, 2 * breakerRestMs, undefined])
+    expect(breakers.open()).toBe(0)
+  })
+
+  test('each try in vain doubles the rest, up to half a minute', async () => {
+    const { clock, ask, changes } = await openWorld()
+    for (let tries = 0; tries < 8; tries++) {
+      clock.advance(changes.at(-1)?.restMs ?? 0)
+      expect(await ask()).toBe(refused)
+    }
+    expect(changes.map(({ restMs }) => (restMs ?? 0) / 1000)).toEqual([1, 2, 4, 8, 16, 30, 30, 30, 30])
+    expect(changes.at(-1)?.restMs).toBe(breakerRestMaxMs)
+  })
+
+  test('one that is given up has found out nothing: the next one tries', async () => {
+    const { clock, ask, answers } = await openWorld()
+    clock.advance(breakerRestMs)
+    const gone = new Error('the client has gone')
+    answers(gone)
+    expect(await ask()).toBe(gone)
+    answers(200)
+    expect(await ask()).toBe(200)
+  })
+})
+
+test('a storage that is down does not count against its registry, nor one origin against another', async () => {
+  const { ask, askTimes, answers } = world()
+  answers(refused)
+  await askTimes(breakerFailures, storage)
+  answers(200)
+  expect(await ask(storage)).toBe('left alone')
+  expect(await ask(registry)).toBe(200)
+  expect(await ask(storage, { ...site, origin: 'c.d' })).toBe(200)
+})
