@@ -1,5 +1,5 @@
 /** Programs that tell secrets: run without a shell, with a bounded answer, in bounded time, and nothing they say is logged. */
-import { execFile, type ExecFileException } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 
@@ -22,33 +22,54 @@ export type RunProgram = (program: Program, input: string, signal: AbortSignal) 
 
 /** `timeoutMs`: `limits.credentialProgramMs` unless given. */
 export function createProgramRunner({ timeoutMs = limits.credentialProgramMs } = {}): RunProgram {
-  return (program, input, signal) =>
-    new Promise((resolve, reject) => {
-      signal.throwIfAborted()
-      const options = {
-        env: { ...program.env },
-        cwd: '/',
-        timeout: timeoutMs,
-        maxBuffer: limits.credentialOutputMaxBytes,
-        killSignal: 'SIGKILL',
-        signal,
-      } as const
-      const child = execFile(program.file, program.args, options, (error, output) => {
-        if (signal.aborted) reject(signal.reason)
-        else if (error === null) resolve({ code: 0, output })
-        else if (typeof error.code === 'number') resolve({ code: error.code, output })
-        // Not as the cause: its message holds what the program wrote to its standard error.
-        else reject(programFailed(`${program.file} ${reasonOf(error)}`))
-      })
-      // One that ends without reading is judged by its answer.
-      child.stdin?.on('error', () => undefined).end(input)
+  return async (program, input, signal) => {
+    signal.throwIfAborted()
+    const { file } = program
+    const { promise, resolve, reject } = Promise.withResolvers<ProgramResult>()
+    const fail = (how: string): void => reject(programFailed(`${file} ${how}`))
+    const child = start(program)
+    const parts: Buffer[] = []
+    let bytes = 0
+    child.stdout.on('data', (part: Buffer) => {
+      bytes += part.length
+      if (bytes <= limits.credentialOutputMaxBytes) parts.push(part)
+      else fail(`wrote more than ${limits.credentialOutputMaxBytes} bytes`)
     })
+    child.once('error', (error: NodeJS.ErrnoException) => fail(`can not be run (${error.code})`))
+    child.once('close', (code, killedBy) => {
+      if (code === null) fail(`was ended by ${killedBy}`)
+      else resolve({ code, output: Buffer.concat(parts).toString() })
+    })
+    // One that ends without reading is judged by its answer.
+    child.stdin.on('error', () => undefined).end(input)
+    const timer = setTimeout(() => fail('took too long'), timeoutMs)
+    const abandon = (): void => reject(signal.reason)
+    signal.addEventListener('abort', abandon)
+    try {
+      return await promise
+    } catch (error) {
+      endAll(child)
+      throw error
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abandon)
+    }
+  }
 }
 
-function reasonOf({ code, signal, killed }: ExecFileException): string {
-  if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return `wrote more than ${limits.credentialOutputMaxBytes} bytes`
-  if (killed === true) return 'took too long'
-  return code === undefined || code === null ? `was ended by ${signal}` : `can not be run (${code})`
+/** In a group of its own, so that whatever it starts ends with it. Its standard error is read by nobody. */
+function start({ file, args, env }: Program) {
+  return spawn(file, args, { env: { ...env }, cwd: '/', detached: true, stdio: ['pipe', 'pipe', 'ignore'] })
+}
+
+function endAll({ pid, stdout }: ReturnType<typeof start>): void {
+  stdout.destroy()
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // All of the group have ended.
+  }
 }
 
 export function programFailed(what: string): ShoalError {

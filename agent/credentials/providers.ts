@@ -102,6 +102,7 @@ function createProvider({ clock, run, env, logger }: ProviderComponents, spec: P
 
   async function exchange(at: OriginRepository, signal: AbortSignal): Promise<ProviderResponse> {
     const request = { apiVersion: providerApi, kind: 'CredentialProviderRequest', image: imageText(at) }
+    await requireProgram(program.file)
     const { code, output } = await run(program, JSON.stringify(request), signal)
     if (code !== 0) throw programFailed(`${program.file} ended with code ${code}`)
     const response = providerResponse.safeParse(parseJson(output))

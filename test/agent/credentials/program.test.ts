@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
 import { createProgramRunner, programEnvironment } from '../../../agent/credentials/program.ts'
@@ -32,15 +35,23 @@ test.each([
 
 test('one that hangs is ended', async () => {
   const hurried = createProgramRunner({ timeoutMs: 20 })
-  await expect(hurried(shell('exec sleep 600'), '', signal)).rejects.toThrow(/took too long/)
+  await expect(hurried(shell('sleep 600'), '', signal)).rejects.toThrow(/took too long/)
 })
 
-test('one that nobody waits for any more is ended', async () => {
+test('one that nobody waits for any more is ended, with all that it has started', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'shoal-program-'))
+  const script = 'sleep 600 & echo $! > "$DIR/new"; mv "$DIR/new" "$DIR/pid"; wait'
+  const pid = () => readFile(path.join(directory, 'pid'), 'utf8').then(Number)
   const controller = new AbortController()
-  const running = run(shell('exec sleep 600'), '', controller.signal)
+  const running = run(shell(script, { DIR: directory }), '', controller.signal)
+  await expect.poll(() => pid().catch(() => 0)).toBeGreaterThan(0)
+  const started = await pid()
   controller.abort(new Error('gone'))
   await expect(running).rejects.toThrow('gone')
+  // One that nobody has reaped yet has no command line.
+  await expect.poll(() => readFile(`/proc/${started}/cmdline`, 'utf8').catch(() => '')).toBe('')
   await expect(run(shell('true'), '', controller.signal)).rejects.toThrow('gone')
+  await rm(directory, { recursive: true })
 })
 
 test('a program gets what cloud libraries and the network need of the environment', () => {
