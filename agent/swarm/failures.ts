@@ -1,5 +1,6 @@
 import { ShoalError } from '../../core/errors.ts'
 import type { Digest } from '../../core/oci/digest.ts'
+import { OriginError } from '../upstream/origin-error.ts'
 import type { SessionFailure } from './sessions.ts'
 
 /** What a reader hears when a blob can't be had from anywhere. */
@@ -8,7 +9,7 @@ export function failureError(failure: SessionFailure, digest: Digest): ShoalErro
     case 'unavailable':
       return new ShoalError('ORIGIN_UNAVAILABLE', `No peer has all of ${digest} and its origin does not answer`)
     case 'rate-limited':
-      return new ShoalError('ORIGIN_RATE_LIMITED', `No peer has all of ${digest} and its origin wants a pause`)
+      return new OriginError('rate-limited', `No peer has all of ${digest} and its origin wants a pause`, failure)
     case 'refused':
       return new ShoalError('ORIGIN_NOT_FOUND', `No peer has all of ${digest} and its origin refuses it`)
     case 'protocol':

@@ -9,7 +9,7 @@ import type { Egress, Site, Target } from './egress.ts'
 import { type Headers, headerValues, retryAfterMs, singleHeader } from './headers.ts'
 import { kindOfStatus, OriginError, parseErrorBody } from './origin-error.ts'
 import type { Pauses } from './pauses.ts'
-import type { Tokens } from './tokens.ts'
+import type { Token, Tokens } from './tokens.ts'
 
 /** What is sent, wherever it is sent to. */
 export interface Message {
@@ -137,8 +137,9 @@ export function createExchange({ egress, send, tokens, pauses }: ExchangeCompone
     if (shown !== undefined) return send(site, target, ask, shown, signal)
     const held = tokens.held(target, repository, credential)
     const answer = await send(site, target, ask, held?.authorization, signal)
-    if (answer.status !== 401) return { ...answer, challenges: held?.challenges ?? answer.challenges }
-    const token = await tokens.obtain({ site, target, repository, credential, challenges: answer.challenges }, signal)
+    if (!asksForToken(answer, held)) return { ...answer, challenges: held?.challenges ?? answer.challenges }
+    const challenges = answer.challenges.length > 0 ? answer.challenges : (held?.challenges ?? [])
+    const token = await tokens.obtain({ site, target, repository, credential, challenges }, signal)
     if (token === undefined) return answer
     const second = await send(site, target, ask, token.authorization, signal)
     return { ...second, challenges: token.challenges }
@@ -147,11 +148,23 @@ export function createExchange({ egress, send, tokens, pauses }: ExchangeCompone
   return async (ask, signal) => {
     pauses.check(ask.site, ask.credential)
     const first = await follow(ask, signal)
-    // A signed URL may expire between the registry's answer and the storage's; the registry signs anew.
-    const answer = first.redirected && first.status === 403 ? await follow(ask, signal) : first
+    const answer = ask.method === 'GET' && mayHaveExpired(first) ? await follow(ask, signal) : first
     if (answer.status === 429) pauses.note(ask.site, ask.credential, answerError(answer))
     return answer
   }
+}
+
+/** Amazon ECR Public answers 400, and no challenge, to a token that has expired (aws/containers-roadmap#2835). */
+function asksForToken({ status }: Answer, held: Token | undefined): boolean {
+  return status === 401 || (status === 400 && held !== undefined)
+}
+
+/**
+ * A signed URL may expire between the registry's answer and the storage's; the registry signs anew. Most storages say 403,
+ * Google's 400 (`ExpiredToken`). HEAD they refuse for other reasons.
+ */
+function mayHaveExpired({ redirected, status }: Answer): boolean {
+  return redirected && (status === 400 || status === 403)
 }
 
 function isRedirect(status: number): boolean {

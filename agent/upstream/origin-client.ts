@@ -198,7 +198,7 @@ export function createOriginClient(
 
   async function resolveManifest(at: OriginRepository, reference: string, credential: Credential, signal: AbortSignal) {
     const request = asking(at, `manifests/${reference}`, { method: 'HEAD', accept: manifestTypes }, credential)
-    const head = await ask(request, [200], signal).then(parseManifestHead, headUnsupported)
+    const head = await ask(request, [200], signal).then(parseManifestHead, unless(manifestHeadsRefused))
     if (head === undefined) {
       const { digest, mediaType: type, body } = await loadManifest(at, reference, credential, signal)
       return { digest, mediaType: type, size: body.length }
@@ -217,7 +217,7 @@ export function createOriginClient(
 
   async function askBlobSize(at: OriginRepository, digest: Digest, credential: Credential, signal: AbortSignal) {
     const head = asking(at, `blobs/${digest}`, { method: 'HEAD' }, credential)
-    const size = await ask(head, [200], signal).then(({ headers }) => contentLength(headers), headUnsupported)
+    const size = await ask(head, [200], signal).then(({ headers }) => contentLength(headers), unless(blobHeadsRefused))
     return size ?? firstByteSize(head, signal)
   }
 
@@ -347,9 +347,20 @@ function parseManifestHead(answer: Answer): ManifestHead | undefined {
   return { digest, size, mediaType: type }
 }
 
-/** HEAD is what some registries (405, 501) and storages behind signed URLs (403) do not know. */
-function headUnsupported(error: unknown): undefined {
-  if (!isOriginError(error) || ![403, 405, 501].includes(error.status ?? 0)) throw error
+/** Registries that know no HEAD (405, 501), and those that refuse for a reason: only a GET brings it, as Harbor's policy. */
+const manifestHeadsRefused = [403, 405, 412, 451, 501]
+
+/**
+ * Storages behind signed URLs refuse HEAD (403), or find the signature too old (400, 403), and Amazon ECR Public refuses it
+ * whatever the token (401; aws/containers-roadmap#2671).
+ */
+const blobHeadsRefused = [400, 401, 403, 405, 501]
+
+/** Undefined where a HEAD that failed with one of `statuses` says nothing of the content; a GET tells. */
+function unless(statuses: readonly number[]): (error: unknown) => undefined {
+  return (error) => {
+    if (!isOriginError(error) || !statuses.includes(error.status ?? 0)) throw error
+  }
 }
 
 function checkedManifest(answer: Answer, body: Uint8Array, reference: Digest | undefined): Manifest {

@@ -30,7 +30,9 @@ const codes = {
 } as const satisfies Record<OriginErrorKind, ErrorCode>
 
 const errorBody = z.object({
-  errors: z.array(z.object({ code: z.string(), message: z.string().default(''), detail: z.unknown() })).max(100),
+  errors: z
+    .array(z.object({ code: z.string(), message: z.string().default(''), detail: z.unknown().optional() }))
+    .max(100),
 })
 
 /** An OCI error body as the origin sent it; its codes may go beyond the specification's. */

@@ -83,6 +83,23 @@ describe('a token that anybody may have', () => {
     expect(registry.seen.at(-1)?.headers.authorization).toBe('Bearer fresh')
   })
 
+  test('is renewed when the registry answers 400 and no challenge to it, as Amazon ECR Public', async () => {
+    const registry = await registryWithTokens()
+    const { client } = plainWorld([registry])
+    await head(client, registry)
+    registry.respond(
+      byPath({
+        [manifestPath]: (request, response) =>
+          request.headers.authorization === 'Bearer fresh'
+            ? sendTiny(request, response)
+            : plain(400)(request, response),
+        '/token': plain(200, {}, '{"token":"fresh"}'),
+      }),
+    )
+    expect(await head(client, registry)).toMatchObject({ digest })
+    expect(paths(registry).slice(-3)).toEqual([manifestPath, '/token', manifestPath])
+  })
+
   test('is fetched once however many ask', async () => {
     const registry = await registryWithTokens()
     const { client } = plainWorld([registry])
