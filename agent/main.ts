@@ -43,6 +43,7 @@ import { systemClock } from './system/clock.ts'
 import { systemRandom } from './system/random.ts'
 import { createPeerTransport } from './transport/libp2p-transport.ts'
 import { createLoneTransport } from './transport/lone-transport.ts'
+import type { Resolve } from './upstream/egress.ts'
 import { sleepBySystem } from './upstream/retry.ts'
 import { createOriginClient, type OriginClientOptions } from './upstream/origin-client.ts'
 
@@ -55,11 +56,17 @@ export interface RunningAgent {
   stop(): Promise<void>
 }
 
+/** What the system gives unless a test gives something else. */
+export interface AgentSurroundings {
+  /** DNS, of origins and whatever they redirect to. */
+  readonly resolve?: Resolve
+}
+
 /**
  * Starts an agent. Rejects with a ShoalError when the options, the secrets, the data directory or a listener are wrong,
  * once everything that had started by then has stopped again.
  */
-export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
+export async function runAgent(config: AgentConfig, surroundings: AgentSurroundings = {}): Promise<RunningAgent> {
   await using stops = new AsyncDisposableStack()
   const logger = createLogger({ level: config.logLevel, format: config.logFormat })
   const metrics = createMetrics()
@@ -88,7 +95,7 @@ export async function runAgent(config: AgentConfig): Promise<RunningAgent> {
   stops.defer(() => transport.stop())
   const originLogger = logger.child({ part: 'origin' })
   const originClient = createOriginClient(
-    { clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
+    { ...surroundings, clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
     originOptions(config),
   )
   stops.defer(() => originClient.close())

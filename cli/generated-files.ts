@@ -5,6 +5,7 @@ import { metricTable } from '../agent/metrics.ts'
 import { errorTable } from '../core/errors.ts'
 import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
 import { completeLockFile } from './lock-file.ts'
+import { readRecordedRegistries, type RecordedRegistry } from './recorded-registries.ts'
 import { exitCodes } from './program.ts'
 
 /** Text by path, from the root of the repository. */
@@ -14,6 +15,7 @@ export function generatedFiles(root: string): Readonly<Record<string, string>> {
     'docs/errors.md': errorsPage(),
     'docs/metrics.md': metricsPage(),
     'docs/options.md': optionsPage(),
+    'docs/registries.md': registriesPage(readRecordedRegistries(root)),
     'package-lock.json': completeLockFile(readFileSync(`${root}/package-lock.json`, 'utf8')),
   }
 }
@@ -108,4 +110,62 @@ and OCI code.
 
 ${table(['Code', 'Status', 'OCI code', 'What to do'], rows)}
 `
+}
+
+function registriesPage(registries: readonly RecordedRegistry[]): string {
+  return `${notice('test/integration/registries/recorded')}
+# Registries
+
+What Shoal is tested against. **Emulated** means: played by test/support/registries as the sources at the end of this page
+describe the registry, with its own host names over TLS; the registry itself was not reached. Where a source names no storage
+host, the host is from general knowledge. docker-registry 2.8 is **real**: with htpasswd and with a token service of
+ours (\`test/integration/agent/pull-secrets.test.ts\`), and open (\`test/integration/upstream/docker-registry.test.ts\`).
+
+Through the whole agent each registry is pulled from, with a secret and, where it shows something to all, without; refuses
+a wrong secret and none, cold and warm; sends a range; has a signed URL expire; limits the rate; and what each of its hosts was sent is
+looked at: no storage host ever sees an \`Authorization\`.
+
+${table(['Registry', 'Images', 'Challenge', 'Blobs from', 'To configure', 'Tested'], registries.map(registryRow))}
+
+## Requests to the registry
+
+For one image of an index, a manifest, a config and three small layers, pulled by one node that has nothing of it. *First* is the
+first pull with a secret, *again* the next one with a new token, while nothing has changed. Tokens are asked for by the agent (as nobody) or
+by who pulls (with the secret, at the registry's own token service: the agent is not on that way). A blob that is redirected is one
+request to the registry and one to its storage.
+
+${table(['Registry', 'Pull', 'HEAD manifest', 'GET manifest', 'GET blob', 'Tokens: agent', 'Tokens: puller'], registries.flatMap(requestRows))}
+
+## What a caller hears who may not read
+
+${table(
+  ['Registry', 'Without a secret', 'With a wrong one'],
+  registries.map(({ name, refused }) => [name, String(refused.nobody), String(refused.wrongSecret)]),
+)}
+
+Over the registry's rate limit it is 503 with \`Retry-After\`, never 429, which containerd would send again five times at once. What is
+not there is 404. What Harbor's policy forbids is its own 412 with its own words.
+
+## Sources
+
+${registries.map(sourceList).join('\n\n')}
+`
+}
+
+function registryRow({ name, origin, scheme, storage, baseUrl }: RecordedRegistry): string[] {
+  const configure = baseUrl === undefined ? 'nothing' : code(`origins: [{ host: ${origin}, baseUrl: ${baseUrl} }]`)
+  return [name, code(origin), scheme === 'basic' ? 'Basic' : 'Bearer', storage ?? 'the registry', configure, 'emulated']
+}
+
+function requestRows({ name, open, private: first, again }: RecordedRegistry): string[][] {
+  const pulls = { 'open to all': open, first, again }
+  return Object.entries(pulls).flatMap(([pull, counts]) => {
+    if (counts === undefined) return []
+    const kinds = ['HEAD manifest', 'GET manifest', 'GET blob', 'token', 'caller: token']
+    return [[name, pull, ...kinds.map((kind) => String(counts[kind] ?? 0))]]
+  })
+}
+
+function sourceList({ name, sources }: RecordedRegistry): string {
+  return [`**${name}**`, '', ...Object.entries(sources).map(([fact, where]) => `- ${fact}: <${where}>`)].join('\n')
 }

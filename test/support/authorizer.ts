@@ -52,6 +52,6 @@ async function tokenOf({ statusCode, body }: Dispatcher.ResponseData): Promise<s
   return token ?? accessToken
 }
 
-function basic({ username, password }: Credentials): string {
+export function basic({ username, password }: Credentials): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }

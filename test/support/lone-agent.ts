@@ -1,15 +1,20 @@
 /** A whole agent without a cluster, in this process, on free ports of loopback. */
 import path from 'node:path'
 import { parseConfig } from '../../agent/config.ts'
-import { type RunningAgent, runAgent } from '../../agent/main.ts'
+import { type AgentSurroundings, type RunningAgent, runAgent } from '../../agent/main.ts'
 import type { Guardian } from '../../cli/demo/guardian.ts'
 
 /** `options` as a config file has them. */
-export async function startLoneAgent(guardian: Guardian, options: object): Promise<RunningAgent> {
+export async function startLoneAgent(
+  guardian: Guardian,
+  options: object,
+  surroundings: AgentSurroundings = {},
+): Promise<RunningAgent> {
   const directory = await guardian.directory()
   const listeners = ['mirror', 'ops', 'peers', 'bulk', 'cluster'].map((name) => [`${name}Listen`, '127.0.0.1:0'])
   const dataDir = path.join(directory, 'data')
   return runAgent(
     parseConfig({ standalone: true, dataDir, ...Object.fromEntries(listeners), logLevel: 'fatal', ...options }),
+    surroundings,
   )
 }

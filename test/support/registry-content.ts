@@ -1,5 +1,7 @@
 /** A few repositories, as both the twin and the served registry of the origin tests hold them. */
 import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { blobPath, type Image } from '../../cli/demo/image.ts'
 import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
 
 export interface Repository {
@@ -32,6 +34,21 @@ export function repository(body: string, blobs: readonly Uint8Array[], authoriza
     tags: new Map([['v1', digest]]),
     blobs: new Map(blobs.map((blob) => [digestOf(blob), blob])),
     authorization,
+  }
+}
+
+/** A real image, read into memory; for anybody. */
+export async function repositoryOf(image: Image): Promise<Repository> {
+  const read = ({ digest }: { readonly digest: Digest }) => readFile(blobPath(image.directory, digest))
+  const manifests = [image.index, ...image.platforms.map(({ manifest }) => manifest)]
+  const blobs = image.platforms.flatMap(({ config, layers }) => [config, ...layers])
+  return {
+    manifests: new Map(
+      await Promise.all(manifests.map(async (each) => [each.digest, { ...each, body: await read(each) }] as const)),
+    ),
+    tags: new Map([[image.tag, image.index.digest]]),
+    blobs: new Map(await Promise.all(blobs.map(async (each) => [each.digest, await read(each)] as const))),
+    authorization: undefined,
   }
 }
 

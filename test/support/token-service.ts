@@ -4,10 +4,10 @@
  */
 import { randomUUID } from 'node:crypto'
 import type http from 'node:http'
-import { text } from 'node:stream/consumers'
 import { importPKCS8, SignJWT } from 'jose'
 import { type HostileOrigin, plain, startHostileOrigin } from './hostile-origin.ts'
 import { createTlsAuthority } from './tls-authority.ts'
+import { readTokenRequest, type TokenRequest } from './token-request.ts'
 
 export interface User {
   readonly password: string
@@ -27,7 +27,7 @@ export interface TokenServiceOptions {
 
 /** One answered request. */
 export interface IssuedToken {
-  readonly grant: 'anonymous' | 'basic' | 'password' | 'refresh_token'
+  readonly grant: TokenRequest['grant']
   /** Undefined for nobody, and for a secret that is none. */
   readonly account: string | undefined
   readonly scopes: readonly string[]
@@ -60,7 +60,7 @@ export async function startTokenService(options: TokenServiceOptions): Promise<T
   let lifetimeSeconds = options.lifetimeSeconds ?? 300
 
   async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const asked = await readRequest(request)
+    const asked = await readTokenRequest(request)
     const user = identify(asked)
     issued.push({
       grant: asked.grant,
@@ -135,45 +135,4 @@ async function createSigner({ key, cert }: { readonly key: string; readonly cert
       .setNotBefore('0s')
       .setExpirationTime(`${lifetimeSeconds}s`)
       .sign(signingKey)
-}
-
-interface TokenRequest {
-  readonly grant: IssuedToken['grant']
-  readonly username: string
-  /** Password or refresh token. */
-  readonly secret: string
-  readonly scopes: readonly string[]
-  readonly wantsRefreshToken: boolean
-}
-
-async function readRequest(request: http.IncomingMessage): Promise<TokenRequest> {
-  return request.method === 'POST' ? fromForm(new URLSearchParams(await text(request))) : fromQuery(request)
-}
-
-function fromForm(form: URLSearchParams): TokenRequest {
-  const grant = form.get('grant_type') === 'refresh_token' ? 'refresh_token' : 'password'
-  return {
-    grant,
-    username: form.get('username') ?? '',
-    secret: form.get(grant) ?? '',
-    scopes: scopesOf(form),
-    wantsRefreshToken: form.get('access_type') === 'offline',
-  }
-}
-
-function fromQuery({ url = '', headers }: http.IncomingMessage): TokenRequest {
-  const query = new URL(url, 'http://token').searchParams
-  const [, basic] = /^Basic (.+)$/.exec(headers.authorization ?? '') ?? []
-  const [, username = '', secret = ''] = /^([^:]*):(.*)$/s.exec(Buffer.from(basic ?? '', 'base64').toString()) ?? []
-  return {
-    grant: basic === undefined ? 'anonymous' : 'basic',
-    username,
-    secret,
-    scopes: scopesOf(query),
-    wantsRefreshToken: query.get('offline_token') === 'true',
-  }
-}
-
-function scopesOf(parameters: URLSearchParams): string[] {
-  return parameters.getAll('scope').flatMap((scope) => scope.split(' '))
 }
