@@ -319,8 +319,14 @@ export const limits = {
   leaseFirstByteMs: 4 * second,
   /** Chunks that one agent may hold leased per digest: `leasesPerBlob` leases of `leaseChunksMax`. */
   leasedChunksMax: 32,
-  /** Agents that fetch one digest from the origin at a time: more would all finish late, together. Simulated with 50 nodes and three layers at a time: 4 ends at 1.20 × the bound, 16 at 1.47. */
-  leaseHoldersMax: 4,
+  /**
+   * Agents that fetch one digest from the origin at a time: one in so many that have or want it, within these. More would all
+   * finish late, together (simulated with 50 nodes and three layers at a time, 4 end at 1.20 × the bound, 16 at 1.47); and in
+   * a large swarm, where every downlink is full, fewer do not take all that the origin gives.
+   */
+  leaseHoldersMin: 4,
+  leaseHoldersMax: 8,
+  announcersPerLeaseHolder: 16,
   /** Peers named to a leech: `neighboursAim` and a few to spare. Of many more it would take those nearby less often. */
   neighboursNamed: 15,
   /**

@@ -135,7 +135,13 @@ function firstFree(start: number, end: number, taken: (index: number) => boolean
 function fairShare(table: Table): number {
   let free = 0
   for (let index = 0; index < table.chunks; index++) if (isFree(table, index)) free++
-  return Math.ceil(free / Math.min(Math.max(1, table.askers.size), limits.leaseHoldersMax))
+  return Math.ceil(free / Math.min(Math.max(1, table.askers.size), holdersAmong(table.announcers.size)))
+}
+
+/** How many of so many may fetch at the same time. */
+export function holdersAmong(announcers: number): number {
+  const share = Math.floor(announcers / limits.announcersPerLeaseHolder)
+  return Math.min(Math.max(share, limits.leaseHoldersMin), limits.leaseHoldersMax)
 }
 
 /**
@@ -146,7 +152,8 @@ function fairShare(table: Table): number {
 function hasTurn(table: Table, asker: Announcer, nowMs: number): boolean {
   const isHolder = asker.active > 0
   const others = table.fetchers.size - (isHolder ? 1 : 0)
-  const free = others < limits.leaseHoldersMax && (isHolder || !someoneWaitsLonger(table, asker, nowMs))
+  const isRoom = others < holdersAmong(table.announcers.size)
+  const free = isRoom && (isHolder || !someoneWaitsLonger(table, asker, nowMs))
   if (!free && asker.active === 0) table.waiting.set(asker.peer, nowMs + limits.leaseTtlMs)
   return free
 }

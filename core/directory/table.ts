@@ -69,7 +69,7 @@ export interface Table {
   readonly fetchers: Set<Announcer>
   /** Who asked for a lease, and when: `limits.leaseTtlMs` long they share what is free. */
   readonly askers: Map<PeerId, number>
-  /** Who was turned away because `limits.leaseHoldersMax` others fetch, and until when a place is kept for it. */
+  /** Who was turned away because as many others fetch as may, and until when a place is kept for it. */
   readonly waiting: Map<PeerId, number>
   /** Who described the digest with another size. */
   readonly dissenters: Map<PeerId, number>

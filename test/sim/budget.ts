@@ -2,7 +2,7 @@
  * Invariant 5: what the origin may send. One copy and 2 % (DESIGN, Numbers), and beyond that only what a fault made it send in
  * vain. Each such allowance is measured in the world when the fault happens, and has its reason here.
  */
-import { limits } from '../../core/limits.ts'
+import { holdersAmong } from '../../core/directory/leases.ts'
 import type { AnnounceAnswer, AnnounceRequest, ChunkRange } from '../../core/directory/messages.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
@@ -167,7 +167,7 @@ function brokenBytes(sim: Sim): number {
 /** Until the first answer shows it, several hold leases; each gives its answer up at the first bytes. */
 function unrangedBytes({ layers, options }: Sim): number {
   if (!options.originUnranged) return 0
-  const early = Math.min(limits.leaseHoldersMax, options.nodes) - 1
+  const early = Math.min(holdersAmong(options.nodes), options.nodes) - 1
   return layers.reduce((sum, { size }) => sum + early * Math.min(size, windowBytes), 0)
 }
 

@@ -350,6 +350,14 @@ describe('leases', () => {
     expect(world.say('late', one).lease).toMatchObject({ start: 4, end: 5 })
   })
 
+  it('go to more at a time in a large swarm', () => {
+    const world = createWorld()
+    const one = { size: sizeOf(500), lease: { chunks: 1, position: 0 } }
+    for (const number of span(0, 8 * limits.announcersPerLeaseHolder)) world.say(`leech-${number}`, { size: one.size })
+    const granted = span(0, 10).filter((number) => world.say(`late-${number}`, one).lease !== undefined)
+    expect(granted).toHaveLength(limits.leaseHoldersMax)
+  })
+
   it('follow each other at who asks before its last one ends, so that the origin never idles', () => {
     const world = createWorld()
     const one = { size: sizeOf(500), lease: { chunks: 1, position: 0 } }
@@ -538,8 +546,8 @@ describe('load', () => {
         seen.add(index)
       }
     }
-    expect(leases).toBe(4)
-    expect(world.directory.stats()).toEqual({ digests: 1, announcers: 800, leases: 4 })
+    expect(leases).toBe(limits.leaseHoldersMax)
+    expect(world.directory.stats()).toEqual({ digests: 1, announcers: 800, leases })
   })
 
   it('keeps a bounded number of digests, forgetting the longest unheard', () => {
