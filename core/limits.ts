@@ -167,6 +167,8 @@ export const limits = {
   candidatesMax: 160,
   /** Handshakes under way at once: each costs both sides 6-9 ms (facts/transport.md), in which chunks could begin to flow. */
   dialsMax: 4,
+  /** How long the one of two that choose each other waits for the other to dial: it has a few handshakes to make before this one. */
+  dialLeftMs: 200,
   /** Wait after a failed dial, doubled each time up to the maximum. */
   dialBackoffMs: 1 * second,
   dialBackoffMaxMs: 1 * minute,

@@ -26,6 +26,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     dialing: false,
     dialFailures: 0,
     dialAfterMs: 0,
+    dialsUsUntilMs: 0,
     neighbours: new Map(),
     transfers: [],
     restUntilMs: 0,
@@ -51,8 +52,10 @@ function forgetPeers(state: SwarmState): void {
 
 /** The directory named peers for a session. */
 export function addCandidates(state: SwarmState, session: Session, hints: readonly PeerHint[]): void {
-  for (const { addresses, peer } of hints) {
+  for (const hint of hints) {
+    const { addresses, peer } = hint
     if (peer === state.self || isForeign(state, peer)) continue
+    if (!state.peers.has(peer)) leaveDialToIt(state, hint)
     session.candidates.delete(peer)
     session.candidates.set(peer, addresses)
   }
@@ -60,6 +63,27 @@ export function addCandidates(state: SwarmState, session: Session, hints: readon
     if (session.candidates.size <= state.limits.candidatesMax) break
     session.candidates.delete(oldest)
   }
+}
+
+/**
+ * Whom a leech chooses mostly chooses it too, and at the same moment: both would pay for two handshakes. So one of the two, by
+ * lot, gives the other a moment to dial. A seed chooses nobody.
+ */
+function leaveDialToIt(state: SwarmState, { complete, peer: id }: PeerHint): void {
+  const peer = peerOf(state, id)
+  const isFirst = state.self < id
+  if (complete || (peer.pairScore % 2 === 0) === isFirst) return
+  peer.dialsUsUntilMs = state.clock.now() + state.limits.dialLeftMs
+  state.dialsLeftUntilMs = Math.min(state.dialsLeftUntilMs, peer.dialsUsUntilMs)
+}
+
+/** Those that were to dial and have not are dialed. */
+export function endDialsLeft(state: SwarmState, nowMs: number): void {
+  if (nowMs < state.dialsLeftUntilMs) return
+  state.dialsLeftUntilMs = Infinity
+  for (const { connected, dialsUsUntilMs } of state.peers.values())
+    if (!connected && dialsUsUntilMs > nowMs) state.dialsLeftUntilMs = Math.min(state.dialsLeftUntilMs, dialsUsUntilMs)
+  connectAll(state)
 }
 
 /** Joins or dials candidates, highest pair score first, until there are enough neighbours. */
@@ -84,7 +108,8 @@ function aimOf({ clock, limits }: SwarmState, { progressAtMs }: Session): number
 /** True when the peer is, or is about to be, a neighbour. */
 function approach(state: SwarmState, session: Session, peer: Peer): boolean {
   if (peer.connected) sendJoin(state, session, peer)
-  else if (!peer.dialing) return dial(state, peer, session.candidates.get(peer.id) ?? [])
+  else if (!peer.dialing && peer.dialsUsUntilMs <= state.clock.now())
+    return dial(state, peer, session.candidates.get(peer.id) ?? [])
   return true
 }
 
@@ -121,7 +146,10 @@ function isSource({ supply }: Session, peer: PeerId): boolean {
 
 /** A dial has ended, so another may begin. */
 function dialWaiting(state: SwarmState): void {
-  if (state.dialing !== state.limits.dialsMax - 1) return
+  if (state.dialing === state.limits.dialsMax - 1) connectAll(state)
+}
+
+function connectAll(state: SwarmState): void {
   for (const session of state.active) if (wantsMore(state, session)) connectMore(state, session)
 }
 

@@ -224,6 +224,8 @@ export interface Peer {
   dialing: boolean
   dialFailures: number
   dialAfterMs: number
+  /** Until then it is left to this peer to dial. */
+  dialsUsUntilMs: number
   /** By digest, on the present connection. */
   readonly neighbours: Map<Digest, Neighbour>
   /** Requests to it: a few (`limits.requestsPerPeer`). */
@@ -319,6 +321,8 @@ export interface SwarmState extends SwarmComponents {
   /** When the last ban ends: asked of every message. */
   bansEndMs: number
   dialing: number
+  /** When to look next for peers that were to dial and have not. */
+  dialsLeftUntilMs: number
   /** Peers that rest, and when the first of them may be asked again. */
   readonly resting: Set<Peer>
   restsEndMs: number
@@ -368,6 +372,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     hosts: createBoundedMap(limits.bansMax),
     bansEndMs: nowMs,
     dialing: 0,
+    dialsLeftUntilMs: Infinity,
     resting: new Set(),
     restsEndMs: Infinity,
     transfers: new Set(),

@@ -30,7 +30,16 @@ import {
   stopOrigin,
   watchFetches,
 } from './origin.ts'
-import { connectMore, endRests, onConnected, onDialFailed, onDisconnected, peerOf, releaseIdle } from './peers.ts'
+import {
+  connectMore,
+  endDialsLeft,
+  endRests,
+  onConnected,
+  onDialFailed,
+  onDisconnected,
+  peerOf,
+  releaseIdle,
+} from './peers.ts'
 import { cancelUnwanted, moveWaiting, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
 import {
   adoptHeld,
@@ -287,6 +296,7 @@ function onTick(state: SwarmState): void {
   watchFetches(state)
   remindWaiting(state, nowMs)
   endRests(state, nowMs)
+  endDialsLeft(state, nowMs)
   for (const session of state.active.slice()) {
     tellGained(state, session)
     endDeflections(session, nowMs)

@@ -77,16 +77,18 @@ export interface Sending {
 }
 
 export interface BenchOptions extends SwarmOptions {
+  readonly self?: PeerId
   readonly chunks?: number
   readonly clock?: VirtualClock
 }
 
-export function createBench({ chunks = 100, clock = virtualClock(1000), ...options }: BenchOptions = {}): Bench {
+export function createBench(setup: BenchOptions = {}): Bench {
+  const { chunks = 100, clock = virtualClock(1000), self = 'self', ...options } = setup
   const commands: SwarmCommand[] = []
   const size = sizeOf(chunks)
   const emit = (command: SwarmCommand): void => void commands.push(command)
   const swarm = createSwarm(
-    { self: 'self', clock, random: seededRandom('swarm'), notary: createMemoryNotary('self'), emit },
+    { self, clock, random: seededRandom('swarm'), notary: createMemoryNotary(self), emit },
     options,
   )
 

@@ -4,14 +4,24 @@ import { limits } from '../../../core/limits.ts'
 import { createSession } from '../../../core/swarm/session.ts'
 import { allOf, bitsOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
-function hint(peer: string): { peer: string; addresses: string[]; complete: boolean } {
-  return { peer, addresses: [`/ip4/10.0.0.1/tcp/5051/p2p/${peer}`], complete: false }
+function hint(peer: string, complete = true): { peer: string; addresses: string[]; complete: boolean } {
+  return { peer, addresses: [`/ip4/10.0.0.1/tcp/5051/p2p/${peer}`], complete }
 }
 
 /** Chunk `index` comes from the neighbour that has all. */
 function gain(bench: Bench): void {
   for (const request of bench.told('request')) bench.sends(request)
   bench.settle()
+}
+
+/** How often a leech dials another: at once, and after a moment. */
+function dialsOf(self: string, peer: string): number[] {
+  const bench = createBench({ self })
+  bench.read()
+  bench.answer({ peers: [hint(peer, false)] })
+  const atOnce = bench.take('dial').length
+  bench.pass(limits.dialLeftMs)
+  return [atOnce, bench.take('dial').length]
 }
 
 describe('a session', () => {
@@ -35,6 +45,13 @@ describe('a session', () => {
     })
     expect(chosen[0]!.size).toBe(limits.neighboursAim)
     expect(chosen[0]).toEqual(chosen[1])
+  })
+
+  it('of two leeches that choose each other is dialed by one, and by the other when that has not come for a moment', () => {
+    expect([dialsOf('a', 'b'), dialsOf('b', 'a')]).toEqual([
+      [0, 1],
+      [1, 0],
+    ])
   })
 
   it('does not dial itself, nor at once a peer that could not be reached', () => {
