@@ -234,6 +234,8 @@ function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'r
   openReader(state, session, event)
   if (session.complete) return
   tellDirectory(state, session, true)
+  // The announce carries the wish: without this the next tick would announce it again.
+  askForLease(state, session)
   connectMore(state, session)
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
 import { createBench, digest, fetched, entryOf, hashOf, sizeOf, span, type Bench } from './bench.ts'
 
 const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
@@ -27,6 +28,16 @@ describe('a lease', () => {
     bench.read()
     expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
     expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true, lease: { chunks: 8, position: 0 } })
+  })
+
+  it('is wished for by the first announce, and by no second one while that is on its way', () => {
+    const bench = createBench()
+    bench.read()
+    bench.take('announce')
+    bench.pass(limits.leaseAgainMs - limits.tickMs)
+    expect(bench.take('announce')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('announce')).toHaveLength(1)
   })
 
   it('is wished for chunks that neither neighbours nor the directory have', () => {
