@@ -59,8 +59,7 @@ export function createOwnOrigin({ origin, own, clock, onOwn }: OwnOriginComponen
     try {
       return await noted(at, credential, fetch)
     } catch (refusal) {
-      // 401 says that a credential is out of date. What the origin denies to one that it knows, it denies.
-      if (!isOriginError(refusal, 'unauthorized') || !isAhead(taken.get(key))) throw refusal
+      if (!saysExpired(refusal) || !isAhead(taken.get(key))) throw refusal
       const fetched = await fetchByOwn(at, signal, fetch)
       if (fetched === undefined) throw refusal
       spent.set(key, clock.now() + limits.originRefusedMs)
@@ -104,6 +103,16 @@ export function createOwnOrigin({ origin, own, clock, onOwn }: OwnOriginComponen
         fetchBy(at, credential, signal, (shown) => origin.getManifest(at, reference, shown, signal)),
     },
   }
+}
+
+/**
+ * 401; from Amazon ECR Public 400 (aws/containers-roadmap#2835), from Amazon ECR 403 in these words. Whatever else the origin
+ * denies to a credential that it knows, it denies.
+ */
+function saysExpired(error: unknown): boolean {
+  if (!isOriginError(error)) return false
+  const words = error.body?.errors.some(({ message }) => /^your authorization token has expired/i.test(message))
+  return error.kind === 'unauthorized' || error.status === 400 || (error.status === 403 && words === true)
 }
 
 type Fetch<Value> = (credential: Credential) => Promise<Value>

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { OwnCredentials } from '../../../agent/credentials/own-credentials.ts'
 import { createOwnOrigin } from '../../../agent/credentials/own-origin.ts'
 import { anonymous, createCredential, type Credential } from '../../../agent/upstream/credential.ts'
+import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { OriginError, type OriginErrorKind } from '../../../agent/upstream/origin-error.ts'
 import { limits } from '../../../core/limits.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
@@ -16,6 +17,12 @@ const { signal } = new AbortController()
 
 function credential(name: string): Credential {
   return createCredential(`Bearer ${name}`, new Uint8Array(32)) ?? anonymous
+}
+
+const alice = credential('alice')
+
+function said(message: string) {
+  return { errors: [{ code: 'DENIED', message, detail: undefined }] }
 }
 
 /** An origin that takes Alice's credential until `turn`, and an agent that has `ours`. */
@@ -32,6 +39,14 @@ function world(ours: readonly string[]) {
     return { 'registry.test': { 'team/app': repository, 'team/other': repository } }
   }
   const memory = createMemoryOrigin(holding('alice'))
+  let toAlice: OriginError | undefined
+  const answering: OriginClient = {
+    ...memory,
+    getManifest: async (...request) => {
+      if (toAlice !== undefined && request[2] === alice) throw toAlice
+      return memory.getManifest(...request)
+    },
+  }
   const looked: string[] = []
   const own: OwnCredentials = {
     async *candidates({ repository: name }) {
@@ -40,7 +55,7 @@ function world(ours: readonly string[]) {
     },
   }
   let ownFetches = 0
-  const { origin, byteOrigin } = createOwnOrigin({ origin: memory, own, clock, onOwn: () => ownFetches++ })
+  const { origin, byteOrigin } = createOwnOrigin({ origin: answering, own, clock, onOwn: () => ownFetches++ })
   return {
     clock,
     memory,
@@ -48,14 +63,14 @@ function world(ours: readonly string[]) {
     byteOrigin,
     looked,
     turn: (name?: string) => memory.hold(holding(name)),
+    /** What the origin says to Alice from now on, whoever is let in. */
+    sayToAlice: (error: OriginError) => void (toAlice = error),
     shown: () => memory.calls.map(({ authorization }) => authorization?.slice('Bearer '.length)),
     ownFetches: () => ownFetches,
     fetch: (by: Credential, repository = 'team/app') =>
       byteOrigin.getManifest({ ...at, repository }, digest, by, signal),
   }
 }
-
-const alice = credential('alice')
 
 test("the caller's credential is shown first, and ours only once the origin has no use for it any more", async () => {
   const { fetch, turn, shown, looked, ownFetches } = world(['ours'])
@@ -125,6 +140,32 @@ describe('nobody is let further than the origin let them', () => {
     clock.advance(limits.credentialTakeoverMs)
     await expect(fetch(alice)).rejects.toMatchObject({ kind: 'unauthorized' })
     expect(looked).toEqual([])
+  })
+
+  test.each<[string, OriginError, boolean]>([
+    ['401', new OriginError('unauthorized', 'no', { status: 401 }), true],
+    ['400, as Amazon ECR Public says it', new OriginError('protocol', 'no', { status: 400 }), true],
+    [
+      '403, as Amazon ECR says it',
+      new OriginError('denied', 'no', {
+        status: 403,
+        body: said('Your authorization token has expired. Reauthenticate and try again.'),
+      }),
+      true,
+    ],
+    ['403', new OriginError('denied', 'no', { status: 403 }), false],
+    ['403 for another reason', new OriginError('denied', 'no', { status: 403, body: said('not yours') }), false],
+    ['412, as Harbor says it', new OriginError('denied', 'no', { status: 412, body: said('a vulnerability') }), false],
+  ])('a credential has run out that is answered with %s', async (_, error, isSpent) => {
+    const { fetch, turn, sayToAlice, ownFetches } = world(['ours'])
+    await fetch(alice)
+    turn('ours')
+    sayToAlice(error)
+    const fetched = await fetch(alice).then(
+      () => true,
+      () => false,
+    )
+    expect([fetched, ownFetches()]).toEqual(isSpent ? [true, 1] : [false, 0])
   })
 
   test.each<OriginErrorKind>(['denied', 'not-found', 'rate-limited', 'unavailable', 'protocol', 'forbidden-target'])(

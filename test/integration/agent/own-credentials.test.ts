@@ -3,8 +3,9 @@
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openOwnCredentials } from '../../../agent/credentials/own-credentials.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { openOwnCredentials, type OwnCredentialsOptions } from '../../../agent/credentials/own-credentials.ts'
 import { createProgramRunner } from '../../../agent/credentials/program.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { agentReady, type AgentProcess, readMetrics, startAgent, stopAgent } from '../../../cli/demo/agents.ts'
@@ -15,7 +16,7 @@ import { untilTrue } from '../../../cli/demo/until.ts'
 import { KiB } from '../../../core/units.ts'
 import { htpasswdAuth } from '../../support/htpasswd.ts'
 import { lacks } from '../../support/needs.ts'
-import { startTokenService } from '../../support/token-service.ts'
+import { startTokenService, type TokenService } from '../../support/token-service.ts'
 import { never, world } from '../upstream/client-world.ts'
 
 const pusher = ['ci', 'push-secret'] as const
@@ -26,10 +27,15 @@ let guardian: Guardian
 let image: Image
 const stops: (() => Promise<void>)[] = []
 
-beforeEach(async () => {
-  guardian = createGuardian()
+const images = createGuardian()
+beforeAll(async () => {
   const layerSizesBytes = [900, 700, 300].map((size) => size * KiB)
-  image = await makeImage({ directory: await guardian.directory(), seed: 'own credentials', layerSizesBytes })
+  image = await makeImage({ directory: await images.directory(), seed: 'own credentials', layerSizesBytes })
+})
+afterAll(() => images.close())
+
+beforeEach(() => {
+  guardian = createGuardian()
 })
 afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop()
@@ -192,18 +198,33 @@ describe.skipIf(lacks('docker-registry', 'skopeo'))('docker-registry with htpass
   })
 })
 
+/** What the token service was asked by `pullBy`. */
+function exchanged(grant: string): object[] {
+  return ['team-a', 'team-b'].map((team) => ({
+    grant,
+    account: node[0],
+    scopes: [`repository:${team}/app:pull`],
+    status: 200,
+  }))
+}
+
 describe.skipIf(lacks('docker-registry', 'skopeo', 'openssl'))('docker-registry behind a token service', () => {
-  test('a credential provider gives an account that the token service takes', async () => {
-    const directory = await guardian.directory()
-    const service = await startTokenService({
-      directory,
-      users: {
-        [pusher[0]]: { password: pusher[1], pulls: 'push' },
-        [node[0]]: { password: node[1], pulls: ['team-a/app'] },
-      },
-    })
+  let service: TokenService
+  let address: string
+
+  beforeEach(async () => {
+    const pulls = ['team-a/app']
+    const users = {
+      [pusher[0]]: { password: pusher[1], pulls: 'push' },
+      [node[0]]: { password: node[1], pulls },
+    } as const
+    service = await startTokenService({ directory: await guardian.directory(), users })
     stops.push(() => service.stop())
-    const { address } = await startRegistry(service.registryAuth)
+    address = (await startRegistry(service.registryAuth)).address
+  })
+
+  /** Pulls by the one credential that the options give: from the repository that the account may read, and from another. */
+  async function pullBy(options: OwnCredentialsOptions): Promise<void> {
     const own = await openOwnCredentials(
       {
         clock: systemClock,
@@ -212,7 +233,7 @@ describe.skipIf(lacks('docker-registry', 'skopeo', 'openssl'))('docker-registry 
         env: process.env,
         key: new Uint8Array(32),
       },
-      { providers: { configFile: await writeProviderConfig(address), binDir }, registryConfigs: [] },
+      options,
     )
     const { client } = world({
       origins: [address, new URL(service.realm).host].map((host) => ({ host, plainHttp: true })),
@@ -224,9 +245,21 @@ describe.skipIf(lacks('docker-registry', 'skopeo', 'openssl'))('docker-registry 
       const elsewhere = client.headManifest({ ...at, repository: 'team-b/app' }, image.tag, credential, never)
       await expect(elsewhere).rejects.toMatchObject({ kind: 'unauthorized' })
     }
-    expect(service.issued.slice(-2)).toMatchObject([
-      { grant: 'basic', account: node[0], scopes: ['repository:team-a/app:pull'], status: 200 },
-      { grant: 'basic', account: node[0], scopes: ['repository:team-b/app:pull'], status: 200 },
-    ])
+  }
+
+  test('a credential provider gives an account that the token service takes', async () => {
+    await pullBy({ providers: { configFile: await writeProviderConfig(address), binDir }, registryConfigs: [] })
+    expect(service.issued.slice(-2)).toMatchObject(exchanged('basic'))
+  })
+
+  test('an identity token of a docker config file is exchanged by OAuth2', async () => {
+    const answer = await fetch(`${service.realm}?service=registry.test&offline_token=true`, {
+      headers: { authorization: `Basic ${basic(node)}` },
+    })
+    const { refresh_token: identitytoken } = z.object({ refresh_token: z.string() }).parse(await answer.json())
+    const file = path.join(await guardian.directory(), 'config.json')
+    await writeFile(file, JSON.stringify({ auths: { [`http://${address}`]: { identitytoken } } }), { mode: 0o600 })
+    await pullBy({ registryConfigs: [file] })
+    expect(service.issued.slice(-2)).toMatchObject(exchanged('refresh_token'))
   })
 })
