@@ -1,12 +1,15 @@
 /** The agent's parts, how they are put together, and in which order they start and stop. */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import path from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { limits } from '../core/limits.ts'
 import { createPlaces } from '../core/members/places.ts'
 import { createRateLimits, type RateLimits } from '../core/swarm/rate.ts'
 import { createAccess } from './access/access.ts'
+import { createFindings } from './access/findings.ts'
+import { createNotingOrigin } from './access/noting-origin.ts'
 import { createPolicies, type PolicyOf } from './access/policy.ts'
+import { createPossession } from './access/possession.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { createLoneCluster } from './cluster/lone-cluster.ts'
 import { createMemberCluster, type MemberClusterOptions } from './cluster/member-cluster.ts'
@@ -105,8 +108,9 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     ownCredentialsOptions(config),
   )
   // The second is for the swarm only: what access, tags and the mirror ask is asked by the caller's credential and no other.
+  const findings = createFindings({ clock, tell: (news) => cluster.tellPossession(news) })
   const { origin, byteOrigin } = createOwnOrigin({
-    origin: originClient,
+    origin: createNotingOrigin(originClient, findings),
     own,
     clock,
     onOwn: observeOwnCredentials(metrics),
@@ -120,6 +124,15 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     key: randomBytes(32),
     policyOf,
     observer: observeAccess(metrics, accessLogger),
+  })
+  const possession = createPossession({
+    clock,
+    origin,
+    findings,
+    random: { below: (limit) => randomInt(limit) },
+    sleep: sleepBySystem,
+    policyOf,
+    ask: (question) => cluster.askPossession(question),
   })
   const rates = createRateLimits(clock)
   setRates(rates, config)
@@ -138,6 +151,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       logger: swarmLogger,
       observer: observeRunner(metrics),
       announce: (digest, now) => cluster.announce(digest, now),
+      onFetched: (want) => findings.noteHeld(want),
     },
     { witnesses: config.witnesses, places },
   )
@@ -151,6 +165,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     sleep: sleepBySystem,
     logger: swarmLogger,
     observer: observeRunner(metrics),
+    onFetched: (want) => findings.noteHeld(want),
   })
   const seedFinder = createSeedFinder({ transport, post: (event) => runner.post(event), logger: swarmLogger })
   const listener = { swarm: runner.swarm, post: seedFinder.heard }
@@ -178,10 +193,21 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     logger,
     sizeAmongPeers: ({ digest, origin: at }) => cluster.sizeOf(digest, at),
     origin,
+    clock,
+    possession,
+    findings,
     onDelivered: observeDelivery(metrics),
   })
   const mirror = createMirror(
-    { blobs, origin, tags, access, clock, observer: observeMirror(metrics, logger.child({ part: 'mirror' })) },
+    {
+      blobs,
+      origin,
+      tags,
+      access,
+      possession,
+      clock,
+      observer: observeMirror(metrics, logger.child({ part: 'mirror' })),
+    },
     {
       ...config.mirrorListen,
       defaultOrigin: config.defaultOrigin,

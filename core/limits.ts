@@ -398,6 +398,28 @@ export const limits = {
   /** Small contents being given to peers at a time; beyond, peers ask others. 8 MiB, or 64 MiB of the largest manifests. */
   smallServesMax: 16,
 
+  // Possession
+  /** How long a repository's yes for a content counts: it may lose it. One HEAD per content in this time, by whichever agent. */
+  possessionFreshMs: 5 * minute,
+  /** How long an origin counts as having what it had; and a repository while its origin is down, as far as grants reach then (`originFailoverMs`): a long outage. */
+  possessionKeptMs: 7 * 24 * hour,
+  /** Facts that a host keeps for all, and an agent for itself; some 250 bytes each. */
+  possessionFactsMax: 100_000,
+  /** Who is finding something out has this long, then the next one does: a token, a redirect and an answer. */
+  possessionClaimMs: 2 * second,
+  possessionClaimsMax: 10_000,
+  /** Meanwhile the others ask again after this long, and go on without an answer after the longer one. */
+  possessionAgainMs: 100,
+  possessionPatienceMs: 5 * second,
+  /** A reader that waits for a blob to be proved looks this often whether others have found its origin out. */
+  possessionWaitMs: 0.5 * second,
+  /** How many random parts an origin must give, and how long each: who lacks a tenth of the content passes 43 % of the time, who has half of it 0.4 % (DESIGN, Access). */
+  possessionSamples: 8,
+  possessionSampleBytes: 4 * KiB,
+  /** An origin that gave something else is not asked for this content again for so long. */
+  possessionRefusedMs: 10 * minute,
+  possessionRefusalsMax: 10_000,
+
   // Directory: asking
   /** A host that has neither answered nor given another sign of life for this long is passed over: an announce takes it 0.3 ms. */
   announceTimeoutMs: 1 * second,

@@ -6,6 +6,7 @@ import { limits } from '../../core/limits.ts'
 import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
 import type { Sleep } from '../upstream/retry.ts'
+import { askHosts } from './ask-hosts.ts'
 
 export interface ContentRequest {
   readonly from: PeerId
@@ -78,7 +79,6 @@ export async function askSize(
 
 const silence: LocateAnswer = { againMs: limits.relayAgainMs }
 
-/** What the owner says of a digest, else its standby; when both are silent, others take their place soon. */
 async function locate(
   components: AskContentComponents,
   digest: Digest,
@@ -86,12 +86,8 @@ async function locate(
   except: readonly PeerId[],
 ): Promise<LocateAnswer> {
   const request = { from: components.self, digest, origin, except }
-  for (const host of components.hosts(digest).slice(0, 2)) {
-    const answer = await components.locate(host, request).catch(() => undefined)
-    if (answer === undefined) continue
-    return answer.ask === undefined ? answer : components.locate(answer.ask, request).catch(() => silence)
-  }
-  return silence
+  const answer = await askHosts(components.hosts(digest), (host) => components.locate(host, request))
+  return answer ?? silence
 }
 
 async function readFrom(

@@ -1,5 +1,5 @@
 /** What the rest of the agent needs of the other members: where they are, and what their directories say. */
-import type { AnnounceItem } from '../../core/directory/messages.ts'
+import type { AnnounceItem, PossessionAnswer, PossessionRequest } from '../../core/directory/messages.ts'
 import type { Place } from '../../core/members/places.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { Digest } from '../../core/oci/digest.ts'
@@ -23,6 +23,10 @@ export interface Cluster {
   askContent(digest: Digest, origin: string, signal: AbortSignal): Promise<AskedContent>
   /** How long a blob is, as its directory knows it. */
   sizeOf(digest: Digest, origin: string): Promise<number | undefined>
+  /** What the directory of a digest knows of who has it; undefined where no host answers. */
+  askPossession(question: PossessionQuestion): Promise<PossessionAnswer | undefined>
+  /** Tells both hosts of its directory what this agent has found. */
+  tellPossession(news: PossessionNews): void
   /** This peer has just spoken to this agent: it lives, whatever its cluster listener does. */
   heard(peer: PeerId): void
   /** As members say of themselves; undefined: no member that is known here. */
@@ -31,6 +35,10 @@ export interface Cluster {
   notReady(): string | undefined
   stats(): ClusterStats
 }
+
+/** As the directory's, but for who asks. */
+export type PossessionQuestion = Required<Pick<PossessionRequest, 'digest' | 'asks'>>
+export type PossessionNews = Pick<PossessionRequest, 'digest' | 'tells' | 'vain'>
 
 /** For metrics. */
 export interface ClusterObserver {

@@ -57,6 +57,8 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     },
     askContent: async () => ({ kind: 'fetch' }),
     sizeOf: async () => undefined,
+    askPossession: async () => undefined,
+    tellPossession: () => {},
     heard: () => {},
     placeOf: () => undefined,
     notReady: () => undefined,

@@ -4,7 +4,13 @@ import { createDirectoryClient } from '../../core/directory/client.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../core/directory/client.ts'
 import { createDirectory } from '../../core/directory/directory.ts'
 import type { Directory } from '../../core/directory/directory.ts'
-import type { LocateAnswer, LocateRequest, PeerHint } from '../../core/directory/messages.ts'
+import type {
+  LocateAnswer,
+  LocateRequest,
+  PeerHint,
+  PossessionAnswer,
+  PossessionRequest,
+} from '../../core/directory/messages.ts'
 import { createOwners } from '../../core/directory/owners.ts'
 import type { Owners } from '../../core/directory/owners.ts'
 import { ShoalError } from '../../core/errors.ts'
@@ -21,16 +27,17 @@ import type { Logger } from '../logging.ts'
 import { within } from '../system/within.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 import { sleepBySystem } from '../upstream/retry.ts'
+import { askHosts } from './ask-hosts.ts'
 import { askContent, type AskContentComponents, askSize, type ContentAnswer } from './ask-content.ts'
 import { createClusterClient, isRefusal } from './client.ts'
 import type { ClusterClient } from './client.ts'
-import type { Cluster, ClusterObserver, ClusterSwarm } from './cluster.ts'
+import type { Cluster, ClusterObserver, ClusterSwarm, PossessionNews, PossessionQuestion } from './cluster.ts'
 import { macKeysOf } from './mac.ts'
 import { watchSeeds } from './seeds.ts'
 import type { SeedLookup, SeedOptions } from './seeds.ts'
 import { createClusterServer, routeOf } from './server.ts'
 import type { ClusterServer } from './server.ts'
-import { announceCall, type Call, contentCall, exchangeCall, locateCall } from './wire.ts'
+import { announceCall, type Call, contentCall, exchangeCall, locateCall, possessionCall } from './wire.ts'
 
 export interface MemberClusterComponents {
   readonly clock: Clock
@@ -95,6 +102,8 @@ export function createMemberCluster(components: MemberClusterComponents, options
     },
     askContent: (digest, origin, signal) => askContent(contentCalls(state), digest, origin, signal),
     sizeOf: (digest, origin) => askSize(contentCalls(state), digest, origin),
+    askPossession: (question) => askPossession(state, question),
+    tellPossession: (news) => tellPossession(state, news),
     heard: (peer) => state.members?.heard(peer),
     placeOf: (peer) => state.members?.get(peer),
     notReady: () => notReady(state),
@@ -161,6 +170,12 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     ({ from }) => from,
     (request) => directory.locate(request),
   )
+  const possessionRoute = routeOf(
+    possessionCall,
+    { byAddress: false },
+    ({ from }) => from,
+    (request) => directory.possession(request),
+  )
   const contentRoute = routeOf(
     contentCall,
     { byAddress: false },
@@ -178,7 +193,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       clock,
       self,
       keys,
-      routes: [announceRoute, exchangeRoute, locateRoute, contentRoute],
+      routes: [announceRoute, exchangeRoute, locateRoute, possessionRoute, contentRoute],
     }),
     restingRelays: createBoundedMap(limits.relaysRestingMax),
     calls: new Set(),
@@ -374,17 +389,45 @@ async function callMember<Request, Answer>(
   return state.http.call(call, to, record.cluster, request)
 }
 
-async function locate(state: State, host: PeerId, request: LocateRequest): Promise<LocateAnswer> {
+/** Rejects as `callMember`; a host that does not answer is worth a look. */
+async function callHost<Request, Answer>(
+  state: State,
+  call: Call<Request, Answer>,
+  host: PeerId,
+  request: Request,
+): Promise<Answer> {
   try {
-    return await callMember(state, locateCall, host, request)
+    return await callMember(state, call, host, request)
   } catch (error) {
     suspect(state, host)
     throw error
   }
 }
 
+async function locate(state: State, host: PeerId, request: LocateRequest): Promise<LocateAnswer> {
+  return host === state.transport.self ? state.directory.locate(request) : callHost(state, locateCall, host, request)
+}
+
+async function possession(state: State, host: PeerId, request: PossessionRequest): Promise<PossessionAnswer> {
+  return host === state.transport.self
+    ? state.directory.possession(request)
+    : callHost(state, possessionCall, host, request)
+}
+
+function askPossession(state: State, question: PossessionQuestion): Promise<PossessionAnswer | undefined> {
+  const request = { from: state.transport.self, ...question, tells: [] }
+  return askHosts(state.owners.of(question.digest), (host) => possession(state, host, request))
+}
+
+/** Who does not hear of it asks, or finds out anew. */
+function tellPossession(state: State, news: PossessionNews): void {
+  const request = { from: state.transport.self, ...news }
+  for (const host of state.owners.of(news.digest).slice(0, 2))
+    possession(state, host, request).catch((error: unknown) => report(state, error, host))
+}
+
 function contentCalls(state: State): AskContentComponents {
-  const { clock, directory, owners, transport } = state
+  const { clock, owners, transport } = state
   const { self } = transport
   return {
     self,
@@ -392,7 +435,7 @@ function contentCalls(state: State): AskContentComponents {
     sleep: sleepBySystem,
     resting: state.restingRelays,
     hosts: (digest) => owners.of(digest),
-    locate: async (host, request) => (host === self ? directory.locate(request) : locate(state, host, request)),
+    locate: (host, request) => locate(state, host, request),
     read: (peer, request) => callMember(state, contentCall, peer, request),
   }
 }

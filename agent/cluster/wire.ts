@@ -1,10 +1,18 @@
 /** Announces and exchanges as JSON, checked strictly on the way in: whoever reads them inside trusts the types. */
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
-import type { AnnounceAnswer, AnnounceRequest, LocateAnswer, LocateRequest } from '../../core/directory/messages.ts'
+import type {
+  AnnounceAnswer,
+  AnnounceRequest,
+  LocateAnswer,
+  LocateRequest,
+  PossessionAnswer,
+  PossessionRequest,
+} from '../../core/directory/messages.ts'
 import { limits } from '../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest } from '../../core/members/messages.ts'
 import { parseDigest } from '../../core/oci/digest.ts'
+import { isRepositoryName } from '../../core/oci/reference.ts'
 import { isBitfieldFor } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
 import { hour } from '../../core/units.ts'
@@ -24,6 +32,9 @@ const digest = z.string().transform((text, context) => {
   context.addIssue('not a digest')
   return z.NEVER
 })
+
+/** A registry's host and port. */
+const originName = z.string().min(1).max(limits.originMaxLength)
 
 const base64Grammar = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const bytes = z
@@ -59,7 +70,7 @@ const announceItem = z
       .exactOptional(),
     released: z.array(count).max(limits.fetchRangesMax).exactOptional(),
     unranged: z.boolean().exactOptional(),
-    origin: z.string().min(1).max(limits.originMaxLength).exactOptional(),
+    origin: originName.exactOptional(),
     originRetryAfterMs: durationMs.exactOptional(),
     leaves: z.boolean().exactOptional(),
   })
@@ -99,7 +110,7 @@ const announceAnswer = z.strictObject({
 const locateRequest = z.strictObject({
   from: peer,
   digest,
-  origin: z.string().min(1).max(limits.originMaxLength),
+  origin: originName,
   except: z.array(peer).max(limits.relaysTriedMax),
 })
 
@@ -107,6 +118,35 @@ const locateAnswer = z.strictObject({
   ask: peer.exactOptional(),
   relay: peer.exactOptional(),
   size: z.int().nonnegative().max(limits.blobSizeMaxBytes).exactOptional(),
+  againMs: durationMs.exactOptional(),
+})
+
+const fact = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('has'),
+    origin: originName,
+    repository: z.string().max(limits.repositoryNameMaxLength).refine(isRepositoryName, 'no repository name'),
+  }),
+  z.strictObject({ kind: z.literal('holds'), origin: originName }),
+  z.strictObject({ kind: z.literal('open') }),
+])
+
+/** Of one content at one origin there is one of each kind. */
+const agedFacts = z
+  .array(z.strictObject({ fact, ageMs: z.number().nonnegative().max(limits.possessionKeptMs) }))
+  .max(fact.options.length)
+
+const possessionRequest = z.strictObject({
+  from: peer,
+  digest,
+  asks: z.strictObject({ fact, claims: z.boolean() }).exactOptional(),
+  tells: agedFacts,
+  vain: z.strictObject({ fact, isRefuted: z.boolean() }).exactOptional(),
+})
+
+const possessionAnswer = z.strictObject({
+  ask: peer.exactOptional(),
+  known: agedFacts,
   againMs: durationMs.exactOptional(),
 })
 
@@ -252,6 +292,13 @@ export const locateCall = callOf<LocateRequest, LocateAnswer>(
   limits.relayCallMs,
   locateRequest,
   locateAnswer,
+)
+
+export const possessionCall = callOf<PossessionRequest, PossessionAnswer>(
+  '/directory/possession',
+  limits.relayCallMs,
+  possessionRequest,
+  possessionAnswer,
 )
 
 /** One byte that says what it is, then the content. */

@@ -6,10 +6,11 @@ import type { ByteRange } from '../../core/oci/range.ts'
 import type { Clock } from '../../core/ports.ts'
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import type { Credential } from '../upstream/credential.ts'
+import type { Possession } from '../access/possession.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Exchange } from './exchange.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
-import type { Blobs, OpenBlob, ReadOptions, Want } from './ports.ts'
+import type { Blobs, OpenBlob, Origin, ReadOptions, Want } from './ports.ts'
 import type { Prefetch } from './prefetch.ts'
 import { sendContent, sendHead } from './send-content.ts'
 
@@ -23,13 +24,16 @@ export type BlobEndpoint = (
 interface BlobEndpointComponents {
   readonly blobs: Blobs
   readonly descriptors: Descriptors
+  readonly origin: Pick<Origin, 'headBlob'>
+  readonly possession: Pick<Possession, 'prove'>
   readonly prefetch: Prefetch
   readonly clock: Clock
 }
 
 const mediaType = 'application/octet-stream'
 
-export function createBlobEndpoint({ blobs, descriptors, prefetch, clock }: BlobEndpointComponents): BlobEndpoint {
+export function createBlobEndpoint(components: BlobEndpointComponents): BlobEndpoint {
+  const { blobs, descriptors, origin, possession, prefetch, clock } = components
   const broken = createBoundedMap<string, number>(limits.brokenContentsMax)
 
   async function get(exchange: Exchange, want: Want, content: OpenBlob): Promise<void> {
@@ -65,15 +69,11 @@ export function createBlobEndpoint({ blobs, descriptors, prefetch, clock }: Blob
     }
   }
 
+  /** Where no descriptor told the size the origin does: it is not said how long a content is that this caller may not have. */
   async function head(exchange: Exchange, want: Want): Promise<void> {
-    const size = want.size ?? (await sizeOf(want, exchange.signal))
+    if (want.size !== undefined) await possession.prove(want, exchange.signal)
+    const size = want.size ?? (await origin.headBlob(want, want.digest, want.credential, exchange.signal)).size
     sendHead(exchange, { digest: want.digest, size, mediaType })
-  }
-
-  async function sizeOf(want: Want, signal: AbortSignal): Promise<number> {
-    const content = await blobs.open(want, signal)
-    await content.close()
-    return content.size
   }
 
   return (exchange, at, digest, credential) => {

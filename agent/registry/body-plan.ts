@@ -44,7 +44,8 @@ export function planBody(content: ContentFacts, { range, ifRange }: RangeHeaders
         status: 416,
         headers: { 'content-range': `bytes */${content.size}` },
         length: 0,
-        parts: [],
+        // Of no byte: reading it shows whether the caller may know the size.
+        parts: [{ before: undefined, range: { start: 0, end: 0 } }],
         after: undefined,
       }
     case 'parts': {

@@ -5,6 +5,7 @@ import { limits } from '../../core/limits.ts'
 import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
 import { parseManifest } from '../../core/oci/manifest.ts'
 import type { Reference } from '../../core/oci/reference.ts'
+import type { Possession } from '../access/possession.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Credential } from '../upstream/credential.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
@@ -25,9 +26,10 @@ interface ManifestsComponents {
   readonly blobs: Blobs
   readonly tags: Tags
   readonly descriptors: Descriptors
+  readonly possession: Pick<Possession, 'prove'>
 }
 
-export function createManifests({ blobs, tags, descriptors }: ManifestsComponents): Manifests {
+export function createManifests({ blobs, tags, descriptors, possession }: ManifestsComponents): Manifests {
   async function resolve(
     at: OriginRepository,
     reference: Reference,
@@ -75,7 +77,10 @@ export function createManifests({ blobs, tags, descriptors }: ManifestsComponent
     signal: AbortSignal,
   ): Promise<ResolvedTag> {
     const resolved = await resolve(at, reference, credential, signal)
-    const known = descriptors.find(at, resolved.digest) ?? (await load(at, resolved.digest, credential, signal))
+    const { digest } = resolved
+    const known = descriptors.find(at, digest)
+    if (known === undefined) return { ...resolved, ...(await load(at, digest, credential, signal)) }
+    await possession.prove({ ...at, digest, kind: 'manifest', credential }, signal)
     return { ...resolved, ...known }
   }
 

@@ -14,6 +14,7 @@ import { isOwnHost } from './host-names.ts'
 import { sendManifest } from './manifest-endpoint.ts'
 import { createManifests } from './manifests.ts'
 import type { Access } from '../access/access.ts'
+import type { Possession } from '../access/possession.ts'
 import type { Subject } from '../access/subject.ts'
 import type { AnsweredRequest, Blobs, Observer, Origin } from './ports.ts'
 import { createPrefetch } from './prefetch.ts'
@@ -27,6 +28,7 @@ export interface MirrorComponents {
   readonly origin: Origin
   readonly tags: Tags
   readonly access: Access
+  readonly possession: Pick<Possession, 'prove'>
   readonly observer: Observer
   readonly clock: Clock
 }
@@ -67,11 +69,11 @@ const defaults = {
 
 export function createMirror(components: MirrorComponents, options: MirrorOptions = {}): Mirror {
   const settings = { ...defaults, ...options }
-  const { access, blobs, clock, observer, origin, tags } = components
+  const { access, blobs, clock, observer, origin, possession, tags } = components
   const descriptors = createDescriptors()
   const prefetch = createPrefetch({ blobs }, { layersAhead: settings.prefetchLayers })
-  const manifests = createManifests({ blobs, descriptors, tags })
-  const sendBlob = createBlobEndpoint({ blobs, descriptors, prefetch, clock })
+  const manifests = createManifests({ blobs, descriptors, possession, tags })
+  const sendBlob = createBlobEndpoint({ blobs, descriptors, origin, possession, prefetch, clock })
   const running = createRunning()
   const app = createServer(settings, handle)
 
@@ -105,7 +107,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
     throw new ShoalError('METHOD_UNSUPPORTED', 'The request would write')
   }
 
-  /** Whatever is sent, but for the ping, is sent after `authorize`. */
+  /** Whatever is sent, but for the ping, is sent after `authorize`; and what has a digest, once its repository is known to have it. */
   async function answer(exchange: Exchange, route: Route): Promise<void> {
     if (route.kind === 'ping') return exchange.send(jsonAnswer(200, {}))
     const { authorization } = exchange.request.headers

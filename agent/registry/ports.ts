@@ -36,14 +36,15 @@ export interface OpenBlob {
   readonly complete: boolean
   /**
    * The bytes of `range`, in order and verified. The blob's last byte is held back until the whole digest matched.
-   * A piece is good until the next one is asked for. Throws when no source is left.
+   * A piece is good until the next one is asked for. Throws when no source is left, and before the first byte where the
+   * repository is not known to have the content, or its origin not to hold the bytes (DESIGN, Access).
    */
   read(range: ByteRange, options: ReadOptions): AsyncIterable<Uint8Array>
   close(): Promise<void>
 }
 
 /** The part of the origin client that the mirror and its tags use. */
-export type Origin = Pick<OriginClient, 'site' | 'headManifest' | 'passThrough'>
+export type Origin = Pick<OriginClient, 'site' | 'headManifest' | 'headBlob' | 'passThrough'>
 
 /** What became of a response. */
 export type Outcome =

@@ -31,10 +31,13 @@ export async function sendContent(
     range: exchange.request.headers.range,
     ifRange: singleHeader(exchange.request.headers, 'if-range'),
   })
-  if (plan.status === 416) return refuseRange(exchange, plan)
   const whole = plan.status === 200
   const pieces = bodyOf(plan, read, { whole, signal: exchange.signal })
   const first = pieces.next()
+  if (plan.status === 416) {
+    await first
+    return refuseRange(exchange, plan)
+  }
   reading(whole)
   await stream(exchange, plan, await first, pieces)
 }

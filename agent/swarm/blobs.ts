@@ -1,15 +1,18 @@
 /** Content by digest for the mirror: opens a session, reads it as the swarm brings it, prefetches. */
+import { ShoalError } from '../../core/errors.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
 import type { BlobStore } from '../../core/ports.ts'
 import type { Logger } from '../logging.ts'
 import type { Blobs, OpenBlob, ReadOptions, Want } from '../registry/ports.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
+import { isOriginError } from '../upstream/origin-error.ts'
 import { pieceSizeOf, readVerified, type PieceBuffers } from './reader.ts'
 import type { Runner } from './runner.ts'
 import { pruneUnkept, type BlobSession } from './sessions.ts'
+import { createShowing, type ShowingComponents } from './showing.ts'
 import type { SmallContents } from './small-contents.ts'
 
-export interface BlobsComponents {
+export interface BlobsComponents extends ShowingComponents {
   readonly runner: Runner
   readonly store: BlobStore
   readonly small: Pick<SmallContents, 'bring'>
@@ -23,7 +26,7 @@ export interface BlobsComponents {
 }
 
 export function createBlobs(components: BlobsComponents): Blobs {
-  const { runner, store, small, logger, origin, onDelivered } = components
+  const { runner, store, small, logger, origin, onDelivered, possession } = components
   const { sessions } = runner
   let readers = 0
 
@@ -69,6 +72,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     range: ByteRange,
     options: ReadOptions,
   ): AsyncGenerator<Uint8Array> {
+    if (range.end === range.start) await possession.prove(want, options.signal)
     let reader: ReturnType<typeof openReader> | undefined
     const progress = {
       mayTake: (index: number) => runner.swarm.mayDeliver(want.digest, index, want.origin),
@@ -78,13 +82,19 @@ export function createBlobs(components: BlobsComponents): Blobs {
         reader ??= openReader(session, want, rest, { whole: options.whole, prefetch: false })
       },
     }
+    const showing = createShowing(components, session, want, options)
     const pieceSize = pieceSizeOf(session.size)
     const buffers: PieceBuffers = [runner.pool.take(pieceSize), runner.pool.take(pieceSize)]
     try {
-      for await (const piece of readVerified(session, range, options.signal, progress, buffers)) {
+      for await (const piece of readVerified(session, range, options.signal, progress, showing, buffers)) {
         onDelivered(session, piece.length)
         yield piece
       }
+    } catch (error) {
+      // What nobody here has and what only this repository lacks look the same.
+      const isNowhere = error instanceof ShoalError && error.code === 'ORIGIN_NOT_FOUND' && !isOriginError(error)
+      if (isNowhere) await possession.prove(want, options.signal)
+      throw error
     } finally {
       reader?.close()
     }

@@ -4,7 +4,8 @@ import { limits } from '../../core/limits.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
 import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { failureError } from './failures.ts'
-import { holdsChunk, readHeld, type BlobSession } from './sessions.ts'
+import { hashOf, holdsChunk, readHeld, type BlobSession } from './sessions.ts'
+import type { Showing } from './showing.ts'
 
 export interface ReadProgress {
   /** Everything before `position` has been taken. */
@@ -29,6 +30,7 @@ export async function* readVerified(
   range: ByteRange,
   signal: AbortSignal,
   progress: ReadProgress,
+  showing: Showing,
   [buffer, otherBuffer]: PieceBuffers,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const taken = new Map<number, string | undefined>()
@@ -57,6 +59,12 @@ export async function* readVerified(
       if (piece === undefined || bytes === undefined || !reading.mayTake(piece.index)) {
         progress.lacking(position)
         await waitForMore(reading, position, signal)
+        continue
+      }
+      if (!showing.mayShow(piece.index, piece.hash)) {
+        // Others' chunks may have to wait until the blob is proved, for which all of it must come.
+        if (!session.proved) progress.lacking(position)
+        await showing.seek(piece.index)
         continue
       }
       taken.set(piece.index, piece.hash)
@@ -88,7 +96,7 @@ function readPiece(reading: Reading, position: number, buffer: Uint8Array): Piec
   const bytes = readHeld(session, position, end - position, buffer)
   // Whoever asks for the piece hears of its failure.
   bytes.catch(() => undefined)
-  return { index, hash: session.stored.hash(index), buffer, bytes }
+  return { index, hash: hashOf(session, index), buffer, bytes }
 }
 
 /** Throws when a chunk that was handed out is known to be another by now. */

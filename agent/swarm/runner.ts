@@ -13,6 +13,7 @@ import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
 import type { Logger } from '../logging.ts'
+import type { Want } from '../registry/ports.ts'
 import type { PeerTransport, TransportEvent } from '../transport/peer-transport.ts'
 import type { Sleep } from '../upstream/retry.ts'
 import { type BufferPool, createBufferPool } from './buffer-pool.ts'
@@ -21,7 +22,7 @@ import { chunkKey } from './chunk-key.ts'
 import { createOriginFetches, type RangeOrigin } from './origin-fetches.ts'
 import { createProofs } from './proofs.ts'
 import { createRecentChunks } from './recent-chunks.ts'
-import { createSessions, type BlobSession, type Sessions } from './sessions.ts'
+import { createSessions, entryOf, type BlobSession, type Sessions } from './sessions.ts'
 import { createUploads, type UploadOutcome } from './uploads.ts'
 import { createWrites } from './writes.ts'
 
@@ -47,6 +48,8 @@ export interface RunnerComponents {
   readonly observer: RunnerObserver
   /** Tells the directory of a digest. */
   readonly announce: (digest: Digest, now: boolean) => void
+  /** The whole blob came from this origin, to this agent and others. */
+  readonly onFetched: (want: Want) => void
 }
 
 /** A request whose frames are wanted, and how many of its bytes are still to come. */
@@ -314,16 +317,24 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     await sessions.sweep(0)
   }
 
+  /** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
+  function onProofEnd(session: BlobSession, ok: boolean): void {
+    if (ok) session.proved = true
+    else if (session.unkept.size > 0) session.failure = { kind: 'corrupt' }
+    if (ok) for (const [, want] of session.wants) if (isFetchedFrom(session, want.origin)) components.onFetched(want)
+    session.changed.notify()
+  }
+
   return { swarm, pool, sessions, post, start, stop }
+}
+
+function isFetchedFrom(session: BlobSession, origin: string): boolean {
+  return chunksOf(session.size).every((index) => {
+    const witness = entryOf(session, index)?.witness
+    return witness?.kind === 'fetched' && witness.origin === origin
+  })
 }
 
 function requestKey(peer: PeerId, id: number): string {
   return `${peer} ${id}`
-}
-
-/** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
-function onProofEnd(session: BlobSession, ok: boolean): void {
-  if (ok) session.proved = true
-  else if (session.unkept.size > 0) session.failure = { kind: 'corrupt' }
-  session.changed.notify()
 }

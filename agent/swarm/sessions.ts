@@ -20,7 +20,7 @@ export interface BlobSession {
   readonly size: number
   readonly stored: StoredBlob
   /** Chunks that the disk refused, kept for the readers of now. */
-  readonly unkept: Map<number, Uint8Array>
+  readonly unkept: Map<number, { readonly bytes: Uint8Array; readonly entry: Entry }>
   /** Entries that this node signed for chunks of the proved blob, made when first needed. */
   readonly proofs: Map<number, Entry>
   /** Told of every chunk gained or lost, of the proof, and of failure. */
@@ -134,6 +134,16 @@ export function holdsChunk(session: BlobSession, index: number): boolean {
   return hasBit(session.stored.have, index) || session.unkept.has(index)
 }
 
+/** Under whose word a held chunk is here; undefined where it is containerd's. */
+export function entryOf({ stored, unkept }: BlobSession, index: number): Entry | undefined {
+  return unkept.get(index)?.entry ?? stored.entry(index)
+}
+
+/** SHA-256 of a held chunk. */
+export function hashOf({ stored, unkept }: BlobSession, index: number): string | undefined {
+  return unkept.get(index)?.entry.hash ?? stored.hash(index)
+}
+
 /**
  * Reads bytes within one held chunk into `into`, or gives those that the disk refused. Undefined when the chunk turned out not to
  * be there, or not to match its hash: the swarm has been told, and brings it again if somebody wants it.
@@ -146,7 +156,7 @@ export async function readHeld(
 ): Promise<Uint8Array | undefined> {
   const chunkSize = chunkSizeOf(session.size)
   const index = Math.floor(offset / chunkSize)
-  const unkept = session.unkept.get(index)
+  const unkept = session.unkept.get(index)?.bytes
   if (unkept !== undefined) return unkept.subarray(offset % chunkSize, (offset % chunkSize) + length)
   if (session.recent.copy(chunkKey(session.digest, index), offset % chunkSize, length, into))
     return into.subarray(0, length)

@@ -45,6 +45,8 @@ export interface SmallContentComponents {
   readonly sleep: Sleep
   readonly logger: Logger
   readonly observer: SmallContentObserver
+  /** All of it came from its origin. */
+  readonly onFetched: (want: Want) => void
 }
 
 export function createSmallContents(components: SmallContentComponents): SmallContents {
@@ -84,6 +86,7 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     observer.received('origin', fetched.length)
     const actual = digestFromHex(sha256(fetched))
     if (actual !== want.digest) throw new ShoalError('BLOB_CORRUPT', `What came as ${want.digest} is ${actual}`)
+    components.onFetched(want)
     await keep(want.digest, fetched)
   }
 
@@ -131,7 +134,7 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
       return true
     } catch (error) {
       logger.debug({ err: error }, 'a small content passes through unkept')
-      session.unkept.set(index, chunk)
+      session.unkept.set(index, { bytes: chunk, entry })
       return false
     }
   }

@@ -16,8 +16,11 @@ import type {
   LocateAnswer,
   LocateRequest,
   PeerAddress,
+  PossessionAnswer,
+  PossessionRequest,
 } from './messages.ts'
 import { neighboursOf } from './neighbours.ts'
+import { createPossessions, type Possessions } from './possession.ts'
 import { createRelays, type Relays } from './relays.ts'
 import {
   addAnnouncer,
@@ -58,6 +61,7 @@ export interface DirectoryOptions {
 export interface Directory {
   announce(request: AnnounceRequest): AnnounceAnswer
   locate(request: LocateRequest): LocateAnswer
+  possession(request: PossessionRequest): PossessionAnswer
   /** A member left or died: it is out of all answers at once. */
   memberGone(peer: PeerId): void
   /** Forgets who has gone silent; call it about every half second. */
@@ -72,6 +76,7 @@ interface State extends DirectoryComponents {
   readonly places: Places
   readonly tables: Tables
   readonly relays: Relays
+  readonly possessions: Possessions
   announcers: number
   /** Who lately announced a digest that it wants or fetches, longest ago first. */
   readonly callers: Map<PeerId, number>
@@ -88,6 +93,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     places: options.places ?? nowhere,
     tables: createTables(),
     relays: createRelays({ clock: components.clock, random: components.random.fork('relays') }),
+    possessions: createPossessions(components.clock),
     announcers: 0,
     callers: new Map(),
     limitedOrigins: new Map(),
@@ -97,6 +103,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
   return {
     announce: (request) => announce(state, request),
     locate: (request) => locate(state, request),
+    possession: (request) => possession(state, request),
     memberGone(peer) {
       for (const table of state.tables.values()) forget(state, table, peer)
       state.callers.delete(peer)
@@ -119,10 +126,20 @@ function announce(state: State, { from, items }: AnnounceRequest): AnnounceAnswe
   }
 }
 
-function locate(state: State, { from, digest, origin, except }: LocateRequest): LocateAnswer {
+/** Whom to ask of a digest that this host is neither first nor second for. */
+function properHostOf(state: State, digest: Digest): PeerId | undefined {
   const hosts = state.ownersOf(digest)
-  const [owner] = hosts
-  if (owner !== undefined && !hosts.slice(0, 2).includes(state.self)) return { ask: owner }
+  return hosts.slice(0, 2).includes(state.self) ? undefined : hosts[0]
+}
+
+function possession(state: State, request: PossessionRequest): PossessionAnswer {
+  const ask = properHostOf(state, request.digest)
+  return ask === undefined ? state.possessions.answer(request) : { ask, known: [] }
+}
+
+function locate(state: State, { from, digest, origin, except }: LocateRequest): LocateAnswer {
+  const ask = properHostOf(state, digest)
+  if (ask !== undefined) return { ask }
   const area = state.places.areaOf(from) ?? ''
   const table = state.tables.get(digest, area)
   const known = [...state.tables.of(digest)]

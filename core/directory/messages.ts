@@ -120,3 +120,36 @@ export interface LocateAnswer {
   /** Nobody has it, and nobody may fetch it yet (the origin limits its rate, or the host is not ready): ask again after this long. */
   readonly againMs?: number
 }
+
+/** What is known of where a content is (possession.ts). */
+export type Fact =
+  | { readonly kind: 'has'; readonly origin: string; readonly repository: string }
+  | { readonly kind: 'holds'; readonly origin: string }
+  | { readonly kind: 'open' }
+
+export interface AgedFact {
+  readonly fact: Fact
+  /** Since it was found. */
+  readonly ageMs: number
+}
+
+/** Which repository and which origin have a content: `POST /directory/possession`. Idempotent. */
+export interface PossessionRequest {
+  readonly from: PeerId
+  readonly digest: Digest
+  /** `claims`: the asker will find out if nobody knows. */
+  readonly asks?: { readonly fact: Fact; readonly claims: boolean }
+  /** What the asker has found. */
+  readonly tells: readonly AgedFact[]
+  /** The asker tried to find this out, and could not, or found that it is not so: `isRefuted`. */
+  readonly vain?: { readonly fact: Fact; readonly isRefuted: boolean }
+}
+
+export interface PossessionAnswer {
+  /** This host knows nothing of the digest: as it sees the members, this one does. */
+  readonly ask?: PeerId
+  /** What was asked, where that is known, and what else is known of the content at that origin. */
+  readonly known: readonly AgedFact[]
+  /** Somebody is finding out: ask again after this long. */
+  readonly againMs?: number
+}

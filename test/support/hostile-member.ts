@@ -82,6 +82,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
     logger,
     observer: { received: nothing, uploaded: nothing, refused: nothing, banned: nothing, escaped: nothing },
     announce: (digest, now) => cluster.announce(digest, now),
+    onFetched: nothing,
   })
   const announced = Promise.withResolvers<void>()
   const cluster = createMemberCluster(

@@ -24,6 +24,7 @@ export interface MemoryBlob {
 
 export interface MemoryBlobs extends Blobs {
   add(bytes: Uint8Array | string): MemoryBlob
+  find(digest: Digest): MemoryBlob | undefined
   /** Lets reads go on after a change of `holdAt` or `failAt`. */
   wake(): void
   /** Everything that was asked, in order. */
@@ -99,6 +100,7 @@ export function createMemoryBlobs(): MemoryBlobs {
       blobs.set(blob.digest, blob)
       return blob
     },
+    find: (digest) => blobs.get(digest),
     async open(want) {
       log.opened.push(want)
       const blob = blobs.get(want.digest)

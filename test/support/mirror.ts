@@ -1,6 +1,6 @@
 /** A mirror on a free port, with contents and an origin in memory. */
 import { createMirror, type Mirror, type MirrorOptions } from '../../agent/registry/mirror.ts'
-import type { AnsweredRequest, Origin } from '../../agent/registry/ports.ts'
+import type { AnsweredRequest, Origin, Want } from '../../agent/registry/ports.ts'
 import { createTags } from '../../agent/registry/tags.ts'
 import type { Access } from '../../agent/access/access.ts'
 import type { OriginPolicy } from '../../agent/access/policy.ts'
@@ -9,6 +9,7 @@ import { anonymous } from '../../agent/upstream/credential.ts'
 import type { ManifestHead, PassedThrough } from '../../agent/upstream/origin-client.ts'
 import { OriginError } from '../../agent/upstream/origin-error.ts'
 import { parseOrigin } from '../../agent/upstream/origin-name.ts'
+import type { Digest } from '../../core/oci/digest.ts'
 import { createMemoryBlobs, type MemoryBlobs } from './memory-blobs.ts'
 import { type RawResponse, request } from './raw-http.ts'
 import { policyWith } from './policy.ts'
@@ -29,6 +30,8 @@ export interface MirrorUnderTest {
   readonly callers: (string | undefined)[]
   /** What `authorize` throws from now on. */
   refusal: Error | undefined
+  /** A content that no repository has, whoever else does. */
+  lacks: Digest | undefined
   readonly answered: AnsweredRequest[]
   get(path: string, headers?: readonly string[]): Promise<RawResponse>
   head(path: string, headers?: readonly string[]): Promise<RawResponse>
@@ -42,13 +45,18 @@ export async function startMirror(
   const clock = virtualClock()
   const answered: AnsweredRequest[] = []
   const seen = { subjects: [] as Subject[], callers: [] as (string | undefined)[] }
-  const { origin, tags, lists, asked } = scriptedOrigin()
+  const { origin, tags, lists, asked } = scriptedOrigin(blobs)
   const access: Access = {
     async authorize(caller, subject) {
       seen.callers.push(caller.authorization)
       seen.subjects.push(subject)
       if (under.refusal !== undefined) throw under.refusal
       return anonymous
+    },
+  }
+  const possession = {
+    async prove({ digest }: Want) {
+      if (under.lacks === digest) throw new OriginError('not-found', 'the repository has it not', { status: 404 })
     },
   }
   const observer = { answered: (sample: AnsweredRequest) => void answered.push(sample) }
@@ -58,6 +66,7 @@ export async function startMirror(
       origin,
       tags: createTags({ origin, clock, policyOf: policyWith(policy), onStale: () => {} }),
       access,
+      possession,
       observer,
       clock,
     },
@@ -75,13 +84,14 @@ export async function startMirror(
     answered,
     ...seen,
     refusal: undefined,
+    lacks: undefined,
     get: (path, headers) => request(port, 'GET', path, headers),
     head: (path, headers) => request(port, 'HEAD', path, headers),
   }
   return under
 }
 
-function scriptedOrigin() {
+function scriptedOrigin(blobs: MemoryBlobs) {
   const tags = new Map<string, ManifestHead | Error>()
   const lists = new Map<string, PassedThrough | Error>()
   const asked: string[] = []
@@ -100,6 +110,11 @@ function scriptedOrigin() {
       return { origin: name.text }
     },
     headManifest: async (at, reference) => answer(tags, `${at.origin}/${at.repository}:${reference}`),
+    headBlob: async (_at, digest) => {
+      const blob = blobs.find(digest)
+      if (blob === undefined) throw new OriginError('not-found', 'the origin has nothing here', { status: 404 })
+      return { size: blob.bytes.length }
+    },
     passThrough: async (at, path, query) => answer(lists, `${at.origin}/${at.repository}/${path}?${query}`),
   }
   return { origin, tags, lists, asked }

@@ -18,6 +18,7 @@ import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
 import { createRateLimits, type RateLimits } from '../../core/swarm/rate.ts'
+import { allHeld, allPossessed } from './open-possession.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-transport.ts'
 import { createMemoryStore, type MemoryStore } from './memory-store.ts'
 import { seededRandom } from './seeded-random.ts'
@@ -105,6 +106,7 @@ export function createSwarmNodes(
         logger,
         observer,
         announce: (digest, now) => client.announce(digest, now),
+        onFetched: () => {},
       },
       options,
     )
@@ -142,6 +144,7 @@ export function createSwarmNodes(
       sleep,
       logger,
       observer,
+      onFetched: () => {},
     })
     contents.set(identity.peer, small)
     await transport.start()
@@ -154,6 +157,9 @@ export function createSwarmNodes(
       logger,
       sizeAmongPeers: (want) => askSize(asking, want.digest, want.origin),
       origin,
+      clock: systemClock,
+      possession: allPossessed,
+      findings: allHeld,
       onDelivered: () => {},
     })
     const stop = async () => {

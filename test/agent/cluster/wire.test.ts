@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ContentAnswer } from '../../../agent/cluster/ask-content.ts'
-import { announceCall, contentCall, exchangeCall, locateCall } from '../../../agent/cluster/wire.ts'
+import { announceCall, contentCall, exchangeCall, locateCall, possessionCall } from '../../../agent/cluster/wire.ts'
 import type { AnnounceAnswer, AnnounceRequest } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
@@ -115,6 +115,40 @@ describe('small content', () => {
     ['bytes behind none', Buffer.of(0, 1)],
   ])('is not read from %s', (_what, body) => {
     expect(contentCall.readAnswer(body)).toBeUndefined()
+  })
+})
+
+describe('possession', () => {
+  const has = { kind: 'has', origin: 'docker.io', repository: 'library/nginx' } as const
+  const known = [
+    { fact: has, ageMs: 0 },
+    { fact: { kind: 'holds', origin: 'docker.io' } as const, ageMs: 12.5 },
+    { fact: { kind: 'open' } as const, ageMs: limits.possessionKeptMs },
+  ]
+  const told = {
+    from: peer,
+    digest: digestOf(1),
+    asks: { fact: has, claims: true },
+    tells: known,
+    vain: { fact: has, isRefuted: true },
+  }
+
+  it('is asked for and told', () => {
+    expect(possessionCall.readRequest(possessionCall.writeRequest(told))).toEqual(told)
+    const answered = { ask: peer, known, againMs: 100 }
+    expect(possessionCall.readAnswer(possessionCall.writeAnswer(answered))).toEqual(answered)
+    expect(possessionCall.readAnswer(possessionCall.writeAnswer({ known: [] }))).toEqual({ known: [] })
+  })
+
+  it.each<[string, object]>([
+    ['a fact of another kind', { asks: { fact: { kind: 'grants', origin: 'docker.io' }, claims: true } }],
+    ['a repository that is none', { asks: { fact: { ...has, repository: '../etc' }, claims: true } }],
+    ['no origin', { vain: { fact: { kind: 'holds', origin: '' }, isRefuted: false } }],
+    ['more facts than there are kinds', { tells: [...known, ...known] }],
+    ['a fact of tomorrow', { tells: [{ fact: has, ageMs: -1 }] }],
+    ['a fact that is older than any is kept', { tells: [{ fact: has, ageMs: limits.possessionKeptMs + 1 }] }],
+  ])('is not read from %s', (_what, change) => {
+    expect(possessionCall.readRequest(Buffer.from(JSON.stringify({ ...told, ...change })))).toBeUndefined()
   })
 })
 

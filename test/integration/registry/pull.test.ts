@@ -30,6 +30,7 @@ beforeEach(() => {
   under.answered.length = 0
   under.blobs.log.opened.length = 0
   under.refusal = undefined
+  under.lacks = undefined
   under.clock.advance(limits.tagTtlMs)
 })
 
@@ -210,6 +211,18 @@ describe('digests', () => {
     })
     expect(under.blobs.log.opened).toEqual([])
   })
+})
+
+test('HEAD of what a manifest names, and the repository has not, is 404', async () => {
+  await under.get(`/v2/app/manifests/${index.digest}?ns=reg.io`)
+  await under.get(`/v2/app/manifests/${image.manifest.digest}?ns=reg.io`)
+  for (const [kind, { digest }] of [
+    ['manifests', image.manifest],
+    ['blobs', image.config],
+  ] as const) {
+    under.lacks = digest
+    expect((await under.head(`/v2/app/${kind}/${digest}?ns=reg.io`)).status).toBe(404)
+  }
 })
 
 describe('manifests that are not what they should be', () => {

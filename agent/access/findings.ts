@@ -1,0 +1,96 @@
+/**
+ * What this agent knows of possession (core/directory/possession.ts): what origins told or sent it, and what directories say.
+ * Whatever it finds first, it tells the content's directory.
+ */
+import { createBoundedMap } from '../../core/bounded-map.ts'
+import type { AgedFact, Fact } from '../../core/directory/messages.ts'
+import { createFacts } from '../../core/directory/possession.ts'
+import { limits } from '../../core/limits.ts'
+import type { Digest } from '../../core/oci/digest.ts'
+import type { Clock } from '../../core/ports.ts'
+import type { PossessionNews } from '../cluster/cluster.ts'
+import { anonymous, type Credential } from '../upstream/credential.ts'
+import type { OriginRepository } from '../upstream/origin-client.ts'
+
+/** A content as somebody wants it of a repository. */
+export interface Sought extends OriginRepository {
+  readonly digest: Digest
+  readonly credential: Credential
+}
+
+export interface Findings {
+  /** Has the repository the content, as it said lately? */
+  has(sought: Sought): boolean
+  /** The same, some hours ago. */
+  had(sought: Sought): boolean
+  /** Has the origin the very bytes, or may anybody read them somewhere? Then it is no matter where they came from. */
+  isHeld(sought: Omit<Sought, 'credential'>): boolean
+  /** The repository said so, or sent some of it, when asked with this credential. */
+  noteHas(sought: Sought): void
+  /** It could not be found out, or is not so: `isRefuted`. */
+  noteVain(sought: Pick<Sought, 'digest'>, fact: Fact, isRefuted: boolean): void
+  /** The origin sent all of it, or what was as unforeseeable. */
+  noteHeld(sought: Omit<Sought, 'credential'>): void
+  /** What others found. */
+  learn(digest: Digest, known: readonly AgedFact[]): void
+}
+
+export interface FindingsComponents {
+  readonly clock: Clock
+  readonly tell: (news: PossessionNews) => void
+}
+
+const open: Fact = { kind: 'open' }
+
+export function hasFact({ origin, repository }: OriginRepository): Fact {
+  return { kind: 'has', origin, repository }
+}
+
+export function holdsFact({ origin }: OriginRepository): Fact {
+  return { kind: 'holds', origin }
+}
+
+export function createFindings({ clock, tell }: FindingsComponents): Findings {
+  const facts = createFacts(clock, limits.possessionFactsMax)
+  /** By content and origin: a repository there shows it to nobody in particular. */
+  const shown = createBoundedMap<string, true>(limits.possessionFactsMax)
+
+  function found(digest: Digest, fact: Fact): void {
+    const isNews = (facts.ageMs(digest, fact) ?? Infinity) >= limits.possessionFreshMs / 2
+    facts.note(digest, fact, 0)
+    if (isNews) tell({ digest, tells: [{ fact, ageMs: 0 }] })
+  }
+
+  /** Nobody's secret: the origin has it, and shows it without asking who wants it. */
+  function considerOpen(sought: Omit<Sought, 'credential'>): void {
+    const { digest } = sought
+    if (facts.isFresh(digest, holdsFact(sought)) && shown.get(placeOf(sought)) === true) found(digest, open)
+  }
+
+  return {
+    has: (sought) => facts.isFresh(sought.digest, hasFact(sought)),
+    had: (sought) => facts.ageMs(sought.digest, hasFact(sought)) !== undefined,
+    isHeld: (sought) => facts.isFresh(sought.digest, holdsFact(sought)) || facts.isFresh(sought.digest, open),
+    noteHas(sought) {
+      found(sought.digest, hasFact(sought))
+      if (sought.credential !== anonymous) return
+      shown.set(placeOf(sought), true)
+      considerOpen(sought)
+    },
+    noteVain({ digest }, fact, isRefuted) {
+      if (isRefuted) facts.forget(digest, fact)
+      tell({ digest, tells: [], vain: { fact, isRefuted } })
+    },
+    noteHeld(sought) {
+      found(sought.digest, holdsFact(sought))
+      considerOpen(sought)
+    },
+    learn(digest, known) {
+      for (const { fact, ageMs } of known) facts.note(digest, fact, ageMs)
+    },
+  }
+}
+
+function placeOf({ digest, origin }: Omit<Sought, 'credential'>): string {
+  return `${digest} ${origin}`
+}

@@ -1,0 +1,276 @@
+import { describe, expect, test } from 'vitest'
+import { createFindings } from '../../../agent/access/findings.ts'
+import { createNotingOrigin } from '../../../agent/access/noting-origin.ts'
+import { createPolicies } from '../../../agent/access/policy.ts'
+import { createPossession } from '../../../agent/access/possession.ts'
+import type { Want } from '../../../agent/registry/ports.ts'
+import { anonymous, createCredential, type Credential } from '../../../agent/upstream/credential.ts'
+import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
+import { OriginError } from '../../../agent/upstream/origin-error.ts'
+import { createPossessions } from '../../../core/directory/possession.ts'
+import { limits } from '../../../core/limits.ts'
+import type { Digest } from '../../../core/oci/digest.ts'
+import type { ByteRange } from '../../../core/oci/range.ts'
+import { createMemoryOrigin } from '../../support/memory-origin.ts'
+import { digestOf, repository, type Repositories, someBytes } from '../../support/registry-content.ts'
+import { seededRandom } from '../../support/seeded-random.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+
+const layer = someBytes(100_000)
+const digest = digestOf(layer)
+const secret = 'Basic dTpw'
+const standard = { access: 'origin', enforcement: 'NewRepository', failover: 'Deny', failoverMs: 0 } as const
+const never = new AbortController().signal
+const down = new OriginError('unavailable', 'no connection')
+
+function credentialOf(authorization: string): Credential {
+  const credential = createCredential(authorization, new Uint8Array(32))
+  if (credential === undefined) throw new TypeError(authorization)
+  return credential
+}
+
+const caller = credentialOf(secret)
+
+/** `reg.io` is honest; `evil.io` says that it has `digest`, and `other` is what it sends. */
+function originsWith(other: Uint8Array): Record<string, Repositories> {
+  const shut = repository('{}', [layer], secret)
+  return {
+    'reg.io': { 'team/app': shut, 'team/none': repository('{}', [], secret), 'team/open': repository('{}', [layer]) },
+    'other.io': { 'team/app': shut },
+    'open.io': { 'team/app': shut },
+    'evil.io': { 'team/app': { ...shut, blobs: new Map([[digest, other]]) } },
+  }
+}
+
+/** Agents share the directory, and have each an origin client of their own. */
+function createCluster(other: Uint8Array = layer) {
+  const clock = virtualClock()
+  const directory = createPossessions(clock)
+  const origins = originsWith(other)
+  let agents = 0
+  return {
+    clock,
+    addAgent: (change: (origin: OriginClient) => OriginClient = (origin) => origin) => {
+      const from = `agent ${++agents}`
+      const registry = createMemoryOrigin(origins)
+      const findings = createFindings({ clock, tell: (news) => directory.answer({ from, ...news }) })
+      const possession = createPossession({
+        clock,
+        origin: createNotingOrigin(change(registry), findings),
+        findings,
+        random: seededRandom('samples'),
+        sleep: async (ms) => clock.advance(ms),
+        policyOf: createPolicies([{ host: 'open.io', access: 'open' }], standard),
+        ask: async (question) => directory.answer({ from, ...question, tells: [] }),
+      })
+      const asked = () => registry.calls.map(({ method, repository: of }) => `${method} ${of}`)
+      return { registry, findings, possession, asked }
+    },
+  }
+}
+
+function wantOf(origin: string, name = 'team/app', credential = caller): Want {
+  return { origin, repository: name, digest, kind: 'blob', credential }
+}
+
+/** As it is held and proven here. */
+const content = {
+  size: layer.length,
+  read: async ({ start, end }: ByteRange) => layer.subarray(start, end),
+}
+
+describe('does the repository have the content?', () => {
+  test('the origin says so, with the caller’s credential, once for all agents and all callers', async () => {
+    const { addAgent } = createCluster()
+    const [first, second] = [addAgent(), addAgent()]
+    await first.possession.prove(wantOf('reg.io'), never)
+    await first.possession.prove(wantOf('reg.io'), never)
+    await second.possession.prove(wantOf('reg.io'), never)
+    expect(first.registry.calls).toMatchObject([{ method: 'headBlob', authorization: secret }])
+    expect(second.asked()).toEqual([])
+  })
+
+  test('a manifest is asked for as one', async () => {
+    const { possession, asked } = createCluster().addAgent()
+    const [manifest] = repository('{}', []).manifests.keys()
+    await possession.prove({ ...wantOf('reg.io'), kind: 'manifest', digest: manifest as Digest }, never)
+    expect(asked()).toEqual(['headManifest team/app'])
+  })
+
+  test('a no is the origin’s own, and is asked for each time', async () => {
+    const { addAgent } = createCluster()
+    const [first, second] = [addAgent(), addAgent()]
+    await first.possession.prove(wantOf('reg.io'), never)
+    for (const { possession } of [first, second, first])
+      await expect(possession.prove(wantOf('reg.io', 'team/none'), never)).rejects.toMatchObject({ status: 404 })
+    expect(second.asked()).toEqual(['headBlob team/none'])
+    expect(first.asked()).toEqual(['headBlob team/app', 'headBlob team/none', 'headBlob team/none'])
+  })
+
+  test('many at once ask once, and an agent that waits for another in vain asks itself', async () => {
+    const { addAgent } = createCluster()
+    const hung = addAgent((origin) => ({ ...origin, headBlob: () => new Promise(() => {}) }))
+    void hung.possession.prove(wantOf('reg.io'), never)
+    const { possession, asked } = addAgent()
+    await Promise.all(Array.from({ length: 10 }, () => possession.prove(wantOf('reg.io'), never)))
+    expect(asked()).toEqual(['headBlob team/app'])
+  })
+
+  test.each<[string, (origin: OriginClient) => Promise<unknown>]>([
+    ['a manifest by tag', (origin) => origin.headManifest(wantOf('reg.io'), 'v1', caller, never)],
+    ['a manifest, read', (origin) => origin.getManifest(wantOf('reg.io'), 'v1', caller, never)],
+    ['a blob', (origin) => origin.headBlob(wantOf('reg.io'), digest, caller, never)],
+    ['a range', (origin) => origin.fetchRange({ ...wantOf('reg.io'), start: 0, end: 9, size: 100_000 }, caller, never)],
+  ])('whatever the origin was asked for counts: %s', async (_, ask) => {
+    const { findings, registry, possession } = createCluster().addAgent()
+    await ask(createNotingOrigin(registry, findings))
+    const [manifest] = repository('{}', []).manifests.keys()
+    const isManifest = registry.calls[0]?.reference === 'v1'
+    await possession.prove({ ...wantOf('reg.io'), digest: isManifest ? (manifest as Digest) : digest }, never)
+    expect(registry.calls).toHaveLength(1)
+  })
+
+  test('a yes lasts some minutes, and longer only while the origin is down', async () => {
+    const { addAgent, clock } = createCluster()
+    const { possession, registry } = addAgent()
+    await possession.prove(wantOf('reg.io'), never)
+    clock.advance(limits.possessionFreshMs)
+    registry.fail(down)
+    await possession.prove(wantOf('reg.io'), never)
+    registry.fail(new OriginError('rate-limited', 'slow down', { status: 429 }))
+    await expect(possession.prove(wantOf('reg.io'), never)).rejects.toMatchObject({ kind: 'rate-limited' })
+    registry.fail(down)
+    clock.advance(limits.possessionKeptMs - limits.possessionFreshMs)
+    await expect(possession.prove(wantOf('reg.io'), never)).rejects.toBe(down)
+  })
+
+  test('a no ends the yes before it, so that a later outage can’t bring that back', async () => {
+    const { addAgent, clock } = createCluster()
+    const { possession, registry } = addAgent()
+    await possession.prove(wantOf('reg.io'), never)
+    clock.advance(limits.possessionFreshMs)
+    registry.fail(new OriginError('not-found', 'deleted', { status: 404 }))
+    await expect(possession.prove(wantOf('reg.io'), never)).rejects.toMatchObject({ status: 404 })
+    registry.fail(down)
+    await expect(possession.prove(wantOf('reg.io'), never)).rejects.toBe(down)
+    await expect(addAgent(() => registry).possession.prove(wantOf('reg.io'), never)).rejects.toBe(down)
+  })
+})
+
+test('where the operator says who may read, the no of a registry to nobody is none', async () => {
+  const { addAgent, clock } = createCluster()
+  const { possession } = addAgent()
+  for (const origin of ['open.io', 'reg.io']) await possession.prove(wantOf(origin), never)
+  clock.advance(limits.possessionFreshMs)
+  await possession.prove(wantOf('open.io', 'team/app', anonymous), never)
+  await expect(possession.prove(wantOf('reg.io', 'team/app', anonymous), never)).rejects.toMatchObject({ status: 401 })
+  await expect(possession.prove(wantOf('open.io', 'team/none', anonymous), never)).rejects.toMatchObject({
+    status: 404,
+  })
+})
+
+describe('does the origin hold the bytes?', () => {
+  test('it gives eight random parts of them, once for all agents', async () => {
+    const { addAgent } = createCluster()
+    const [first, second] = [addAgent(), addAgent()]
+    expect(await first.possession.isKnownToHold(wantOf('other.io'), never)).toBe(false)
+    await first.possession.proveHeld(wantOf('other.io'), content, never)
+    await second.possession.proveHeld(wantOf('other.io'), content, never)
+    expect(first.asked()).toEqual(Array(limits.possessionSamples).fill('fetchRange team/app'))
+    expect(second.asked()).toEqual([])
+    expect(second.findings.isHeld(wantOf('other.io'))).toBe(true)
+    expect(second.findings.isHeld(wantOf('reg.io'))).toBe(false)
+  })
+
+  test('what is small it gives whole', async () => {
+    const { possession, registry } = createCluster().addAgent()
+    const small = someBytes(300)
+    registry.hold({ 'reg.io': { 'team/app': repository('{}', [small], secret) } })
+    const want = { ...wantOf('reg.io'), digest: digestOf(small) }
+    await possession.proveHeld(want, { size: small.length, read: async () => small }, never)
+    expect(registry.calls).toHaveLength(1)
+  })
+
+  test.each<[string, Uint8Array]>([
+    ['something else', layer.map((byte) => ~byte)],
+    ['something shorter', layer.subarray(1)],
+    ['half of it', Uint8Array.from(layer, (byte, at) => (at < layer.length / 2 ? byte : 0))],
+  ])('one that gives %s has it not, and is not asked again for a while', async (_, other) => {
+    const { addAgent, clock } = createCluster(other)
+    const { possession, findings, registry } = addAgent()
+    const prove = () => possession.proveHeld(wantOf('evil.io'), content, never)
+    await expect(prove()).rejects.toMatchObject({ kind: 'not-found', status: 404 })
+    const { length } = registry.calls
+    await expect(prove()).rejects.toMatchObject({ status: 404 })
+    expect(registry.calls).toHaveLength(length)
+    expect(findings.isHeld(wantOf('evil.io'))).toBe(false)
+    clock.advance(limits.possessionRefusedMs)
+    registry.hold(originsWith(layer))
+    await prove()
+  })
+
+  test('one that ignores ranges must send all of it', async () => {
+    const cluster = createCluster()
+    const liar = cluster.addAgent(unranged(layer.map((byte) => ~byte)))
+    await expect(liar.possession.proveHeld(wantOf('reg.io'), content, never)).rejects.toMatchObject({ status: 404 })
+    const honest = cluster.addAgent(unranged(layer))
+    await honest.possession.proveHeld(wantOf('reg.io'), content, never)
+    expect(honest.findings.isHeld(wantOf('reg.io'))).toBe(true)
+  })
+
+  test('one that is down, or wants another credential, is asked again', async () => {
+    const { possession, registry } = createCluster().addAgent()
+    registry.fail(down)
+    await expect(possession.proveHeld(wantOf('other.io'), content, never)).rejects.toBe(down)
+    registry.fail(undefined)
+    const stranger = wantOf('other.io', 'team/app', credentialOf('Basic eDp5'))
+    await expect(possession.proveHeld(stranger, content, never)).rejects.toMatchObject({ status: 401 })
+    await possession.proveHeld(wantOf('other.io'), content, never)
+  })
+
+  test('a part alone shows no more than that part', async () => {
+    const { possession, findings } = createCluster(
+      Uint8Array.from(layer, (byte, at) => (at < 500 ? byte : 0)),
+    ).addAgent()
+    const part = (start: number, end: number) => {
+      const hash = digestOf(layer.subarray(start, end)).slice('sha256:'.length)
+      return possession.provePart(wantOf('evil.io'), { start, end, size: layer.length, hash }, never)
+    }
+    await part(0, 500)
+    await expect(part(0, 501)).rejects.toMatchObject({ status: 404 })
+    expect(findings.isHeld(wantOf('evil.io'))).toBe(false)
+  })
+})
+
+describe('what is open somewhere', () => {
+  test('is no secret anywhere: its origin holds it, and shows it to nobody in particular', async () => {
+    const { addAgent } = createCluster()
+    const { findings, possession } = addAgent()
+    await possession.prove(wantOf('reg.io', 'team/open', anonymous), never)
+    expect(findings.isHeld(wantOf('evil.io'))).toBe(false)
+    findings.noteHeld(wantOf('reg.io'))
+    const other = addAgent()
+    expect(await other.possession.isKnownToHold(wantOf('evil.io'), never)).toBe(true)
+    await expect(other.possession.prove(wantOf('evil.io', 'team/none'), never)).rejects.toMatchObject({ status: 404 })
+  })
+
+  test('an origin that shows what it does not hold opens nothing', async () => {
+    const { findings, possession, registry } = createCluster().addAgent()
+    registry.hold({ 'evil.io': { 'team/app': repository('{}', [layer]) } })
+    await possession.prove(wantOf('evil.io', 'team/app', anonymous), never)
+    findings.noteHeld(wantOf('reg.io'))
+    expect(findings.isHeld(wantOf('evil.io'))).toBe(false)
+  })
+})
+
+/** Of an origin that ignores Range, and sends these. */
+function unranged(bytes: Uint8Array) {
+  return (origin: OriginClient): OriginClient => ({
+    ...origin,
+    fetchRange: async () => ({ ranged: false, start: 0, total: bytes.length, body: piecesOf(bytes) }),
+  })
+}
+
+async function* piecesOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000)
+}
