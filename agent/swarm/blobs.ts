@@ -86,7 +86,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     const pieceSize = pieceSizeOf(session.size)
     const buffers: PieceBuffers = [runner.pool.take(pieceSize), runner.pool.take(pieceSize)]
     try {
-      for await (const piece of readVerified(session, range, options.signal, progress, showing, buffers)) {
+      for await (const piece of readVerified(session, range, options, progress, showing, buffers)) {
         onDelivered(session, piece.length)
         yield piece
       }

@@ -2,7 +2,9 @@
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
-import { chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import type { ReadOptions } from '../registry/ports.ts'
+import { within } from '../system/within.ts'
 import { failureError } from './failures.ts'
 import { hashOf, holdsChunk, readHeld, type BlobSession } from './sessions.ts'
 import type { Showing } from './showing.ts'
@@ -21,14 +23,15 @@ export type PieceBuffers = readonly [Uint8Array, Uint8Array]
 
 /**
  * Yields the bytes of `range` as soon as they are held and vouched for, each piece good until the next one is asked for;
- * the next is read meanwhile. The blob's last byte waits until the whole digest matched (facts/protocols.md §0, rule 3).
+ * the next is read meanwhile. The blob's last byte waits until the whole digest matched (facts/protocols.md §0, rule 3),
+ * unless it is read as a part of which nobody reads the rest.
  * When the blob turns out to be wrong and is taken anew, the rest waits for its proof; should a chunk that was handed out be
  * among what was wrong, it throws `BLOB_CORRUPT`. Throws the session's failure, or the signal's reason.
  */
 export async function* readVerified(
   session: BlobSession,
   range: ByteRange,
-  signal: AbortSignal,
+  options: ReadOptions,
   progress: ReadProgress,
   showing: Showing,
   [buffer, otherBuffer]: PieceBuffers,
@@ -41,6 +44,7 @@ export async function* readVerified(
     session,
     rangeEnd: range.end,
     mayTake: (index) => holdsChunk(session, index) && (session.proved || (!isAnew && progress.mayTake(index))),
+    isEndFree: false,
   }
   try {
     for (let position = range.start; position < range.end;) {
@@ -58,7 +62,7 @@ export async function* readVerified(
       // What was vouched for when the read began may not be any more.
       if (piece === undefined || bytes === undefined || !reading.mayTake(piece.index)) {
         progress.lacking(position)
-        await waitForMore(reading, position, signal)
+        await waitForMore(reading, position, options)
         continue
       }
       if (!showing.mayShow(piece.index, piece.hash)) {
@@ -112,6 +116,8 @@ interface Reading {
   readonly session: BlobSession
   readonly rangeEnd: number
   readonly mayTake: (index: number) => boolean
+  /** The blob's last byte needs no proof, as there will be none: this is a part, all of it is here, and nobody reads the rest. */
+  isEndFree: boolean
 }
 
 /** How much of a blob is handed out at once. */
@@ -120,16 +126,20 @@ export function pieceSizeOf(size: number): number {
 }
 
 /** Where the bytes that may be handed out now end, at most one piece after `position`. */
-function readableEnd({ session, rangeEnd, mayTake }: Reading, position: number): number {
+function readableEnd({ session, rangeEnd, mayTake, isEndFree }: Reading, position: number): number {
   const chunkSize = chunkSizeOf(session.size)
   const index = Math.floor(position / chunkSize)
   if (!mayTake(index)) return position
   const end = Math.min(rangeEnd, (index + 1) * chunkSize, position + pieceSizeOf(session.size))
-  return end === session.size && !session.proved ? end - 1 : end
+  return end === session.size && !session.proved && !isEndFree ? end - 1 : end
 }
 
-async function waitForMore(reading: Reading, position: number, signal: AbortSignal): Promise<void> {
+async function waitForMore(reading: Reading, position: number, { signal, whole }: ReadOptions): Promise<void> {
   const { session } = reading
   if (session.failure !== undefined) throw failureError(session.failure, session.digest)
-  if (readableEnd(reading, position) <= position) await session.changed.next(signal)
+  if (readableEnd(reading, position) > position) return
+  const changed = session.changed.next(signal)
+  if (whole || position < session.size - 1 || !reading.mayTake(chunkCountOf(session.size) - 1)) return changed
+  const isMoving = await within(changed, limits.heldBackPartMs)
+  reading.isEndFree = !isMoving && session.positions.size <= 1
 }

@@ -184,7 +184,8 @@ describe.skipIf(lacks('docker-registry', 'skopeo'))('docker-registry with htpass
     const { manifests, layers } = paths()
     for (const what of manifests) await get(what, caller)
     await revoke()
-    expect(await get(layers[0] ?? '', caller)).toMatchObject({ status: 404 })
+    // In the words of the origin, so that the caller comes again with another credential.
+    expect(await get(layers[0] ?? '', caller)).toMatchObject({ status: 401 })
   })
 
   test('a repository that only the agent may read is refused to callers, and not fetched', async () => {

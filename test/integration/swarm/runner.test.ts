@@ -68,6 +68,15 @@ test('a part takes its own chunks from the origin and no others', async () => {
   expect(node.received.origin).toBe(chunkSizeOf(large.length))
 })
 
+test('the end of a blob comes as a part too, as lazy pullers ask for it first', async () => {
+  const large = someBytes(40_000_000)
+  const part = wantOf(digestOf(large), large.length)
+  const node = await nodes.add(originWith(large, part.digest))
+  const range = { start: large.length - 51, end: large.length }
+  expect(await readBytes(node, part, range)).toEqual(Buffer.from(large.subarray(range.start)))
+  expect(node.received.origin).toBeLessThanOrEqual(chunkSizeOf(large.length))
+})
+
 test('a blob that is not what its digest says never reaches its last byte', async () => {
   const wrong = Uint8Array.from(bytes)
   wrong[100] = 1
