@@ -241,6 +241,12 @@ export const limits = {
   // Swarm: uploads
   /** Serving nearly one after the other spreads fastest; the second fills the gaps of the first (research/kraken.md §8.3). */
   uploadsActiveMax: 2,
+  /**
+   * But so many of chunks from this size on: they outlast a TCP window, and then wait for their receivers, whose links others
+   * fill too (`npm run sim -- --bench --frames 16` has two beside it).
+   */
+  uploadsActiveLargeMax: 4,
+  uploadLargeBytes: 1 * MiB,
   /** Requests that wait; beyond, whoever would be served last is told `busy`. With half as many, uplinks run dry. */
   uploadsWaitingMax: 8,
   /** Requests of one peer, active and waiting. */

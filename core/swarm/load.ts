@@ -11,12 +11,20 @@ export function measureLoad(state: SwarmState, elapsedMs: number): void {
   state.lateMs += (lateMs - state.lateMs) * newestShare
 }
 
-/** How many uploads may be under way and wait. Never none: whoever gives nothing holds up everybody. */
-export function uploadPlaces(state: SwarmState): { readonly active: number; readonly waiting: number } {
-  const { lateTickMs, uploadsActiveMax, uploadsShedTo, uploadsWaitingMax } = state.limits
+/** How many uploads may wait. Never none: whoever gives nothing holds up everybody. */
+export function waitingPlaces(state: SwarmState): number {
+  return shed(state, state.limits.uploadsWaitingMax)
+}
+
+/** How many uploads may be under way where the next one is of such a chunk. */
+export function activePlaces(state: SwarmState, chunkSize: number): number {
+  const { uploadLargeBytes, uploadsActiveLargeMax, uploadsActiveMax } = state.limits
+  return shed(state, chunkSize < uploadLargeBytes ? uploadsActiveMax : uploadsActiveLargeMax)
+}
+
+function shed(state: SwarmState, places: number): number {
+  const { lateTickMs, uploadsShedTo } = state.limits
   const isShedding =
     state.lateMs > lateTickMs && state.active.some((session) => !session.complete && isDemanded(session))
-  return isShedding
-    ? { active: Math.min(uploadsActiveMax, uploadsShedTo), waiting: Math.min(uploadsWaitingMax, uploadsShedTo) }
-    : { active: uploadsActiveMax, waiting: uploadsWaitingMax }
+  return isShedding ? Math.min(places, uploadsShedTo) : places
 }

@@ -1,7 +1,7 @@
 /** What peers ask of us: one queue for all digests, nearly serial, fair between peers. */
 import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
-import { uploadPlaces } from './load.ts'
+import { activePlaces, waitingPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { lengthOf } from './session.ts'
 import { insteadOf, suggest } from './suggestions.ts'
@@ -53,7 +53,7 @@ function requestsOf({ uploads: { active, waiting } }: SwarmState, peer: PeerId):
 
 /** A chunk is suggested only where its request finds a place. */
 function offerInstead(state: SwarmState, session: Session, upload: Upload, instead: number): boolean {
-  const hasPlace = state.uploads.waiting.length + session.offers.size < uploadPlaces(state).waiting
+  const hasPlace = state.uploads.waiting.length + session.offers.size < waitingPlaces(state)
   if (hasPlace) suggest(state, session, upload, instead)
   else turnAway(state, upload)
   return hasPlace
@@ -62,7 +62,7 @@ function offerInstead(state: SwarmState, session: Session, upload: Upload, inste
 /** When too many wait, whoever would be served last had better ask somebody else. */
 function turnAwayLast(state: SwarmState): Upload | undefined {
   const { waiting } = state.uploads
-  if (waiting.length <= uploadPlaces(state).waiting) return undefined
+  if (waiting.length <= waitingPlaces(state)) return undefined
   let last = 0
   let lastRank = -Infinity
   for (const [place, upload] of waiting.entries()) {
@@ -103,10 +103,11 @@ function tellPlace(state: SwarmState, place: number, id: number, peer: PeerId): 
 
 function startUploads(state: SwarmState): void {
   const { active, waiting } = state.uploads
-  const places = uploadPlaces(state)
-  while (active.length < places.active && waiting.length > 0) {
-    const [upload] = waiting.splice(nextUpload(state), 1)
-    if (upload !== undefined) start(state, upload)
+  while (waiting.length > 0) {
+    const next = nextUpload(state)
+    const chunkSize = state.sessions.get(waiting[next]!.digest)?.chunkSize ?? 0
+    if (active.length >= activePlaces(state, chunkSize)) return
+    for (const upload of waiting.splice(next, 1)) start(state, upload)
   }
 }
 

@@ -4,7 +4,10 @@ import type { BenchCase } from './bench.ts'
 import { strategies, type Strategy } from './strategies.ts'
 
 const linkMbit = 200
-const plain = { linkMbit, strategy: 'shipped', crashShare: 0 } as const
+/** Half a chunk is a coarse grain, for a fraction of the events. */
+const plain = { linkMbit, strategy: 'shipped', framesPerChunk: 2, crashShare: 0 } as const
+/** Frames that a TCP window takes two of. */
+const fineGrain = { ...plain, nodes: 100, layerBytes: [1e9], start: 'cold', framesPerChunk: 16 } as const
 /** Ten layers of unlike sizes; containerd reads three at a time. */
 const tenLayersPercent = [25, 18, 14, 11, 9, 8, 6, 5, 3, 1]
 /** The image and links of bench/cold, whose real agents share two cores. */
@@ -14,6 +17,8 @@ export function benchCases(): BenchCase[] {
   return [
     { ...plain, ...coldBench, start: 'cold' },
     ...[100, 1000].flatMap((nodes) => [...sizes(nodes), tenLayers(nodes)]),
+    fineGrain,
+    { ...fineGrain, strategy: 'two large uploads at a time' },
     { ...plain, nodes: 1000, layerBytes: [1e8], start: 'cold', crashShare: 0.05 },
     ...others().map((strategy) => ({ ...plain, nodes: 1000, layerBytes: [1e8], start: 'cold' as const, strategy })),
     ...sizes(10_000),
@@ -31,5 +36,7 @@ function tenLayers(nodes: number): BenchCase {
 }
 
 function others(): Strategy[] {
-  return (Object.keys(strategies) as Strategy[]).filter((name) => name !== 'shipped')
+  return (Object.keys(strategies) as Strategy[]).filter(
+    (name) => name !== 'shipped' && name !== 'two large uploads at a time',
+  )
 }

@@ -13,6 +13,7 @@ const filters = {
   layers: { of: ({ layerBytes }: BenchCase) => layerBytes.length, what: 'layers of the image' },
   start: { of: ({ start }: BenchCase) => start, what: 'who has the image: an origin, or one node too' },
   strategy: { of: ({ strategy }: BenchCase) => strategy, what: 'how chunks spread (strategies.ts)' },
+  frames: { of: ({ framesPerChunk }: BenchCase) => framesPerChunk, what: 'frames that a chunk moves in' },
   crashes: { of: ({ crashShare }: BenchCase) => crashShare, what: 'share of nodes that crash' },
 } as const
 

@@ -20,6 +20,8 @@ export interface BenchCase {
   readonly start: 'cold' | 'warm'
   readonly strategy: Strategy
   readonly linkMbit: number
+  /** How coarse the grain is: a frame is such a part of a chunk where that is more than the wire's. */
+  readonly framesPerChunk: number
   /** The share of nodes that crash for good, at random moments of the fluid bound. */
   readonly crashShare: number
 }
@@ -30,6 +32,7 @@ export interface BenchRow {
   readonly layers: number
   readonly start: 'cold' | 'warm'
   readonly strategy: Strategy
+  readonly frames_per_chunk: number
   readonly crashed_share: number
   readonly fluid_bound_s: number
   readonly p50_over_bound: number
@@ -42,8 +45,6 @@ export interface BenchRow {
 }
 
 const originFirstByteMs = 100
-/** A frame is half a chunk where that is more than the wire's: a coarser grain, for a fraction of the events. */
-const framesPerChunk = 2
 /** Far beyond any result that would be looked at. */
 const patienceBounds = 10
 
@@ -88,7 +89,8 @@ function boundOf({ layerBytes, linkMbit, nodes }: BenchCase): number {
   return fluidBoundSeconds(sum(layerBytes), { nodes, originUp: rate, nodeUp: rate, nodeDown: rate })
 }
 
-function createWorld({ layerBytes, linkMbit, nodes, start: from, strategy }: BenchCase, seed: number | string): Sim {
+function createWorld(setup: BenchCase, seed: number | string): Sim {
+  const { framesPerChunk, layerBytes, linkMbit, nodes, start: from, strategy } = setup
   const rate = (linkMbit * 1e6) / 8 / 1000
   const isWarm = from === 'warm'
   const options = {
@@ -150,6 +152,7 @@ function rowOf(sim: Sim, setup: BenchCase, survivors: readonly Pull[], boundMs: 
     layers: setup.layerBytes.length,
     start: setup.start,
     strategy: setup.strategy,
+    frames_per_chunk: setup.framesPerChunk,
     crashed_share: setup.crashShare,
     fluid_bound_s: rounded(boundMs / 1000),
     p50_over_bound: overBound(0.5),

@@ -42,6 +42,8 @@ export interface StreamOptions {
   readonly to: Link
   readonly bytes: number
   readonly frameBytes: number
+  /** What may be on its way. */
+  readonly windowBytes: number
   readonly delayMs: () => number
   /** What goes before the first byte is there. */
   readonly onHead: () => void
@@ -53,6 +55,11 @@ export interface StreamOptions {
 
 /** What TCP lets a stream have on its way. */
 export const windowBytes = 256 * 1024
+
+/** The same for all that share a link, as its queue treats them alike; a coarse grain needs room for two frames. */
+export function windowFor(frameBytes: number): number {
+  return Math.max(windowBytes, 2 * frameBytes)
+}
 
 export function createLink({ downBytesPerMs, upBytesPerMs }: LinkOptions): Link {
   return { upBytesPerMs, downBytesPerMs, streams: [], turn: 0, sending: false, downFreeAtMs: 0, sentBytes: 0 }
@@ -66,8 +73,7 @@ export function startStream(engine: Engine, options: StreamOptions): Stream {
 }
 
 function createStream(engine: Engine, options: StreamOptions): Sending {
-  const { bytes, frameBytes, from, to } = options
-  const windowMax = Math.max(windowBytes, 2 * frameBytes)
+  const { bytes, frameBytes, from, to, windowBytes: windowMax } = options
   /** Sizes of the frames on their way, which arrive in order. */
   const flying: number[] = []
   let left = bytes

@@ -4,7 +4,7 @@ import type { PeerId, Random } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { costs, type Cpu } from './cpu.ts'
 import type { Engine } from './engine.ts'
-import { startStream, type Link, type Stream, type StreamOptions } from './links.ts'
+import { startStream, windowFor, type Link, type Stream, type StreamOptions } from './links.ts'
 import { messageBytes } from './wire-size.ts'
 
 /** A node as the network sees it. */
@@ -196,6 +196,7 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
       to: end.to.host.link,
       bytes,
       frameBytes: options.frameBytes,
+      windowBytes: windowFor(options.frameBytes),
       delayMs: () => tripMs(end.from.host, end.to.host),
       onHead() {
         if (end.open) onHead()

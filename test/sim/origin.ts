@@ -14,6 +14,8 @@ export interface OriginOptions {
   /** One answer in so many stalls, breaks, or is a 503; 0: none. */
   readonly faultOneIn: number
   readonly frameBytes: number
+  /** What of an answer may be on its way. */
+  readonly windowBytes: number
 }
 
 export interface OriginSink {
@@ -158,6 +160,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       to,
       bytes: last - first,
       frameBytes: options.frameBytes,
+      windowBytes: options.windowBytes,
       delayMs: () => delayMs,
       onHead: () => undefined,
       onFrame,

@@ -9,6 +9,8 @@ export const strategies = {
   'in order': { windowChunks: 2 },
   'ten uploads at a time': { uploadsActiveMax: 10 },
   'one upload at a time': { uploadsActiveMax: 1 },
+  /** For chunks that outlast a TCP window; seen where the grain is fine. */
+  'two large uploads at a time': { uploadsActiveLargeMax: 2 },
   'one handshake at a time': { dialsMax: 1 },
   'forty neighbours': { neighboursAim: 40 },
   'twenty neighbours': { neighboursAim: 20 },

@@ -9,6 +9,7 @@ import { createEngine } from './engine.ts'
 import { obey } from './hands.ts'
 import { hollowBlob, realBlob, type Blob } from './matter.ts'
 import { createNetwork } from './network.ts'
+import { windowFor } from './links.ts'
 import { createGivenOwners, nameOf } from './owners.ts'
 import { crash, createNode, start, type SimNode, type World } from './node.ts'
 import type { SimOptions } from './options.ts'
@@ -51,6 +52,7 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
       unranged: options.originUnranged,
       faultOneIn: options.originFaultOneIn,
       frameBytes: options.frameBytes / 4,
+      windowBytes: windowFor(options.frameBytes),
     }),
     originName: 'registry.example',
     blobs: new Map(layers.map((blob) => [blob.digest, blob])),

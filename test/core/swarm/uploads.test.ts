@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
+import { fullBitfield } from '../../../core/swarm/bitfield.ts'
+import { chunkCountOf } from '../../../core/swarm/chunks.ts'
 import type { PeerMessage } from '../../../core/swarm/messages.ts'
+import { GiB } from '../../../core/units.ts'
 import { allOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
 /** A node that holds the whole blob. */
@@ -23,6 +26,16 @@ describe('a request', () => {
     ])
     bench.says('b', request(1))
     expect(bench.take('upload')).toHaveLength(1)
+  })
+
+  it('for one of the largest chunks is served at once while fewer than four are', () => {
+    const bench = createBench()
+    const size = 4 * GiB
+    const have = fullBitfield(chunkCountOf(size))
+    bench.handle({ type: 'held', digest, size, have, complete: true })
+    for (const id of span(0, 5)) bench.says(`p${id}`, request(id))
+    expect(bench.take('upload').map(({ peer }) => peer)).toEqual(['p0', 'p1', 'p2', 'p3'])
+    expect(bench.told('queued')).toEqual([{ type: 'queued', id: 4, ahead: 4, to: 'p4' }])
   })
 
   it('waits behind others, and hears its place at once and again', () => {
