@@ -57,6 +57,7 @@ const announceItem = z
       z.strictObject({ complete: z.literal(false), bits: bytes }),
     ]),
     wants: z.boolean(),
+    isConnected: z.boolean().exactOptional(),
     fetching: z.array(range).max(limits.fetchRangesMax),
     fetchedBytes: count.exactOptional(),
     lease: z

@@ -207,7 +207,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem, interva
   return {
     digest,
     size: table.size,
-    peers: item.wants ? neighboursOf(table, announcer) : [],
+    peers: item.wants && item.isConnected !== true ? neighboursOf(table, announcer) : [],
     ...(item.wants ? { counts: countsOf(table) } : {}),
     ...(rank === 0 ? leaseFor(state, table, announcer, item, intervalMs) : later(item, limits.announceMs)),
     ...(rank === 0 ? lostOf(table, announcer) : {}),

@@ -24,6 +24,8 @@ export interface AnnounceItem {
   readonly have: { readonly complete: true } | { readonly complete: false; readonly bits: Uint8Array }
   /** Does the announcer want chunks that it lacks? */
   readonly wants: boolean
+  /** It has as many neighbours as it aims for, so none need be named: names are most of an answer's bytes. */
+  readonly isConnected?: boolean
   /** Chunks the announcer is fetching from the origin now, so that a standby knows the leases of an owner that died. */
   readonly fetching: readonly ChunkRange[]
   /** Bytes taken from the origin for this digest so far: a slow origin is no stall, even where a chunk takes seconds. */

@@ -3,7 +3,7 @@ import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages
 import type { Digest } from '../oci/digest.ts'
 import { crossedBytes, crossingChunks } from './crossings.ts'
 import { leaseWish, onGranted, onLost } from './origin.ts'
-import { addCandidates, connectMore } from './peers.ts'
+import { addCandidates, connectMore, isConnected } from './peers.ts'
 import { knowOthers, wantsMore } from './session.ts'
 import type { Session, SwarmState } from './state.ts'
 
@@ -22,6 +22,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     size: session.size,
     have: session.complete ? { complete: true } : { complete: false, bits: session.have.slice() },
     wants: wantsMore(state, session),
+    ...(isConnected(state, session) ? { isConnected: true } : {}),
     fetching: fetchingRanges(session).slice(0, state.limits.fetchRangesMax),
     ...(lease === undefined ? {} : { lease }),
     ...(fetchedBytes > 0 ? { fetchedBytes } : {}),

@@ -100,6 +100,11 @@ export function connectMore(state: SwarmState, session: Session): void {
   }
 }
 
+/** Are there as many neighbours as this node aims for? */
+export function isConnected(state: SwarmState, session: Session): boolean {
+  return session.neighbours.size >= aimOf(state, session)
+}
+
 /** More than usual while those that there are bring nothing: whoever has what is missing is among the others. */
 function aimOf({ clock, limits }: SwarmState, { progressAtMs }: Session): number {
   return clock.now() - progressAtMs < limits.neighboursIdleMs ? limits.neighboursAim : limits.neighboursMax

@@ -87,13 +87,15 @@ describe('a partition that heals', () => {
 describe('a peer', () => {
   it.each(losses)('that %s is gone from every view within five seconds', (how) => {
     const story = tell({ nodes: 20, layerBytes: [64 * MiB], realBytes: false })
-    story.begin()
-    const lost = story.hosts()[0]!
+    const late = 19
+    story.begin(Array.from({ length: late }, (_, number) => number))
+    const lost = story.hosts().find((host) => host !== story.node(late))!
     story.at(1000, () => story.lose(lost, how))
     story.wait(1000 + 5000)
     const named: string[] = []
     story.sim.world.answered = ({ items }) => named.push(...items.flatMap(({ peers }) => peers.map(({ peer }) => peer)))
     expect(viewsOf(story.sim, lost)).toEqual([])
+    story.pull(late).begin()
     story.wait(3000)
     expect(named.length).toBeGreaterThan(0)
     expect(named).not.toContain(lost.id)

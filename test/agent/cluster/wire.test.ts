@@ -18,6 +18,7 @@ const request: AnnounceRequest = {
       size: sizeOf(100),
       have: { complete: false, bits: bitsOf(100, [0, 99]) },
       wants: true,
+      isConnected: true,
       fetching: [{ start: 1, end: 4 }],
       fetchedBytes: 12,
       lease: { chunks: 4, position: 9, insists: true, acrossOnly: false, theseOnly: true },

@@ -52,6 +52,14 @@ describe('who holds what', () => {
     expect(answer.size).toBe(sizeOf(100))
   })
 
+  it('names nobody to a leech that has enough neighbours, and counts for it all the same', () => {
+    const world = createWorld()
+    world.say('a', having(100, [0]))
+    const { counts, peers } = world.say('b', { isConnected: true })
+    expect(peers).toEqual([])
+    expect(counts?.[0]).toBe(1)
+  })
+
   it('names the announcers that rank highest with the asker, so that both sides choose alike', () => {
     const world = createWorld()
     const leeches = span(0, 200).map((number) => `leech-${number}`)

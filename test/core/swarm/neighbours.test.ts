@@ -36,6 +36,17 @@ describe('a session', () => {
     expect(bench.take('dial')).toHaveLength(limits.dialsMax)
   })
 
+  it('tells the directory when it has as many neighbours as it needs, while they bring something', () => {
+    const bench = createBench()
+    bench.read()
+    for (const number of span(0, limits.neighboursAim - 1)) bench.joins(`p${number}`, [])
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('isConnected')
+    bench.joins('last', [])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ isConnected: true })
+    bench.pass(limits.neighboursIdleMs)
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('isConnected')
+  })
+
   it('chooses the same few of many whatever the digest', () => {
     const chosen = [digest, digest.replaceAll('ab', 'cd') as typeof digest].map((of) => {
       const bench = createBench({ limits: { dialsMax: 1000 } })
