@@ -53,8 +53,9 @@ export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
   const hosts = node.life?.owners.of(digest).map((id) => nodes.get(id)!) ?? []
   const living = hosts.filter(isOfUse)
   const isParted = living.length > 0 && !living.some(({ id }) => network.reaches(node.id, id))
+  const blob = blobs.get(digest)!
   if (isParted || !isAmongMost(sim, node))
-    allow(sim, `${node.id} was parted from its hosts`, chunkSizeOf(blobs.get(digest)!.size))
+    allow(sim, `${node.id} was parted from its hosts`, Math.max(chunkSizeOf(blob.size), againBytes(sim, blob)))
 }
 
 /**

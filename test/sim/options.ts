@@ -147,8 +147,7 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     slowDiskMs: oneOf(20, 200),
     originBytesPerMs: oneOf(1000, 6250, 60_000),
     originFirstByteMs: oneOf(1, 20, 150),
-    // Where nobody grants leases, helping oneself to a chunk takes the whole blob from such an origin: no budget holds then.
-    originUnranged: partitions === 0 && oneOf(false, false, true),
+    originUnranged: partitions === 0 ? oneOf(false, false, true) : random.fork('ignores Range').below(3) === 0,
     originFaultOneIn: oneOf(0, 0, 5, 20),
     originOutages: maybe(2),
     originLimits: maybe(2),
