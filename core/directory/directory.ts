@@ -26,8 +26,10 @@ import {
   addAnnouncer,
   countsOf,
   createTable,
+  endMourning,
   lapseStalled,
   lostLeases,
+  mourn,
   removeAnnouncer,
   updateAnnouncer,
 } from './table.ts'
@@ -105,7 +107,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     locate: (request) => locate(state, request),
     possession: (request) => possession(state, request),
     memberGone(peer) {
-      for (const table of state.tables.values()) forget(state, table, peer)
+      for (const table of state.tables.values()) bury(state, table, peer)
       state.callers.delete(peer)
     },
     tick: () => tick(state),
@@ -281,11 +283,25 @@ function noted(
   return announcer
 }
 
-function forget(state: State, table: Table, peer: PeerId): void {
+/** Who wants has announced once more before it died, or died before that; who took of it then says so within one more interval. */
+function bury(state: State, table: Table, peer: PeerId): void {
+  const intervalMs = loadIntervalMs(state, limits.announceWantMs)
+  forget(state, table, peer, (announcer) => {
+    const sinceMs = announcer.wants ? announcer.heardMs + intervalMs : state.clock.now()
+    mourn(table, announcer, sinceMs + intervalMs)
+  })
+}
+
+function forget(
+  state: State,
+  table: Table,
+  peer: PeerId,
+  remove = (announcer: Announcer): void => removeAnnouncer(table, announcer),
+): void {
   table.dissenters.delete(peer)
   const announcer = table.announcers.get(peer)
   if (announcer === undefined) return
-  removeAnnouncer(table, announcer)
+  remove(announcer)
   state.announcers--
   if (table.announcers.size === 0) state.tables.delete(table)
 }
@@ -357,6 +373,7 @@ function tick(state: State): void {
   state.relays.tick()
   for (const table of state.tables.values()) {
     lapseStalled(table, nowMs)
+    endMourning(table, nowMs)
     for (const announcer of table.announcers.values()) {
       if (nowMs - announcer.heardMs > announcer.silentAfterMs) forget(state, table, announcer.peer)
     }

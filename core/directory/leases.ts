@@ -2,7 +2,7 @@
 import { limits } from '../limits.ts'
 import type { Elsewhere } from './areas.ts'
 import { hintOf } from './neighbours.ts'
-import { addClaim, holds, isFree, isHeld, lapseOthers, lapseStalled } from './table.ts'
+import { addClaim, endMourning, holds, isFree, isHeld, lapseOthers, lapseStalled } from './table.ts'
 import type { AnnounceItem, ChunkRange, Lease } from './messages.ts'
 import type { Announcer, Table } from './table.ts'
 
@@ -29,6 +29,7 @@ export function grantLease(
   nextId: () => number,
 ): Lease | undefined {
   lapseStalled(table, nowMs)
+  endMourning(table, nowMs)
   noteAsker(table, asker, nowMs)
   if (isUnheardOf(asker, item)) return asker.lastLease
   const found = find(table, asker, item.lease, nowMs, sources)
@@ -120,6 +121,8 @@ function nextRange(
   const start = after ?? (wish.theseOnly === true ? undefined : firstFree(0, position, taken))
   if (start === undefined) return undefined
   const from = isAcross(start) ? elsewhere?.sourceOf(start) : undefined
+  // Who had it has just died.
+  if (isAcross(start) && from === undefined) return undefined
   const goesOn = (index: number): boolean => (from === undefined ? !isAcross(index) : holds(from, index))
   let end = start + 1
   while (end < limit && end - start < most && !taken(end) && goesOn(end)) end++

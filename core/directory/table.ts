@@ -60,6 +60,11 @@ export interface Table {
   /** Until then this host listens and grants nothing. */
   readonly learnUntilMs: number
   readonly announcers: Map<PeerId, Announcer>
+  /**
+   * Members that have just died, and until when their chunks count as held: whoever took them from there meanwhile says so by
+   * then.
+   */
+  readonly mourned: Map<Announcer, number>
   /** Announcers per chunk that hold it without being complete. */
   readonly partial: Uint16Array
   completes: number
@@ -90,6 +95,7 @@ export function createTable(digest: Digest, area: string, size: number, learnUnt
     chunks,
     learnUntilMs,
     announcers: new Map(),
+    mourned: new Map(),
     partial: new Uint16Array(chunks),
     completes: 0,
     claimed: new Uint16Array(chunks),
@@ -129,7 +135,30 @@ export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announc
 
 /** The announcer has gone, with what it held and claimed. */
 export function removeAnnouncer(table: Table, announcer: Announcer): void {
+  holdNothing(table, announcer)
+  unlist(table, announcer)
+}
+
+/** The announcer is dead: what it held counts until `untilMs`. */
+export function mourn(table: Table, announcer: Announcer, untilMs: number): void {
+  table.mourned.set(announcer, untilMs)
+  unlist(table, announcer)
+}
+
+/** Forgets what those held who died long enough ago. */
+export function endMourning(table: Table, nowMs: number): void {
+  for (const [announcer, untilMs] of table.mourned) {
+    if (untilMs > nowMs) continue
+    table.mourned.delete(announcer)
+    holdNothing(table, announcer)
+  }
+}
+
+function holdNothing(table: Table, announcer: Announcer): void {
   hold(table, announcer, { complete: false, bits: bitfieldOf(table.chunks) }, announcer.heardMs)
+}
+
+function unlist(table: Table, announcer: Announcer): void {
   for (const index of announcer.claims.keys()) dropClaim(table, announcer, index)
   for (const notes of [table.announcers, table.askers, table.waiting, table.providers]) notes.delete(announcer.peer)
   if (table.whole === announcer) table.whole = undefined

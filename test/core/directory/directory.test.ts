@@ -340,6 +340,20 @@ describe('leases', () => {
     expect(world.say('c', wish).lease).toMatchObject({ start: 0 })
   })
 
+  it('of what only a dead member had wait until those who took it from there have said so', () => {
+    const world = createWorld()
+    const first = { lease: { chunks: 1, position: 0 } }
+    world.say('a', having(100, [0, 1]))
+    world.say('b', having(100, []))
+    world.directory.memberGone('a')
+    expect(world.say('c', first).lease).toMatchObject({ start: 2 })
+    world.clock.advance(1000)
+    world.say('b', having(100, [1]))
+    world.clock.advance(1000)
+    expect(world.say('d', first).lease).toMatchObject({ start: 0 })
+    expect(world.say('e', first).lease).toMatchObject({ start: 2 })
+  })
+
   it('end when every chunk is here: the answer says when to ask again', () => {
     const world = createWorld()
     world.say('seed', { have: { complete: true }, wants: false })
