@@ -1,7 +1,10 @@
 /** Accounts as files and programs tell them, each with what it is for. */
+import type { Clock } from '../../core/ports.ts'
+import type { Logger } from '../logging.ts'
 import type { Account } from '../upstream/credential.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
 import { type ImagePattern, isForImage } from './image-pattern.ts'
+import type { RunProgram } from './program.ts'
 
 export interface KeyedAccount {
   readonly key: ImagePattern
@@ -12,6 +15,14 @@ export interface KeyedAccount {
 export interface AccountSource {
   /** Best first. */
   accountsFor(at: OriginRepository, signal: AbortSignal): Promise<readonly Account[]>
+}
+
+export interface SourceComponents {
+  readonly clock: Clock
+  readonly run: RunProgram
+  /** What programs get of the agent's environment. */
+  readonly env: Readonly<Record<string, string>>
+  readonly logger: Pick<Logger, 'warn'>
 }
 
 /** Under this name Azure Container Registry hands out refresh tokens (Azure/acr, docs/AAD-OAuth.md), and Docker's helpers identity tokens. */
@@ -26,6 +37,10 @@ export function accountOf(username: string, password: string): Account {
 export function matching(accounts: readonly KeyedAccount[], at: OriginRepository): Account[] {
   return accounts
     .filter(({ key }) => isForImage(key, at))
-    .toSorted((a, b) => (a.key.text < b.key.text ? 1 : Number(a.key.text > b.key.text) * -1))
+    .toSorted((one, other) => compare(other.key.text, one.key.text))
     .map(({ account }) => account)
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : Number(one > other)
 }

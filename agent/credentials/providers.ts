@@ -8,25 +8,15 @@ import { z } from 'zod'
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
-import type { Clock } from '../../core/ports.ts'
 import { writableByAll } from '../file-mode.ts'
-import type { Logger } from '../logging.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
-import { accountOf, type AccountSource, type KeyedAccount, matching } from './accounts.ts'
+import { accountOf, type AccountSource, type KeyedAccount, matching, type SourceComponents } from './accounts.ts'
 import { imageText, matchesImage, parseRegistryKey } from './image-pattern.ts'
 import { parseJson } from './parsing.ts'
-import { type Program, programFailed, type RunProgram } from './program.ts'
+import { type Program, programFailed } from './program.ts'
 import { goDuration, parseProviderConfig, providerApi, type ProviderSpec } from './provider-config.ts'
 import { createWatchedFile } from './watched-file.ts'
-
-export interface ProviderComponents {
-  readonly clock: Clock
-  readonly run: RunProgram
-  /** What programs get of the agent's environment. */
-  readonly env: Readonly<Record<string, string>>
-  readonly logger: Pick<Logger, 'warn'>
-}
 
 export interface ProviderOptions {
   readonly configFile: string
@@ -35,7 +25,7 @@ export interface ProviderOptions {
 
 /** Rejects with `CREDENTIALS_INVALID` where the file is wrong, or a program of it is missing. */
 export async function openProviders(
-  components: ProviderComponents,
+  components: SourceComponents,
   { configFile, binDir }: ProviderOptions,
 ): Promise<AccountSource> {
   const config = createWatchedFile(components.logger, {
@@ -80,7 +70,7 @@ interface Answer {
   readonly goodUntilMs: number
 }
 
-function createProvider({ clock, run, env, logger }: ProviderComponents, spec: ProviderSpec, binDir: string): Provider {
+function createProvider({ clock, run, env, logger }: SourceComponents, spec: ProviderSpec, binDir: string): Provider {
   const program: Program = { file: path.join(binDir, spec.name), args: spec.args, env: { ...env, ...spec.env } }
   const answers = createBoundedMap<string, Answer>(limits.credentialAnswersMax)
   const flight = createSingleFlight<readonly KeyedAccount[]>()

@@ -231,7 +231,11 @@ describe('credential providers', () => {
       detail: expect.stringContaining('may be written by every user'),
     })
     await chmod(path.join(binDir, 'provider.sh'), 0o755)
-    expect(await accounts(await opened(), 'a.reg.io/app')).toEqual(['robot:secret'])
+    const own = await opened()
+    expect(await accounts(own, 'a.reg.io/app')).toEqual(['robot:secret'])
+    await chmod(path.join(binDir, 'provider.sh'), 0o757)
+    expect(await accounts(own, 'b.reg.io/app')).toEqual([])
+    expect(warnings.join()).toContain('may be written by every user')
   })
 })
 
