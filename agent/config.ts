@@ -7,7 +7,9 @@ import { isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { z } from 'zod'
 import { ShoalError } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
 import { borders } from '../core/members/places.ts'
+import { parsePattern, ruleActions } from '../core/rules.ts'
 import { minute } from '../core/units.ts'
 import { accessModes, enforcements, failovers, failoverSynonyms, type Failover } from './access/policy.ts'
 import { describeIssue } from './config-faults.ts'
@@ -78,6 +80,31 @@ const originObject = z.strictObject({
   failover: failover.optional().meta({ description: 'As originFailover, which holds unless given.' }),
   failoverMs: duration.optional().meta({ description: 'As originFailoverMs, which holds unless given.' }),
 })
+
+const ruleObject = z
+  .strictObject({
+    pattern: z
+      .string()
+      .refine((text) => parsePattern(text) !== undefined, 'expected <registry>[/<repository>[:<tag>]] with * and **')
+      .meta({
+        description: 'Which images: `<registry>[/<repository>[:<tag>]]`, with `*` and `**`; see docs/access.md.',
+      }),
+    action: z.enum(ruleActions).meta({ description: 'What becomes of them.' }),
+  })
+  .refine(
+    ({ pattern, action }) => action !== 'unshared' || parsePattern(pattern)?.tag === undefined,
+    'unshared takes no tag: what is shared between nodes is content, which is asked for by digest',
+  )
+
+/** `registry.corp/team/**=unshared`, the short form of a rule. */
+const ruleText = z
+  .string()
+  .regex(/^[^=]+=[a-z]+$/, 'expected <pattern>=<action>, or an object with `pattern` and `action`')
+  .transform((text): unknown => {
+    const [pattern, action] = text.split('=')
+    return { pattern, action }
+  })
+  .pipe(ruleObject)
 
 /** `registry.example.com` or `http://127.0.0.1:5000`, the short forms of an origin. */
 const originText = z
@@ -272,6 +299,23 @@ export const configSchema = z.strictObject({
     value: 'time',
     examples: ['4h'],
   }),
+  rules: note(
+    z
+      .array(z.union([ruleText, ruleObject]))
+      .max(limits.rulesMax)
+      .prefault([]),
+    {
+      group: 'Origins',
+      description:
+        'What becomes of which images; the first rule that matches decides. mirror: as without a rule. unshared: through the mirror, but never shared with other nodes. pass: left to the client, which goes to the registry itself. refuse: refused here. See docs/access.md.',
+      text: 'list',
+      value: 'pattern=action',
+      examples: [
+        ['registry.corp:5000/secret/**=unshared', 'docker.io/**:latest=pass'],
+        [{ pattern: '*.example.com', action: 'refuse' }],
+      ],
+    },
+  ),
   defaultOrigin: note(hostName.default('docker.io'), {
     group: 'Origins',
     description: "The origin of requests that name none, as those of Docker's `registry-mirrors`.",
@@ -444,7 +488,8 @@ export function parseConfig(
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  return Object.keys(path.length === 0 ? configSchema.shape : originObject.shape)
+  if (path.length === 0) return Object.keys(configSchema.shape)
+  return Object.keys(path[0] === 'rules' ? ruleObject.shape : originObject.shape)
 }
 
 type ParsedOptions = z.output<typeof configSchema>

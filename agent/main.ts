@@ -1,16 +1,15 @@
 /** The agent's parts, how they are put together, and in which order they start and stop. */
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { limits } from '../core/limits.ts'
 import { createPlaces } from '../core/members/places.ts'
+import { compileRules } from '../core/rules.ts'
 import { createRateLimits, type RateLimits } from '../core/swarm/rate.ts'
 import { createAccess } from './access/access.ts'
-import { createFindings } from './access/findings.ts'
 import { createNotingOrigin } from './access/noting-origin.ts'
-import { createPolicies, type PolicyOf } from './access/policy.ts'
-import { createPossession } from './access/possession.ts'
-import type { Cluster } from './cluster/cluster.ts'
+import { createPolicies, standardPolicy } from './access/policy.ts'
+import type { Cluster, ClusterSwarm } from './cluster/cluster.ts'
 import { createLoneCluster } from './cluster/lone-cluster.ts'
 import { createMemberCluster, type MemberClusterOptions } from './cluster/member-cluster.ts'
 import { readClusterSecrets } from './cluster-secret.ts'
@@ -19,17 +18,16 @@ import { type AgentConfig, isLive, optionNames } from './config.ts'
 import { openOwnCredentials, type OwnCredentialsOptions } from './credentials/own-credentials.ts'
 import { createOwnOrigin } from './credentials/own-origin.ts'
 import { createProgramRunner } from './credentials/program.ts'
+import { type Contents, createContents } from './contents.ts'
 import { createIdentity, loadIdentity } from './identity/identity.ts'
 import { createNotary } from './identity/notary.ts'
 import { createLogger } from './logging.ts'
 import {
   observeAccess,
   observeCluster,
-  observeDelivery,
   observeMirror,
   observeOrigin,
   observeOwnCredentials,
-  observeRunner,
   observeTags,
   scrape,
 } from './measure.ts'
@@ -37,17 +35,13 @@ import { createMetrics } from './metrics.ts'
 import { type Readiness, startOpsServer } from './ops/server.ts'
 import { createMirror } from './registry/mirror.ts'
 import { createTags } from './registry/tags.ts'
+import { createSharing } from './sharing.ts'
 import { openStore, type StoreOptions } from './store/store.ts'
-import { createBlobs } from './swarm/blobs.ts'
-import { createRunner } from './swarm/runner.ts'
-import { createSeedFinder } from './swarm/seed-finder.ts'
-import { createSmallContents } from './swarm/small-contents.ts'
 import { systemClock } from './system/clock.ts'
 import { systemRandom } from './system/random.ts'
 import { createPeerTransport } from './transport/libp2p-transport.ts'
 import { createLoneTransport } from './transport/lone-transport.ts'
 import type { Resolve } from './upstream/egress.ts'
-import { sleepBySystem } from './upstream/retry.ts'
 import { createOriginClient, type OriginClientOptions } from './upstream/origin-client.ts'
 
 export interface RunningAgent {
@@ -102,15 +96,16 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     originOptions(config),
   )
   stops.defer(() => originClient.close())
-  const policyOf = policiesOf(config)
+  const policyOf = createPolicies(config.origins, standardPolicy(config))
   const own = await openOwnCredentials(
     { clock, run: createProgramRunner(), logger: originLogger, env: process.env, key: randomBytes(32) },
     ownCredentialsOptions(config),
   )
+  const rules = compileRules(config.rules)
+  const sharing = createSharing(rules, () => ({ shared, unshared }))
   // The second is for the swarm only: what access, tags and the mirror ask is asked by the caller's credential and no other.
-  const findings = createFindings({ clock, tell: (news) => cluster.tellPossession(news) })
   const { origin, byteOrigin } = createOwnOrigin({
-    origin: createNotingOrigin(originClient, findings),
+    origin: createNotingOrigin(originClient, sharing.findings),
     own,
     clock,
     onOwn: observeOwnCredentials(metrics),
@@ -125,86 +120,55 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     policyOf,
     observer: observeAccess(metrics, accessLogger),
   })
-  const possession = createPossession({
-    clock,
-    origin,
-    findings,
-    random: { below: (limit) => randomInt(limit) },
-    sleep: sleepBySystem,
-    policyOf,
-    ask: (question) => cluster.askPossession(question),
-  })
   const rates = createRateLimits(clock)
   setRates(rates, config)
-  const places = createPlaces(config.border, (peer) => cluster.placeOf(peer))
-  const swarmLogger = logger.child({ part: 'swarm' })
-  const runner = createRunner(
+  const places = createPlaces(config.border, (peer) => shared.cluster.placeOf(peer))
+  const common = { clock, random, notary, origin, byteOrigin, policyOf, rates, metrics }
+  const standingAlone = (runner: ClusterSwarm) => createLoneCluster({ clock, random, self: identity.peer, runner })
+  const shared = createContents(
     {
-      clock,
-      random,
-      notary,
+      ...common,
       store,
       transport,
-      origin: byteOrigin,
-      rates,
-      sleep: sleepBySystem,
-      logger: swarmLogger,
-      observer: observeRunner(metrics),
-      announce: (digest, now) => cluster.announce(digest, now),
-      onFetched: (want) => findings.noteHeld(want),
+      logger,
+      createCluster: (runner, small) =>
+        secrets === undefined
+          ? standingAlone(runner)
+          : createMemberCluster(
+              {
+                clock,
+                random,
+                secrets,
+                transport,
+                places,
+                runner,
+                serveContent: (digest) => small.serve(digest),
+                observer: observeCluster(metrics),
+                logger: logger.child({ part: 'cluster' }),
+              },
+              clusterOptions(config),
+            ),
     },
     { witnesses: config.witnesses, places },
   )
-  const small = createSmallContents({
-    runner,
-    store,
-    notary,
-    origin: byteOrigin,
-    askPeers: ({ digest, origin: at }, signal) => cluster.askContent(digest, at, signal),
-    rates,
-    sleep: sleepBySystem,
-    logger: swarmLogger,
-    observer: observeRunner(metrics),
-    onFetched: (want) => findings.noteHeld(want),
-  })
-  const seedFinder = createSeedFinder({ transport, post: (event) => runner.post(event), logger: swarmLogger })
-  const listener = { swarm: runner.swarm, post: seedFinder.heard }
-  const cluster =
-    secrets === undefined
-      ? createLoneCluster({ clock, random, self: identity.peer, runner: listener })
-      : createMemberCluster(
-          {
-            clock,
-            random,
-            secrets,
-            transport,
-            places,
-            runner: listener,
-            serveContent: (digest) => small.serve(digest),
-            observer: observeCluster(metrics),
-            logger: logger.child({ part: 'cluster' }),
-          },
-          clusterOptions(config),
-        )
-  const blobs = createBlobs({
-    runner,
-    store,
-    small,
-    logger,
-    sizeAmongPeers: ({ digest, origin: at }) => cluster.sizeOf(digest, at),
-    origin,
-    clock,
-    possession,
-    findings,
-    onDelivered: observeDelivery(metrics),
-  })
+  const unshared = hasUnshared(config) ? await openUnshared() : shared
+
+  async function openUnshared(): Promise<Contents> {
+    const quietLogger = logger.child({ unshared: true })
+    const nothingKept = await openStore({ clock, logger: quietLogger }, unsharedStoreOptions(config))
+    stops.defer(() => nothingKept.stop())
+    const alone = { store: nothingKept, transport: createLoneTransport(identity.peer), createCluster: standingAlone }
+    return createContents({ ...common, ...alone, logger: quietLogger })
+  }
+
   const mirror = createMirror(
     {
-      blobs,
+      blobs: sharing.blobs,
       origin,
       tags,
       access,
-      possession,
+      possession: sharing.possession,
+      rules,
       clock,
       observer: observeMirror(metrics, logger.child({ part: 'mirror' })),
     },
@@ -215,19 +179,11 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       prefetchLayers: config.prefetchLayers,
     },
   )
+  const { cluster, runner } = shared
   scrape(metrics, { origin, runner, store, cluster, rates })
 
-  transport.on((event) => {
-    if (event.type === 'message' || event.type === 'chunk-started' || event.type === 'frame') cluster.heard(event.peer)
-  })
-  runner.start()
-  stops.defer(() => runner.stop())
-  stops.defer(() => small.stop())
-  await store.start()
-  await transport.start()
-  stops.defer(() => seedFinder.stop())
-  stops.defer(() => cluster.stop())
-  await cluster.start()
+  await shared.start(stops)
+  if (unshared !== shared) await unshared.start(stops)
   stops.defer(() => mirror.close(responsesMs(config)))
   const mirrorAddress = await mirror.listen()
   parts.set('agent', () => ({ ready: true })).set('cluster', () => clusterReadiness(cluster))
@@ -257,13 +213,24 @@ function setRates(rates: RateLimits, { uploadLimit, downloadLimit, originLimit }
   rates.origin.set(originLimit)
 }
 
+function hasUnshared({ rules }: AgentConfig): boolean {
+  return rules.some(({ action }) => action === 'unshared')
+}
+
+/** What is not shared is not kept either: a store that another rule opens one day must not hold it. */
+function unsharedStoreOptions(config: AgentConfig): StoreOptions {
+  return { ...storeOptions(config), directory: path.join(config.dataDir, 'unshared'), maxBytes: 0 }
+}
+
+/** Nothing in containerd's directory says which repository a content came from, so none of it is known to be shareable. */
 function storeOptions(config: AgentConfig): StoreOptions {
+  const isShareable = config.containerdContentDir !== undefined && !hasUnshared(config)
   return {
     directory: config.dataDir,
     maxBytes: config.storeMaxBytes,
     highWatermark: config.storeHighWatermarkPercent / 100,
     lowWatermark: config.storeLowWatermarkPercent / 100,
-    ...(config.containerdContentDir === undefined ? {} : { containerdContentDirectory: config.containerdContentDir }),
+    ...(isShareable ? { containerdContentDirectory: config.containerdContentDir } : {}),
   }
 }
 
@@ -277,15 +244,6 @@ function clusterOptions(config: AgentConfig): MemberClusterOptions {
     ...(seedsDns === undefined ? {} : { seedsDns }),
     ...(zone === undefined ? {} : { zone }),
   }
-}
-
-function policiesOf({ origins, ...standard }: AgentConfig): PolicyOf {
-  return createPolicies(origins, {
-    access: standard.originAccess,
-    enforcement: standard.originEnforcement,
-    failover: standard.originFailover,
-    failoverMs: standard.originFailoverMs,
-  })
 }
 
 /** The variables that containerd reads as well. */

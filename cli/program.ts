@@ -1,9 +1,11 @@
 /** The `shoal` command: its subcommands, how it fails, and how it ends. */
 import { readFile } from 'node:fs/promises'
-import { Command, CommanderError, type Help } from 'commander'
+import { Command, CommanderError, type Help, InvalidArgumentError } from 'commander'
 import type { AgentConfig } from '../agent/config.ts'
 import { within } from '../agent/system/within.ts'
 import { ShoalError } from '../core/errors.ts'
+import { explainImage, explanationText } from './doctor.ts'
+import { type ImageReference, parseImageReference } from './image-reference.ts'
 import { agentFlags, type OptionSources, readOptions } from './agent-options.ts'
 
 /** How `shoal` ends; also in docs/options.md. A second signal ends it with 128 + the signal's number. */
@@ -64,7 +66,33 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
     .addHelpText('after', `\n${agentHelp}`)
     .action(async (flags: OptionSources['flags']) => setCode(await agentCommand(flags, surroundings)))
   for (const flag of agentFlags()) agent.addOption(flag)
+  const doctor = program
+    .command('doctor')
+    .description('Say what an agent with these options would do, and why')
+    .requiredOption('--explain <image>', 'Which rule decides about an image, and with which result', readImage)
+    .option('--json', 'As JSON')
+    .configureHelp({ formatItem: indentedItem })
+    .action(async (flags: DoctorFlags) => doctorCommand(flags, surroundings))
+  for (const flag of agentFlags()) doctor.addOption(flag)
   return program
+}
+
+type DoctorFlags = OptionSources['flags'] & { readonly explain: ImageReference; readonly json?: true }
+
+function readImage(text: string): ImageReference {
+  const image = parseImageReference(text)
+  if (image === undefined)
+    throw new InvalidArgumentError('Expected an image, as alpine or registry.corp:5000/team/app:v1.')
+  return image
+}
+
+async function doctorCommand({ explain, json, ...flags }: DoctorFlags, surroundings: Surroundings): Promise<void> {
+  const explanation = explainImage(explain, await readFrom(flags, surroundings))
+  surroundings.print(json === true ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation))
+}
+
+function readFrom(flags: OptionSources['flags'], { env }: Surroundings): Promise<AgentConfig> {
+  return readOptions({ flags, env, readFile: (path) => readFile(path, 'utf8') })
 }
 
 /** The flag on a line of its own, its description below: flags here are too long for two columns. */
@@ -80,7 +108,7 @@ Exit codes: ${exitCodes.stopped} stopped, ${exitCodes.failed} failed, ${exitCode
 `
 
 async function agentCommand(flags: OptionSources['flags'], surroundings: Surroundings): Promise<number> {
-  const read = () => readOptions({ flags, env: surroundings.env, readFile: (path) => readFile(path, 'utf8') })
+  const read = () => readFrom(flags, surroundings)
   const config = await read()
   const stopped = firstSignal(surroundings)
   const starting = surroundings.runAgent(config)

@@ -115,7 +115,7 @@ export const errorTable = {
   NOT_MIRRORED: {
     status: 404,
     oci: 'NAME_UNKNOWN',
-    help: 'The mirror does not handle this, by --origin-access or the access of the origin; the client goes on at the registry itself. See docs/access.md.',
+    help: 'The mirror does not handle this, by --rules or --origin-access; the client goes on at the registry itself. `shoal doctor` says which rule decides.',
   },
   ORIGIN_DENIED: {
     status: 403,
@@ -181,6 +181,11 @@ export const errorTable = {
     status: 404,
     oci: 'UNSUPPORTED',
     help: 'The mirror serves the pull endpoints of the OCI distribution spec below /v2/.',
+  },
+  RULE_REFUSED: {
+    status: 403,
+    oci: 'DENIED',
+    help: 'A rule in --rules refuses this image on this node. Clients that have the registry as their next host may still get it there; see docs/access.md.',
   },
   SECRET_INVALID: {
     status: 500,

@@ -57,6 +57,23 @@ function policyBy(rule: PolicyRule, standard: OriginPolicy): OriginPolicy {
   }
 }
 
+/** The options that hold for all origins. */
+export interface StandardOptions {
+  readonly originAccess: OriginPolicy['access']
+  readonly originEnforcement: OriginPolicy['enforcement']
+  readonly originFailover: Failover
+  readonly originFailoverMs: number
+}
+
+export function standardPolicy(options: StandardOptions): OriginPolicy {
+  return {
+    access: options.originAccess,
+    enforcement: options.originEnforcement,
+    failover: options.originFailover,
+    failoverMs: options.originFailoverMs,
+  }
+}
+
 /** To what the yes for one content extends. */
 export type Reach = 'image' | 'repository' | 'registry'
 

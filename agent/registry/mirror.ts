@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
+import type { DecideByRules, ImageName } from '../../core/rules.ts'
 import { listenError } from '../listen-error.ts'
 import { jsonAnswer } from './answer.ts'
 import { createBlobEndpoint } from './blob-endpoint.ts'
@@ -21,6 +22,7 @@ import { createPrefetch } from './prefetch.ts'
 import { parseRoute, type Route } from './route.ts'
 import { createRunning } from './running.ts'
 import { createServer } from './server.ts'
+import { repositoryAt } from '../upstream/origin-name.ts'
 import type { Tags } from './tags.ts'
 
 export interface MirrorComponents {
@@ -29,6 +31,7 @@ export interface MirrorComponents {
   readonly tags: Tags
   readonly access: Access
   readonly possession: Pick<Possession, 'prove'>
+  readonly rules: DecideByRules
   readonly observer: Observer
   readonly clock: Clock
 }
@@ -69,7 +72,7 @@ const defaults = {
 
 export function createMirror(components: MirrorComponents, options: MirrorOptions = {}): Mirror {
   const settings = { ...defaults, ...options }
-  const { access, blobs, clock, observer, origin, possession, tags } = components
+  const { access, blobs, clock, observer, origin, possession, rules, tags } = components
   const descriptors = createDescriptors()
   const prefetch = createPrefetch({ blobs }, { layersAhead: settings.prefetchLayers })
   const manifests = createManifests({ blobs, descriptors, possession, tags })
@@ -107,9 +110,18 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
     throw new ShoalError('METHOD_UNSUPPORTED', 'The request would write')
   }
 
+  function refuseByRule(route: ImageRoute): void {
+    const image = imageOf(route)
+    const { action, ruleNumber, pattern } = rules(image)
+    const because = `Rule ${ruleNumber} (${pattern}) is for ${image.origin}/${image.repository}`
+    if (action === 'pass') throw new ShoalError('NOT_MIRRORED', because)
+    if (action === 'refuse') throw new ShoalError('RULE_REFUSED', because)
+  }
+
   /** Whatever is sent, but for the ping, is sent after `authorize`; and what has a digest, once its repository is known to have it. */
   async function answer(exchange: Exchange, route: Route): Promise<void> {
     if (route.kind === 'ping') return exchange.send(jsonAnswer(200, {}))
+    refuseByRule(route)
     const { authorization } = exchange.request.headers
     const credential = await access.authorize({ authorization }, subjectOf(route), exchange.signal)
     switch (route.kind) {
@@ -145,7 +157,15 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
   return { listen, close }
 }
 
-function subjectOf(route: Exclude<Route, { kind: 'ping' }>): Subject {
+type ImageRoute = Exclude<Route, { kind: 'ping' }>
+
+function imageOf(route: ImageRoute): ImageName {
+  const { origin, repository } = route.at
+  const tag = route.kind === 'manifest' && route.reference.kind === 'tag' ? route.reference.tag : undefined
+  return { origin, repository: repositoryAt(origin, repository), tag }
+}
+
+function subjectOf(route: ImageRoute): Subject {
   switch (route.kind) {
     case 'manifest':
       return { ...route.at, content: { kind: 'manifest', reference: route.reference } }

@@ -7,6 +7,7 @@ import { limits } from '../../core/limits.ts'
 import { type Digest, parseDigest } from '../../core/oci/digest.ts'
 import { isRepositoryName, parseReference, type Reference } from '../../core/oci/reference.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
+import { looksLikeHost } from '../upstream/origin-name.ts'
 
 export type Route =
   | { readonly kind: 'ping' }
@@ -104,11 +105,6 @@ function statedOrigin(query: URLSearchParams): string | undefined {
     throw new ShoalError('NAMESPACE_INVALID', 'The request names its registry more than once, or as nothing')
   }
   return stated
-}
-
-/** As Docker and Podman tell a registry from a path component. */
-function looksLikeHost(component: string): boolean {
-  return component.includes('.') || component.includes(':') || component === 'localhost'
 }
 
 function repositoryName(components: readonly string[]): string {

@@ -51,6 +51,11 @@ function parseIpv6(text: string): Host | undefined {
   return { host: ipaddr.process(text).toString(), isAddress: true }
 }
 
+/** As Docker and Podman tell a registry from a path component. */
+export function looksLikeHost(component: string): boolean {
+  return component.includes('.') || component.includes(':') || component === 'localhost'
+}
+
 /** Docker Hub keeps its official images below `library/`. */
 export function repositoryAt(origin: string, repository: string): string {
   return origin === 'docker.io' && !repository.includes('/') ? `library/${repository}` : repository

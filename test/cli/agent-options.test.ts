@@ -85,6 +85,15 @@ describe('values', () => {
     expect((await read({ flags: { config: 'agent.json' } })).origins).toMatchObject([{ plainHttp: true }])
   })
 
+  test('a rule is a pattern and an action, as text or as an object', async () => {
+    const rules = ['a.b/**=unshared,c.d=pass', '{"pattern":"e.f/x:v*","action":"refuse"}']
+    expect((await read({ flags: { standalone: true, rules } })).rules).toEqual([
+      { pattern: 'a.b/**', action: 'unshared' },
+      { pattern: 'c.d', action: 'pass' },
+      { pattern: 'e.f/x:v*', action: 'refuse' },
+    ])
+  })
+
   test.each([
     ['50GiB', 50 * 1024 ** 3],
     ['1.5 MiB', 1.5 * 1024 ** 2],
@@ -164,6 +173,31 @@ describe('faults are named with their place', () => {
       'a file that is not YAML',
       { flags: { config: 'broken.yaml' } },
       'The config file broken.yaml is neither YAML nor JSON',
+    ],
+    [
+      'a rule without an action',
+      { env: { ...standalone, SHOAL_RULES: 'a.b/c' } },
+      'rules.0 (from SHOAL_RULES): expected <pattern>=<action>',
+    ],
+    [
+      'a pattern that is none',
+      { env: { ...standalone, SHOAL_RULES: 'a.b//c=pass' } },
+      'rules.0.pattern (from SHOAL_RULES): expected <registry>',
+    ],
+    [
+      'an action that is none',
+      { env: { ...standalone, SHOAL_RULES: 'a.b=drop' } },
+      'rules.0.action (from SHOAL_RULES): Invalid option',
+    ],
+    [
+      'content kept to itself by its tag',
+      { env: { ...standalone, SHOAL_RULES: 'a.b/c:v1=unshared' } },
+      'unshared takes no tag',
+    ],
+    [
+      'a slip in a rule',
+      { env: { ...standalone, SHOAL_RULES: '{"patern":"a.b","action":"pass"}' } },
+      'unknown option rules.0.patern (did you mean pattern?)',
     ],
     ['no secret', { flags: { config: 'empty.yaml' } }, 'clusterSecretFile is missing'],
     ['a border of zones without one', { env: { ...standalone, SHOAL_BORDER: 'zone' } }, 'border zone needs zone'],

@@ -37,6 +37,76 @@ function world(given: { env?: Surroundings['env']; agent?: Running; startFails?:
   }
 }
 
+describe('shoal doctor', () => {
+  const digest = `sha256:${'0'.repeat(64)}`
+  const rules = [
+    'docker.io/library/**:latest=pass',
+    '{"pattern":"reg.corp:5000/secret/*","action":"unshared"}',
+    '*.evil=refuse',
+  ]
+  const explain = async (image: string, ...more: string[]) => {
+    const { run, seen } = world()
+    const given = rules.flatMap((rule) => ['--rules', rule])
+    const code = await run('doctor', '--standalone', '--explain', image, ...given, ...more)
+    return { code, ...seen }
+  }
+
+  test('says which rule decides about an image, for its tag and for what is asked for by digest', async () => {
+    expect(await explain('alpine')).toMatchObject({
+      code: 0,
+      out: [
+        'image       docker.io/library/alpine:latest\n',
+        'tag latest  not through the mirror (404): clients go to the registry itself; by rule 1: docker.io/library/**:latest=pass\n',
+        'content     through the mirror, shared with other nodes; no rule matches\n',
+        'access      origin, enforcement NewRepository, failover Deny for 24 h\n',
+      ].join(''),
+    })
+  })
+
+  test('as JSON, with the policy of the registry', async () => {
+    const origins = '{"host":"reg.corp:5000","access":"exchange","failover":"granted","failoverMs":"2h"}'
+    const { out } = await explain(`reg.corp:5000/secret/app@${digest}`, '--json', '--origins', origins)
+    expect(JSON.parse(out)).toEqual({
+      image: { origin: 'reg.corp:5000', repository: 'secret/app', digest },
+      byDigest: { action: 'unshared', ruleNumber: 2, pattern: 'reg.corp:5000/secret/*' },
+      policy: { access: 'exchange', enforcement: 'NewRepository', failover: 'SameRepository', failoverMs: 7_200_000 },
+    })
+  })
+
+  test('says where a registry may not be asked at all', async () => {
+    const { out } = await explain('a.evil/app:v1', '--unlisted-origins', 'refused')
+    expect(out).toContain('registry  refused: asking a.evil is not allowed')
+    expect(out).toContain(
+      'refused (403); clients that have the registry as their next host may still get it there; by rule 3',
+    )
+  })
+
+  test.each(['', 'A', 'a.b/', 'a:b:c', 'a@b', `a@sha256:0`, 'http://a.b/c', '-/a', 'a.b:99999/c'])(
+    '%j is no image',
+    async (image) => {
+      expect(await explain(image)).toMatchObject({
+        code: 2,
+        out: '',
+        err: expect.stringContaining('Expected an image'),
+      })
+    },
+  )
+
+  test.each([
+    ['team/app:v1', 'docker.io', 'team/app', 'v1', undefined],
+    ['index.docker.io/app', 'docker.io', 'library/app', 'latest', undefined],
+    ['localhost/app', 'localhost', 'app', 'latest', undefined],
+    ['reg.corp:5000/app:v1', 'reg.corp:5000', 'app', 'v1', undefined],
+    [`REG.corp:443/a/b:v1@${digest}`, 'reg.corp', 'a/b', 'v1', digest],
+  ])('%s is read as Docker reads it', async (image, origin, repository, tag, ofDigest) => {
+    const { out } = await explain(image, '--json')
+    expect(JSON.parse(out)).toMatchObject({ image: { origin, repository } })
+    expect((JSON.parse(out) as { image: object }).image).toEqual(
+      JSON.parse(JSON.stringify({ origin, repository, tag, digest: ofDigest })),
+    )
+  })
+})
+
 describe('shoal agent', () => {
   test('runs until a signal, stops the agent and ends well', async () => {
     let stops = 0

@@ -10,6 +10,7 @@ import type { ManifestHead, PassedThrough } from '../../agent/upstream/origin-cl
 import { OriginError } from '../../agent/upstream/origin-error.ts'
 import { parseOrigin } from '../../agent/upstream/origin-name.ts'
 import type { Digest } from '../../core/oci/digest.ts'
+import { compileRules, type Rule } from '../../core/rules.ts'
 import { createMemoryBlobs, type MemoryBlobs } from './memory-blobs.ts'
 import { type RawResponse, request } from './raw-http.ts'
 import { policyWith } from './policy.ts'
@@ -40,6 +41,7 @@ export interface MirrorUnderTest {
 export async function startMirror(
   options: MirrorOptions = {},
   policy: Partial<OriginPolicy> = {},
+  rules: readonly Rule[] = [],
 ): Promise<MirrorUnderTest> {
   const blobs = createMemoryBlobs()
   const clock = virtualClock()
@@ -67,6 +69,7 @@ export async function startMirror(
       tags: createTags({ origin, clock, policyOf: policyWith(policy), onStale: () => {} }),
       access,
       possession,
+      rules: compileRules(rules),
       observer,
       clock,
     },

@@ -1,0 +1,107 @@
+/** Content by digest, and all that brings it: the swarm, its directories, and what is known of who possesses it. */
+import { randomInt } from 'node:crypto'
+import type { Clock, Notary, Random } from '../core/ports.ts'
+import type { RateLimits } from '../core/swarm/rate.ts'
+import { createFindings, type Findings } from './access/findings.ts'
+import type { PolicyOf } from './access/policy.ts'
+import { createPossession, type Possession } from './access/possession.ts'
+import type { Cluster, ClusterSwarm } from './cluster/cluster.ts'
+import type { ByteOrigin } from './credentials/own-origin.ts'
+import type { Logger } from './logging.ts'
+import { observeDelivery, observeRunner } from './measure.ts'
+import type { Metrics } from './metrics.ts'
+import type { Blobs, Want } from './registry/ports.ts'
+import type { DiskStore } from './store/store.ts'
+import { createBlobs } from './swarm/blobs.ts'
+import { createRunner, type Runner, type RunnerOptions } from './swarm/runner.ts'
+import { createSeedFinder } from './swarm/seed-finder.ts'
+import { createSmallContents, type SmallContents } from './swarm/small-contents.ts'
+import type { PeerTransport } from './transport/peer-transport.ts'
+import type { OriginClient } from './upstream/origin-client.ts'
+import { sleepBySystem } from './upstream/retry.ts'
+
+export interface ContentsComponents {
+  readonly clock: Clock
+  readonly random: Random
+  readonly notary: Notary
+  readonly store: DiskStore
+  readonly transport: PeerTransport
+  /** Its answers are noted in `findings`. */
+  readonly origin: OriginClient
+  readonly byteOrigin: ByteOrigin
+  readonly policyOf: PolicyOf
+  readonly rates: RateLimits
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly createCluster: (runner: ClusterSwarm, small: Pick<SmallContents, 'serve'>) => Cluster
+}
+
+export interface Contents {
+  readonly blobs: Blobs
+  readonly findings: Findings
+  readonly possession: Possession
+  readonly runner: Runner
+  readonly cluster: Cluster
+  /** What has started is stopped by `stops`, also where the start fails halfway. */
+  start(stops: AsyncDisposableStack): Promise<void>
+}
+
+export function createContents(components: ContentsComponents, options: RunnerOptions = {}): Contents {
+  const { clock, origin, byteOrigin, metrics, policyOf, store, transport } = components
+  const logger = components.logger.child({ part: 'swarm' })
+  const findings = createFindings({ clock, tell: (news) => cluster.tellPossession(news) })
+  const possession = createPossession({
+    clock,
+    origin,
+    findings,
+    random: { below: (limit) => randomInt(limit) },
+    sleep: sleepBySystem,
+    policyOf,
+    ask: (question) => cluster.askPossession(question),
+  })
+  const fetching = {
+    ...components,
+    origin: byteOrigin,
+    sleep: sleepBySystem,
+    logger,
+    observer: observeRunner(metrics),
+    onFetched: (want: Want) => findings.noteHeld(want),
+  }
+  const runner = createRunner({ ...fetching, announce: (digest, now) => cluster.announce(digest, now) }, options)
+  const small = createSmallContents({
+    ...fetching,
+    runner,
+    askPeers: ({ digest, origin: at }, signal) => cluster.askContent(digest, at, signal),
+  })
+  const seedFinder = createSeedFinder({ transport, post: (event) => runner.post(event), logger })
+  const cluster = components.createCluster({ swarm: runner.swarm, post: seedFinder.heard }, small)
+  const blobs = createBlobs({
+    runner,
+    store,
+    small,
+    logger,
+    sizeAmongPeers: ({ digest, origin: at }) => cluster.sizeOf(digest, at),
+    origin,
+    clock,
+    possession,
+    findings,
+    onDelivered: observeDelivery(metrics),
+  })
+
+  async function start(stops: AsyncDisposableStack): Promise<void> {
+    transport.on((event) => {
+      if (event.type === 'message' || event.type === 'chunk-started' || event.type === 'frame')
+        cluster.heard(event.peer)
+    })
+    runner.start()
+    stops.defer(() => runner.stop())
+    stops.defer(() => small.stop())
+    await store.start()
+    await transport.start()
+    stops.defer(() => seedFinder.stop())
+    stops.defer(() => cluster.stop())
+    await cluster.start()
+  }
+
+  return { blobs, findings, possession, runner, cluster, start }
+}
