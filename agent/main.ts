@@ -103,7 +103,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   )
   const rules = compileRules(config.rules)
   const sharing = createSharing(rules, () => ({ shared, unshared }))
-  // The second is for the swarm only: what access, tags and the mirror ask is asked by the caller's credential and no other.
+  // The second is for the swarm only: what access, possession, tags and the mirror ask is asked by the caller's credential alone.
   const { origin, byteOrigin } = createOwnOrigin({
     origin: createNotingOrigin(originClient, sharing.findings),
     own,
