@@ -1,4 +1,7 @@
 /** Nodes that run agent/swarm for real, on twins of network, disk and origin, with one directory among them. */
+import { createFindings } from '../../agent/access/findings.ts'
+import { createNotingOrigin } from '../../agent/access/noting-origin.ts'
+import { createPossession } from '../../agent/access/possession.ts'
 import { askContent, type AskContentComponents, askSize } from '../../agent/cluster/ask-content.ts'
 import { createNotary } from '../../agent/identity/notary.ts'
 import { createIdentity } from '../../agent/identity/identity.ts'
@@ -21,6 +24,7 @@ import { createRateLimits, type RateLimits } from '../../core/swarm/rate.ts'
 import { allHeld, allPossessed } from './open-possession.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-transport.ts'
 import { createMemoryStore, type MemoryStore } from './memory-store.ts'
+import { policyWith } from './policy.ts'
 import { seededRandom } from './seeded-random.ts'
 
 export interface SwarmNode {
@@ -47,6 +51,8 @@ export interface SwarmNodes {
 export interface SwarmNodesOptions {
   /** Default 1. */
   readonly witnesses?: number
+  /** What repositories have, and origins hold, is asked of them. Default: nobody asks. */
+  readonly asksPossession?: boolean
   /** The time by which rate limits are kept, and how to wait for it. Default: the system's. */
   readonly rateClock?: Clock
   readonly sleep?: Sleep
@@ -55,7 +61,7 @@ export interface SwarmNodesOptions {
 /** Each node has an address of its own. */
 export function createSwarmNodes(
   seed: string,
-  { rateClock = systemClock, sleep = sleepBySystem, ...options }: SwarmNodesOptions = {},
+  { rateClock = systemClock, sleep = sleepBySystem, asksPossession = false, ...options }: SwarmNodesOptions = {},
 ): SwarmNodes {
   const random = seededRandom(seed)
   const network: MemoryNetwork = createMemoryNetwork(systemClock)
@@ -65,8 +71,9 @@ export function createSwarmNodes(
   let host: PeerId | undefined
   let directory: Directory | undefined
 
-  async function add(origin: OriginClient, store = createMemoryStore()): Promise<SwarmNode> {
+  async function add(registry: OriginClient, store = createMemoryStore()): Promise<SwarmNode> {
     const identity = createIdentity()
+    const from = identity.peer
     host ??= identity.peer
     directory ??= createDirectory({
       self: host,
@@ -79,6 +86,21 @@ export function createSwarmNodes(
       suspect: () => {},
     })
     const hosting = directory
+    const findings = createFindings({
+      clock: systemClock,
+      tell: (news) => hosting.possession({ from, ...news }),
+    })
+    const origin = createNotingOrigin(registry, findings)
+    const possession = createPossession({
+      clock: systemClock,
+      origin,
+      findings,
+      random,
+      sleep: sleepBySystem,
+      policyOf: policyWith({}),
+      ask: async (question) => hosting.possession({ from, ...question, tells: [] }),
+    })
+    const onFetched = (want: Want): void => findings.noteHeld(want)
     const transport = network.create(identity.peer, `127.0.0.${nodes.length + 1}`)
     const received = { origin: 0, peer: 0 }
     const counts = { bans: 0, escapes: 0 }
@@ -106,7 +128,7 @@ export function createSwarmNodes(
         logger,
         observer,
         announce: (digest, now) => client.announce(digest, now),
-        onFetched: () => {},
+        onFetched,
       },
       options,
     )
@@ -144,7 +166,7 @@ export function createSwarmNodes(
       sleep,
       logger,
       observer,
-      onFetched: () => {},
+      onFetched,
     })
     contents.set(identity.peer, small)
     await transport.start()
@@ -158,8 +180,7 @@ export function createSwarmNodes(
       sizeAmongPeers: (want) => askSize(asking, want.digest, want.origin),
       origin,
       clock: systemClock,
-      possession: allPossessed,
-      findings: allHeld,
+      ...(asksPossession ? { possession, findings } : { possession: allPossessed, findings: allHeld }),
       onDelivered: () => {},
     })
     const stop = async () => {
