@@ -10,13 +10,8 @@ import type { Digest } from '../../../core/oci/digest.ts'
 import { mediaTypes } from '../../../core/oci/manifest.ts'
 import { limits } from '../../../core/limits.ts'
 import { KiB, MiB } from '../../../core/units.ts'
-import {
-  type HostileOrigin,
-  type Respond,
-  sendBytes,
-  serveRegistry,
-  startHostileOrigin,
-} from '../../support/hostile-origin.ts'
+import { type HostileOrigin, serveRegistry, startHostileOrigin } from '../../support/hostile-origin.ts'
+import { lyingAbout } from '../../support/lying-registry.ts'
 import { digestOf, type Repositories, type Repository } from '../../support/registry-content.ts'
 
 const guardian = createGuardian()
@@ -101,19 +96,11 @@ function withStealing(repository: Repository): Repository {
 
 const repositories: Repositories = { 'team/a': ofA.in(secretOfA), 'team/b': withStealing(ofB.in(secretOfB)) }
 
-/** Says that it has whatever it is asked for; gives of A's contents bytes of which none is right. */
-const lie: Respond = (request, response) => {
-  const found = contentsOfA.find(({ digest }) => request.url?.includes(digest))
-  if (found === undefined) return serveRegistry({ 'evil/b': withStealing(ofB.in(secretOfB)) })(request, response)
-  const headers = { 'docker-content-digest': found.digest, 'content-type': mediaTypes.ociManifest }
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-  if (request.method === 'HEAD') return response.writeHead(200, { 'content-length': found.bytes.length }).end()
-  sendBytes(inverted(found.bytes), request, response)
-}
-
-function inverted(bytes: Buffer): Buffer {
-  return Buffer.from(bytes.map((byte) => ~byte))
-}
+/** B's own registry. */
+const lie = lyingAbout(
+  new Map(contentsOfA.map(({ digest, bytes }) => [digest, bytes])),
+  serveRegistry({ 'evil/b': withStealing(ofB.in(secretOfB)) }),
+)
 
 let honest: HostileOrigin
 let liar: HostileOrigin

@@ -13,13 +13,14 @@ import { limits } from '../../../core/limits.ts'
 import { digestHex } from '../../../core/oci/digest.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../../core/swarm/chunks.ts'
 import { entryPayload, type Witness } from '../../../core/swarm/entry.ts'
+import { inverseOf } from '../../support/lying-registry.ts'
 import { createMemoryOrigin, type MemoryOrigin } from '../../support/memory-origin.ts'
 import { createMemoryStore, type MemoryStore } from '../../support/memory-store.ts'
 import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
 import { createSwarmNodes, readBytes, type SwarmNode, type SwarmNodes, wantOf } from '../../support/swarm-nodes.ts'
 
 const bytes = Buffer.from(someBytes(3_000_000))
-const inverse = bytes.map((byte) => ~byte)
+const inverse = inverseOf(bytes)
 const secret = 'Basic dTpw'
 const credential = createCredential(secret, new Uint8Array(32)) ?? anonymous
 const want: Want = { ...wantOf(digestOf(bytes), bytes.length), credential }
