@@ -41,6 +41,9 @@ test('eight agents that pull an image at once have each small content sent about
   expect(times.slice(0, 4)).toEqual([1, 1, 1, 1])
   expect(times[4]).toBeLessThanOrEqual(2)
   expect(origin.requests.filter(({ url }) => url.includes(image.tag))).toHaveLength(8)
+  // Who has sent a content has it, as all agents hear; should one ask before that, none other does.
+  const asked = origin.requests.filter(({ method, url }) => method === 'HEAD' && url.includes('sha256:'))
+  expect(asked.length).toBe(new Set(asked.map(({ url }) => url)).size)
   for (const { blobs } of results) expect(blobs.map(({ digest }) => digest).toSorted()).toEqual(digestsOf(image))
 })
 
