@@ -132,7 +132,7 @@ export const limits = {
   accessOpenMs: 60 * second,
   /** How long an anonymous no counts: a pull asks for five things within a second, a repository made public waits this long. */
   accessClosedMs: 10 * second,
-  /** Rules, each looked at by every request: a hundredth of a millisecond for all of them. */
+  /** Rules, tried one after the other by every request; no operator keeps the order of so many in mind. */
   rulesMax: 256,
   /** Repositories and credentials remembered, each some 300 bytes. */
   accessRecordsMax: 10_000,
