@@ -14,6 +14,8 @@ export interface Grants {
   holds(credential: Credential, subject: Subject, reach: Reach, withinMs: number): boolean
   /** The origin says yes now. Counts for `lifeMs` at most, which is how long the credential itself lives. */
   remember(credential: Credential, subject: Subject, lifeMs?: number): void
+  /** This was read by what the origin said of something else within `reach` of it: from then on it counts as granted itself. */
+  extend(credential: Credential, subject: Subject, reach: Reach): void
   /** The origin says no: whatever it said before counts no more, so that an outage can't bring that back. */
   forget(credential: Credential, subject: Subject): void
   /** The manifest that was last shown to this credential in this repository: what proves it again without a redirect. */
@@ -26,8 +28,6 @@ interface Grant {
 }
 
 interface RepositoryGrant extends Grant {
-  /** Of the first yes since the last no: those for images before that no are found no more. */
-  readonly series: number
   readonly manifest: string | undefined
 }
 
@@ -35,14 +35,22 @@ export function createGrants(clock: Clock): Grants {
   const registries = createBoundedMap<string, Grant>(limits.accessRecordsMax)
   const repositories = createBoundedMap<string, RepositoryGrant>(limits.accessRecordsMax)
   const images = createBoundedMap<string, Grant>(limits.accessRecordsMax)
+  /** Of each credential and repository, since the last no: those for images before that no are found no more. */
+  const series = createBoundedMap<string, number>(limits.accessRecordsMax)
   let lastSeries = 0
 
   function find(credential: Credential, subject: Subject, reach: Reach): Grant | undefined {
-    const repository = repositories.get(repositoryKey(credential, subject))
     // What is shown to nobody says something of its repository, and nothing of others.
-    if (reach === 'repository' || credential === anonymous) return repository
+    if (reach === 'repository' || credential === anonymous) return repositories.get(repositoryKey(credential, subject))
     if (reach === 'registry') return registries.get(registryKey(credential, subject))
-    return repository && images.get(imageKey(repository, subject))
+    return images.get(imageKey(credential, subject))
+  }
+
+  function imageKey(credential: Credential, subject: Subject): string {
+    const key = repositoryKey(credential, subject)
+    const known = series.get(key) ?? ++lastSeries
+    series.set(key, known)
+    return `${known} ${contentText(subject)}`
   }
 
   return {
@@ -55,13 +63,16 @@ export function createGrants(clock: Clock): Grants {
       const key = repositoryKey(credential, subject)
       const before = repositories.get(key)
       const grant = { provenAtMs: clock.now(), endsAtMs: clock.now() + lifeMs }
-      const series = before?.series ?? ++lastSeries
-      const repository = { ...grant, series, manifest: manifestText(subject) ?? before?.manifest }
-      repositories.set(key, repository)
+      repositories.set(key, { ...grant, manifest: manifestText(subject) ?? before?.manifest })
       registries.set(registryKey(credential, subject), grant)
-      images.set(imageKey(repository, subject), grant)
+      images.set(imageKey(credential, subject), grant)
+    },
+    extend(credential, subject, reach) {
+      const grant = find(credential, subject, reach)
+      if (grant !== undefined) images.set(imageKey(credential, subject), grant)
     },
     forget(credential, subject) {
+      series.delete(repositoryKey(credential, subject))
       repositories.delete(repositoryKey(credential, subject))
       registries.delete(registryKey(credential, subject))
     },
@@ -75,8 +86,4 @@ function registryKey(credential: Credential, { origin }: Subject): string {
 
 function repositoryKey(credential: Credential, { origin, repository }: Subject): string {
   return `${origin} ${repository} ${credential.key}`
-}
-
-function imageKey({ series }: RepositoryGrant, subject: Subject): string {
-  return `${series} ${contentText(subject)}`
 }

@@ -250,6 +250,28 @@ describe('while the origin is down', () => {
     expect(await may(manifestOf('team/shut'), secret)).toBe(failover === 'Allow')
   })
 
+  test.each(['NewImage', 'NewRepository', 'NewRegistry'] as const)(
+    'SameImage: what was read by what the origin said of something else was read, too: %s',
+    async (enforcement) => {
+      const { registry, clock, authorize } = world({ enforcement, failover: 'SameImage', failoverMs: hour })
+      const [read, unread] = [someBytes(10), someBytes(20)]
+      registry.hold({
+        [origin]: {
+          'team/shut': repository('{}', [layer], secret),
+          'team/more': repository('{}', [read, unread], secret),
+        },
+      })
+      await authorize(manifestOf('team/shut'), secret)
+      await authorize(blobOf('team/shut'), secret)
+      await authorize(blobOf('team/more', digestOf(read)), secret)
+      registry.fail(down)
+      clock.advance(hour - 1)
+      expect(await authorize(blobOf('team/shut'), secret)).toBe(secret)
+      expect(await authorize(blobOf('team/more', digestOf(read)), secret)).toBe(secret)
+      await expect(authorize(blobOf('team/more', digestOf(unread)), secret)).rejects.toBe(down)
+    },
+  )
+
   test('an image that was pulled by tag may be pulled by its digest', async () => {
     const { registry, authorize } = world({ failover: 'SameImage' })
     await authorize(manifestOf('team/shut'), secret)
