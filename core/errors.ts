@@ -152,6 +152,11 @@ export const errorTable = {
     oci: 'UNSUPPORTED',
     help: 'The registry can not be reached from this node, or fails; check its health, DNS, proxy settings and routes.',
   },
+  PASSWORD_UNPROTECTED: {
+    status: 404,
+    oci: 'DENIED',
+    help: 'The mirror has no TLS and asks for passwords on loopback only; the client goes on at the registry itself. Let clients reach it by a loopback address, see --mirror-listen.',
+  },
   PEER_GONE: {
     status: 502,
     oci: 'BLOB_UNKNOWN',

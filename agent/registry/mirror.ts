@@ -18,6 +18,7 @@ import type { Access } from '../access/access.ts'
 import type { Possession } from '../access/possession.ts'
 import type { Subject } from '../access/subject.ts'
 import type { AnsweredRequest, Blobs, Observer, Origin } from './ports.ts'
+import { withoutPlainPasswords } from './plain-passwords.ts'
 import { createPrefetch } from './prefetch.ts'
 import { parseRoute, type Route } from './route.ts'
 import { createRunning } from './running.ts'
@@ -94,8 +95,8 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
       kind = route.kind === 'discovery' ? route.discovery.kind : route.kind
       await answer(exchange, route)
     } catch (error) {
-      failure = error
-      fail(exchange, error)
+      failure = withoutPlainPasswords(error, request.socket.remoteAddress)
+      fail(exchange, failure)
     } finally {
       observer.answered(exchange.result(kind, failure))
     }

@@ -1,6 +1,8 @@
 /** Requests that nobody sends by mistake (facts/security.md). None of them may reach `authorize`, the origin or a content. */
 import { connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { ownAddress } from '../../../agent/config.ts'
+import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { limits } from '../../../core/limits.ts'
 import { millisecond } from '../../../core/units.ts'
 import { digestOf } from '../../support/memory-blobs.ts'
@@ -164,3 +166,21 @@ test('nothing of all this was authorised, asked of the origin, or opened', () =>
     opened: [],
   })
 })
+
+const outward = ownAddress('0.0.0.0')
+
+test.skipIf(outward === '127.0.0.1')(
+  'a password is not asked for where it would leave the machine in clear',
+  async () => {
+    const everywhere = await startMirror({ host: '0.0.0.0' })
+    onTestFinished(() => everywhere.mirror.close(0))
+    const challenges = ['Basic realm="registry"']
+    everywhere.refusal = new OriginError('unauthorized', 'who?', { status: 401, challenges })
+    const ask = async (host: string) => {
+      const response = await fetch(`http://${host}:${everywhere.port}/v2/app/manifests/v1?ns=reg.io`)
+      return [response.status, response.headers.get('www-authenticate')]
+    }
+    expect(await ask('127.0.0.1')).toEqual([401, challenges[0]])
+    expect(await ask(outward)).toEqual([404, null])
+  },
+)
