@@ -555,7 +555,7 @@ export const limits = {
   storeContainerdLookMs: 1 * minute,
 
   // Running the swarm (agent/swarm)
-  /** Origins that one blob is wanted from at a time: its own, and a few whose images share the layer. */
+  /** Callers whose credentials may fetch one blob: of its own origin, and of a few whose images share the layer. */
   wantsPerBlob: 16,
   /** A blob that nobody uses stays open this long, since the next read or upload of it is likely soon. */
   sessionIdleMs: 10 * second,

@@ -10,6 +10,7 @@ import type { Possession } from '../access/possession.ts'
 import type { Descriptors } from './descriptors.ts'
 import type { Exchange } from './exchange.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
+import { isOriginError } from '../upstream/origin-error.ts'
 import type { Blobs, OpenBlob, Origin, ReadOptions, Want } from './ports.ts'
 import type { Prefetch } from './prefetch.ts'
 import { sendContent, sendHead } from './send-content.ts'
@@ -62,7 +63,7 @@ export function createBlobEndpoint(components: BlobEndpointComponents): BlobEndp
     try {
       await get(exchange, want, content)
     } catch (error) {
-      if (exchange.response.headersSent && !exchange.signal.aborted) rememberBroken(want)
+      if (exchange.response.headersSent && !exchange.signal.aborted && !mayRenew(error)) rememberBroken(want)
       throw error
     } finally {
       await content.close()
@@ -82,6 +83,11 @@ export function createBlobEndpoint(components: BlobEndpointComponents): BlobEndp
     const want: Want = { ...at, digest, ...size, kind: 'blob', credential }
     return exchange.request.method === 'HEAD' ? head(exchange, want) : serve(exchange, want)
   }
+}
+
+/** The caller's token has run out: asked for the rest, the origin asks it for another one. */
+function mayRenew(error: unknown): boolean {
+  return isOriginError(error, 'unauthorized')
 }
 
 function keyOf({ origin, repository, digest }: Want): string {

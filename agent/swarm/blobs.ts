@@ -8,7 +8,8 @@ import type { OriginClient } from '../upstream/origin-client.ts'
 import { isOriginError } from '../upstream/origin-error.ts'
 import { pieceSizeOf, readVerified, type PieceBuffers } from './reader.ts'
 import type { Runner } from './runner.ts'
-import { pruneUnkept, type BlobSession } from './sessions.ts'
+import { failureError } from './failures.ts'
+import { noteWant, pruneUnkept, type BlobSession, type SessionFailure } from './sessions.ts'
 import { createShowing, type ShowingComponents } from './showing.ts'
 import type { SmallContents } from './small-contents.ts'
 
@@ -33,7 +34,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
   async function open(want: Want, signal: AbortSignal): Promise<OpenBlob> {
     const size = await bring(want, signal)
     const session = await sessions.acquire(want.digest, size)
-    session.wants.set(want.origin, want)
+    noteWant(session, want)
     return {
       size,
       get complete() {
@@ -75,6 +76,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     if (range.end === range.start) await possession.prove(want, options.signal)
     let reader: ReturnType<typeof openReader> | undefined
     const progress = {
+      failed: (failure: SessionFailure) => failureError(failure, session, want.origin),
       mayTake: (index: number) => runner.swarm.mayDeliver(want.digest, index, want.origin),
       moved: (position: number) => reader?.moved(position),
       lacking(position: number) {
@@ -133,7 +135,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     if (want.size === undefined) return
     await small.bring(want)
     const session = await sessions.acquire(want.digest, want.size)
-    if (session.wants.get(want.origin) === undefined) session.wants.set(want.origin, want)
+    noteWant(session, want)
     if (session.proved || cancelled.aborted) return sessions.release(session)
     const reader = openReader(session, want, { start: 0, end: want.size }, { whole: true, prefetch: true })
     cancelled.addEventListener('abort', () => {

@@ -1,18 +1,19 @@
 /** Carries out `fetch-origin`: one ranged GET, cut into chunks as it arrives. */
 import type { Digest } from '../../core/oci/digest.ts'
 import { limits } from '../../core/limits.ts'
+import type { ByteRange } from '../../core/oci/range.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { OriginFailure, SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { RateLimits } from '../../core/swarm/rate.ts'
 import type { Logger } from '../logging.ts'
-import type { OriginClient } from '../upstream/origin-client.ts'
-import { isOriginError, toOriginFailure } from '../upstream/origin-error.ts'
+import type { OriginClient, RangeAnswer } from '../upstream/origin-client.ts'
+import { isOriginError, type OriginError, toOriginFailure } from '../upstream/origin-error.ts'
 import type { Sleep } from '../upstream/retry.ts'
 import type { ChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
 import { createPace } from './pace.ts'
 import type { Writes } from './writes.ts'
-import type { Sessions } from './sessions.ts'
+import { type BlobSession, forgetWant, type Sessions, wantsOf } from './sessions.ts'
 
 /** The part of the origin client that the swarm needs. */
 export type RangeOrigin = Pick<OriginClient, 'fetchRange'>
@@ -58,24 +59,15 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
   }
 
   async function run(command: FetchCommand, signal: AbortSignal): Promise<OriginFailure | undefined> {
-    const want = sessions.find(command.digest)?.wants.get(command.origin)
-    if (want === undefined) return { kind: 'refused' }
+    const session = sessions.find(command.digest)
     const chunkSize = chunkSizeOf(command.size)
     const first = command.start * chunkSize + command.offset
     const end = Math.min(command.end * chunkSize, command.size)
     try {
-      const { digest, size } = command
-      const request = {
-        origin: want.origin,
-        repository: want.repository,
-        kind: want.kind,
-        digest,
-        size,
-        start: first,
-        end,
-      }
-      const { ranged, body } = await components.origin.fetchRange(request, want.credential, signal)
-      if (!ranged) post({ type: 'origin-unranged', digest, fetch: command.fetch })
+      const answer = session && (await askAsAny(session, command.origin, { start: first, end }, signal))
+      if (answer === undefined) return { kind: 'refused' }
+      const { ranged, body } = answer
+      if (!ranged) post({ type: 'origin-unranged', digest: command.digest, fetch: command.fetch })
       await receive(command, ranged ? first : 0, body, signal)
       return undefined
     } catch (error) {
@@ -86,6 +78,37 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
       if (!signal.aborted) logger.debug({ err: error }, 'fetch from the origin failed')
       return toOriginFailure(error)
     }
+  }
+
+  /**
+   * Shows one credential after the other until the origin takes it: one whose token has run out is not shown again, and the
+   * range goes on by another caller's. Undefined where nobody wants it from there; rejects with the last refusal.
+   */
+  async function askAsAny(
+    session: BlobSession,
+    origin: string,
+    range: ByteRange,
+    signal: AbortSignal,
+  ): Promise<RangeAnswer | undefined> {
+    let refusal: OriginError | undefined
+    for (const want of wantsOf(session, origin)) {
+      const { credential, repository, kind } = want
+      const { digest, size } = session
+      try {
+        return await components.origin.fetchRange(
+          { origin, repository, kind, digest, size, ...range },
+          credential,
+          signal,
+        )
+      } catch (error) {
+        if (!isOriginError(error, 'unauthorized', 'denied', 'not-found')) throw error
+        forgetWant(session, want)
+        refusal = error
+      }
+    }
+    if (refusal === undefined) return undefined
+    session.refusals.set(origin, refusal)
+    throw refusal
   }
 
   async function receive(

@@ -9,6 +9,7 @@ import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { OriginFailure } from '../../core/swarm/events.ts'
 import type { Want } from '../registry/ports.ts'
+import type { OriginError } from '../upstream/origin-error.ts'
 import { chunkKey } from './chunk-key.ts'
 import type { RecentChunks } from './recent-chunks.ts'
 import { createChange, type Change } from './change.ts'
@@ -25,8 +26,10 @@ export interface BlobSession {
   readonly proofs: Map<number, Entry>
   /** Told of every chunk gained or lost, of the proof, and of failure. */
   readonly changed: Change
-  /** Who wanted it last of each origin: a fetch from there shows that caller's credential. */
+  /** Who wants it, by origin, repository and credential: a fetch from there shows one of their credentials. */
   readonly wants: BoundedMap<string, Want>
+  /** What each origin said last where it refused all of them. */
+  readonly refusals: BoundedMap<string, OriginError>
   failure: SessionFailure | undefined
   /** The whole blob matched its digest. */
   proved: boolean
@@ -118,6 +121,7 @@ function createSession(
     proofs: new Map(),
     changed: createChange(),
     wants: createBoundedMap(limits.wantsPerBlob),
+    refusals: createBoundedMap(limits.wantsPerBlob),
     failure: undefined,
     proved: stored.complete,
     generation: 0,
@@ -128,6 +132,28 @@ function createSession(
     recent,
     onLost,
   }
+}
+
+/** From now on this want's credential may be shown to its origin for the blob. */
+export function noteWant(session: BlobSession, want: Want): void {
+  session.wants.set(wantKey(want), want)
+}
+
+/** The credential of this want has run out. */
+export function forgetWant(session: BlobSession, want: Want): void {
+  session.wants.delete(wantKey(want))
+}
+
+/** The latest first: its token lives the longest. */
+export function wantsOf(session: BlobSession, origin: string): Want[] {
+  return [...session.wants]
+    .map(([, want]) => want)
+    .filter((want) => want.origin === origin)
+    .toReversed()
+}
+
+function wantKey({ origin, repository, credential }: Want): string {
+  return `${origin} ${repository} ${credential.key}`
 }
 
 export function holdsChunk(session: BlobSession, index: number): boolean {

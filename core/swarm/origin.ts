@@ -468,8 +468,13 @@ function noteRate(state: SwarmState, fetch: OriginFetch): void {
 }
 
 function noteSuccess(state: SwarmState, lease: Lease): void {
-  lease.session.supply.failures = 0
-  lease.session.supply.failure = undefined
+  const { supply } = lease.session
+  // A fetch that began before the credential ran out may end after another was refused: that stays refused.
+  const isStale = supply.failure?.kind === 'refused' && state.clock.now() < supply.restUntilMs
+  if (!isStale) {
+    supply.failures = 0
+    supply.failure = undefined
+  }
   endWhenDone(state, lease)
 }
 
@@ -497,6 +502,14 @@ function giveUp(state: SwarmState, lease: Lease, failure: OriginFailure, waitMs:
   if ('retryAfterMs' in failure && failure.retryAfterMs !== undefined)
     state.originRests.set(session.origin ?? '', nowMs + failure.retryAfterMs)
   surrender(state, lease)
+}
+
+/** A reader has come, with a credential of its own: what the origin refused to others' says nothing about it. */
+export function trustAgain({ supply }: Session): void {
+  if (supply.failure?.kind !== 'refused') return
+  supply.failures = 0
+  supply.failure = undefined
+  supply.restUntilMs = 0
 }
 
 /** Looks for fetches that hang. */

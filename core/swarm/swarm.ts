@@ -28,6 +28,7 @@ import {
   pumpOrigin,
   startFetches,
   stopOrigin,
+  trustAgain,
   watchFetches,
 } from './origin.ts'
 import {
@@ -232,6 +233,7 @@ function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'r
   const session = sessionFor(state, event.digest, event.size)
   if (session === undefined) return
   openReader(state, session, event)
+  if (!event.prefetch) trustAgain(session)
   if (session.complete) return
   tellDirectory(state, session, true)
   // The announce carries the wish: without this the next tick would announce it again.

@@ -246,6 +246,35 @@ describe('a fetch', () => {
     expect(bench.swarm.stats()).toMatchObject({ readers: 0, sessions: 0 })
   })
 
+  it('that was refused stays so though a fetch from before ends well: its readers end at once', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ lease: { id: 8, start: 4, end: 8, ttlMs: 1750 } })
+    bench.pass(50)
+    for (let index = 0; index < 3; index++) {
+      comes(bench, fetch, index)
+      bench.pass(100)
+    }
+    comes(bench, fetch, 3, 200 * 1024)
+    bench.pass(25)
+    const ahead = bench.take('fetch-origin')[0]!.fetch
+    bench.handle({ type: 'origin-ended', digest, fetch: ahead, failure: { kind: 'refused' } })
+    comes(bench, fetch, 3, 56 * 1024)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    bench.settle()
+    bench.pass(50)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, failure: { kind: 'refused' } }])
+  })
+
+  it('that was refused is forgotten once a reader comes with a credential of its own, and not for a prefetch', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [99])
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.read({ reader: 2, prefetch: true })
+    expect(wish(bench)).toBeUndefined()
+    bench.read({ reader: 3 })
+    expect(wish(bench)).toMatchObject({ position: 0 })
+  })
+
   it('of a node alone ends its readers at once when refused', () => {
     const { bench, fetch } = createHolder()
     bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
