@@ -6,9 +6,9 @@ import { isIP } from 'node:net'
 
 const loopbackName = 'localhost'
 
-/** `names` are those that an operator listed, beside addresses and `localhost`. */
-export function isOwnHost(header: string | undefined, names: readonly string[]): boolean {
-  const host = hostOf(header ?? '')
+/** `names` are those that an operator listed, beside addresses and `localhost`. Of two Host headers none counts (RFC 9112, 3.2). */
+export function isOwnHost(headers: readonly string[] | undefined, names: readonly string[]): boolean {
+  const host = headers?.length === 1 ? hostOf(headers[0] ?? '') : undefined
   if (host === undefined) return false
   return host === loopbackName || isIP(host) !== 0 || names.some((name) => name.toLowerCase() === host)
 }

@@ -103,7 +103,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
   }
 
   function refuseForeign({ request, response }: Exchange): void {
-    if (!isOwnHost(request.headers.host, settings.hostNames)) {
+    if (!isOwnHost(request.headersDistinct['host'], settings.hostNames)) {
       throw new ShoalError('HOST_REFUSED', 'The request is for another host')
     }
     if (request.method === 'GET' || request.method === 'HEAD') return

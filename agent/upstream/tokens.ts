@@ -74,10 +74,14 @@ export function createTokens({ clock, egress, send, logger }: Components): Token
     try {
       return egress.realm(site, target.url, bearer.parameters.get('realm') ?? '')
     } catch (error) {
-      if (!isOriginError(error, 'forbidden-target')) throw error
-      logger.warn({ origin: site.origin }, `no token asked for: ${error.detail}; list the host in --origins`)
-      return undefined
+      return notAllowed(site, error)
     }
+  }
+
+  /** Whoever is refused for want of a token hears the challenge, and may ask that service itself. */
+  function notAllowed(site: Site, error: unknown): undefined {
+    if (!isOriginError(error, 'forbidden-target')) throw error
+    logger.warn({ origin: site.origin }, `no token asked for: ${error.detail}; list the host in --origins`)
   }
 
   async function obtainBearer(challenged: Challenged, bearer: Challenge, signal: AbortSignal) {
@@ -89,7 +93,10 @@ export function createTokens({ clock, egress, send, logger }: Components): Token
     const key = keyOf(challenged)
     return flight(`${key} ${service.target.url.href} ${scopes.join(' ')}`, signal, async (shared) => {
       const requestedAtMs = clock.now()
-      const granted = await request(challenged.site, service, shared)
+      // DNS may put the service where it may not be asked.
+      const granted = await request(challenged.site, service, shared).catch((error: unknown) =>
+        notAllowed(challenged.site, error),
+      )
       if (granted === undefined) return undefined
       return keep(challenged, `Bearer ${granted.token}`, requestedAtMs + granted.lifeMs)
     })

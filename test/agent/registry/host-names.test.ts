@@ -10,7 +10,7 @@ test.each([
   '10.0.0.7:5050',
   'node.local:5050',
 ])('ours: %s', (header) => {
-  expect(isOwnHost(header, ['Node.local'])).toBe(true)
+  expect(isOwnHost([header], ['Node.local'])).toBe(true)
 })
 
 test.each([
@@ -30,9 +30,13 @@ test.each([
   '[evil]',
   'node_local',
 ])('not ours: %j', (header) => {
-  expect(isOwnHost(header, ['node.local'])).toBe(false)
+  expect(isOwnHost([header], ['node.local'])).toBe(false)
 })
 
 test('a request without a Host is not for us', () => {
   expect(isOwnHost(undefined, [])).toBe(false)
+})
+
+test('a request with two is for nobody', () => {
+  expect(isOwnHost(['localhost', 'localhost'], [])).toBe(false)
 })
