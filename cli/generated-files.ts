@@ -123,7 +123,8 @@ ours (\`test/integration/agent/pull-secrets.test.ts\`), and open (\`test/integra
 
 Through the whole agent each registry is pulled from, with a secret and, where it shows something to all, without; refuses
 a wrong secret and none, cold and warm; sends a range; has a signed URL expire; limits the rate; and what each of its hosts was sent is
-looked at: no storage host ever sees an \`Authorization\`.
+looked at: no storage host ever sees an \`Authorization\`. Real containerd pulls from each as well, by CRI with a pull secret and by
+\`ctr --user\`, and asks nothing but token services itself (\`test/e2e/registries.test.ts\`).
 
 ${table(['Registry', 'Images', 'Challenge', 'Blobs from', 'To configure', 'Tested'], registries.map(registryRow))}
 
@@ -145,6 +146,14 @@ ${table(
 
 Over the registry's rate limit it is 503 with \`Retry-After\`, never 429, which containerd would send again five times at once. What is
 not there is 404. What Harbor's policy forbids is its own 412 with its own words.
+
+## Tokens that run out in the middle of a layer
+
+The bytes of a blob are fetched by the credential of whoever wants it on this node, the latest first. One that the registry refuses is
+not shown again: another one goes on, or other nodes do by theirs. When all are spent, the response ends early, and containerd asks
+for the rest, here and then of the registry itself, with a token that it fetches anew. So the rest of that layer comes from the registry
+to this node alone. With layers that take three times as long as tokens live, every pull completes on containerd 1.6, 1.7 and 2.1:
+\`npm test -- --project e2e test/e2e/registries.test.ts -t 'three times'\`, with \`TOKEN_SECONDS=10\` for tokens of ten seconds.
 
 ## Sources
 

@@ -43,9 +43,9 @@ function tiringOrigin(uses: Readonly<Record<string, number>>): { origin: OriginC
       async fetchRange(wanted, credential, signal) {
         const name = names.get(credential.key) ?? ''
         shown.push(name)
-        const uses = left.get(name) ?? 0
-        left.set(name, uses - 1)
-        if (uses <= 0) throw new OriginError('unauthorized', 'spent', { status: 401, challenges: [challenge] })
+        const remaining = left.get(name) ?? 0
+        left.set(name, remaining - 1)
+        if (remaining <= 0) throw new OriginError('unauthorized', 'spent', { status: 401, challenges: [challenge] })
         return memory.fetchRange(wanted, credential, signal)
       },
     },

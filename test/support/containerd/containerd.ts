@@ -21,6 +21,8 @@ export interface ContainerdOptions {
   readonly snapshotter: Snapshotter
   /** Where the mirror is, for CRI; `ctr` gets the same directory. */
   readonly hostsDir: string
+  /** Words before each command, such as `ip netns exec NAME`. */
+  readonly prefix?: readonly string[]
   /** 2.1 and later: read layers as parallel open-ended ranges of this many bytes. */
   readonly rangeBytes?: number
 }
@@ -48,7 +50,9 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
   await writeFile(configFile, containerdConfig(directory, socket, options))
   const logFile = path.join(directory, 'containerd.log')
   await using log = await open(logFile, 'a')
-  const child = spawn(options.binary.containerd, ['--config', configFile], { stdio: ['ignore', log.fd, log.fd] })
+  const { binary, prefix = [] } = options
+  const [command, ...words] = [...prefix, binary.containerd, '--config', configFile]
+  const child = spawn(command, words, { stdio: ['ignore', log.fd, log.fd] })
   guardian.adopt(child)
   guardian.atEnd('umount', '--all-targets', '--recursive', '--quiet', directory)
   const cri = connectCri(socket)
@@ -59,7 +63,8 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
     contentDir,
     async pullWithCtr(reference, flags = []) {
       const pull = ['images', 'pull', '--hosts-dir', options.hostsDir, '--snapshotter', options.snapshotter]
-      await run(options.binary.ctr, ['--address', socket, ...pull, ...flags, reference])
+      const [program, ...given] = [...prefix, binary.ctr, '--address', socket, ...pull, ...flags, reference]
+      await run(program, given)
     },
     blobs: () => verifiedBlobs(path.join(contentDir, 'blobs/sha256')),
     async stop() {

@@ -223,7 +223,7 @@ function createAccess(row: RegistryRow, api: URL, tokenSeconds: number | undefin
 
   function refusalOf({ request, response }: Exchange, repository: string | undefined): Words | undefined {
     const words = judge(request.headers.authorization, repository)
-    if (words?.challenge === true) response.setHeader('www-authenticate', challengeOf(row, repository))
+    if (words?.challenge === true) response.setHeader('www-authenticate', challengeOf(row, repository, words.error))
     return words
   }
 
@@ -300,14 +300,15 @@ function fullName(row: RegistryRow, repository: string): string {
   return row.origin === 'docker.io' && !repository.includes('/') ? `library/${repository}` : repository
 }
 
-function challengeOf({ access }: RegistryRow, repository: string | undefined): string {
+function challengeOf({ access }: RegistryRow, repository: string | undefined, error: Words['error']): string {
   if (access.scheme === 'basic') return access.challenge
-  const { realm, service, scope = `repository:${repository}:pull`, before, pingLacks } = access
+  const { realm, service, scope = `repository:${repository}:pull`, also, pingLacks } = access
   const parts = [`realm="${realm}"`]
   if (repository !== undefined || pingLacks !== 'service') parts.push(`service="${service}"`)
   if (repository !== undefined) parts.push(`scope="${scope}"`)
+  if (error !== undefined) parts.push(`error="${error}"`)
   const bearer = `Bearer ${parts.join(',')}`
-  return before === undefined ? bearer : `${before}, ${bearer}`
+  return also === undefined ? bearer : `${bearer}, ${also}`
 }
 
 function jwtPart(value: unknown): string {

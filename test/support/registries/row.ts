@@ -8,6 +8,8 @@ export interface Words {
   readonly body: string
   /** Whether the registry's challenge goes along. */
   readonly challenge?: boolean
+  /** What the challenge calls the fault (RFC 6750, 3.1). */
+  readonly error?: 'invalid_token' | 'insufficient_scope'
 }
 
 export interface RegistryRow {
@@ -48,8 +50,8 @@ export interface BearerAccess {
   readonly service: string
   /** `repository:<name>:pull` unless given. */
   readonly scope?: string
-  /** Another challenge before Bearer, on the same line. */
-  readonly before?: string
+  /** Another challenge after Bearer, on the same line. */
+  readonly also?: string
   /** What an open repository answers to nobody: its content, or the challenge. Default: the challenge. */
   readonly openToNobody?: 'content'
   /** What the challenge leaves out at `/v2/`. */

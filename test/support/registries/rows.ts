@@ -10,6 +10,7 @@ function oci(status: number, code: string, message: string, more: Partial<Words>
 
 /** As docker distribution words it, whom most registries follow. */
 const unauthorized = oci(401, 'UNAUTHORIZED', 'authentication required', { challenge: true })
+const invalidToken = { ...unauthorized, error: 'invalid_token' } as const
 const denied = oci(403, 'DENIED', 'requested access to the resource is denied')
 const tooMany: PullLimit = { counts: 'requests', over: oci(429, 'TOOMANYREQUESTS', 'rate exceeded') }
 
@@ -236,7 +237,7 @@ export const registryRows: readonly RegistryRow[] = [
       scheme: 'bearer',
       realm: 'https://quay.io/v2/auth',
       service: 'quay.io',
-      before: 'Basic realm="quay.io"',
+      also: 'Basic realm="quay.io"',
       openToNobody: 'content',
       lifetimeSeconds: 3600,
       fields: ['token'],
@@ -350,7 +351,7 @@ export const registryRows: readonly RegistryRow[] = [
       form: 'token',
       nobody: 'token',
       wrongSecret: 401,
-      invalid: unauthorized,
+      invalid: invalidToken,
       refusal: unauthorized,
     },
     storage: {
@@ -360,6 +361,8 @@ export const registryRows: readonly RegistryRow[] = [
     limit: tooMany,
     sources: {
       'the token protocol': 'https://distribution.github.io/distribution/spec/auth/token/',
+      'error="invalid_token" to a token that has expired':
+        'https://github.com/distribution/distribution/blob/v2.8.2/registry/auth/token/accesscontroller.go',
       'its OAuth2 form': 'https://distribution.github.io/distribution/spec/auth/oauth/',
       'redirects to the storage': 'https://distribution.github.io/distribution/about/configuration/#redirect',
     },

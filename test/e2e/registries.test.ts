@@ -1,0 +1,140 @@
+/**
+ * Real containerd, through an agent, from every emulated registry, as pods pull: by CRI with a pull secret, and by `ctr --user`.
+ * Names, ports and TLS are those of the registries; containerd itself asks only their token services.
+ */
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type AgentProcess, agentReady, startAgent } from '../../cli/demo/agents.ts'
+import { createGuardian } from '../../cli/demo/guardian.ts'
+import { type Image, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
+import { KiB, MiB } from '../../core/units.ts'
+import { type Containerd, startContainerd, usableSnapshotter, writeHosts } from '../support/containerd/containerd.ts'
+import { type ContainerdBinary, containerdSources, findContainerd } from '../support/containerd/versions.ts'
+import { lacks } from '../support/needs.ts'
+import { type Emulator, type EmulatorOptions, startEmulator } from '../support/registries/emulator.ts'
+import { amongRegistries, originFlags } from '../support/registries/machine.ts'
+import type { RegistryRow } from '../support/registries/row.ts'
+import { registryRows } from '../support/registries/rows.ts'
+import { repositoryOf } from '../support/registry-content.ts'
+import { createTlsAuthority, type TlsAuthority } from '../support/tls-authority.ts'
+
+const guardian = createGuardian()
+const cannot = lacks('root', 'containerd', 'ctr', 'openssl')
+let authority: TlsAuthority
+
+beforeAll(async () => {
+  if (!cannot) authority = createTlsAuthority(await guardian.directory())
+})
+afterAll(() => guardian.close())
+
+async function newImage(seed: string, layerSizesBytes: readonly number[]): Promise<Image> {
+  return makeImage({ directory: await guardian.directory(), seed: `e2e ${seed}`, layerSizesBytes })
+}
+
+interface Played {
+  readonly emulator: Emulator
+  readonly image: Image
+}
+
+/** With an image of its own below each repository: what containerd has from one it would not ask another for. */
+async function play(row: RegistryRow, image: Image, open: Image, options?: Partial<EmulatorOptions>): Promise<Played> {
+  const full = (name: string) => (row.origin === 'docker.io' && !name.includes('/') ? `library/${name}` : name)
+  const { repositories } = row
+  const contents = {
+    [repositories.private]: await repositoryOf(image),
+    ...(repositories.open === undefined ? {} : { [full(repositories.open)]: await repositoryOf(open) }),
+  }
+  return { image, emulator: await startEmulator(row, { authority, repositories: contents, ...options }) }
+}
+
+interface Machine {
+  readonly agent: AgentProcess
+  readonly containerd: Containerd
+}
+
+async function startMachine(emulators: readonly Emulator[], binary: ContainerdBinary): Promise<Machine> {
+  const prefix = await amongRegistries(guardian, emulators, authority.caFile)
+  const flags = originFlags(emulators, authority.caFile)
+  const directory = await guardian.directory()
+  const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [], prefix, flags })
+  await agentReady(agent, 1)
+  const hostsDir = await writeHosts(await guardian.directory(), agent.mirror)
+  const snapshotter = await usableSnapshotter(guardian)
+  return { agent, containerd: await startContainerd(guardian, { binary, snapshotter, hostsDir, prefix }) }
+}
+
+/** What of the image containerd has not, each checked against its digest. */
+async function missing(containerd: Containerd, image: Image): Promise<unknown[]> {
+  const held = await containerd.blobs()
+  return pulledBlobs(image, 'amd64').filter(({ digest, size }) => held.get(digest) !== size)
+}
+
+/** Paths that containerd itself asked of a registry. */
+function askedDirectly({ seen, row }: Emulator): string[] {
+  const realm = row.access.scheme === 'bearer' ? row.access.realm : ''
+  return seen
+    .filter(({ headers, url }) => headers['user-agent'] !== 'shoal' && (realm === '' || !url.startsWith(realm)))
+    .map(({ url }) => new URL(url).pathname)
+}
+
+const installed = cannot ? 'lacks parts' : await findContainerd('installed')
+
+describe.skipIf(typeof installed === 'string')('containerd pulls through the agent from', () => {
+  const played = new Map<string, Played & { readonly open: Image }>()
+  let machine: Machine
+
+  beforeAll(async () => {
+    for (const row of registryRows) {
+      const [image, open] = await Promise.all(
+        ['private', 'open'].map((name) => newImage(`${row.name} ${name}`, [90 * KiB, 40 * KiB])),
+      )
+      played.set(row.name, { ...(await play(row, image!, open!)), open: open! })
+    }
+    machine = await startMachine(
+      [...played.values()].map(({ emulator }) => emulator),
+      installed as ContainerdBinary,
+    )
+  })
+  afterAll(async () => {
+    await machine?.containerd.stop()
+    machine?.agent.process.kill('SIGKILL')
+    await Promise.all([...played.values()].map(({ emulator }) => emulator.stop()))
+  })
+
+  test.each(registryRows.map((row) => [row.name, row] as const))('%s', async (name, row) => {
+    const { emulator, image, open } = played.get(name)!
+    const { cri, ...containerd } = machine.containerd
+    const reference = `${row.origin}/${row.repositories.private}:latest`
+    await expect(cri.pull(reference, { ...row.credentials, password: 'wrong' })).rejects.toThrow(/failed to/)
+    emulator.forget()
+    await cri.pull(reference, row.credentials)
+    expect(await missing(machine.containerd, image)).toEqual([])
+    expect(askedDirectly(emulator)).toEqual([])
+    const { username, password } = row.credentials
+    await containerd.pullWithCtr(reference, ['--user', `${username}:${password}`, '--platform', 'linux/arm64'])
+    if (row.repositories.open !== undefined) await cri.pull(`${row.origin}/${row.repositories.open}:latest`)
+    expect(row.repositories.open === undefined ? [] : await missing(machine.containerd, open)).toEqual([])
+    expect(askedDirectly(emulator)).toEqual([])
+  })
+})
+
+/** Layers take three times as long as tokens live. */
+const tokenSeconds = Number(process.env['TOKEN_SECONDS'] ?? 2)
+
+for (const source of cannot ? [] : containerdSources) {
+  const binary = await findContainerd(source)
+  const lacking = typeof binary === 'string'
+  describe.skipIf(lacking)(`containerd ${lacking ? `of ${source}: ${binary}` : binary.version}`, () => {
+    test('a layer that takes three times as long as a token lives', async () => {
+      const row = registryRows.find(({ name }) => name === 'Docker Distribution (token)')!
+      const image = await newImage(`expiry ${source}`, [3 * tokenSeconds * MiB, 100 * KiB])
+      const { emulator } = await play(row, image, image, { tokenSeconds, blobBytesPerSecond: MiB })
+      onTestFinished(() => emulator.stop())
+      const { agent, containerd } = await startMachine([emulator], binary as ContainerdBinary)
+      onTestFinished(() => containerd.stop())
+      onTestFinished(() => void agent.process.kill('SIGKILL'))
+      await containerd.cri.pull(`${row.origin}/${row.repositories.private}:latest`, row.credentials)
+      expect(await missing(containerd, image)).toEqual([])
+      expect(emulator.tokensIssued).toBeGreaterThan(2)
+    })
+  })
+}
