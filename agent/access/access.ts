@@ -73,7 +73,8 @@ export function createAccess({ origin, clock, key, policyOf, observer }: AccessC
   /** What counts while the origin is down. */
   function failsOver({ credential }: ShownCredential, subject: Subject): boolean {
     const { failover, failoverMs } = policyOf(subject.origin)
-    if (failover === 'Allow') return true
+    // Only where the origin does not answer nobody either: else a credential that it chokes on would open everything.
+    if (failover === 'Allow' && credential === anonymous) return true
     // What was shown to nobody was no secret, so there is no credential to doubt.
     const reach: Reach | undefined = credential === anonymous ? 'repository' : failoverReach[failover]
     return reach !== undefined && grants.holds(credential, subject, reach, failoverMs)

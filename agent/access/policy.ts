@@ -89,5 +89,5 @@ export const failoverReach = {
   SameImage: 'image',
   SameRepository: 'repository',
   SameRegistry: 'registry',
-  Allow: undefined,
+  Allow: 'registry',
 } as const satisfies Record<Failover, Reach | undefined>

@@ -14,11 +14,13 @@ export interface MemoryOriginCall {
   readonly authorization: string | undefined
 }
 
+type Whose = 'all' | 'nobody' | 'somebody'
+
 export interface MemoryOrigin extends OriginClient {
   /** What was asked, oldest first. */
   readonly calls: readonly MemoryOriginCall[]
-  /** Every request, or every one of nobody, fails like this from now on; undefined: none does. */
-  fail(error: OriginError | undefined, whose?: 'all' | 'nobody'): void
+  /** Every request, or every one of nobody, or of somebody, fails like this from now on; undefined: none does. */
+  fail(error: OriginError | undefined, whose?: Whose): void
   /** What the origins hold from now on. */
   hold(origins: Readonly<Record<string, Repositories>>): void
 }
@@ -27,7 +29,7 @@ export interface MemoryOrigin extends OriginClient {
 export function createMemoryOrigin(origins: Readonly<Record<string, Repositories>>): MemoryOrigin {
   let held = origins
   let failure: OriginError | undefined
-  let fails: 'all' | 'nobody' = 'all'
+  let fails: Whose = 'all'
   const calls: MemoryOriginCall[] = []
 
   function site(text: string): { readonly origin: string } {
@@ -49,7 +51,8 @@ export function createMemoryOrigin(origins: Readonly<Record<string, Repositories
     const { origin } = site(at.origin)
     const authorization = revealAuthorization(credential)
     calls.push({ method, repository: at.repository, reference, authorization })
-    if (failure !== undefined && (fails === 'all' || authorization === undefined)) throw failure
+    if (failure !== undefined && (fails === 'all' || (fails === 'nobody') === (authorization === undefined)))
+      throw failure
     const found = held[origin]?.[repositoryAt(origin, at.repository)]
     if (found === undefined) throw answered(404)
     if (found.authorization !== undefined && found.authorization !== authorization) {

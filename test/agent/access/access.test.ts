@@ -295,6 +295,16 @@ describe('while the origin is down', () => {
     },
   )
 
+  test('Allow: an origin that answers nobody is not down, whatever it makes of a credential', async () => {
+    const { registry, clock, authorize } = world({ failover: 'Allow' })
+    await authorize(manifestOf('team/shut'), secret)
+    clock.advance(limits.accessOpenMs)
+    registry.fail(new OriginError('unavailable', 'choked', { status: 500 }), 'somebody')
+    await expect(authorize(manifestOf('team/shut'), other)).rejects.toMatchObject({ status: 500 })
+    await expect(authorize(manifestOf('team/shut'))).rejects.toMatchObject({ status: 401 })
+    expect(await authorize(manifestOf('team/shut'), secret)).toBe(secret)
+  })
+
   test('whoever shows nothing hears the challenge that the origin gave last, where a credential may help', async () => {
     for (const [failover, expected] of [
       ['SameRepository', { kind: 'unauthorized', status: 401, challenges: ['Basic realm="test"'] }],
