@@ -1,6 +1,7 @@
 /**
  * Leaves hosts alone that do not answer, so that a dead one costs its callers no timeout each: a breaker for each host that
- * is asked on behalf of one origin. What an origin redirects to is held against that origin alone.
+ * is asked on behalf of one origin. What an origin redirects to is held against that origin alone; and only what it makes of
+ * requests without a credential counts, since a caller may know one that it chokes on, and an outage opens doors (access/policy.ts).
  *
  *   closed ── `breakerFailures` in a row ──→ open ── its rest is over ──→ one request tries ── answer ──→ closed
  *                                             ↑                                  │
@@ -9,6 +10,7 @@
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
+import { anonymous } from './credential.ts'
 import type { Answer, Send } from './exchange.ts'
 import { isOutage, kindOfStatus, OriginError } from './origin-error.ts'
 
@@ -86,16 +88,17 @@ export function createBreakers(clock: Clock, onChange: (change: BreakerChange) =
   }
 
   function guard(send: Send): Send {
-    return async (site, target, ...message) => {
+    return async (site, target, message, ...more) => {
       const breaker = find(site.origin, target.url)
       const isTrial = enter(breaker)
+      const failed = (message.credential ?? anonymous) === anonymous ? 'failed' : 'unknown'
       let outcome: Outcome = 'unknown'
       try {
-        const answer = await send(site, target, ...message)
-        outcome = outcomeOf(answer)
+        const answer = await send(site, target, message, ...more)
+        outcome = isFailure(answer) ? failed : 'answered'
         return answer
       } catch (error) {
-        if (isOutage(error)) outcome = 'failed'
+        if (isOutage(error)) outcome = failed
         throw error
       } finally {
         leave(breaker, outcome, isTrial)
@@ -106,6 +109,6 @@ export function createBreakers(clock: Clock, onChange: (change: BreakerChange) =
   return { guard, open: () => [...breakers].filter(([, { open }]) => open !== undefined).length }
 }
 
-function outcomeOf({ status }: Answer): Outcome {
-  return status >= 500 && kindOfStatus(status) === 'unavailable' ? 'failed' : 'answered'
+function isFailure({ status }: Answer): boolean {
+  return status >= 500 && kindOfStatus(status) === 'unavailable'
 }

@@ -18,6 +18,8 @@ export interface Message {
   readonly range?: string
   /** The body of a POST. */
   readonly form?: URLSearchParams
+  /** On whose behalf; nobody's unless given. What is shown of it is not told here. */
+  readonly credential?: Credential
 }
 
 export interface Ask extends Message {

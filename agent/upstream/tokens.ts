@@ -61,8 +61,12 @@ export function createTokens({ clock, egress, send, logger }: Components): Token
   const tokens = createBoundedMap<string, Token>(limits.tokensMax)
   const flight = createSingleFlight<Token | undefined>()
 
-  async function request(site: Site, service: TokenRequest, signal: AbortSignal): Promise<TokenAnswer | undefined> {
-    const answer = await send(site, service.target, service.message, service.authorization, signal)
+  async function request(
+    { site, credential }: Challenged,
+    { target, message, authorization }: TokenRequest,
+    signal: AbortSignal,
+  ): Promise<TokenAnswer | undefined> {
+    const answer = await send(site, target, { ...message, credential }, authorization, signal)
     if (answer.status === 200) return parseToken(answer)
     discard(answer.body)
     const error = answerError(answer)
@@ -94,7 +98,7 @@ export function createTokens({ clock, egress, send, logger }: Components): Token
     return flight(`${key} ${service.target.url.href} ${scopes.join(' ')}`, signal, async (shared) => {
       const requestedAtMs = clock.now()
       // DNS may put the service where it may not be asked.
-      const granted = await request(challenged.site, service, shared).catch((error: unknown) =>
+      const granted = await request(challenged, service, shared).catch((error: unknown) =>
         notAllowed(challenged.site, error),
       )
       if (granted === undefined) return undefined

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { type BreakerChange, createBreakers } from '../../../agent/upstream/breaker.ts'
+import { anonymous, type Credential } from '../../../agent/upstream/credential.ts'
 import type { Site, Target } from '../../../agent/upstream/egress.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { limits } from '../../../core/limits.ts'
@@ -32,8 +33,8 @@ function world() {
       challenges: [],
     }
   })
-  const ask = (target = registry, of = site) =>
-    send(of, target, { method: 'HEAD' }, undefined, new AbortController().signal).then(
+  const ask = (target = registry, of = site, credential: Credential = anonymous) =>
+    send(of, target, { method: 'HEAD', credential }, undefined, new AbortController().signal).then(
       ({ status }) => status,
       (error: unknown) => (error instanceof OriginError && error.isUnasked ? 'left alone' : error),
     )
@@ -152,4 +153,20 @@ test('a storage that is down does not count against its registry, nor one origin
   expect(await ask(storage)).toBe('left alone')
   expect(await ask(registry)).toBe(200)
   expect(await ask(storage, { ...site, origin: 'c.d' })).toBe(200)
+})
+
+test('a credential that a host chokes on does not make it count as dead, and tells nothing about one that does', async () => {
+  const { clock, ask, askTimes, answers, changes, breakers } = world()
+  const caller = { key: 'caller' }
+  for (const choked of [500, refused]) {
+    answers(choked)
+    await askTimes(2 * breakerFailures, registry, site, caller)
+  }
+  expect(breakers.open()).toBe(0)
+  await askTimes(breakerFailures)
+  expect(await ask(registry, site, caller)).toBe('left alone')
+  clock.advance(breakerRestMs)
+  expect(await ask(registry, site, caller)).toBe(refused)
+  expect(await ask()).toBe(refused)
+  expect(changes.map(({ restMs }) => restMs)).toEqual([breakerRestMs, 2 * breakerRestMs])
 })
