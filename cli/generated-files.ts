@@ -131,7 +131,7 @@ ${table(['Registry', 'Images', 'Challenge', 'Blobs from', 'To configure', 'Teste
 ## Requests to the registry
 
 For one image of an index, a manifest, a config and three small layers, pulled by one node that has nothing of it. *First* is the
-first pull with a secret, *again* the next one with a new token, while nothing has changed. Tokens are asked for by the agent (as nobody) or
+first pull with a secret (containerd asks for two tokens, one for its resolver and one for its fetcher, where here it is one), *again* the next one with a new token, while nothing has changed. Tokens are asked for by the agent (as nobody) or
 by who pulls (with the secret, at the registry's own token service: the agent is not on that way). A blob that is redirected is one
 request to the registry and one to its storage.
 
@@ -150,9 +150,11 @@ not there is 404. What Harbor's policy forbids is its own 412 with its own words
 ## Tokens that run out in the middle of a layer
 
 The bytes of a blob are fetched by the credential of whoever wants it on this node, the latest first. One that the registry refuses is
-not shown again: another one goes on, or other nodes do by theirs. When all are spent, the response ends early, and containerd asks
-for the rest, here and then of the registry itself, with a token that it fetches anew. So the rest of that layer comes from the registry
-to this node alone. With layers that take three times as long as tokens live, every pull completes on containerd 1.6, 1.7 and 2.1:
+not shown again: another one goes on, or other nodes do by theirs. When all are spent, the response ends early, and the agent answers
+401 to who asks for the rest. containerd 1.7 and later then bring a new token, and the layer goes on through the agent; 1.6 knows only the
+token that has run out, and takes the rest of the layer from the registry itself, past the other nodes. Mode \`exchange\`
+([access.md](access.md)) and credentials of the agent's own ([credentials.md](credentials.md)) spare it that. With layers that take
+three times as long as tokens live, every pull completes on containerd 1.6, 1.7 and 2.1:
 \`npm test -- --project e2e test/e2e/registries.test.ts -t 'three times'\`, with \`TOKEN_SECONDS=10\` for tokens of ten seconds.
 
 ## Sources

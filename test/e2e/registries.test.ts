@@ -51,9 +51,13 @@ interface Machine {
   readonly containerd: Containerd
 }
 
-async function startMachine(emulators: readonly Emulator[], binary: ContainerdBinary): Promise<Machine> {
+async function startMachine(
+  emulators: readonly Emulator[],
+  binary: ContainerdBinary,
+  more: readonly string[] = [],
+): Promise<Machine> {
   const prefix = await amongRegistries(guardian, emulators, authority.caFile)
-  const flags = originFlags(emulators, authority.caFile)
+  const flags = [...originFlags(emulators, authority.caFile), ...more]
   const directory = await guardian.directory()
   const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [], prefix, flags })
   await agentReady(agent, 1)
@@ -124,17 +128,26 @@ for (const source of cannot ? [] : containerdSources) {
   const binary = await findContainerd(source)
   const lacking = typeof binary === 'string'
   describe.skipIf(lacking)(`containerd ${lacking ? `of ${source}: ${binary}` : binary.version}`, () => {
-    test('a layer that takes three times as long as a token lives', async () => {
-      const row = registryRows.find(({ name }) => name === 'Docker Distribution (token)')!
-      const image = await newImage(`expiry ${source}`, [3 * tokenSeconds * MiB, 100 * KiB])
-      const { emulator } = await play(row, image, image, { tokenSeconds, blobBytesPerSecond: MiB })
-      onTestFinished(() => emulator.stop())
-      const { agent, containerd } = await startMachine([emulator], binary as ContainerdBinary)
-      onTestFinished(() => containerd.stop())
-      onTestFinished(() => void agent.process.kill('SIGKILL'))
-      await containerd.cri.pull(`${row.origin}/${row.repositories.private}:latest`, row.credentials)
-      expect(await missing(containerd, image)).toEqual([])
-      expect(emulator.tokensIssued).toBeGreaterThan(2)
-    })
+    // containerd 1.6 shows a token for as long as it runs: it takes the rest from the registry, for which it has none yet.
+    const isForgetful = !lacking && binary.version.startsWith('1.6.')
+    test.each([
+      ['containerd', [], isForgetful ? 1 : 0],
+      ['the agent', ['--origin-access', 'exchange'], 0],
+    ])(
+      'a layer that takes three times as long as a token lives, where %s gets the tokens',
+      async (_, flags, direct) => {
+        const row = registryRows.find(({ name }) => name === 'Docker Distribution (token)')!
+        const image = await newImage(`expiry ${source}`, [3 * tokenSeconds * MiB, 100 * KiB])
+        const { emulator } = await play(row, image, image, { tokenSeconds, blobBytesPerSecond: MiB })
+        onTestFinished(() => emulator.stop())
+        const { agent, containerd } = await startMachine([emulator], binary as ContainerdBinary, flags)
+        onTestFinished(() => containerd.stop())
+        onTestFinished(() => void agent.process.kill('SIGKILL'))
+        await containerd.cri.pull(`${row.origin}/${row.repositories.private}:latest`, row.credentials)
+        expect(await missing(containerd, image)).toEqual([])
+        expect(emulator.tokensIssued).toBeGreaterThan(2)
+        expect(new Set(askedDirectly(emulator).filter((asked) => asked.startsWith('/v2/'))).size).toBe(direct)
+      },
+    )
   })
 }
