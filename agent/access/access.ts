@@ -89,11 +89,13 @@ export function createAccess({ origin, clock, key, policyOf, observer }: AccessC
     if (isGranted(shown, subject)) return 'origin'
     const { credential, lifeMs } = shown
     const thisContent = policyOf(subject.origin).enforcement === 'NewImage' && credential !== anonymous
-    const question = `${subject.origin} ${subject.repository} ${credential.key} ${contentText(subject)}`
+    const question = `${repositoryOf(subject)} ${credential.key} ${contentText(subject)}`
     try {
       await proofs(question, signal, (shared) => prove(subject, credential, { thisContent, lifeMs }, shared))
       return 'origin'
     } catch (error) {
+      // Whether it is down for nobody as well is found out with the next request, and not when the last answer is old.
+      if (isOutage(error)) refusals.delete(repositoryOf(subject))
       if (isOutage(error) && failsOver(shown, subject)) return 'failover'
       noteRefusal(credential, subject, error)
       throw error
@@ -109,7 +111,7 @@ export function createAccess({ origin, clock, key, policyOf, observer }: AccessC
 
   /** As `confirm`, for nobody: an error where it rejects, and a recent no is not asked for again. */
   async function confirmForNobody(subject: Subject, signal: AbortSignal): Promise<'origin' | 'failover' | OriginError> {
-    const id = `${subject.origin} ${subject.repository}`
+    const id = repositoryOf(subject)
     const refusal = refusals.get(id)
     if (refusal !== undefined && clock.now() - refusal.refusedAtMs < limits.accessClosedMs) return refusal.error
     try {
@@ -169,6 +171,10 @@ export function createAccess({ origin, clock, key, policyOf, observer }: AccessC
   }
 
   return { authorize }
+}
+
+function repositoryOf({ origin, repository }: Subject): string {
+  return `${origin} ${repository}`
 }
 
 type Outcome = Parameters<AccessObserver['decided']>[0]

@@ -295,6 +295,14 @@ describe('while the origin is down', () => {
     },
   )
 
+  test('a request in vain has nobody ask again, however fresh the last answer to that', async () => {
+    const { registry, authorize } = world({ enforcement: 'Every', failover: 'Allow' })
+    await expect(authorize(manifestOf('team/shut'), other)).rejects.toMatchObject({ status: 401 })
+    registry.fail(down)
+    await expect(authorize(manifestOf('team/shut'), other)).rejects.toBe(down)
+    expect(await authorize(manifestOf('team/shut'), other)).toBeUndefined()
+  })
+
   test('Allow: an origin that answers nobody is not down, whatever it makes of a credential', async () => {
     const { registry, clock, authorize } = world({ failover: 'Allow' })
     await authorize(manifestOf('team/shut'), secret)

@@ -126,7 +126,7 @@ describe.skipIf(lacks('docker-registry', 'skopeo'))('docker-registry with htpass
       wrong: await statusOf(asking, indexOf(image), basic('team-a', 'guess')),
       nobody: await statusOf(asking, indexOf(image)),
     })
-    // What the registry said to nobody before it stopped counts for some seconds more.
+    // The first request in vain has the agent ask as nobody again, which shows that the registry is down for all.
     await expect.poll(served, { timeout: minute }).toEqual(expected)
     const metrics = await readMetrics(`http://127.0.0.1:${asking.agent.addresses.ops.port}`)
     await registry.start()
