@@ -154,8 +154,9 @@ not shown again: another one goes on, or other nodes do by theirs. When all are 
 401 to who asks for the rest. containerd 1.7 and later then bring a new token, and the layer goes on through the agent; 1.6 knows only the
 token that has run out, and takes the rest of the layer from the registry itself, past the other nodes. Mode \`exchange\`
 ([access.md](access.md)) and credentials of the agent's own ([credentials.md](credentials.md)) spare it that. With layers that take
-three times as long as tokens live, every pull completes on containerd 1.6, 1.7 and 2.1:
-\`npm test -- --project e2e test/e2e/registries.test.ts -t 'three times'\`, with \`TOKEN_SECONDS=10\` for tokens of ten seconds.
+three times as long as tokens live, every pull completes on containerd 1.6, 1.7 and 2.1, and four nodes whose clients bring new
+tokens take such an image from the registry about once:
+\`npm test -- --project e2e test/e2e/registries.test.ts -t 'token lives|four nodes'\`, with \`TOKEN_SECONDS=10\` for tokens of ten seconds.
 
 ## Sources
 

@@ -91,7 +91,7 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
   }
 }
 
-export interface ClusterOptions extends Pick<AgentOptions, 'plainOrigins' | 'flags'> {
+export interface ClusterOptions extends Pick<AgentOptions, 'plainOrigins' | 'flags' | 'prefix'> {
   /** `members`: all are ready and know each other (default). `listening`: all mirrors answer, and no more than that. */
   readonly waitFor?: 'members' | 'listening'
 }

@@ -2,15 +2,18 @@
  * Real containerd, through an agent, from every emulated registry, as pods pull: by CRI with a pull secret, and by `ctr --user`.
  * Names, ports and TLS are those of the registries; containerd itself asks only their token services.
  */
+import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type AgentProcess, agentReady, startAgent } from '../../cli/demo/agents.ts'
+import { type AgentProcess, agentReady, startAgent, startCluster } from '../../cli/demo/agents.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
-import { type Image, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
+import { type Image, makeImage, pulledBlobs, totalBytes } from '../../cli/demo/image.ts'
+import { pullImage } from '../../cli/demo/pull.ts'
 import { KiB, MiB } from '../../core/units.ts'
 import { type Containerd, startContainerd, usableSnapshotter, writeHosts } from '../support/containerd/containerd.ts'
 import { type ContainerdBinary, containerdSources, findContainerd } from '../support/containerd/versions.ts'
+import { createAuthorizer } from '../support/authorizer.ts'
 import { lacks } from '../support/needs.ts'
-import { type Emulator, type EmulatorOptions, startEmulator } from '../support/registries/emulator.ts'
+import { dispatcherTo, type Emulator, type EmulatorOptions, startEmulator } from '../support/registries/emulator.ts'
 import { amongRegistries, originFlags } from '../support/registries/machine.ts'
 import type { RegistryRow } from '../support/registries/row.ts'
 import { registryRows } from '../support/registries/rows.ts'
@@ -123,6 +126,36 @@ describe.skipIf(typeof installed === 'string')('containerd pulls through the age
 
 /** Layers take three times as long as tokens live. */
 const tokenSeconds = Number(process.env['TOKEN_SECONDS'] ?? 2)
+const expiring = registryRows.find(({ name }) => name === 'Docker Distribution (token)')!
+
+test.skipIf(cannot)(
+  'four nodes that pull such a layer at once, each with tokens of its own, take it about once',
+  async () => {
+    const image = await newImage('expiry of four', [3 * tokenSeconds * MiB, 100 * KiB])
+    const { emulator } = await play(expiring, image, image, { tokenSeconds, blobBytesPerSecond: MiB })
+    onTestFinished(() => emulator.stop())
+    const prefix = await amongRegistries(guardian, [emulator], authority.caFile)
+    const agents = await startCluster(guardian, 4, {
+      plainOrigins: [],
+      prefix,
+      flags: originFlags([emulator], authority.caFile),
+    })
+    const dispatcher = dispatcherTo([emulator], await readFile(authority.caFile, 'utf8'))
+    onTestFinished(() => dispatcher.close())
+    const pulls = agents.map(({ mirror }) =>
+      pullImage({
+        hosts: [mirror],
+        origin: expiring.origin,
+        repository: expiring.repositories.private,
+        reference: image.tag,
+        authorize: createAuthorizer(expiring.credentials, dispatcher),
+      }),
+    )
+    await Promise.all(pulls)
+    for (const agent of agents) agent.process.kill('SIGKILL')
+    expect(emulator.bytesSent / totalBytes(pulledBlobs(image, 'amd64'))).toBeLessThanOrEqual(1.1)
+  },
+)
 
 for (const source of cannot ? [] : containerdSources) {
   const binary = await findContainerd(source)
@@ -136,7 +169,7 @@ for (const source of cannot ? [] : containerdSources) {
     ])(
       'a layer that takes three times as long as a token lives, where %s gets the tokens',
       async (_, flags, direct) => {
-        const row = registryRows.find(({ name }) => name === 'Docker Distribution (token)')!
+        const row = expiring
         const image = await newImage(`expiry ${source}`, [3 * tokenSeconds * MiB, 100 * KiB])
         const { emulator } = await play(row, image, image, { tokenSeconds, blobBytesPerSecond: MiB })
         onTestFinished(() => emulator.stop())

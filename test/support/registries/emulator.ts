@@ -36,6 +36,8 @@ export interface Emulator {
   /** Where all of them are; always port 443. */
   readonly address: string
   readonly seen: readonly SeenRequest[]
+  /** Of blobs, to everybody. */
+  readonly bytesSent: number
   /** Tokens so far, the caller's and the agent's. */
   readonly tokensIssued: number
   /** The URLs that are out, and the next `count` ones, have expired when they are used. */
@@ -61,7 +63,15 @@ export async function startEmulator(row: RegistryRow, options: EmulatorOptions):
   const signed = createSignedUrls()
   const limit = createPullLimit(row)
   const serveContent = serveRegistry(options.repositories)
-  const throttle = options.blobBytesPerSecond === undefined ? unthrottled : createThrottle(options.blobBytesPerSecond)
+  const { blobBytesPerSecond } = options
+  const pace = blobBytesPerSecond === undefined ? unthrottled : createThrottle(blobBytesPerSecond)
+  let bytesSent = 0
+  const throttle: Throttle = {
+    async take(bytes) {
+      await pace.take(bytes)
+      bytesSent += bytes
+    },
+  }
 
   async function answer(exchange: Exchange): Promise<void> {
     const { host, pathname } = exchange
@@ -109,6 +119,9 @@ export async function startEmulator(row: RegistryRow, options: EmulatorOptions):
     storageHost: storage?.host,
     address,
     seen,
+    get bytesSent() {
+      return bytesSent
+    },
     get tokensIssued() {
       return access.issued()
     },
