@@ -43,7 +43,6 @@ export interface TokenService {
   setUser(name: string, user: User): void
   /** The same: the user's secrets open nothing any more. */
   revoke(name: string): void
-  setLifetime(seconds: number): void
   stop(): Promise<void>
 }
 
@@ -57,7 +56,7 @@ export async function startTokenService(options: TokenServiceOptions): Promise<T
   const users = new Map(Object.entries(options.users))
   const refreshTokens = new Map<string, string>()
   const issued: IssuedToken[] = []
-  let lifetimeSeconds = options.lifetimeSeconds ?? 300
+  const lifetimeSeconds = options.lifetimeSeconds ?? 300
 
   async function answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const asked = await readTokenRequest(request)
@@ -110,7 +109,6 @@ export async function startTokenService(options: TokenServiceOptions): Promise<T
     registryAuth: { token: { realm, service: serviceName, issuer, rootcertbundle: authority.caFile } },
     setUser: (name, user) => void users.set(name, user),
     revoke: (name) => void users.delete(name),
-    setLifetime: (seconds) => void (lifetimeSeconds = seconds),
     stop: () => server.stop(),
   }
 }

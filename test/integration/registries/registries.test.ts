@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Agent } from 'undici'
+import { type Agent, request as httpRequest } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunningAgent } from '../../../agent/main.ts'
 import { createEgress } from '../../../agent/upstream/egress.ts'
@@ -187,6 +187,24 @@ function runThrough(row: RegistryRow): void {
     expect({ status, code: codeOf(body) }).toEqual({ status: 404, code: 'MANIFEST_UNKNOWN' })
   })
 
+  const exchange = row.access.scheme === 'bearer' ? row.access.exchange : undefined
+  test.skipIf(exchange === undefined)("an identity's token is exchanged for a refresh token, which pulls", async () => {
+    const { url, identityToken } = exchange!
+    const form = { grant_type: 'access_token', service: row.origin, access_token: identityToken }
+    const body = new URLSearchParams(form).toString()
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    const answer = await httpRequest(url, { method: 'POST', headers, body, dispatcher })
+    const { refresh_token: password } = (await answer.body.json()) as { refresh_token: string }
+    expect(await pull(team, { ...row.credentials, password })).toBe(pulled('private'))
+  })
+
+  test('the API says at /v2/ what it is documented to say, and the agent never asks there who may read', async () => {
+    expect(emulator.seen.filter(({ url }) => new URL(url).pathname.endsWith('/v2/'))).toEqual([])
+    const { headers, body } = await httpRequest(`${row.api ?? `https://${row.origin}`}/v2/`, { dispatcher })
+    await body.dump()
+    expect(headers['www-authenticate']).toBe(pingChallengeOf(row))
+  })
+
   test.skipIf(row.blocked === undefined)("what the registry's policy forbids is refused in its words", async () => {
     const { status, body } = await ask('GET', `${team}/manifests/blocked`, row.credentials)
     expect({ status, body: body.toString() }).toEqual({ status: row.blocked?.status, body: row.blocked?.body })
@@ -217,6 +235,14 @@ function runThrough(row: RegistryRow): void {
       path.join(import.meta.dirname, `recorded/${fileName(name)}.json`),
     )
   })
+}
+
+/** Without a scope, since it is about no repository. */
+function pingChallengeOf({ access }: RegistryRow): string {
+  if (access.scheme === 'basic') return access.challenge
+  const service = access.pingLacks === 'service' ? '' : `,service="${access.service}"`
+  const also = access.also === undefined ? '' : `, ${access.also}`
+  return `Bearer realm="${access.realm}"${service}${also}`
 }
 
 function codeOf(body: Buffer): string | undefined {

@@ -44,8 +44,6 @@ export interface Emulator {
   expireSignedUrls(count: number): void
   /** How many more requests or manifests, as the row counts, until 429. */
   limit(left: number): void
-  /** The credentials open nothing from now on; tokens that are out live on. */
-  revoke(): void
   forget(): void
   stop(): Promise<void>
 }
@@ -59,7 +57,7 @@ export async function startEmulator(row: RegistryRow, options: EmulatorOptions):
   const realm = row.access.scheme === 'bearer' ? new URL(row.access.realm) : undefined
   const hosts = [...new Set([api.host, realm?.host ?? api.host, storage?.host ?? api.host])]
   const seen: SeenRequest[] = []
-  const access = createAccess(row, api, options.tokenSeconds)
+  const access = createAccess(row, options.tokenSeconds)
   const signed = createSignedUrls()
   const limit = createPullLimit(row)
   const serveContent = serveRegistry(options.repositories)
@@ -127,7 +125,6 @@ export async function startEmulator(row: RegistryRow, options: EmulatorOptions):
     },
     expireSignedUrls: (count) => signed.expire(count),
     limit: (left) => limit.set(left),
-    revoke: () => access.revoke(),
     forget: () => void seen.splice(0),
     async stop() {
       server.closeAllConnections()
@@ -224,15 +221,18 @@ interface Access {
   /** Path of the exchange, where there is one. */
   readonly exchange: string | undefined
   issued(): number
-  revoke(): void
 }
 
-function createAccess(row: RegistryRow, api: URL, tokenSeconds: number | undefined): Access {
+function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Access {
   const { access, credentials } = row
+  const identities = access.scheme === 'bearer' ? access.exchange : undefined
   const open = row.repositories.open && fullName(row, row.repositories.open)
   const tokens = new Map<string, { readonly trusted: boolean; readonly expiresAtMs: number }>()
   const refreshTokens = new Set([credentials.password])
-  let revoked = false
+
+  function isOpen(repository: string | undefined): boolean {
+    return repository !== undefined && repository === open
+  }
 
   function refusalOf({ request, response }: Exchange, repository: string | undefined): Words | undefined {
     const words = judge(request.headers.authorization, repository)
@@ -242,17 +242,16 @@ function createAccess(row: RegistryRow, api: URL, tokenSeconds: number | undefin
 
   function judge(authorization: string | undefined, repository: string | undefined): Words | undefined {
     if (access.scheme === 'basic') {
-      const mayRead =
-        authorization === basic(credentials) ? !revoked : repository === open && authorization === undefined
+      const mayRead = authorization === basic(credentials) || (isOpen(repository) && authorization === undefined)
       return mayRead ? undefined : access.refusal
     }
     if (authorization === undefined) {
-      const mayRead = access.openToNobody === 'content' && repository === open
+      const mayRead = access.openToNobody === 'content' && isOpen(repository)
       return mayRead ? undefined : { ...access.refusal, status: 401, challenge: true }
     }
     const token = tokens.get(authorization.replace(/^Bearer /, ''))
     if (token === undefined || Date.now() > token.expiresAtMs) return access.invalid
-    return token.trusted || repository === open || repository === undefined ? undefined : access.refusal
+    return token.trusted || isOpen(repository) || repository === undefined ? undefined : access.refusal
   }
 
   async function giveToken(exchange: Exchange): Promise<void> {
@@ -265,7 +264,7 @@ function createAccess(row: RegistryRow, api: URL, tokenSeconds: number | undefin
       if (access.nobody === 'token' || wantsOpen) return sendToken(exchange, access, false)
       return say(exchange, { status: access.nobody, headers: {}, body: '{"errors":[{"code":"DENIED"}]}' })
     }
-    if (revoked || !knows(asked))
+    if (!knows(asked))
       return say(exchange, { status: access.wrongSecret, body: '{"details":"incorrect username or password"}' })
     return sendToken(exchange, access, true)
   }
@@ -290,21 +289,19 @@ function createAccess(row: RegistryRow, api: URL, tokenSeconds: number | undefin
   /** An identity's token in, a refresh token out; it is good as the password of the user that ACR names by zeros. */
   async function giveRefreshToken(exchange: Exchange): Promise<void> {
     const form = new URLSearchParams(await text(exchange.request))
-    if (form.get('grant_type') !== 'access_token' || form.get('access_token') !== credentials.password)
+    if (form.get('grant_type') !== 'access_token' || form.get('access_token') !== identities?.identityToken)
       return say(exchange, { status: 401, body: '{"errors":[{"code":"UNAUTHORIZED"}]}' })
     const token = randomUUID()
     refreshTokens.add(token)
     say(exchange, { status: 200, body: JSON.stringify({ refresh_token: token }) })
   }
 
-  const exchangeUrl = access.scheme === 'bearer' ? access.exchange : undefined
   return {
     refusalOf,
     giveToken,
     giveRefreshToken,
-    exchange: exchangeUrl === undefined ? undefined : new URL(exchangeUrl, api).pathname,
+    exchange: identities && new URL(identities.url).pathname,
     issued: () => tokens.size,
-    revoke: () => void (revoked = true),
   }
 }
 

@@ -69,8 +69,8 @@ export interface BearerAccess {
   readonly invalid: Words
   /** A token that does not open this repository. */
   readonly refusal: Words
-  /** Where an identity's token becomes a refresh token (ACR). */
-  readonly exchange?: string
+  /** Where an identity's token becomes a refresh token (ACR), good as a password. */
+  readonly exchange?: { readonly url: string; readonly identityToken: string }
 }
 
 export interface Storage {

@@ -178,7 +178,7 @@ export const registryRows: readonly RegistryRow[] = [
       wrongSecret: 401,
       invalid: unauthorized,
       refusal: unauthorized,
-      exchange: 'https://acme.azurecr.io/oauth2/exchange',
+      exchange: { url: 'https://acme.azurecr.io/oauth2/exchange', identityToken: 'aad-canary-token' },
     },
     storage: {
       url: 'https://weumanaged12.blob.core.windows.net/0123456789abcdef-blobs/{hex}?se=2026-11-26&sp=r&sv=2018-03-28&sig={signature}',
