@@ -50,7 +50,14 @@ export function createManifests({ blobs, tags, descriptors, possession }: Manife
   ): Promise<HeldManifest> {
     const known = descriptors.find(at, digest)
     const size = known === undefined ? {} : { size: known.size }
-    const content = await blobs.open({ ...at, digest, ...size, kind: 'manifest', credential }, signal)
+    const want = { ...at, digest, ...size, kind: 'manifest', credential } as const
+    const content = await blobs.open(want, signal)
+    if (content.size > limits.manifestSizeMaxBytes) {
+      await content.close()
+      // How long a content is that the repository has not is said to nobody.
+      await possession.prove(want, signal)
+      throw new ShoalError('MANIFEST_INVALID', `The manifest has ${content.size} bytes`)
+    }
     const body = await readWhole(content, signal)
     refuseOther(digest, body)
     const manifest = parseManifest(body, known?.mediaType)
@@ -90,9 +97,6 @@ export function createManifests({ blobs, tags, descriptors, possession }: Manife
 /** Closes what it read. */
 async function readWhole(content: OpenBlob, signal: AbortSignal): Promise<Uint8Array> {
   try {
-    if (content.size > limits.manifestSizeMaxBytes) {
-      throw new ShoalError('MANIFEST_INVALID', `The manifest has ${content.size} bytes`)
-    }
     const pieces: Uint8Array[] = []
     for await (const piece of content.read({ start: 0, end: content.size }, { whole: true, signal }))
       pieces.push(Buffer.from(piece))

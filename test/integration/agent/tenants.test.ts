@@ -18,8 +18,8 @@ const guardian = createGuardian()
 const secretOfA = `Basic ${Buffer.from('a:a-secret').toString('base64')}`
 const secretOfB = `Basic ${Buffer.from('b:b-secret').toString('base64')}`
 
-/** What goes without a swarm, and what does not. */
-const sizes = { config: 2 * KiB, small: 300 * KiB, large: 3 * MiB }
+/** What goes without a swarm, what does not, and what no manifest can be as long as. */
+const sizes = { config: 2 * KiB, small: 300 * KiB, large: limits.manifestSizeMaxBytes + MiB }
 
 interface Content {
   readonly kind: 'manifests' | 'blobs'
@@ -195,6 +195,19 @@ describe.each(nodes)("A's image, on a node %s", (_, agent) => {
     expect(new Set(tried.map(({ answer }) => answer.status))).toEqual(new Set([404]))
     // In words that are the same for what is nowhere.
     expect(new Set(tried.map(({ answer }) => answer.body.toString()))).toEqual(new Set(['', nowhere.body.toString()]))
+  })
+
+  test("as what it is not, through B's repository: the same words, whatever its kind and size", async () => {
+    const absent = contentOf('manifests', Buffer.from('nobody has this'))
+    const nowhere = await ask(agent, pathOf('team/b', absent), secretOfB)
+    // A grant, by which none of what follows is asked for.
+    expect((await ask(agent, 'team/b/manifests/v1', secretOfB)).status).toBe(200)
+    for (const { kind, digest } of contentsOfA) {
+      const path = `team/b/${kind === 'blobs' ? 'manifests' : 'blobs'}/${digest}`
+      const { status, body } = await ask(agent, path, secretOfB)
+      expect({ digest, status, body: body.toString() }).toEqual({ digest, status: 404, body: nowhere.body.toString() })
+      expect((await ask(agent, path, secretOfB, { method: 'HEAD' })).status).toBe(404)
+    }
   })
 
   test('by an index that B publishes beside it: B gets its index, and not found for what it names', async () => {
