@@ -50,6 +50,8 @@ export function createProve({ origin, grants }: { origin: ProvingOrigin; grants:
       grants.remember(credential, manifestOf(subject, digest), lifeMs)
     } else if (provenBy === undefined || !(await stillThere(subject, provenBy, credential, signal))) {
       await askForContent(subject, credential, signal)
+      // Lists are shown by some registries to whom they show no image, as Amazon ECR by a permission of its own.
+      if (subject.content === undefined) return
     }
     grants.remember(credential, subject, lifeMs)
   }

@@ -91,6 +91,16 @@ describe('a repository that anybody may read', () => {
     expect(asked(tags.registry)).toEqual(['passThrough tags/list?n=1 nobody'])
   })
 
+  test('says nothing of what it holds by its lists: some registries let those be read who may read no image', async () => {
+    const { registry, authorize } = world()
+    const lists = { origin, repository: 'team/open' }
+    await authorize(lists)
+    await authorize(lists, secret)
+    registry.hold({ [origin]: { 'team/open': repositories['team/shut'] } })
+    await expect(authorize(blobOf('team/open'))).rejects.toMatchObject({ kind: 'unauthorized' })
+    await expect(authorize(manifestOf('team/open', manifest), other)).rejects.toMatchObject({ kind: 'unauthorized' })
+  })
+
   test('is asked about by the blob when the tag that proved it is gone', async () => {
     const { registry, clock, authorize } = world()
     await authorize(manifestOf('team/open'))
