@@ -76,7 +76,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     if (range.end === range.start) await possession.prove(want, options.signal)
     let reader: ReturnType<typeof openReader> | undefined
     const progress = {
-      failed: (failure: SessionFailure) => failureError(failure, session, want.origin),
+      failed: (failure: SessionFailure) => failureError(failure, session, want),
       mayTake: (index: number) => runner.swarm.mayDeliver(want.digest, index, want.origin),
       moved: (position: number) => reader?.moved(position),
       lacking(position: number) {

@@ -1,13 +1,11 @@
 import { ShoalError } from '../../core/errors.ts'
 import { OriginError } from '../upstream/origin-error.ts'
-import type { BlobSession, SessionFailure } from './sessions.ts'
+import type { Want } from '../registry/ports.ts'
+import { type BlobSession, refusalOf, type SessionFailure } from './sessions.ts'
 
-/** What a reader of `origin` hears when a blob can't be had from anywhere: the origin's own words, where it refused. */
-export function failureError(
-  failure: SessionFailure,
-  { digest, refusals }: Pick<BlobSession, 'digest' | 'refusals'>,
-  origin: string,
-): ShoalError {
+/** What a reader hears when a blob can't be had from anywhere: the origin's own words to it, where it was refused. */
+export function failureError(failure: SessionFailure, session: BlobSession, want: Want): ShoalError {
+  const { digest } = session
   switch (failure.kind) {
     case 'unavailable':
       return new ShoalError('ORIGIN_UNAVAILABLE', `No peer has all of ${digest} and its origin does not answer`)
@@ -15,7 +13,7 @@ export function failureError(
       return new OriginError('rate-limited', `No peer has all of ${digest} and its origin wants a pause`, failure)
     case 'refused':
       return (
-        refusals.get(origin) ??
+        refusalOf(session, want) ??
         new ShoalError('ORIGIN_NOT_FOUND', `No peer has all of ${digest} and its origin refuses it`)
       )
     case 'protocol':

@@ -13,7 +13,7 @@ import type { ChunkBuffers } from './chunk-buffers.ts'
 import { chunkKey } from './chunk-key.ts'
 import { createPace } from './pace.ts'
 import type { Writes } from './writes.ts'
-import { type BlobSession, forgetWant, type Sessions, wantsOf } from './sessions.ts'
+import { type BlobSession, dropWant, type Sessions, wantsOf } from './sessions.ts'
 
 /** The part of the origin client that the swarm needs. */
 export type RangeOrigin = Pick<OriginClient, 'fetchRange'>
@@ -102,12 +102,11 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
         )
       } catch (error) {
         if (!isOriginError(error, 'unauthorized', 'denied', 'not-found')) throw error
-        forgetWant(session, want)
+        dropWant(session, want, error)
         refusal = error
       }
     }
     if (refusal === undefined) return undefined
-    session.refusals.set(origin, refusal)
     throw refusal
   }
 

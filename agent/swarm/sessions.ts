@@ -28,7 +28,7 @@ export interface BlobSession {
   readonly changed: Change
   /** Who wants it, by origin, repository and credential: a fetch from there shows one of their credentials. */
   readonly wants: BoundedMap<string, Want>
-  /** What each origin said last where it refused all of them. */
+  /** What its origin said of each want that it refused, by the same: in words that may name the repository, so for nobody else. */
   readonly refusals: BoundedMap<string, OriginError>
   failure: SessionFailure | undefined
   /** The whole blob matched its digest. */
@@ -139,9 +139,15 @@ export function noteWant(session: BlobSession, want: Want): void {
   session.wants.set(wantKey(want), want)
 }
 
-/** The credential of this want has run out. */
-export function forgetWant(session: BlobSession, want: Want): void {
+/** The origin refuses this want, as when its credential has run out: it is shown no more. */
+export function dropWant(session: BlobSession, want: Want, refusal: OriginError): void {
   session.wants.delete(wantKey(want))
+  session.refusals.set(wantKey(want), refusal)
+}
+
+/** What the origin said of this want, should it have refused it. */
+export function refusalOf(session: BlobSession, want: Want): OriginError | undefined {
+  return session.refusals.get(wantKey(want))
 }
 
 /** The latest first: its token lives the longest. */

@@ -82,7 +82,7 @@ export function createShowing(
   }
 
   async function wait(): Promise<void> {
-    if (session.failure !== undefined) throw failureError(session.failure, session, want.origin)
+    if (session.failure !== undefined) throw failureError(session.failure, session, want)
     await within(session.changed.next(signal), limits.possessionWaitMs)
   }
 

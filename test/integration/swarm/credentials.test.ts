@@ -73,6 +73,18 @@ test("when all are spent, the reader hears the origin's 401, and who comes with 
   expect(node.received.origin).toBe(bytes.length)
 })
 
+test("nobody hears what the origin said of another's credential: it may name a repository", async () => {
+  const { origin } = tiringOrigin({ own: 1, stranger: Infinity })
+  const node = await nodes.add(origin)
+  const own = await node.blobs.open(wantedBy('own'), new AbortController().signal)
+  await expect(readBytes(node, { ...wantedBy('stranger'), repository: 'team/none' })).rejects.toMatchObject({
+    status: 404,
+    challenges: [],
+  })
+  await expect(readDigest(node, 'own')).rejects.toMatchObject({ status: 401, challenges: [challenge] })
+  await own.close()
+})
+
 test('a lease goes to a node whose token lives', async () => {
   const [spent, living] = [tiringOrigin({ old: 1 }), tiringOrigin({ young: Infinity })]
   const group = await Promise.all([spent, living].map(({ origin }) => nodes.add(origin)))
