@@ -158,6 +158,9 @@ three times as long as tokens live, every pull completes on containerd 1.6, 1.7 
 tokens take such an image from the registry about once:
 \`npm test -- --project e2e test/e2e/registries.test.ts -t 'token lives|four nodes'\`, with \`TOKEN_SECONDS=10\` for tokens of ten seconds.
 
+Where containerd 2.1 reads a layer as parallel ranges, it brings a new token for a range once: a pull fails there when one range takes
+longer than a token lives.
+
 ## Sources
 
 ${registries.map(sourceList).join('\n\n')}
