@@ -4,10 +4,18 @@
  */
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type AgentProcess, startCluster, stopAgent } from '../../cli/demo/agents.ts'
+import {
+  type AgentProcess,
+  agentReady,
+  readMetrics,
+  startAgent,
+  startCluster,
+  stopAgent,
+} from '../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
 import { blobPath, type Image, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
+import { untilTrue } from '../../cli/demo/until.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import { KiB, MiB } from '../../core/units.ts'
 import { type Containerd, startContainerd, usableSnapshotter, writeHosts } from '../support/containerd/containerd.ts'
@@ -31,7 +39,7 @@ let service: TokenService
 let registry: ReferenceRegistry
 /** B's own, which names A's image and says that it has it. */
 let liar: HostileOrigin
-/** A pulls its image on the first; the second never had it. */
+/** A pulls its image through the first; the second never had it; beside the third, containerd has it, straight from the registry. */
 let agents: AgentProcess[]
 let imageOfA: Image
 let imageOfB: Image
@@ -67,14 +75,18 @@ function thieving(contents: ReadonlyMap<Digest, Buffer>): Repository {
 async function startNode(agent: AgentProcess | undefined) {
   const recorder = await startRecorder(agent?.mirror ?? '')
   const hostsDir = await writeHosts(await guardian.directory(), recorder.url)
-  const snapshotter = await usableSnapshotter(guardian)
-  const containerd = await startContainerd(guardian, { binary: binary as ContainerdBinary, snapshotter, hostsDir })
-  return { containerd, recorder }
+  return { containerd: await startContainerdWith(hostsDir), recorder }
 }
 
 async function heldOf(image: Image, containerd: Containerd): Promise<number> {
   const held = await containerd.blobs()
   return pulledBlobs(image, 'amd64').filter(({ digest }) => held.has(digest)).length
+}
+
+/** Content that the agent has taken from registries; the parts that prove possession are none. */
+async function bytesFetched(agent: AgentProcess | undefined): Promise<number> {
+  const metrics = await readMetrics(agent?.ops ?? '')
+  return metrics.get('shoal_bytes_total{direction="received",source="origin"}') ?? 0
 }
 
 /** What the agent gave of an image. */
@@ -102,8 +114,28 @@ beforeAll(async () => {
   const contents = await contentsOf(imageOfA)
   const answer = lyingAbout(contents, serveRegistry({ 'evil/app': thieving(contents) }))
   liar = await startHostileOrigin({ answer })
-  agents = await startCluster(guardian, 2, { plainOrigins: [registry.address, liar.host] })
+  const plainOrigins = [registry.address, liar.host]
+  agents = [...(await startCluster(guardian, 2, { plainOrigins })), await startBesideContainerd(plainOrigins)]
 })
+
+async function startBesideContainerd(plainOrigins: readonly string[]): Promise<AgentProcess> {
+  const hostsDir = await writeHosts(await guardian.directory(), `http://${registry.address}`)
+  const containerd = await startContainerdWith(hostsDir)
+  await containerd.cri.pull(`${registry.address}/team-a/app:${imageOfA.tag}`, ofA)
+  await containerd.stop()
+  const flags = ['--containerd-content-dir', containerd.contentDir]
+  const agent = await startAgent(guardian, { directory: await guardian.directory(), seeds: [], plainOrigins, flags })
+  await agentReady(agent, 1)
+  const held = 'shoal_store_blobs{state="complete"}'
+  const count = pulledBlobs(imageOfA, 'amd64').length
+  await untilTrue('the content of containerd', async () => ((await readMetrics(agent.ops)).get(held) ?? 0) >= count)
+  return agent
+}
+
+async function startContainerdWith(hostsDir: string): Promise<Containerd> {
+  const snapshotter = await usableSnapshotter(guardian)
+  return startContainerd(guardian, { binary: binary as ContainerdBinary, snapshotter, hostsDir })
+}
 
 afterAll(async () => {
   await Promise.all((agents ?? []).map(stopAgent))
@@ -127,6 +159,7 @@ describe.skipIf(typeof binary === 'string' || lacks('docker-registry', 'skopeo',
   test.each([
     ['where A pulled it', 0],
     ['that never had it', 1],
+    ['whose containerd has it', 2],
   ])('B gets nothing of it, by any name, on a node %s; its own image as ever', async (_, agent) => {
     const { containerd, recorder } = await startNode(agents[agent])
     const { address } = registry
@@ -148,6 +181,16 @@ describe.skipIf(typeof binary === 'string' || lacks('docker-registry', 'skopeo',
     await containerd.cri.pull(`${address}/team-b/app:${imageOfB.tag}`, ofB)
     expect(await heldOf(imageOfB, containerd)).toBe(pulledBlobs(imageOfB, 'amd64').length)
     expect(givenOf(imageOfB, recorder).length).toBeGreaterThanOrEqual(pulledBlobs(imageOfB, 'amd64').length)
+    recorder.close()
+    await containerd.stop()
+  })
+
+  test('A has it of an agent whose containerd has it, which asks the registry for small parts only', async () => {
+    const { containerd, recorder } = await startNode(agents[2])
+    const before = await bytesFetched(agents[2])
+    await containerd.cri.pull(`${registry.address}/team-a/app:${imageOfA.tag}`, ofA)
+    expect(givenOf(imageOfA, recorder)).toHaveLength(pulledBlobs(imageOfA, 'amd64').length)
+    expect(await bytesFetched(agents[2])).toBe(before)
     recorder.close()
     await containerd.stop()
   })
