@@ -411,8 +411,8 @@ export const limits = {
   possessionFreshMs: 5 * minute,
   /** How long an origin counts as having what it had; and a repository while its origin is down, as far as grants reach then (`originFailoverMs`): a long outage. */
   possessionKeptMs: 7 * 24 * hour,
-  /** Facts that a host keeps for all, and an agent for itself; some 250 bytes each. */
-  possessionFactsMax: 100_000,
+  /** Facts that a host keeps for all, and an agent for itself, some 300 bytes each: ten contents of each of 5,000 images, in 15 MiB. */
+  possessionFactsMax: 50_000,
   /** Who is finding something out has this long, then the next one does: a token, a redirect and an answer. */
   possessionClaimMs: 2 * second,
   possessionClaimsMax: 10_000,

@@ -106,8 +106,7 @@ export function createPossession(components: PossessionComponents): Possession {
   return {
     async prove(want, signal) {
       if (findings.has(want)) return
-      const key = `${placeOf(want)} ${want.repository} ${want.credential.key}`
-      await proofs(key, signal, (shared) => find(want, shared))
+      await proofs(questionOf(want), signal, (shared) => find(want, shared))
     },
     async isKnownToHold(want, signal) {
       await learn(want, holdsFact(want), false)
@@ -117,7 +116,7 @@ export function createPossession(components: PossessionComponents): Possession {
     async proveHeld(want, content, signal) {
       if (findings.isHeld(want)) return
       if (clock.now() < (refusedUntilMs.get(placeOf(want)) ?? 0)) throw notHere(want)
-      await samplings(placeOf(want), signal, (shared) => findHeld(want, content, shared))
+      await samplings(questionOf(want), signal, (shared) => findHeld(want, content, shared))
     },
     async provePart(want, part, signal) {
       if (!(await sendsPart(components, want, part, signal))) throw notHere(want)
@@ -127,6 +126,11 @@ export function createPossession(components: PossessionComponents): Possession {
 
 function placeOf({ digest, origin }: Want): string {
   return `${digest} ${origin}`
+}
+
+/** What the origin would be asked, and by whose credential. */
+function questionOf(want: Want): string {
+  return `${placeOf(want)} ${want.repository} ${want.credential.key}`
 }
 
 function notHere({ digest, origin }: Want): OriginError {

@@ -3,14 +3,16 @@
  * what only A's repository has. Real agents; a private registry that is honest, and one of B's that says yes to everything.
  */
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { failovers } from '../../../agent/access/policy.ts'
 import { type AgentProcess, startCluster, stopAgent } from '../../../cli/demo/agents.ts'
 import { createGuardian } from '../../../cli/demo/guardian.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import { mediaTypes } from '../../../core/oci/manifest.ts'
 import { limits } from '../../../core/limits.ts'
 import { KiB, MiB } from '../../../core/units.ts'
-import { type HostileOrigin, serveRegistry, startHostileOrigin } from '../../support/hostile-origin.ts'
+import { type HostileOrigin, plain, serveRegistry, startHostileOrigin } from '../../support/hostile-origin.ts'
+import { startLoneAgent } from '../../support/lone-agent.ts'
 import { lyingAbout } from '../../support/lying-registry.ts'
 import { digestOf, type Repositories, type Repository } from '../../support/registry-content.ts'
 
@@ -111,7 +113,7 @@ beforeAll(async () => {
   honest = await startHostileOrigin({ answer: serveRegistry(repositories) })
   liar = await startHostileOrigin({ answer: lie })
   agents = await startCluster(guardian, 3, { plainOrigins: [honest.host, liar.host] })
-  await takeAll(0, 'team/a', ofA, secretOfA)
+  await takeAll(mirrorOf(0), 'team/a', ofA, secretOfA)
 })
 afterAll(async () => {
   await Promise.all(agents.map(stopAgent))
@@ -124,8 +126,13 @@ interface Asked {
   readonly range?: string
 }
 
+/** Where an agent of the cluster is asked. */
+function mirrorOf(agent: number): string {
+  return agents[agent]?.mirror ?? ''
+}
+
 async function ask(
-  agent: number,
+  mirror: string,
   path: string,
   authorization: string | undefined,
   { method = 'GET', origin = honest, range }: Asked = {},
@@ -133,7 +140,7 @@ async function ask(
   const headers = new Headers()
   if (authorization !== undefined) headers.set('authorization', authorization)
   if (range !== undefined) headers.set('range', range)
-  const response = await fetch(`${agents[agent]?.mirror}/v2/${path}?ns=${origin.host}`, { method, headers })
+  const response = await fetch(`${mirror}/v2/${path}?ns=${origin.host}`, { method, headers })
   const parts: Uint8Array[] = []
   // A response that breaks off has given what it has given.
   for await (const part of response.body ?? []) parts.push(part)
@@ -141,10 +148,16 @@ async function ask(
 }
 
 /** The contents of the image that came as they are. */
-async function takeAll(agent: number, repository: string, { contents }: TestImage, secret: string): Promise<string[]> {
+async function takeAll(
+  mirror: string,
+  repository: string,
+  { contents }: TestImage,
+  secret: string,
+  asked: Asked = {},
+): Promise<string[]> {
   const taken: string[] = []
   for (const [name, content] of Object.entries(contents)) {
-    const { body } = await ask(agent, pathOf(repository, content), secret)
+    const { body } = await ask(mirror, pathOf(repository, content), secret, asked)
     if (body.equals(content.bytes)) taken.push(name)
   }
   return taken
@@ -155,7 +168,7 @@ function pathOf(repository: string, { kind, digest }: Content): string {
 }
 
 /** As GET, HEAD and range, each content of A through a repository. */
-async function tryAll(agent: number, repository: string, secret: string | undefined, origin = honest) {
+async function tryAll(mirror: string, repository: string, secret: string | undefined, origin = honest) {
   const asked: Asked[] = [
     {},
     { method: 'HEAD' },
@@ -166,7 +179,7 @@ async function tryAll(agent: number, repository: string, secret: string | undefi
   const tried = []
   for (const content of contentsOfA)
     for (const how of asked)
-      tried.push({ content, how, answer: await ask(agent, pathOf(repository, content), secret, { ...how, origin }) })
+      tried.push({ content, how, answer: await ask(mirror, pathOf(repository, content), secret, { ...how, origin }) })
   return tried
 }
 
@@ -178,8 +191,8 @@ const nodes = [
 describe.each(nodes)("A's image, on a node %s", (_, agent) => {
   test("through A's repository: the challenge of the registry, for B's secret as for none", async () => {
     for (const secret of [secretOfB, undefined]) {
-      expect((await ask(agent, 'team/a/manifests/v1', secret)).status).toBe(401)
-      for (const { answer } of await tryAll(agent, 'team/a', secret)) {
+      expect((await ask(mirrorOf(agent), 'team/a/manifests/v1', secret)).status).toBe(401)
+      for (const { answer } of await tryAll(mirrorOf(agent), 'team/a', secret)) {
         expect(answer.status).toBe(401)
         expect(answer.headers.get('www-authenticate')).toBe('Basic realm="test"')
         expectNothingOf(answer.body)
@@ -189,9 +202,9 @@ describe.each(nodes)("A's image, on a node %s", (_, agent) => {
 
   test("through B's repository, which B may read: not found, whatever else is here", async () => {
     const absent = contentOf('blobs', Buffer.from('nobody has this'))
-    const nowhere = await ask(agent, pathOf('team/b', absent), secretOfB)
+    const nowhere = await ask(mirrorOf(agent), pathOf('team/b', absent), secretOfB)
     expect(nowhere.status).toBe(404)
-    const tried = await tryAll(agent, 'team/b', secretOfB)
+    const tried = await tryAll(mirrorOf(agent), 'team/b', secretOfB)
     expect(new Set(tried.map(({ answer }) => answer.status))).toEqual(new Set([404]))
     // In words that are the same for what is nowhere.
     expect(new Set(tried.map(({ answer }) => answer.body.toString()))).toEqual(new Set(['', nowhere.body.toString()]))
@@ -199,25 +212,27 @@ describe.each(nodes)("A's image, on a node %s", (_, agent) => {
 
   test("as what it is not, through B's repository: the same words, whatever its kind and size", async () => {
     const absent = contentOf('manifests', Buffer.from('nobody has this'))
-    const nowhere = await ask(agent, pathOf('team/b', absent), secretOfB)
+    const nowhere = await ask(mirrorOf(agent), pathOf('team/b', absent), secretOfB)
     // A grant, by which none of what follows is asked for.
-    expect((await ask(agent, 'team/b/manifests/v1', secretOfB)).status).toBe(200)
+    expect((await ask(mirrorOf(agent), 'team/b/manifests/v1', secretOfB)).status).toBe(200)
     for (const { kind, digest } of contentsOfA) {
       const path = `team/b/${kind === 'blobs' ? 'manifests' : 'blobs'}/${digest}`
-      const { status, body } = await ask(agent, path, secretOfB)
+      const { status, body } = await ask(mirrorOf(agent), path, secretOfB)
       expect({ digest, status, body: body.toString() }).toEqual({ digest, status: 404, body: nowhere.body.toString() })
-      expect((await ask(agent, path, secretOfB, { method: 'HEAD' })).status).toBe(404)
+      expect((await ask(mirrorOf(agent), path, secretOfB, { method: 'HEAD' })).status).toBe(404)
     }
   })
 
   test('by an index that B publishes beside it: B gets its index, and not found for what it names', async () => {
-    expect((await ask(agent, 'team/b/manifests/stealing', secretOfB)).body).toEqual(stealing.bytes)
-    for (const { answer } of await tryAll(agent, 'team/b', secretOfB)) expect(answer.status).toBe(404)
+    expect((await ask(mirrorOf(agent), 'team/b/manifests/stealing', secretOfB)).body).toEqual(stealing.bytes)
+    for (const { answer } of await tryAll(mirrorOf(agent), 'team/b', secretOfB)) expect(answer.status).toBe(404)
   })
 
   test("by an index in a registry of B's that says yes to everything: B gets what that sends, and no byte of A's", async () => {
-    expect((await ask(agent, 'evil/b/manifests/stealing', secretOfB, { origin: liar })).body).toEqual(stealing.bytes)
-    for (const { answer, content, how } of await tryAll(agent, 'evil/b', secretOfB, liar)) {
+    expect((await ask(mirrorOf(agent), 'evil/b/manifests/stealing', secretOfB, { origin: liar })).body).toEqual(
+      stealing.bytes,
+    )
+    for (const { answer, content, how } of await tryAll(mirrorOf(agent), 'evil/b', secretOfB, liar)) {
       if (how.method === 'HEAD') continue
       if (answer.status >= 400) expectNothingOf(answer.body)
       else expectNoneRight(answer, content.bytes)
@@ -237,15 +252,36 @@ function expectNoneRight({ body, headers }: { body: Buffer; headers: Headers }, 
 }
 
 test.each(nodes)("B's own image is served as ever, on a node %s", async (_, agent) => {
-  expect(await takeAll(agent, 'team/b', ofB, secretOfB)).toEqual(Object.keys(ofB.contents))
+  expect(await takeAll(mirrorOf(agent), 'team/b', ofB, secretOfB)).toEqual(Object.keys(ofB.contents))
 })
 
 test('A has its image from peers, and the registry is asked for nothing but a grant', async () => {
   const before = honest.seen.length
-  expect(await takeAll(2, 'team/a', ofA, secretOfA)).toEqual(Object.keys(ofA.contents))
+  expect(await takeAll(mirrorOf(2), 'team/a', ofA, secretOfA)).toEqual(Object.keys(ofA.contents))
   const { digest } = ofA.contents.index
   const proofs = [undefined, secretOfA].map((secret) => [`HEAD /v2/team/a/manifests/${digest}`, secret])
   expect(
     honest.seen.slice(before).map(({ method, url, headers }) => [`${method} ${url}`, headers.authorization]),
   ).toEqual(proofs)
+})
+
+describe.each(failovers)('while the registry is down and failover is %s', (failover) => {
+  test("B gets nothing of A's by its own repository, and by A's only where an operator says that anybody may", async () => {
+    const registry = await startHostileOrigin({ answer: serveRegistry(repositories) })
+    onTestFinished(() => registry.stop())
+    const options = { origins: [`http://${registry.host}`], originFailover: failover, originEnforcement: 'Every' }
+    const agent = await startLoneAgent(guardian, options)
+    onTestFinished(() => agent.stop())
+    const mirror = `http://127.0.0.1:${agent.addresses.mirror.port}`
+    await takeAll(mirror, 'team/a', ofA, secretOfA, { origin: registry })
+    await takeAll(mirror, 'team/b', ofB, secretOfB, { origin: registry })
+    registry.respond(plain(503))
+
+    const own = await tryAll(mirror, 'team/b', secretOfB, registry)
+    expect(new Set(own.map(({ answer }) => answer.status))).toEqual(new Set([503]))
+    for (const { answer } of own) expectNothingOf(answer.body)
+    const taken = await takeAll(mirror, 'team/a', ofA, secretOfB, { origin: registry })
+    const isForAll = failover === 'SameRegistry' || failover === 'Allow'
+    expect(taken).toEqual(isForAll ? Object.keys(ofA.contents) : [])
+  })
 })
