@@ -185,7 +185,7 @@ test('who has begun to read from a liar gets none of what peers bring a moment l
     ({ value }) => Buffer.from(value ?? []),
     () => Buffer.alloc(0),
   )
-  await expect.poll(() => victim.received.peer).toBeGreaterThan(chunkSize)
+  await expect.poll(() => victim.received.peer, { timeout: 20_000 }).toBeGreaterThan(chunkSize)
   hold.resolve()
   const late = await next
   expect(late).toEqual(inverse.subarray(first.length, first.length + late.length))
@@ -193,23 +193,22 @@ test('who has begun to read from a liar gets none of what peers bring a moment l
   await blob.close()
 })
 
-/** Gives the first chunk of what it is asked for, and then nothing for a while. */
+/** Gives one chunk, and then nothing to whoever asks, for a while. */
 function sendingOneChunk(registry: MemoryOrigin, hold: Promise<void>): OriginClient {
+  let sent = 0
+  async function* held(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const piece of body) {
+      if (sent >= chunkSize) await hold
+      sent += piece.length
+      yield piece
+    }
+  }
   return {
     ...registry,
     async fetchRange(wanted, shown, signal) {
       const answer = await registry.fetchRange(wanted, shown, signal)
-      return { ...answer, body: firstChunkOf(answer.body, hold) }
+      return { ...answer, body: held(answer.body) }
     },
-  }
-}
-
-async function* firstChunkOf(body: AsyncIterable<Uint8Array>, hold: Promise<void>): AsyncGenerator<Uint8Array> {
-  let sent = 0
-  for await (const piece of body) {
-    if (sent >= chunkSize) await hold
-    sent += piece.length
-    yield piece
   }
 }
 
