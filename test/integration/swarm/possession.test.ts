@@ -7,7 +7,6 @@ import { createIdentity } from '../../../agent/identity/identity.ts'
 import { createNotary } from '../../../agent/identity/notary.ts'
 import type { Want } from '../../../agent/registry/ports.ts'
 import { anonymous, createCredential } from '../../../agent/upstream/credential.ts'
-import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { limits } from '../../../core/limits.ts'
 import { digestHex } from '../../../core/oci/digest.ts'
@@ -168,49 +167,6 @@ test('a registry that has half of it gets its reader that half, as it sends it, 
   const end = await take(node, evil, { start: bytes.length - chunkSize, end: bytes.length - 1 })
   expect({ bytes: end.taken.length, error: end.error }).toMatchObject({ bytes: 0, error: notFound })
 })
-
-test('who has begun to read from a liar gets none of what peers bring a moment later', async () => {
-  const nodes = cluster()
-  const hold = Promise.withResolvers<void>()
-  onTestFinished(() => hold.resolve())
-  const victim = await nodes.add(sendingOneChunk(origins(), hold.promise))
-  const { signal } = new AbortController()
-  const blob = await victim.blobs.open(evil, signal)
-  const pieces = blob.read(ranges.whole, { whole: true, signal })[Symbol.asyncIterator]()
-  const first = Buffer.from((await pieces.next()).value ?? [])
-  expect(first).toEqual(inverse.subarray(0, first.length))
-
-  await readBytes(await nodes.add(origins()), want)
-  const next = pieces.next().then(
-    ({ value }) => Buffer.from(value ?? []),
-    () => Buffer.alloc(0),
-  )
-  await expect.poll(() => victim.received.peer, { timeout: 20_000 }).toBeGreaterThan(chunkSize)
-  hold.resolve()
-  const late = await next
-  expect(late).toEqual(inverse.subarray(first.length, first.length + late.length))
-  await pieces.return?.()
-  await blob.close()
-})
-
-/** Gives one chunk, and then nothing to whoever asks, for a while. */
-function sendingOneChunk(registry: MemoryOrigin, hold: Promise<void>): OriginClient {
-  let sent = 0
-  async function* held(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const piece of body) {
-      if (sent >= chunkSize) await hold
-      sent += piece.length
-      yield piece
-    }
-  }
-  return {
-    ...registry,
-    async fetchRange(wanted, shown, signal) {
-      const answer = await registry.fetchRange(wanted, shown, signal)
-      return { ...answer, body: held(answer.body) }
-    },
-  }
-}
 
 test('after a restart what was fetched needs no more than the word of its repository, what was found is sampled', async () => {
   const fetched = origins()
