@@ -24,6 +24,10 @@ describe.each(documents)('%s', (file) => {
     expect(named.filter((name) => !(name in scripts))).toEqual([])
   })
 
+  test('holds no marker of a merge conflict', () => {
+    expect(text.match(/^(?:\| )?<<<<<<<.*|^(?:> ){7}.*/gm)).toBeNull()
+  })
+
   test('links to files that exist', () => {
     const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map(([, link]) => link ?? '')
     expect(links.filter((link) => !existsSync(path.join(root, path.dirname(file), link)))).toEqual([])
