@@ -50,15 +50,16 @@ test('eight agents that pull an image at once have each small content sent about
 test('while the origin is down, what one peer holds is pulled by digest, index to last layer', async () => {
   const { image, origin, cluster, pull } = await startWorld('small outage', 3)
   await pull(0, image.tag)
-  await provenTo(cluster[1], origin)
+  await provenTo(cluster[1], origin, image)
   await origin.die()
   const { blobs } = await pull(1, image.index.digest)
   expect(blobs.map(({ digest }) => digest).toSorted()).toEqual(digestsOf(image))
 })
 
-/** A grant without any content: the origin lets the agent's caller list the tags. */
-async function provenTo(agent: AgentProcess | undefined, origin: Origin): Promise<void> {
-  const response = await fetch(`${agent?.mirror}/v2/${repository}/tags/list?ns=${origin.address}`)
+/** A grant without any content: the origin tells the agent's caller what the tag means. */
+async function provenTo(agent: AgentProcess | undefined, origin: Origin, { tag }: Image): Promise<void> {
+  const url = `${agent?.mirror}/v2/${repository}/manifests/${tag}?ns=${origin.address}`
+  const response = await fetch(url, { method: 'HEAD' })
   expect(response.status).toBe(200)
 }
 
