@@ -16,7 +16,16 @@ import { describeIssue } from './config-faults.ts'
 import { byteRate, byteSize, duration, formatHostPort, hostPort } from './config-values.ts'
 import { classifyAddress } from './upstream/addresses.ts'
 
-export const optionGroups = ['Listeners', 'Cluster', 'Origins', 'Store', 'Limits', 'Behaviour', 'Logs'] as const
+export const optionGroups = [
+  'Listeners',
+  'Cluster',
+  'Origins',
+  'Store',
+  'Limits',
+  'Behaviour',
+  'Logs',
+  'containerd',
+] as const
 
 export interface OptionNotes {
   readonly group: (typeof optionGroups)[number]
@@ -34,15 +43,19 @@ export interface OptionNotes {
   readonly secretFile?: true
 }
 
+/** Options by their camel-case names, each with its notes. */
+export type OptionSchema = z.ZodObject<Readonly<Record<string, z.ZodType>>>
+
 export const optionNotes = z.registry<OptionNotes>()
 
-function note<Schema extends z.ZodType>(schema: Schema, notes: OptionNotes): Schema {
+/** Describes an option; `--help`, the documentation and where its value may come from follow. */
+export function note<Schema extends z.ZodType>(schema: Schema, notes: OptionNotes): Schema {
   optionNotes.add(schema, notes)
   return schema
 }
 
 const filePath = z.string().min(1)
-const hostName = z
+export const hostName = z
   .string()
   .regex(
     /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?$/,
@@ -130,6 +143,13 @@ export const configSchema = z.strictObject({
     text: 'plain',
     value: 'host:port',
     examples: ['127.0.0.1:30020'],
+  }),
+  mirrorProtocol: note(z.enum(['https', 'http']).default('https'), {
+    group: 'Listeners',
+    description:
+      "What the mirror speaks. https: under a CA of this node's own, and to those only who show this node's secret; `shoal configure` tells containerd of both. http: to whoever reaches it, and whoever takes its port while no agent runs is sent what containerd sends.",
+    text: 'plain',
+    examples: ['http'],
   }),
   mirrorHostNames: note(z.array(ownName).default([]), {
     group: 'Listeners',
@@ -468,23 +488,29 @@ export type AgentConfig = Readonly<Omit<z.output<typeof configSchema>, 'advertis
  * Checks one set of options and fills in what was left out. Throws `CONFIG_INVALID`, naming every fault at once;
  * `where` says for each option where its value came from.
  */
-export function parseConfig(
-  input: unknown,
-  where: (option: string) => string | undefined = () => undefined,
-): AgentConfig {
-  const parsed = configSchema.safeParse(input)
-  if (!parsed.success) {
-    throw new ShoalError(
-      'CONFIG_INVALID',
-      parsed.error.issues.flatMap((issue) => describeIssue(issue, knownKeys, where)).join('; '),
-    )
-  }
-  const faults = contradictions(parsed.data)
+export function parseConfig(input: unknown, where?: WhereFrom): AgentConfig {
+  const options = parseOptions(configSchema, input, where, knownKeys)
+  const faults = contradictions(options)
   if (faults.length > 0) throw new ShoalError('CONFIG_INVALID', faults.join('; '))
   return Object.freeze({
-    ...parsed.data,
-    advertiseAddress: parsed.data.advertiseAddress ?? ownAddress(parsed.data.peersListen.host),
+    ...options,
+    advertiseAddress: options.advertiseAddress ?? ownAddress(options.peersListen.host),
   })
+}
+
+type WhereFrom = (option: string) => string | undefined
+
+/** The same for options that no other contradicts. */
+export function parseOptions<Schema extends OptionSchema>(
+  schema: Schema,
+  input: unknown,
+  where: WhereFrom = () => undefined,
+  known: (path: readonly PropertyKey[]) => readonly string[] = () => Object.keys(schema.shape),
+): z.output<Schema> {
+  const parsed = schema.safeParse(input)
+  if (parsed.success) return parsed.data
+  const faults = parsed.error.issues.flatMap((issue) => describeIssue(issue, known, where))
+  throw new ShoalError('CONFIG_INVALID', faults.join('; '))
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
@@ -503,9 +529,9 @@ function contradictions(options: ParsedOptions): string[] {
     faults.push('clusterSecretFile is missing: name the secret that the agents of the cluster share, or set standalone')
   if (options.previousClusterSecretFile !== undefined && options.clusterSecretFile === undefined)
     faults.push('previousClusterSecretFile needs clusterSecretFile')
-  if (exchangesSomewhere(options) && !isLoopback(options.mirrorListen.host))
+  if (options.mirrorProtocol === 'http' && exchangesSomewhere(options) && !isLoopback(options.mirrorListen.host))
     faults.push(
-      `access exchange has callers send passwords to the mirror, which has no TLS: put mirrorListen ${formatHostPort(options.mirrorListen)} on loopback`,
+      `access exchange has callers send passwords to the mirror, in clear with mirrorProtocol http: put mirrorListen ${formatHostPort(options.mirrorListen)} on loopback, or leave it https`,
     )
   if (options.credentialProviderBinDir !== undefined && options.credentialProviderConfig === undefined)
     faults.push('credentialProviderBinDir needs credentialProviderConfig')

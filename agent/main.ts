@@ -32,6 +32,8 @@ import {
   scrape,
 } from './measure.ts'
 import { createMetrics } from './metrics.ts'
+import { openMirrorKeys } from './mirror-tls/mirror-keys.ts'
+import { createServerCertificate, serverNames } from './mirror-tls/server-certificate.ts'
 import { type Readiness, startOpsServer } from './ops/server.ts'
 import { createMirror } from './registry/mirror.ts'
 import { createTags } from './registry/tags.ts'
@@ -161,6 +163,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     return createContents({ ...common, ...alone, logger: quietLogger })
   }
 
+  const guard = config.mirrorProtocol === 'https' ? await openGuard(config) : undefined
   const mirror = createMirror(
     {
       blobs: sharing.blobs,
@@ -177,8 +180,11 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       defaultOrigin: config.defaultOrigin,
       hostNames: config.mirrorHostNames,
       prefetchLayers: config.prefetchLayers,
+      guard: guard && { certificate: guard.certificate.first, secret: guard.secret },
     },
   )
+  guard?.certificate.renew((certificate) => mirror.useCertificate(certificate))
+  stops.defer(() => guard?.certificate.stop())
   const { cluster, runner } = shared
   scrape(metrics, { origin, runner, store, cluster, rates })
 
@@ -205,6 +211,12 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     logger.info({ uploadLimit, downloadLimit, originLimit, needRestart }, 'options read again')
   }
   return { addresses, adjust, stop }
+}
+
+async function openGuard({ dataDir, mirrorListen, mirrorHostNames }: AgentConfig) {
+  const { authority, secret } = await openMirrorKeys(dataDir)
+  const names = serverNames(mirrorListen.host, mirrorHostNames)
+  return { secret, certificate: await createServerCertificate({ authority, now: Date.now }, names) }
 }
 
 function setRates(rates: RateLimits, { uploadLimit, downloadLimit, originLimit }: AgentConfig): void {

@@ -1,4 +1,4 @@
-/** Where options come from: a flag before the environment, that before the config file, that before the default. */
+/** Where the options of the commands come from: a flag before the environment, that before the config file, that before the default. */
 import { Option } from 'commander'
 import { parse } from 'yaml'
 import { z } from 'zod'
@@ -6,17 +6,18 @@ import { unknownOption } from '../agent/config-faults.ts'
 import {
   type AgentConfig,
   configSchema,
-  optionNames,
-  type OptionName,
   optionNotes,
   type OptionNotes,
+  type OptionSchema,
   parseConfig,
+  parseOptions,
 } from '../agent/config.ts'
 import { ShoalError } from '../core/errors.ts'
+import { configureSchema } from './configure/configure-options.ts'
 
 /** What one option is, and what it is called in each place. */
 export interface OptionView extends OptionNotes {
-  readonly name: OptionName
+  readonly name: string
   readonly flag: string
   readonly env: string
   /** As text; undefined where the schema has none. */
@@ -39,7 +40,11 @@ export const liveNote = 'May change while the agent runs, by the config file and
 
 /** The schema of the config file, as JSON Schema 2020-12. */
 export function agentJsonSchema(): z.core.JSONSchema.BaseSchema {
-  return z.toJSONSchema(configSchema, {
+  return jsonSchemaOf(configSchema)
+}
+
+function jsonSchemaOf(schema: OptionSchema): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(schema, {
     io: 'input',
     override: ({ zodSchema, jsonSchema }) => {
       const notes = optionNotes.get(zodSchema)
@@ -48,13 +53,19 @@ export function agentJsonSchema(): z.core.JSONSchema.BaseSchema {
   })
 }
 
-export function optionViews(): OptionView[] {
-  const properties = agentJsonSchema().properties ?? {}
-  return optionNames.map((name) => viewOption(name, properties[name]))
+/** Every option of `schema`, in its order. */
+export function optionViews(schema: OptionSchema): OptionView[] {
+  const properties = jsonSchemaOf(schema).properties ?? {}
+  return Object.entries(schema.shape).map(([name, option]) =>
+    viewOption(name, optionNotes.get(option), properties[name]),
+  )
 }
 
-function viewOption(name: OptionName, schema: z.core.JSONSchema._JSONSchema | undefined): OptionView {
-  const notes = optionNotes.get(configSchema.shape[name])
+function viewOption(
+  name: string,
+  notes: OptionNotes | undefined,
+  schema: z.core.JSONSchema._JSONSchema | undefined,
+): OptionView {
   if (notes === undefined || typeof schema !== 'object') throw new TypeError(`Option ${name} is not described`)
   const words = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
   const allowed = schema.enum?.join(', ') ?? bounds(schema)
@@ -78,10 +89,10 @@ export function showValue(value: unknown): string {
   return value.some((item) => typeof item === 'object') ? JSON.stringify(value) : value.join(',')
 }
 
-/** The flags of `shoal agent`, grouped and described for its help. */
-export function agentFlags(): Option[] {
+/** The flags of a command, grouped and described for its help. */
+export function flagsOf(schema: OptionSchema): Option[] {
   const file = new Option(`${fileOption.flag} <file>`, `${fileOption.description} [${fileOption.env}]`)
-  return [file, ...optionViews().map(flagOf)]
+  return [file, ...optionViews(schema).map(flagOf)]
 }
 
 function flagOf(view: OptionView): Option {
@@ -112,17 +123,34 @@ interface Given {
 }
 
 /** The agent's options from all sources. Rejects with `CONFIG_INVALID`, naming each fault and where it is. */
-export async function readOptions(sources: OptionSources): Promise<AgentConfig> {
-  const views = optionViews()
-  refuseUnknownVariables(sources.env, views)
+export async function readAgentOptions(sources: OptionSources): Promise<AgentConfig> {
+  const given = await gather(configSchema, sources)
+  return parseConfig(inputOf(given), (name) => given.get(name)?.from)
+}
+
+/** Those of another command; what only the agent knows may stand in the config file, which they share. Rejects as above. */
+export async function readOptions<Schema extends OptionSchema>(
+  schema: Schema,
+  sources: OptionSources,
+): Promise<z.output<Schema>> {
+  const given = await gather(schema, sources)
+  for (const name of Object.keys(configSchema.shape)) if (!(name in schema.shape)) given.delete(name)
+  return parseOptions(schema, inputOf(given), (name) => given.get(name)?.from)
+}
+
+async function gather(schema: OptionSchema, sources: OptionSources): Promise<Map<string, Given>> {
+  refuseUnknownVariables(sources.env)
   const file = typeof sources.flags['config'] === 'string' ? sources.flags['config'] : sources.env[fileOption.env]
   const given = file === undefined ? new Map<string, Given>() : await fromFile(file, sources.readFile)
-  for (const view of views) {
+  for (const view of optionViews(schema)) {
     const better = fromFlag(view, sources) ?? fromEnvironment(view, sources)
     if (better !== undefined) given.set(view.name, better)
   }
-  const input = Object.fromEntries([...given].map(([name, { value }]) => [name, value]))
-  return parseConfig(input, (name) => given.get(name)?.from)
+  return given
+}
+
+function inputOf(given: ReadonlyMap<string, Given>): Record<string, unknown> {
+  return Object.fromEntries([...given].map(([name, { value }]) => [name, value]))
 }
 
 function fromFlag(view: OptionView, { flags }: OptionSources): Given | undefined {
@@ -198,8 +226,9 @@ function isMapping(value: unknown): value is object {
 /** Kubernetes sets these for every Service of the namespace, also for one that is called shoal. */
 const serviceVariable = /_SERVICE_(HOST|PORT)(_|$)|_PORT(_\d+_(TCP|UDP|SCTP)(_|$)|$)/
 
-function refuseUnknownVariables(env: OptionSources['env'], views: readonly OptionView[]): void {
-  const known = [fileOption.env, ...views.map((view) => view.env)]
+/** A variable may be meant for another command that runs beside this one. */
+function refuseUnknownVariables(env: OptionSources['env']): void {
+  const known = [fileOption.env, ...[configSchema, configureSchema].flatMap(optionViews).map((view) => view.env)]
   const unknown = Object.keys(env).filter(
     (name) => name.startsWith(environmentPrefix) && !known.includes(name) && !serviceVariable.test(name),
   )

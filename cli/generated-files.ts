@@ -1,9 +1,10 @@
 /** Everything in the repository that derives from one source elsewhere in it; `npm run generate` writes it. */
 import { readFileSync } from 'node:fs'
-import { optionGroups } from '../agent/config.ts'
+import { configSchema, optionGroups } from '../agent/config.ts'
 import { metricTable } from '../agent/metrics.ts'
 import { errorTable } from '../core/errors.ts'
 import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
+import { configureSchema } from './configure/configure-options.ts'
 import { completeLockFile } from './lock-file.ts'
 import { readRecordedRegistries, type RecordedRegistry } from './recorded-registries.ts'
 import { exitCodes } from './program.ts'
@@ -33,12 +34,12 @@ function tableRow(cells: readonly string[]): string {
 const code = (text: string): string => `\`${text}\``
 
 function optionsPage(): string {
-  const views = optionViews()
-  const groups = optionGroups.map((group) => {
-    const rows = views.filter((view) => view.group === group).map(optionRow)
-    return `## ${group}\n\n${table(['Option', 'Meaning', 'Default', 'Example'], rows)}\n`
+  const views = optionViews(configSchema)
+  const groups = optionGroups.flatMap((group) => {
+    const ofGroup = views.filter((view) => view.group === group)
+    return ofGroup.length === 0 ? [] : [`## ${group}\n\n${optionTable(ofGroup)}\n`]
   })
-  return `${notice('agent/config.ts')}
+  return `${notice('agent/config.ts and cli/configure/configure-options.ts')}
 # Options of \`shoal agent\`
 
 Each can be given as a flag, as an environment variable or in a YAML or JSON file (${code(fileOption.flag)} or ${code(fileOption.env)};
@@ -50,6 +51,12 @@ At SIGHUP a running agent reads the file again and takes over the options that m
 logs what it did. Where a flag or a variable gives such an option, the file is not heard.
 
 ${groups.join('\n')}
+## \`shoal configure\` and \`shoal cleanup\`
+
+Given as those above; \`configure\` reads the agent's config file, for what they have in common. \`cleanup\` takes the first one alone.
+
+${optionTable(optionViews(configureSchema))}
+
 ## Exit codes
 
 ${table(
@@ -62,6 +69,10 @@ ${table(
   ],
 )}
 `
+}
+
+function optionTable(views: readonly OptionView[]): string {
+  return table(['Option', 'Meaning', 'Default', 'Example'], views.map(optionRow))
 }
 
 function optionRow(view: OptionView): string[] {

@@ -1,12 +1,14 @@
 /** The `shoal` command: its subcommands, how it fails, and how it ends. */
 import { readFile } from 'node:fs/promises'
 import { Command, CommanderError, type Help, InvalidArgumentError } from 'commander'
-import type { AgentConfig } from '../agent/config.ts'
+import { type AgentConfig, configSchema } from '../agent/config.ts'
 import { within } from '../agent/system/within.ts'
 import { ShoalError } from '../core/errors.ts'
 import { explainImage, explanationText } from './doctor.ts'
 import { type ImageReference, parseImageReference } from './image-reference.ts'
-import { agentFlags, type OptionSources, readOptions } from './agent-options.ts'
+import { flagsOf, type OptionSources, readAgentOptions, readOptions } from './agent-options.ts'
+import { cleanup, configure, type HostsChange } from './configure/configure.ts'
+import { cleanupSchema, configureSchema } from './configure/configure-options.ts'
 
 /** How `shoal` ends; also in docs/options.md. A second signal ends it with 128 + the signal's number. */
 export const exitCodes = {
@@ -65,7 +67,7 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
     .configureHelp({ formatItem: indentedItem })
     .addHelpText('after', `\n${agentHelp}`)
     .action(async (flags: OptionSources['flags']) => setCode(await agentCommand(flags, surroundings)))
-  for (const flag of agentFlags()) agent.addOption(flag)
+  for (const flag of flagsOf(configSchema)) agent.addOption(flag)
   const doctor = program
     .command('doctor')
     .description('Say what an agent with these options would do, and why')
@@ -73,8 +75,28 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
     .option('--json', 'As JSON')
     .configureHelp({ formatItem: indentedItem })
     .action(async (flags: DoctorFlags) => doctorCommand(flags, surroundings))
-  for (const flag of agentFlags()) doctor.addOption(flag)
+  for (const flag of flagsOf(configSchema)) doctor.addOption(flag)
+  const configuring = program
+    .command('configure')
+    .description("Have this node's containerd ask the mirror first: writes hosts.toml files, and keeps what was there")
+    .configureHelp({ formatItem: indentedItem })
+    .action(async (flags: OptionSources['flags']) => {
+      tell(await configure(await readOptions(configureSchema, sourcesOf(flags, surroundings))), surroundings)
+    })
+  for (const flag of flagsOf(configureSchema)) configuring.addOption(flag)
+  const cleaning = program
+    .command('cleanup')
+    .description("Undo configure: containerd's directory is then as it was before")
+    .configureHelp({ formatItem: indentedItem })
+    .action(async (flags: OptionSources['flags']) => {
+      tell(await cleanup(await readOptions(cleanupSchema, sourcesOf(flags, surroundings))), surroundings)
+    })
+  for (const flag of flagsOf(cleanupSchema)) cleaning.addOption(flag)
   return program
+}
+
+function tell(changes: readonly HostsChange[], { print }: Surroundings): void {
+  for (const { result, directory } of changes) print(`${result} ${directory}\n`)
 }
 
 type DoctorFlags = OptionSources['flags'] & { readonly explain: ImageReference; readonly json?: true }
@@ -91,8 +113,12 @@ async function doctorCommand({ explain, json, ...flags }: DoctorFlags, surroundi
   surroundings.print(json === true ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation))
 }
 
-function readFrom(flags: OptionSources['flags'], { env }: Surroundings): Promise<AgentConfig> {
-  return readOptions({ flags, env, readFile: (path) => readFile(path, 'utf8') })
+function readFrom(flags: OptionSources['flags'], surroundings: Surroundings): Promise<AgentConfig> {
+  return readAgentOptions(sourcesOf(flags, surroundings))
+}
+
+function sourcesOf(flags: OptionSources['flags'], { env }: Surroundings): OptionSources {
+  return { flags, env, readFile: (path) => readFile(path, 'utf8') }
 }
 
 /** The flag on a line of its own, its description below: flags here are too long for two columns. */

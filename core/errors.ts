@@ -67,6 +67,16 @@ export const errorTable = {
     oci: 'BLOB_UNKNOWN',
     help: 'The data directory is full; blobs pass through unkept. Free space or lower --store-max-bytes.',
   },
+  HOSTS_FAILED: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: "Run it as root, with containerd's directory mounted where --containerd-registry-config-path says. What was done until then holds, and the same command again does the rest.",
+  },
+  HOSTS_INVALID: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'containerd ignores this file as it is, and nothing was changed. Mend it or take it away, then run `shoal configure` again.',
+  },
   HOST_REFUSED: {
     status: 421,
     oci: 'DENIED',
@@ -102,6 +112,11 @@ export const errorTable = {
     oci: 'UNSUPPORTED',
     help: 'The mirror only reads: GET and HEAD. Push to the registry itself.',
   },
+  MIRROR_KEYS_INVALID: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'The CA or the secret of the mirror in the data directory can not be used. Restore the file, or delete it and run `shoal configure` again, which tells containerd of the new one.',
+  },
   NAMESPACE_INVALID: {
     status: 400,
     oci: 'NAME_INVALID',
@@ -111,6 +126,11 @@ export const errorTable = {
     status: 400,
     oci: 'NAME_INVALID',
     help: 'A repository name is lower-case path components of at most 255 characters in all (OCI distribution-spec).',
+  },
+  NODE_SECRET_WRONG: {
+    status: 403,
+    oci: 'DENIED',
+    help: "The mirror answers whoever knows this node's secret: run `shoal configure`, which tells containerd, or let everybody in with --mirror-protocol http.",
   },
   NOT_MIRRORED: {
     status: 404,
@@ -155,7 +175,7 @@ export const errorTable = {
   PASSWORD_UNPROTECTED: {
     status: 404,
     oci: 'DENIED',
-    help: 'The mirror has no TLS and asks for passwords on loopback only; the client goes on at the registry itself. Let clients reach it by a loopback address, see --mirror-listen.',
+    help: 'With --mirror-protocol http the mirror asks for passwords on loopback only; the client goes on at the registry itself. Leave it https, or let clients reach it by a loopback address, see --mirror-listen.',
   },
   PEER_GONE: {
     status: 502,

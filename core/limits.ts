@@ -41,6 +41,13 @@ export const limits = {
   mirrorLingerMs: 5 * second,
   /** The same when the agent stops: on loopback a client that still reads has all of it in the kernel by then. */
   mirrorStopLingerMs: 1 * second,
+  /**
+   * How far from now a certificate of the mirror is valid, into the past as well, so that a node whose clock is set meets a
+   * valid one. A new one is issued when half of that is over.
+   */
+  mirrorCertificateMs: 7 * 24 * hour,
+  /** How often the agent looks whether it is: clocks are set at any time. */
+  mirrorCertificateCheckMs: 10 * minute,
 
   // Mirror: what it remembers
   /** How long a blob that broke mid-body sends follow-up ranges to the origin; containerd asks again at once, Docker after 5 s. */

@@ -1,10 +1,10 @@
 /** Who this agent is: an Ed25519 key that persists in the data directory, so that its peer ID survives restarts. */
-import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto'
-import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { ShoalError } from '../../core/errors.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { peerIdOf } from '../../core/wire/peer-id.ts'
+import { codeOf, keepOnce, readIfThere } from '../kept-file.ts'
 
 export interface Identity {
   readonly peer: PeerId
@@ -26,13 +26,17 @@ export function createIdentity(): Identity {
  */
 export async function loadIdentity(dataDirectory: string): Promise<Identity> {
   const file = join(dataDirectory, fileName)
-  const kept = await readPem(file)
-  if (kept !== undefined) return parsePem(kept, file)
-  const identity = createIdentity()
-  const pem = identity.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-  if (await keep(pem, dataDirectory, file)) return identity
-  // Another process was first; there is one identity per data directory.
-  return parsePem((await readPem(file)) ?? '', file)
+  try {
+    const kept = await readIfThere(file)
+    if (kept !== undefined) return parsePem(kept, file)
+    const identity = createIdentity()
+    const pem = identity.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+    if (await keepOnce(file, pem)) return identity
+    // Another process was first; there is one identity per data directory.
+    return parsePem((await readIfThere(file)) ?? '', file)
+  } catch (error) {
+    throw error instanceof ShoalError ? error : unreadable(file, error)
+  }
 }
 
 function identityOf(privateKey: KeyObject): Identity {
@@ -46,19 +50,6 @@ function unreadable(file: string, cause: unknown): ShoalError {
   return new ShoalError('IDENTITY_UNREADABLE', `${file}: ${codeOf(cause)}`, { cause })
 }
 
-function codeOf(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
-}
-
-async function readPem(file: string): Promise<string | undefined> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw unreadable(file, error)
-  }
-}
-
 function parsePem(pem: string, file: string): Identity {
   let key: KeyObject
   try {
@@ -70,42 +61,4 @@ function parsePem(pem: string, file: string): Identity {
   const kind = key.asymmetricKeyType ?? 'unknown'
   if (kind !== 'ed25519') throw new ShoalError('IDENTITY_INVALID', `${file} holds a key of type ${kind}`)
   return identityOf(key)
-}
-
-/** Writes the file whole or not at all, and never over another; false when one is there already. */
-async function keep(pem: string, dataDirectory: string, file: string): Promise<boolean> {
-  const draft = `${file}.${randomBytes(6).toString('hex')}`
-  try {
-    await mkdir(dataDirectory, { recursive: true })
-    await writeDurably(draft, pem)
-    try {
-      await link(draft, file)
-    } finally {
-      await unlink(draft)
-    }
-    await syncDirectory(dataDirectory)
-    return true
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false
-    throw unreadable(file, error)
-  }
-}
-
-async function writeDurably(file: string, content: string): Promise<void> {
-  const handle = await open(file, 'wx', 0o600)
-  try {
-    await handle.writeFile(content)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

@@ -6,6 +6,8 @@ import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import type { DecideByRules, ImageName } from '../../core/rules.ts'
 import { listenError } from '../listen-error.ts'
+import type { CertifiedKey } from '../mirror-tls/certificates.ts'
+import { showsNodeSecret } from '../mirror-tls/node-secret.ts'
 import { jsonAnswer } from './answer.ts'
 import { createBlobEndpoint } from './blob-endpoint.ts'
 import { createDescriptors } from './descriptors.ts'
@@ -37,6 +39,14 @@ export interface MirrorComponents {
   readonly clock: Clock
 }
 
+/** What makes mirror and clients known to each other. */
+export interface MirrorGuard {
+  /** What the listener shows at first. */
+  readonly certificate: CertifiedKey
+  /** What every request must carry. */
+  readonly secret: string
+}
+
 export interface MirrorOptions {
   /** The address to listen on. Default `127.0.0.1`. */
   readonly host?: string
@@ -48,6 +58,8 @@ export interface MirrorOptions {
   readonly prefetchLayers?: number
   /** Names that clients may call the mirror by, beside its addresses and `localhost`. Default none. */
   readonly hostNames?: readonly string[]
+  /** Default: plain HTTP, and whoever reaches it may ask. */
+  readonly guard?: MirrorGuard | undefined
   /** How long a client may take to send a request's head. Default `limits.mirrorRequestMs`. */
   readonly requestMs?: number
   /** A client that takes no byte of a response for this long is dropped. Default `limits.clientStallMs`. */
@@ -57,6 +69,8 @@ export interface MirrorOptions {
 export interface Mirror {
   /** Resolves with the bound address once requests are answered; rejects with `LISTEN_FAILED`. */
   listen(): Promise<AddressInfo>
+  /** Shows another certificate from now on, where it has a guard. */
+  useCertificate(certificate: CertifiedKey): void
   /** Takes no more connections, lets running responses finish for `graceMs`, ends the rest with FIN. */
   close(graceMs: number): Promise<void>
 }
@@ -67,6 +81,7 @@ const defaults = {
   defaultOrigin: 'docker.io',
   prefetchLayers: limits.prefetchLayersAhead,
   hostNames: [],
+  guard: undefined,
   requestMs: limits.mirrorRequestMs,
   clientStallMs: limits.clientStallMs,
 } as const satisfies Required<MirrorOptions>
@@ -79,7 +94,9 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
   const manifests = createManifests({ blobs, descriptors, possession, tags })
   const sendBlob = createBlobEndpoint({ blobs, descriptors, origin, possession, prefetch, clock })
   const running = createRunning()
-  const app = createServer(settings, handle)
+  const { guard, requestMs } = settings
+  const server = createServer({ requestMs, certificate: guard?.certificate }, handle)
+  const { app } = server
 
   async function handle(request: IncomingMessage, response: ServerResponse, url: string): Promise<void> {
     const exchange = createExchange({ request, response, clock }, settings)
@@ -95,7 +112,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
       kind = route.kind === 'discovery' ? route.discovery.kind : route.kind
       await answer(exchange, route)
     } catch (error) {
-      failure = withoutPlainPasswords(error, request.socket.remoteAddress)
+      failure = guard === undefined ? withoutPlainPasswords(error, request.socket.remoteAddress) : error
       fail(exchange, failure)
     } finally {
       observer.answered(exchange.result(kind, failure))
@@ -105,6 +122,9 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
   function refuseForeign({ request, response }: Exchange): void {
     if (!isOwnHost(request.headersDistinct['host'], settings.hostNames)) {
       throw new ShoalError('HOST_REFUSED', 'The request is for another host')
+    }
+    if (guard !== undefined && !showsNodeSecret(request.headers, guard.secret)) {
+      throw new ShoalError('NODE_SECRET_WRONG', "The request does not carry this node's secret")
     }
     if (request.method === 'GET' || request.method === 'HEAD') return
     response.setHeader('allow', 'GET, HEAD')
@@ -155,7 +175,7 @@ export function createMirror(components: MirrorComponents, options: MirrorOption
     await closed
   }
 
-  return { listen, close }
+  return { listen, useCertificate: (certificate) => server.useCertificate(certificate), close }
 }
 
 type ImageRoute = Exclude<Route, { kind: 'ping' }>

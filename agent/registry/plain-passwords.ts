@@ -1,4 +1,4 @@
-/** The mirror speaks HTTP without TLS, so it asks for passwords on loopback only (research/field.md F2): elsewhere anybody on the way could read them. */
+/** A mirror without TLS asks for passwords on loopback only (research/field.md F2): elsewhere anybody on the way could read them. */
 import { ShoalError } from '../../core/errors.ts'
 import { classifyAddress } from '../upstream/addresses.ts'
 import { parseChallenges } from '../upstream/challenges.ts'

@@ -1,32 +1,48 @@
 /** The HTTP server of the mirror: fastify with every bound set, and one handler that reads the raw URL. */
-import { type IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http'
+import http, { type IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http'
+import https from 'node:https'
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { limits } from '../../core/limits.ts'
 import { second } from '../../core/units.ts'
 import { ociErrorBody } from '../../core/oci/errors.ts'
+import type { CertifiedKey } from '../mirror-tls/certificates.ts'
 
 interface ServerOptions {
   /** How long a client may take to send a request. */
   readonly requestMs: number
+  /** What a server with TLS begins with; without one it speaks plain HTTP. */
+  readonly certificate?: CertifiedKey | undefined
+}
+
+export interface MirrorServer {
+  readonly app: FastifyInstance
+  /** For all connections that begin from now on. */
+  useCertificate(certificate: CertifiedKey): void
 }
 
 /** `url` is the request target as the client sent it. Must not reject. */
 export type RawHandler = (request: IncomingMessage, response: ServerResponse, url: string) => Promise<void>
 
-export function createServer({ requestMs }: ServerOptions, handle: RawHandler): FastifyInstance {
+export function createServer({ requestMs, certificate }: ServerOptions, handle: RawHandler): MirrorServer {
+  const options = {
+    requestTimeout: requestMs,
+    headersTimeout: requestMs,
+    keepAliveTimeout: limits.mirrorKeepAliveMs,
+    maxHeaderSize: limits.mirrorHeadersMaxBytes,
+    connectionsCheckingInterval: Math.min(second, requestMs),
+  }
+  const secure = certificate && { ...tlsOptions(certificate), handshakeTimeout: requestMs }
   const app = fastify({
+    serverFactory: (handler) =>
+      secure === undefined
+        ? http.createServer(options, handler)
+        : https.createServer({ ...options, ...secure }, handler),
     // The router sees one path only; what a client's URL means is decided in one place, route.ts.
     rewriteUrl: () => '/',
-    requestTimeout: requestMs,
-    keepAliveTimeout: limits.mirrorKeepAliveMs,
     // A response that is ended but not yet flushed counts as idle to Node, and would be cut short.
     forceCloseConnections: false,
-    http: {
-      headersTimeout: requestMs,
-      maxHeaderSize: limits.mirrorHeadersMaxBytes,
-      connectionsCheckingInterval: Math.min(second, requestMs),
-    },
     clientErrorHandler: refuseMalformed,
   })
   app.server.maxConnections = limits.mirrorConnectionsMax
@@ -35,7 +51,17 @@ export function createServer({ requestMs }: ServerOptions, handle: RawHandler): 
     reply.hijack()
     await handle(request.raw, reply.raw, request.originalUrl)
   })
-  return app
+  return {
+    app,
+    useCertificate(next) {
+      if (app.server instanceof https.Server) app.server.setSecureContext(tlsOptions(next))
+    },
+  }
+}
+
+/** HTTP/1.1 only: a response that ends early must end its connection, and with FIN (facts/protocols.md §0, rule 2). */
+function tlsOptions(certificate: CertifiedKey): https.ServerOptions {
+  return { ...certificate, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] }
 }
 
 /**
@@ -44,7 +70,9 @@ export function createServer({ requestMs }: ServerOptions, handle: RawHandler): 
  */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-  if (isLate || !socket.writable || socket.bytesWritten > 0) {
+  // A handshake that failed: plain HTTP on this port, or a client that does not believe the certificate.
+  const isSecret = !(socket instanceof TLSSocket) || socket.getProtocol() !== null
+  if (isLate || !isSecret || !socket.writable || socket.bytesWritten > 0) {
     socket.destroy()
     return
   }

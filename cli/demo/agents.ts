@@ -22,6 +22,8 @@ export interface AgentOptions {
   readonly plainOrigins: readonly string[]
   /** Where the peers and cluster listeners are. Default: 127.0.0.1. */
   readonly host?: string
+  /** What the mirror speaks. Default: http, so that clients need neither CA nor secret. */
+  readonly protocol?: 'http' | 'https'
   /** Words before the command, such as `ip netns exec NAME`. */
   readonly prefix?: readonly string[]
   /** More flags of `shoal agent`. */
@@ -32,6 +34,7 @@ export interface AgentProcess {
   readonly process: ChildProcess & { readonly pid: number }
   /** Base URL of the mirror. */
   readonly mirror: string
+  readonly dataDir: string
   /** Base URL of health and metrics. */
   readonly ops: string
   readonly clusterAddress: string
@@ -52,11 +55,12 @@ export async function makeClusterSecret(directory: string): Promise<string> {
 
 /** Starts an agent and returns at once; `agentReady` tells when it serves. */
 export async function startAgent(guardian: Guardian, options: AgentOptions): Promise<AgentProcess> {
-  const { host = '127.0.0.1', prefix = [] } = options
+  const { host = '127.0.0.1', prefix = [], protocol = 'http' } = options
   const [mirrorPort = 0, opsPort = 0, peersPort = 0, bulkPort = 0, clusterPort = 0] = await freePorts(5)
   const logFile = path.join(options.directory, 'agent.log')
   const flags = {
     'data-dir': path.join(options.directory, 'data'),
+    'mirror-protocol': protocol,
     'mirror-listen': `127.0.0.1:${mirrorPort}`,
     'ops-listen': `127.0.0.1:${opsPort}`,
     'peers-listen': `${host}:${peersPort}`,
@@ -83,7 +87,8 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
   guardian.adopt(child)
   return {
     process: Object.assign(child, { pid: Number(child.pid) }),
-    mirror: `http://127.0.0.1:${mirrorPort}`,
+    mirror: `${protocol}://127.0.0.1:${mirrorPort}`,
+    dataDir: flags['data-dir'],
     ops: `http://127.0.0.1:${opsPort}`,
     clusterAddress: `${host}:${clusterPort}`,
     peersAddress: `${host}:${peersPort}`,

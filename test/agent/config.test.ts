@@ -36,9 +36,11 @@ test('names of failover policies are translated', () => {
 })
 
 test.each([{ originAccess: 'exchange' }, { origins: ['a.b', { host: 'c.d', access: 'exchange' }] }])(
-  'passwords are asked for on loopback only: %j',
+  'passwords are asked for under TLS, or on loopback only: %j',
   (options) => {
-    const listening = (mirrorListen: string) => () => parseConfig({ standalone: true, mirrorListen, ...options })
+    const given = { standalone: true, ...options }
+    expect(() => parseConfig({ ...given, mirrorListen: '10.0.0.7:5050' })).not.toThrow()
+    const listening = (mirrorListen: string) => () => parseConfig({ ...given, mirrorListen, mirrorProtocol: 'http' })
     for (const host of ['127.0.0.1', '127.3.2.1', '[::1]', 'localhost'])
       expect(listening(`${host}:5050`), host).not.toThrow()
     for (const host of ['0.0.0.0', '10.0.0.7', '[::]', 'mirror.local'])

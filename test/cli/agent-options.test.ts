@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { agentJsonSchema, type OptionSources, optionViews, readOptions } from '../../cli/agent-options.ts'
-import { parseConfig } from '../../agent/config.ts'
+import {
+  agentJsonSchema,
+  type OptionSources,
+  optionViews,
+  readAgentOptions,
+  readOptions,
+} from '../../cli/agent-options.ts'
+import { configureSchema } from '../../cli/configure/configure-options.ts'
+import { configSchema, parseConfig, parseOptions } from '../../agent/config.ts'
 
 const files: Record<string, string> = {
   'agent.yaml': 'standalone: true\nprefetchLayers: 1\nzone: from-file\nlogLevel: warn\n',
@@ -8,11 +15,12 @@ const files: Record<string, string> = {
   'empty.yaml': '',
   'slip.yaml': 'standalone: true\nstoreMaxByte: 5GiB\norigins:\n  - host: a.b\n    caFile: /ca.pem\n',
   'list.yaml': '- a\n- b\n',
+  'node.yaml': 'standalone: true\nmirrorListen: 127.0.0.1:30020\ndataDir: /mnt/shoal\n',
   'broken.yaml': 'a: [',
 }
 
 const read = (sources: Partial<OptionSources>) =>
-  readOptions({
+  readAgentOptions({
     flags: {},
     env: {},
     readFile: async (path) => {
@@ -237,14 +245,16 @@ test('variables that Kubernetes sets for a Service called shoal are no options',
 })
 
 describe('each option', () => {
-  test.each(optionViews().map((view) => [view.name, view] as const))('%s says what it is', (_name, view) => {
+  test.each(
+    [configSchema, configureSchema].flatMap((schema) => optionViews(schema)).map((view) => [view.name, view] as const),
+  )('%s says what it is', (_name, view) => {
     expect(view.description).toMatch(/^(\p{Lu}|containerd).*\.$/su)
     expect(view.default ?? view.otherwise).toBeDefined()
     expect(view.examples.length).toBeGreaterThan(0)
   })
 
   test('takes its own examples', () => {
-    for (const view of optionViews()) {
+    for (const view of optionViews(configSchema)) {
       for (const example of view.examples) {
         const base = {
           ...(view.name !== 'standalone' && { clusterSecretFile: '/secret' }),
@@ -255,9 +265,43 @@ describe('each option', () => {
     }
   })
 
+  test('of configure takes its own examples', () => {
+    for (const { name, examples } of optionViews(configureSchema))
+      for (const example of examples)
+        expect(() => parseOptions(configureSchema, { [name]: example }), name).not.toThrow()
+  })
+
   test('is in the JSON schema, which refuses others', () => {
     const schema = agentJsonSchema()
-    expect(Object.keys(schema.properties ?? {})).toEqual(optionViews().map((view) => view.name))
+    expect(Object.keys(schema.properties ?? {})).toEqual(optionViews(configSchema).map((view) => view.name))
     expect(schema.additionalProperties).toBe(false)
+  })
+})
+
+const ofConfigure = (sources: Partial<OptionSources>) =>
+  readOptions(configureSchema, { flags: {}, env: {}, readFile: async (path) => files[path] ?? '', ...sources })
+
+describe('the options of configure', () => {
+  test("come from flags, variables, and of the agent's file what both know", async () => {
+    const env = { SHOAL_CONFIG: 'node.yaml', SHOAL_RESOLVE_TAGS: 'false', SHOAL_STANDALONE: 'true' }
+    expect(await ofConfigure({ flags: { mirroredRegistries: ['docker.io,a.b:5000'] }, env })).toEqual({
+      containerdRegistryConfigPath: '/etc/containerd/certs.d',
+      mirroredRegistries: ['docker.io', 'a.b:5000'],
+      resolveTags: false,
+      dataDir: '/mnt/shoal',
+      mirrorListen: { host: '127.0.0.1', port: 30020 },
+      mirrorProtocol: 'https',
+    })
+  })
+
+  test.each([
+    [
+      { containerdRegistryConfigPath: '/a:/b' },
+      'containerdRegistryConfigPath (from --containerd-registry-config-path): ',
+    ],
+    [{ containerdRegistryConfigPath: 'certs.d' }, 'expected one absolute path'],
+    [{ config: 'slip.yaml' }, 'unknown option storeMaxByte'],
+  ])('%j is refused', async (flags, complaint) => {
+    await expect(ofConfigure({ flags })).rejects.toThrow(complaint)
   })
 })

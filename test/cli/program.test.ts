@@ -203,6 +203,20 @@ describe('shoal agent', () => {
   })
 })
 
+test('shoal configure and shoal cleanup say what they did, and fail with what to do', async () => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'shoal-program-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  const root = path.join(directory, 'certs.d')
+  const { run, seen } = world({ env: { SHOAL_CONTAINERD_REGISTRY_CONFIG_PATH: root } })
+  const configure = () => run('configure', '--data-dir', path.join(directory, 'data'))
+  expect([await configure(), await configure(), await run('cleanup')]).toEqual([0, 0, 0])
+  expect(seen.out).toBe(['configured', 'unchanged', 'restored'].map((done) => `${done} ${root}/_default\n`).join(''))
+  await writeFile(root, '')
+  expect(await configure()).toBe(1)
+  expect(seen.err).toMatch(/^shoal: .*ENOTDIR.*Run it as root/)
+  expect(await run('configure', '--containerd-registry-config-path', 'a:b')).toBe(2)
+})
+
 test('shoal version prints the version', async () => {
   const { run, seen } = world()
   expect(await run('version')).toBe(0)

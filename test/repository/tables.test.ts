@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { optionNames } from '../../agent/config.ts'
 import { metricTable } from '../../agent/metrics.ts'
+import { configureSchema } from '../../cli/configure/configure-options.ts'
 import { errorTable, ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { filesOf, readText, unusedIn } from './sources.ts'
@@ -34,7 +35,9 @@ describe('errors', () => {
 
   test('name flags that exist', () => {
     const flags = Object.values(errorTable).flatMap(({ help }) => help.match(/--[a-z-]+/g) ?? [])
-    const known = optionNames.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`)
+    const known = [...optionNames, ...Object.keys(configureSchema.shape)].map(
+      (name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+    )
     expect(flags.filter((flag) => flag !== '--help' && !known.includes(flag))).toEqual([])
   })
 

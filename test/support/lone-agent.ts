@@ -4,7 +4,7 @@ import { parseConfig } from '../../agent/config.ts'
 import { type AgentSurroundings, type RunningAgent, runAgent } from '../../agent/main.ts'
 import type { Guardian } from '../../cli/demo/guardian.ts'
 
-/** `options` as a config file has them. */
+/** `options` as a config file has them. The mirror speaks plain HTTP unless they say otherwise. */
 export async function startLoneAgent(
   guardian: Guardian,
   options: object,
@@ -14,7 +14,14 @@ export async function startLoneAgent(
   const listeners = ['mirror', 'ops', 'peers', 'bulk', 'cluster'].map((name) => [`${name}Listen`, '127.0.0.1:0'])
   const dataDir = path.join(directory, 'data')
   return runAgent(
-    parseConfig({ standalone: true, dataDir, ...Object.fromEntries(listeners), logLevel: 'fatal', ...options }),
+    parseConfig({
+      standalone: true,
+      dataDir,
+      mirrorProtocol: 'http',
+      ...Object.fromEntries(listeners),
+      logLevel: 'fatal',
+      ...options,
+    }),
     surroundings,
   )
 }

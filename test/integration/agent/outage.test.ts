@@ -56,6 +56,7 @@ async function startAgent(
   const agent = await runAgent(
     parseConfig({
       standalone: true,
+      mirrorProtocol: 'http',
       dataDir: path.join(await guardian.directory(), 'data'),
       ...Object.fromEntries(listeners.map((name) => [`${name}Listen`, '127.0.0.1:0'])),
       origins: [{ host: registry.address, plainHttp: true, enforcement: 'Every', ...policy }, ...others],

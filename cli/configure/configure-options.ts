@@ -1,0 +1,47 @@
+/** The options of `shoal configure` and `shoal cleanup`, described once as those of the agent are; several are the agent's own. */
+import { z } from 'zod'
+import { configSchema, hostName, note } from '../../agent/config.ts'
+
+const containerdRegistryConfigPath = note(
+  z
+    .string()
+    .regex(
+      /^\/[^:]*$/,
+      'expected one absolute path; containerd 2.1 and newer ignore mirrors where config_path is a list',
+    )
+    .default('/etc/containerd/certs.d'),
+  {
+    group: 'containerd',
+    description: "The directory that `config_path` in containerd's config.toml names; it must be a single one.",
+    text: 'plain',
+    value: 'directory',
+    examples: ['/etc/containerd/certs.d'],
+  },
+)
+
+export const configureSchema = z.strictObject({
+  containerdRegistryConfigPath,
+  mirroredRegistries: note(z.array(hostName).default([]), {
+    group: 'containerd',
+    description: 'Registries whose images are pulled through the mirror, as image names have them.',
+    text: 'list',
+    value: 'host',
+    otherwise: 'all',
+    examples: [['docker.io', 'registry.corp.example.com:5000']],
+  }),
+  resolveTags: note(z.boolean().default(true), {
+    group: 'containerd',
+    description:
+      'Ask the mirror for tags too; else containerd resolves them at the registry, with its own credentials.',
+    text: 'switch',
+    examples: [false],
+  }),
+  dataDir: configSchema.shape.dataDir,
+  mirrorListen: configSchema.shape.mirrorListen,
+  mirrorProtocol: configSchema.shape.mirrorProtocol,
+})
+
+export const cleanupSchema = configureSchema.pick({ containerdRegistryConfigPath: true })
+
+export type ConfigureOptions = Readonly<z.output<typeof configureSchema>>
+export type CleanupOptions = Readonly<z.output<typeof cleanupSchema>>

@@ -1,0 +1,92 @@
+/** `shoal configure` and `shoal cleanup`: containerd asks this node's mirror first, and no longer. */
+import { stat } from 'node:fs/promises'
+import path from 'node:path'
+import { codeOf } from '../../agent/kept-file.ts'
+import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
+import { ShoalError } from '../../core/errors.ts'
+import type { CleanupOptions, ConfigureOptions } from './configure-options.ts'
+import { namesIn, planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
+import { mirrorUrl } from './hosts-file.ts'
+
+/** What became of one directory. */
+export interface HostsChange {
+  readonly directory: string
+  readonly result: 'configured' | 'unchanged' | 'restored'
+}
+
+/**
+ * All directories are read before the first is written. Rejects with `CONFIG_INVALID`, `HOSTS_INVALID`, `HOSTS_FAILED` or
+ * `MIRROR_KEYS_INVALID`.
+ */
+export async function configure(options: ConfigureOptions): Promise<HostsChange[]> {
+  if (options.mirrorListen.port === 0)
+    throw new ShoalError('CONFIG_INVALID', 'mirrorListen has port 0: containerd needs one that stays the same')
+  const keys = options.mirrorProtocol === 'https' ? await openMirrorKeys(options.dataDir) : undefined
+  const mirror = { url: mirrorUrl(options), resolvesTags: options.resolveTags, secret: keys?.secret }
+  const plans = []
+  for (const directory of await directoriesToConfigure(options)) {
+    plans.push(await naming(directory, () => planDirectory(directory, mirror, keys?.authority.cert)))
+  }
+  const changes: HostsChange[] = []
+  for (const plan of plans) {
+    const { directory } = plan
+    const changed = await naming(directory, () => writeHosts(plan))
+    changes.push({ directory, result: changed ? 'configured' : 'unchanged' })
+  }
+  return changes
+}
+
+/** Every directory that Shoal has left something in; none where there is nothing to do. Rejects with `HOSTS_FAILED`. */
+export async function cleanup({ containerdRegistryConfigPath: root }: CleanupOptions): Promise<HostsChange[]> {
+  const changes: HostsChange[] = []
+  const made = new Set<string>()
+  for (const directory of await subdirectories(root)) {
+    const restored = await naming(directory, () => restoreDirectory(directory))
+    if (restored.changed) changes.push({ directory, result: 'restored' })
+    for (const each of restored.made) made.add(each)
+  }
+  // A directory after those in it.
+  for (const each of [...made].toSorted((a, b) => b.length - a.length)) await naming(each, () => removeIfEmpty(each))
+  return changes
+}
+
+/**
+ * Those of the registries that are named. Where none is, all: the one for registries without a directory of their own, and
+ * those that are there, since containerd asks no other where it finds one.
+ */
+async function directoriesToConfigure(options: ConfigureOptions): Promise<string[]> {
+  const { containerdRegistryConfigPath: root, mirroredRegistries } = options
+  const there = await subdirectories(root)
+  if (mirroredRegistries.length === 0) return [...new Set([path.join(root, '_default'), ...there])]
+  return mirroredRegistries.map((registry) => {
+    const [first = '', second = ''] = directoryNames(registry).map((name) => path.join(root, name))
+    return there.includes(first) ? first : second
+  })
+}
+
+/** In the order in which containerd looks. */
+function directoryNames(registry: string): string[] {
+  const [host, port] = registry.split(':')
+  return port === undefined ? [registry, registry] : [`${host}_${port}_`, registry]
+}
+
+async function subdirectories(root: string): Promise<string[]> {
+  const found = []
+  for (const name of await naming(root, () => namesIn(root))) {
+    const directory = path.join(root, name)
+    if ((await naming(directory, () => stat(directory))).isDirectory()) found.push(directory)
+  }
+  return found.toSorted()
+}
+
+/** Says which directory it was. */
+async function naming<Value>(directory: string, act: () => Promise<Value>): Promise<Value> {
+  try {
+    return await act()
+  } catch (cause) {
+    const isOfFiles = /^E[A-Z]+$/.test(codeOf(cause))
+    if (isOfFiles) throw new ShoalError('HOSTS_FAILED', `${directory}: ${codeOf(cause)}`, { cause })
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
+    throw new ShoalError('HOSTS_INVALID', `${path.join(directory, 'hosts.toml')}: ${reason}`, { cause })
+  }
+}
