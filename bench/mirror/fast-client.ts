@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import net from 'node:net'
+import tls from 'node:tls'
 import { mediaTypes } from '../../cli/demo/image.ts'
 import { MiB } from '../../core/units.ts'
 
@@ -13,28 +14,42 @@ export interface FastClient {
   close(): void
 }
 
+interface FastClientOptions {
+  /** PEM; speaks TLS to whoever it has certified. Default: no TLS. */
+  readonly ca?: string
+  /** Sent with each request. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
 /** `address` is `host:port`. */
-export async function connectFastClient(address: string): Promise<FastClient> {
+export async function connectFastClient(
+  address: string,
+  { ca, headers = {} }: FastClientOptions = {},
+): Promise<FastClient> {
   const [host = '', port = ''] = address.split(':')
   let current: Reading | undefined
-  const socket = net.connect({
+  const options = {
     host,
     port: Number(port),
     onread: {
       buffer: Buffer.allocUnsafe(MiB),
-      callback(length, buffer) {
+      callback(length: number, buffer: Uint8Array) {
         current?.take(Buffer.from(buffer.buffer, buffer.byteOffset, length))
         return true
       },
     },
-  })
-  await once(socket, 'connect')
+  }
+  const socket = ca === undefined ? net.connect(options) : tls.connect({ ...options, ca })
+  await once(socket, ca === undefined ? 'connect' : 'secureConnect')
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.on('close', () => current?.fail(new Error(`${address} closed the connection`)))
   return {
     get(path) {
       const reading = createReading()
       current = reading
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${address}\r\nAccept: ${mediaTypes.manifest}, */*\r\n\r\n`)
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nHost: ${address}\r\nAccept: ${mediaTypes.manifest}, */*\r\n${lines.join('')}\r\n`,
+      )
       return reading.done
     },
     close: () => socket.destroy(),

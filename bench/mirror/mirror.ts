@@ -2,11 +2,12 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { Command } from 'commander'
-import { agentReady, startAgent } from '../../cli/demo/agents.ts'
+import { nodeSecretHeader } from '../../agent/mirror-tls/node-secret.ts'
+import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
+import { type AgentProcess, agentReady, startAgent } from '../../cli/demo/agents.ts'
 import { pushImage, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { type Guardian, createGuardian } from '../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../cli/demo/image.ts'
-import { pullImage } from '../../cli/demo/pull.ts'
 import { MiB } from '../../core/units.ts'
 import { medians, quantile, rounded, roundedFields, spreads } from '../figures.ts'
 import { type FastClient, connectFastClient } from './fast-client.ts'
@@ -24,6 +25,10 @@ interface Server {
   readonly manifestPath: string
 }
 
+/** The mirror as it runs unless told otherwise, the mirror with `--mirror-protocol http`, and docker-registry, which has no TLS here either. */
+const contenders = ['mirror', 'plain_mirror', 'docker_registry'] as const
+type Per<Value> = Record<(typeof contenders)[number], Value>
+
 interface Measured extends Record<string, number> {
   readonly blob_mb_per_s: number
   readonly manifest_p50_ms: number
@@ -33,7 +38,7 @@ interface Measured extends Record<string, number> {
 export function mirrorCommand(): Command {
   return new Command('mirror')
     .description(
-      'a warm blob and a cached manifest through the mirror, beside docker-registry; needs docker-registry and skopeo',
+      'a warm blob and a cached manifest through the mirror, with TLS and without, beside docker-registry; needs docker-registry and skopeo',
     )
     .option('--json', 'print one JSON object')
     .action(async ({ json }: { json?: true }) => {
@@ -47,10 +52,14 @@ async function measureMirror() {
   const interrupted = () => void guardian.close().finally(() => process.exit(130))
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
   try {
-    const { mirror, registry } = await startServers(guardian)
-    const runs: { mirror: Measured; registry: Measured }[] = []
+    const servers = await startServers(guardian)
+    const runs: Per<Measured>[] = []
     for (let index = 0; index < runCount; index++) {
-      runs.push({ mirror: await measure(mirror), registry: await measure(registry) })
+      runs.push({
+        mirror: await measure(servers.mirror),
+        plain_mirror: await measure(servers.plain_mirror),
+        docker_registry: await measure(servers.docker_registry),
+      })
     }
     return report(runs)
   } finally {
@@ -58,8 +67,8 @@ async function measureMirror() {
   }
 }
 
-/** docker-registry is also the mirror's origin, and both are warm: each has served the image once. */
-async function startServers(guardian: Guardian): Promise<{ mirror: Server; registry: Server }> {
+/** docker-registry is also the mirrors' origin, and all are warm: each has served the image once. */
+async function startServers(guardian: Guardian): Promise<Per<Server>> {
   const image = await makeImage({
     directory: await guardian.directory(),
     seed: 'bench mirror',
@@ -67,26 +76,31 @@ async function startServers(guardian: Guardian): Promise<{ mirror: Server; regis
   })
   const { address: origin } = await startRegistryProcess(guardian)
   await pushImage(image, origin, repository)
-  const directory = path.join(await guardian.directory(), 'agent')
-  await mkdir(directory)
-  const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [origin] })
-  await agentReady(agent, 1)
-  for (const host of [agent.mirror, `http://${origin}`]) {
-    await pullImage({ hosts: [host], origin, repository, reference: image.tag })
+  const query = `?ns=${encodeURIComponent(origin)}`
+  const start = async (protocol: 'http' | 'https'): Promise<AgentProcess> => {
+    const directory = path.join(await guardian.directory(), protocol)
+    await mkdir(directory)
+    const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [origin], protocol })
+    await agentReady(agent, 1)
+    return agent
   }
+  const agent = await start('https')
+  const plainAgent = await start('http')
+  const { authority, secret } = await openMirrorKeys(agent.dataDir)
+  const shown = { ca: authority.cert, headers: { [nodeSecretHeader]: secret } }
   return {
-    mirror: await serverAt(new URL(agent.mirror).host, image, `?ns=${encodeURIComponent(origin)}`),
-    registry: await serverAt(origin, image, ''),
+    mirror: await warmServer(await connectFastClient(new URL(agent.mirror).host, shown), image, query),
+    plain_mirror: await warmServer(await connectFastClient(new URL(plainAgent.mirror).host), image, query),
+    docker_registry: await warmServer(await connectFastClient(origin), image, ''),
   }
 }
 
-async function serverAt(address: string, image: Image, query: string): Promise<Server> {
+async function warmServer(client: FastClient, image: Image, query: string): Promise<Server> {
   const [platform] = image.platforms
-  return {
-    client: await connectFastClient(address),
-    blobPath: `/v2/${repository}/blobs/${platform?.layers[0]?.digest}${query}`,
-    manifestPath: `/v2/${repository}/manifests/${platform?.manifest.digest}${query}`,
-  }
+  const blobPath = `/v2/${repository}/blobs/${platform?.layers[0]?.digest}${query}`
+  const manifestPath = `/v2/${repository}/manifests/${platform?.manifest.digest}${query}`
+  for (const target of [manifestPath, blobPath]) await client.get(target)
+  return { client, blobPath, manifestPath }
 }
 
 async function measure({ client, blobPath, manifestPath }: Server): Promise<Measured> {
@@ -112,21 +126,21 @@ async function timed(client: FastClient, target: string): Promise<{ bytes: numbe
   return { bytes, ms: performance.now() - startedMs }
 }
 
-function report(runs: readonly { mirror: Measured; registry: Measured }[]) {
-  const ofMirror = runs.map(({ mirror }) => roundedFields(mirror))
-  const ofRegistry = runs.map(({ registry }) => roundedFields(registry))
-  const ratios = runs.map(({ mirror, registry }) => ({ ratio: rounded(mirror.blob_mb_per_s / registry.blob_mb_per_s) }))
+function report(runs: readonly Per<Measured>[]) {
+  const of = (contender: keyof Per<Measured>) => runs.map((run) => roundedFields(run[contender]))
+  const ratios = runs.map(({ mirror, plain_mirror, docker_registry }) => ({
+    mirror: rounded(mirror.blob_mb_per_s / docker_registry.blob_mb_per_s),
+    plain_mirror: rounded(plain_mirror.blob_mb_per_s / docker_registry.blob_mb_per_s),
+  }))
   return {
     question: 'mirror',
     layer_mib: layerBytes / MiB,
-    mirror: medians(ofMirror),
-    docker_registry: medians(ofRegistry),
-    blob_rate_ratio: medians(ratios).ratio,
+    ...Object.fromEntries(contenders.map((contender) => [contender, medians(of(contender))])),
+    blob_rate_ratio: medians(ratios),
     spread: {
-      mirror: spreads(ofMirror),
-      docker_registry: spreads(ofRegistry),
-      blob_rate_ratio: spreads(ratios).ratio,
+      ...Object.fromEntries(contenders.map((contender) => [contender, spreads(of(contender))])),
+      blob_rate_ratio: spreads(ratios),
     },
-    runs: runs.map((_, index) => ({ mirror: ofMirror[index], docker_registry: ofRegistry[index] })),
+    runs: runs.map((_, index) => Object.fromEntries(contenders.map((contender) => [contender, of(contender)[index]]))),
   }
 }
