@@ -430,6 +430,8 @@ export const limits = {
   possessionWaitMs: 0.5 * second,
   /** How many random parts an origin must give, and how long each: who lacks a tenth of the content passes 43 % of the time, who has half of it 0.4 % (DESIGN, Access). */
   possessionSamples: 8,
+  /** Twice as many after each origin that gave a node something else for the same content, up to these: who has half of it passes once in 255 times there, however many names of origins it makes up. */
+  possessionSamplesMax: 64,
   possessionSampleBytes: 4 * KiB,
   /** An origin that gave something else is not asked for this content again for so long. */
   possessionRefusedMs: 10 * minute,

@@ -13,6 +13,7 @@
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import type { Fact, PossessionAnswer } from '../../core/directory/messages.ts'
 import { limits } from '../../core/limits.ts'
+import type { Digest } from '../../core/oci/digest.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
 import type { Clock } from '../../core/ports.ts'
 import type { PossessionQuestion } from '../cluster/cluster.ts'
@@ -53,6 +54,8 @@ export function createPossession(components: PossessionComponents): Possession {
   const proofs = createSingleFlight<void>()
   const samplings = createSingleFlight<void>()
   const refusedUntilMs = createBoundedMap<string, number>(limits.possessionRefusalsMax)
+  /** How many parts are asked for, where an origin gave something else: one with many names has no more luck than one. */
+  const samples = createBoundedMap<Digest, number>(limits.possessionRefusalsMax)
 
   async function learn({ digest }: Want, fact: Fact, claims: boolean): Promise<number | undefined> {
     const answer = await ask({ digest, asks: { fact, claims } })
@@ -93,11 +96,13 @@ export function createPossession(components: PossessionComponents): Possession {
     const fact = holdsFact(want)
     await askOthers(want, fact, signal)
     if (findings.isHeld(want)) return
-    const isGiven = await givesSamples(components, want, content, signal).catch((error: unknown) => {
+    const count = samples.get(want.digest) ?? limits.possessionSamples
+    const isGiven = await givesSamples(components, want, content, count, signal).catch((error: unknown) => {
       findings.noteVain(want, fact, false)
       throw error
     })
     if (isGiven) return findings.noteHeld(want)
+    samples.set(want.digest, Math.min(2 * count, limits.possessionSamplesMax))
     refusedUntilMs.set(placeOf(want), clock.now() + limits.possessionRefusedMs)
     findings.noteVain(want, fact, true)
     throw notHere(want)

@@ -24,17 +24,18 @@ export interface SampleComponents {
 
 type Outcome = 'same part' | 'same whole' | 'other'
 
-/** Rejects with an OriginError when the origin refuses or does not answer. */
+/** Asks for `count` parts. Rejects with an OriginError when the origin refuses or does not answer. */
 export async function givesSamples(
   { origin, random }: SampleComponents,
   want: Want,
   content: ProvenContent,
+  count: number,
   signal: AbortSignal,
 ): Promise<boolean> {
   const control = new AbortController()
   const ending = AbortSignal.any([signal, control.signal])
   const compare = (range: ByteRange): Promise<Outcome> => comparePart(origin, want, content, range, ending)
-  const [first, ...others] = samplesOf(content.size, random)
+  const [first, ...others] = samplesOf(content.size, count, random)
   try {
     // Alone, since an origin that ignores Range sends everything.
     const outcome = first === undefined ? 'other' : await compare(first)
@@ -49,8 +50,8 @@ export async function givesSamples(
 }
 
 /** The whole of what is small; else parts anywhere in it. */
-function samplesOf(size: number, random: Pick<Random, 'below'>): ByteRange[] {
-  const { possessionSampleBytes: length, possessionSamples: count } = limits
+function samplesOf(size: number, count: number, random: Pick<Random, 'below'>): ByteRange[] {
+  const { possessionSampleBytes: length } = limits
   if (size <= count * length) return [{ start: 0, end: size }]
   return Array.from({ length: count }, () => {
     const start = random.below(size - length + 1)

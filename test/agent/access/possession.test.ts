@@ -209,6 +209,34 @@ describe('does the origin hold the bytes?', () => {
     await prove()
   })
 
+  test('whoever gives half of it has no more luck by another name: each no doubles what the next one must give', async () => {
+    const { possession, registry, asked } = createCluster().addAgent()
+    const long = someBytes(1_000_000)
+    const half = Uint8Array.from(long, (byte, at) => (at < long.length / 2 ? byte : ~byte))
+    const tried: number[] = []
+    const prove = async (name: string, sent: Uint8Array) => {
+      const want = { ...wantOf(name), digest: digestOf(long) }
+      const shut = { ...repository('{}', [], secret), blobs: new Map([[want.digest, sent]]) }
+      registry.hold({ [name]: { 'team/app': shut } })
+      const before = asked().length
+      const proof = possession.proveHeld(
+        want,
+        { size: long.length, read: async (at) => long.subarray(at.start, at.end) },
+        never,
+      )
+      const isProved = await proof.then(
+        () => true,
+        () => false,
+      )
+      tried.push(asked().length - before)
+      return isProved
+    }
+    for (let name = 0; name < 5; name++) expect(await prove(`evil-${name}.io`, half)).toBe(false)
+    expect(await prove('honest.io', long)).toBe(true)
+    expect(tried.at(-1)).toBe(limits.possessionSamplesMax)
+    expect(Math.max(...tried)).toBe(limits.possessionSamplesMax)
+  })
+
   test('one that ignores ranges must send all of it', async () => {
     const cluster = createCluster()
     const liar = cluster.addAgent(unranged(layer.map((byte) => ~byte)))
