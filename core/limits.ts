@@ -311,6 +311,11 @@ export const limits = {
   originRefusedMs: 30 * second,
   /** Given-back leases in a row before the origin counts as gone. */
   originFailuresMax: 2,
+  /**
+   * Of several origins that a blob is read from one is asked at a time: the next one's turn comes when its readers have waited
+   * for this long. Several times what a healthy origin takes to its first byte.
+   */
+  originTurnMs: 5 * second,
   /** How long peers may take to show a missing chunk once the origin is gone, before the readers end. */
   hopelessAfterMs: 2 * second,
   /**

@@ -197,7 +197,7 @@ export function createShelves(components: ShelvesComponents, { directory }: { re
   }
 }
 
-export function sizeConflict(held: StoredBlobState, size: number): ShoalError {
+export function sizeConflict(held: Pick<StoredBlobState, 'digest' | 'size'>, size: number): ShoalError {
   return new ShoalError('SIZE_CONFLICT', `${held.digest} has ${held.size} bytes here, not ${size}`)
 }
 

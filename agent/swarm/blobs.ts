@@ -8,8 +8,8 @@ import type { OriginClient } from '../upstream/origin-client.ts'
 import { isOriginError } from '../upstream/origin-error.ts'
 import { pieceSizeOf, readVerified, type PieceBuffers } from './reader.ts'
 import type { Runner } from './runner.ts'
-import { failureError } from './failures.ts'
-import { noteWant, pruneUnkept, type BlobSession, type SessionFailure } from './sessions.ts'
+import { failureOf } from './failures.ts'
+import { noteWant, pruneUnkept, type BlobSession } from './sessions.ts'
 import { createShowing, type ShowingComponents } from './showing.ts'
 import type { SmallContents } from './small-contents.ts'
 
@@ -76,7 +76,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     if (range.end === range.start) await possession.prove(want, options.signal)
     let reader: ReturnType<typeof openReader> | undefined
     const progress = {
-      failed: (failure: SessionFailure) => failureError(failure, session, want),
+      failed: () => failureOf(session, want),
       mayTake: (index: number) => runner.swarm.mayDeliver(want.digest, index, want.origin),
       moved: (position: number) => reader?.moved(position),
       lacking(position: number) {
@@ -108,7 +108,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
   function openReader(session: BlobSession, want: Want, range: ByteRange, kind: { whole: boolean; prefetch: boolean }) {
     const { digest, size } = session
     const reader = ++readers
-    session.failure = undefined
+    session.failures.delete(want.origin)
     session.positions.set(reader, range.start)
     runner.post({ type: 'reader-opened', digest, size, origin: want.origin, reader, ...range, ...kind })
     return {

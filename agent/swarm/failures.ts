@@ -3,8 +3,14 @@ import { OriginError } from '../upstream/origin-error.ts'
 import type { Want } from '../registry/ports.ts'
 import { type BlobSession, refusalOf, type SessionFailure } from './sessions.ts'
 
-/** What a reader hears when a blob can't be had from anywhere: the origin's own words to it, where it was refused. */
-export function failureError(failure: SessionFailure, session: BlobSession, want: Want): ShoalError {
+/** What a reader hears when a blob can't be had from anywhere; undefined as long as it may come. */
+export function failureOf(session: BlobSession, want: Want): ShoalError | undefined {
+  const failure = session.failures.get(want.origin)
+  return failure && failureError(failure, session, want)
+}
+
+/** The origin's own words to this reader, where it was refused. */
+function failureError(failure: SessionFailure, session: BlobSession, want: Want): ShoalError {
   const { digest } = session
   switch (failure.kind) {
     case 'unavailable':

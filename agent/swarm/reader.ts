@@ -5,12 +5,12 @@ import type { ByteRange } from '../../core/oci/range.ts'
 import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { ReadOptions } from '../registry/ports.ts'
 import { within } from '../system/within.ts'
-import { hashOf, holdsChunk, readHeld, type BlobSession, type SessionFailure } from './sessions.ts'
+import { hashOf, holdsChunk, readHeld, type BlobSession } from './sessions.ts'
 import type { Showing } from './showing.ts'
 
 export interface ReadProgress {
-  /** What the reader hears of a session that failed. */
-  failed(failure: SessionFailure): Error
+  /** What the reader hears, should nothing more come for it. */
+  failed(): Error | undefined
   /** Everything before `position` has been taken. */
   moved(position: number): void
   /** What comes at `position` is not held, or not vouched for by enough: others must bring it, or their word. */
@@ -44,7 +44,7 @@ export async function* readVerified(
   const reading: Reading = {
     session,
     rangeEnd: range.end,
-    failed: (failure) => progress.failed(failure),
+    failed: () => progress.failed(),
     mayTake: (index) => holdsChunk(session, index) && (session.proved || (!isAnew && progress.mayTake(index))),
     isEndFree: false,
   }
@@ -120,7 +120,7 @@ interface Reading {
   readonly mayTake: (index: number) => boolean
   /** The blob's last byte needs no proof, as there will be none: this is a part, all of it is here, and nobody reads the rest. */
   isEndFree: boolean
-  readonly failed: (failure: SessionFailure) => Error
+  readonly failed: ReadProgress['failed']
 }
 
 /** How much of a blob is handed out at once. */
@@ -139,7 +139,8 @@ function readableEnd({ session, rangeEnd, mayTake, isEndFree }: Reading, positio
 
 async function waitForMore(reading: Reading, position: number, { signal, whole }: ReadOptions): Promise<void> {
   const { session } = reading
-  if (session.failure !== undefined) throw reading.failed(session.failure)
+  const failure = reading.failed()
+  if (failure !== undefined) throw failure
   if (readableEnd(reading, position) > position) return
   const changed = session.changed.next(signal)
   if (whole || position < session.size - 1 || !reading.mayTake(chunkCountOf(session.size) - 1)) return changed

@@ -289,11 +289,11 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     await session.stored.discard(indices).catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
   }
 
-  function fail({ digest, failure }: Extract<SwarmCommand, { type: 'fail' }>): void {
+  function fail({ digest, origin, failure }: Extract<SwarmCommand, { type: 'fail' }>): void {
     const session = sessions.find(digest)
     logger.info({ digest, failure: failure.kind }, 'no source is left for a blob')
     if (session === undefined) return
-    session.failure = failure
+    session.failures.set(origin, failure)
     session.changed.notify()
   }
 
@@ -320,7 +320,8 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   /** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
   function onProofEnd(session: BlobSession, ok: boolean): void {
     if (ok) session.proved = true
-    else if (session.unkept.size > 0) session.failure = { kind: 'corrupt' }
+    else if (session.unkept.size > 0)
+      for (const [, { origin }] of session.wants) session.failures.set(origin, { kind: 'corrupt' })
     if (ok) for (const [, want] of session.wants) if (isFetchedFrom(session, want.origin)) components.onFetched(want)
     session.changed.notify()
   }

@@ -9,6 +9,7 @@ import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { OriginFailure } from '../../core/swarm/events.ts'
 import type { Want } from '../registry/ports.ts'
+import { sizeConflict } from '../store/shelves.ts'
 import type { OriginError } from '../upstream/origin-error.ts'
 import { chunkKey } from './chunk-key.ts'
 import type { RecentChunks } from './recent-chunks.ts'
@@ -30,7 +31,8 @@ export interface BlobSession {
   readonly wants: BoundedMap<string, Want>
   /** What its origin said of each want that it refused, by the same: in words that may name the repository, so for nobody else. */
   readonly refusals: BoundedMap<string, OriginError>
-  failure: SessionFailure | undefined
+  /** Why readers of an origin get no more. */
+  readonly failures: BoundedMap<string, SessionFailure>
   /** The whole blob matched its digest. */
   proved: boolean
   /** Grows when the blob's chunks are thrown away: what a reader took before means nothing after. */
@@ -73,6 +75,8 @@ export function createSessions({ store, clock, recent, onOpened, onLost }: Sessi
 
   async function acquire(digest: Digest, size: number): Promise<BlobSession> {
     const session = open.get(digest) ?? (await (opening.get(digest) ?? start(digest, size)))
+    // One of the two has it from a manifest that lies.
+    if (session.size !== size) throw sizeConflict(session, size)
     session.uses++
     return session
   }
@@ -122,7 +126,7 @@ function createSession(
     changed: createChange(),
     wants: createBoundedMap(limits.wantsPerBlob),
     refusals: createBoundedMap(limits.wantsPerBlob),
-    failure: undefined,
+    failures: createBoundedMap(limits.wantsPerBlob),
     proved: stored.complete,
     generation: 0,
     provedBytes: 0,

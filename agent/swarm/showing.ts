@@ -17,7 +17,7 @@ import type { Clock } from '../../core/ports.ts'
 import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Want } from '../registry/ports.ts'
 import { within } from '../system/within.ts'
-import { failureError } from './failures.ts'
+import { failureOf } from './failures.ts'
 import { entryOf, hashOf, readHeld, type BlobSession } from './sessions.ts'
 
 export interface Showing {
@@ -82,7 +82,8 @@ export function createShowing(
   }
 
   async function wait(): Promise<void> {
-    if (session.failure !== undefined) throw failureError(session.failure, session, want)
+    const failure = failureOf(session, want)
+    if (failure !== undefined) throw failure
     await within(session.changed.next(signal), limits.possessionWaitMs)
   }
 

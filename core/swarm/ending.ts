@@ -2,7 +2,7 @@
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { peersMayHelp, stopOrigin } from './origin.ts'
-import { advanceCursors, forgetChunks, tellDirectory, unmarkHeld } from './session.ts'
+import { advanceCursors, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
 import { phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
 import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 
@@ -59,10 +59,15 @@ export function dropChunks(state: SwarmState, session: Session, indices: readonl
   tellDirectory(state, session, true)
 }
 
-/** This digest can't be had: its readers end. */
+/** This digest can't be had from the origin that was asked: its readers end. It may be another's whom others trust. */
 export function fail(state: SwarmState, session: Session, failure: OriginTrouble): void {
-  state.emit({ type: 'fail', digest: session.digest, failure })
-  session.readers.clear()
+  const { digest, origin = '', readers } = session
+  state.emit({ type: 'fail', digest, origin, failure })
+  for (const reader of readers.values()) if (reader.origin === origin) readers.delete(reader.id)
+  const [next] = readers.values()
+  stopOrigin(state, session)
+  turnTo(state, session, next?.origin)
+  if (next !== undefined) return tellDirectory(state, session, true)
   const at = state.active.indexOf(session)
   if (at >= 0) state.active.splice(at, 1)
   settleUnread(state, session)

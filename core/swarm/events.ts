@@ -178,4 +178,10 @@ export type SwarmCommand =
   /** Own evidence that a peer broke the rules: drop it and do not take it back for a while, nor, where given, anybody from this address. */
   | { readonly type: 'ban'; readonly peer: PeerId; readonly address?: string; readonly reason: string }
   /** This digest can't be had now: its readers end. */
-  | { readonly type: 'fail'; readonly digest: Digest; readonly failure: OriginFailure | { readonly kind: 'corrupt' } }
+  | {
+      readonly type: 'fail'
+      readonly digest: Digest
+      /** Whose readers end. */
+      readonly origin: string
+      readonly failure: OriginFailure | { readonly kind: 'corrupt' }
+    }

@@ -27,6 +27,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     doubtedAtMs: 0,
     readers: new Map(),
     origin: undefined,
+    turnedAtMs: 0,
     neighbours: new Map(),
     refused: new Set(),
     candidates: new Map(),
@@ -46,19 +47,29 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     ownOnly: false,
     forgery: undefined,
     supply: {
+      ...untried,
+      origin: undefined,
       leases: new Set(),
       crossings: new Set(),
       released: new Map(),
       askingUntilMs: 0,
-      askAfterMs: 0,
-      restUntilMs: 0,
-      unranged: false,
-      failures: 0,
-      failure: undefined,
       patienceMs: Infinity,
       fetchedBytes: 0,
     },
   }
+}
+
+/** How a node stands with an origin that it has not asked. */
+const untried = { askAfterMs: 0, restUntilMs: 0, unranged: false, failures: 0, failure: undefined }
+
+/** Asks this origin from now on: how another one failed says nothing about it. */
+export function turnTo(state: SwarmState, session: Session, origin: string | undefined): void {
+  const { supply } = session
+  session.origin = origin
+  session.turnedAtMs = state.clock.now()
+  if (origin === undefined || supply.origin === origin) return
+  Object.assign(supply, untried, { origin })
+  beginPatience(state, session, session.turnedAtMs)
 }
 
 export function lengthOf(session: Session, index: number): number {
@@ -167,6 +178,7 @@ export function openReader(
     whole: event.whole,
     prefetch: event.prefetch,
     position: event.start,
+    movedAtMs: nowMs,
     cursor: first,
     cursorSinceMs: nowMs,
     heldBackSinceMs: undefined,
@@ -175,7 +187,7 @@ export function openReader(
   // A prefetch gives way to every reader, so that little came of it so far says nothing about its peers.
   if (!isDemanded(session)) beginPatience(state, session, nowMs)
   session.readers.set(event.reader, reader)
-  session.origin ??= event.origin
+  if (session.origin === undefined) turnTo(state, session, event.origin)
   revivePassed(session, event.whole ? 0 : first)
   advanceCursor(session, reader, nowMs)
   wake(session)
@@ -202,6 +214,7 @@ export function moveReader(state: SwarmState, session: Session, id: number, posi
   const reader = session.readers.get(id)
   if (reader === undefined || position <= reader.position) return
   reader.position = position
+  reader.movedAtMs = state.clock.now()
   advanceCursor(session, reader, state.clock.now())
   // A whole reader wants every chunk wherever it is.
   if (!reader.whole) wake(session)
@@ -211,7 +224,8 @@ export function moveReader(state: SwarmState, session: Session, id: number, posi
 export function closeReader(state: SwarmState, session: Session, id: number): boolean {
   if (!session.readers.delete(id)) return false
   const [next] = session.readers.values()
-  if (![...session.readers.values()].some((reader) => reader.origin === session.origin)) session.origin = next?.origin
+  if (![...session.readers.values()].some((reader) => reader.origin === session.origin))
+    turnTo(state, session, next?.origin)
   if (session.readers.size > 0) return false
   const at = state.active.indexOf(session)
   if (at >= 0) state.active.splice(at, 1)

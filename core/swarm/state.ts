@@ -71,8 +71,9 @@ export interface Session {
   readonly doubts: Set<string>
   doubtedAtMs: number
   readonly readers: Map<number, Reader>
-  /** The origin whose `fetched` entries count here: that of the first reader. */
+  /** The origin that is asked, and whose `fetched` entries count here: readers of several take turns (turns.ts). */
   origin: string | undefined
+  turnedAtMs: number
   readonly neighbours: Map<PeerId, Neighbour>
   /** Chunks that were offered on a word that is not taken, and are still missing. */
   readonly refused: Set<number>
@@ -119,6 +120,8 @@ export interface Forgery {
 
 /** How this node stands with the origin for one digest. */
 export interface OriginSupply {
+  /** Whose rest, failures and ways are told here. */
+  origin: string | undefined
   readonly leases: Set<Lease>
   readonly crossings: Set<Crossing>
   /** Lease ids to give back and since when; named in each announce for `releasedToldMs`. */
@@ -204,6 +207,7 @@ export interface Reader {
   readonly whole: boolean
   readonly prefetch: boolean
   position: number
+  movedAtMs: number
   /** The first chunk at or after `position` that is not here, and since when it is that one. */
   cursor: number
   cursorSinceMs: number

@@ -53,6 +53,7 @@ import {
 } from './session.ts'
 import { createState, type Session, type SwarmComponents, type SwarmOptions, type SwarmState } from './state.ts'
 import { endDeflections, onSuggested } from './suggestions.ts'
+import { takeTurns } from './turns.ts'
 import { onCancel, onRequest, onUploaded, remindWaiting } from './uploads.ts'
 
 /** Numbers for metrics and for the simulator's checkers. */
@@ -304,6 +305,7 @@ function onTick(state: SwarmState): void {
   for (const session of state.active.slice()) {
     tellGained(state, session)
     endDeflections(session, nowMs)
+    takeTurns(state, session, nowMs)
     audit(state, session)
     pumpOrigin(state, session)
     watchHeldBack(state, session, nowMs)

@@ -182,6 +182,6 @@ test('who has waited for the proof for long has the origin send the chunk, and w
 test('a read whose blob can be had from nowhere ends with that', async () => {
   const { receive, session, seek } = await startReading()
   await receive(0, proved)
-  session.failure = { kind: 'refused' }
+  session.failures.set(want.origin, { kind: 'refused' })
   await expect(seek(0)).rejects.toMatchObject({ code: 'ORIGIN_NOT_FOUND' })
 })

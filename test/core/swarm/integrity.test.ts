@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { allOf, createBench, digest, entryOf, fetched, hashOf, proved, sizeOf, span, type Bench } from './bench.ts'
+import {
+  allOf,
+  createBench,
+  digest,
+  entryOf,
+  fetched,
+  hashOf,
+  origin,
+  proved,
+  sizeOf,
+  span,
+  type Bench,
+} from './bench.ts'
 
 /** A reader of chunk 4 only, so that each request is for it. */
 function createReader(): Bench {
@@ -215,7 +227,7 @@ describe('a blob that does not match its digest', () => {
   it('although all of it is as the origin has it ends its readers', () => {
     const bench = createForged('witness', fetched)
     audit(bench, (index) => (index === 0 ? hashOf(0) : forged(1)))
-    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, failure: { kind: 'corrupt' } }])
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'corrupt' } }])
     expect(bench.take('discard')).toEqual([{ type: 'discard', digest }])
     expect(bench.swarm.stats()).toMatchObject({ sessions: 0, settlingBytes: 0, inFlightBytes: 0 })
   })

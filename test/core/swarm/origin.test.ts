@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
-import { createBench, digest, fetched, entryOf, hashOf, sizeOf, span, type Bench } from './bench.ts'
+import { createBench, digest, fetched, entryOf, hashOf, origin, sizeOf, span, type Bench } from './bench.ts'
 
 const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
 
@@ -242,7 +242,7 @@ describe('a fetch', () => {
     expect(bench.take('fail')).toEqual([])
     bench.says('peer', { type: 'leave', digest })
     bench.pass(25)
-    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, failure: { kind: 'refused' } }])
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
     expect(bench.swarm.stats()).toMatchObject({ readers: 0, sessions: 0 })
   })
 
@@ -262,7 +262,7 @@ describe('a fetch', () => {
     bench.handle({ type: 'origin-ended', digest, fetch })
     bench.settle()
     bench.pass(50)
-    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, failure: { kind: 'refused' } }])
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
   })
 
   it('that was refused is forgotten once a reader comes with a credential of its own, and not for a prefetch', () => {

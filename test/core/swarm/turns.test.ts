@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
+import { type Bench, createBench, digest, origin, sizeOf } from './bench.ts'
+
+const other = 'other.example'
+
+/** Two readers; the first one's origin has been asked. */
+function createRivals(change: { prefetch?: boolean } = {}): { bench: Bench; fetch: number } {
+  const bench = createBench()
+  bench.read()
+  bench.read({ reader: 2, origin: other, ...change })
+  bench.answer({ lease: { id: 7, start: 0, end: 4, ttlMs: 1750 } })
+  const [{ fetch, origin: asked } = { fetch: -1, origin: '' }] = bench.take('fetch-origin')
+  expect(asked).toBe(origin)
+  return { bench, fetch }
+}
+
+/** The origin that this node would have next, as its directory hears. */
+function wished({ swarm }: Bench): string | undefined {
+  return swarm.announceState(digest)?.origin
+}
+
+function comes(bench: Bench, fetch: number, bytes: number): void {
+  bench.handle({ type: 'origin-frame', digest, fetch, index: 0, bytes })
+}
+
+describe('readers of two origins', () => {
+  it('take turns: one that sends little holds nobody else up for long', () => {
+    const { bench, fetch } = createRivals()
+    for (let passed = 0; passed < limits.originTurnMs; passed += 500) {
+      comes(bench, fetch, 1000)
+      bench.pass(500)
+    }
+    expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
+    expect(wished(bench)).toBe(other)
+    // Neither got anything.
+    bench.pass(limits.originTurnMs)
+    expect(wished(bench)).toBe(origin)
+  })
+
+  it('do not, as long as what was sent or found is good for both', () => {
+    const { bench } = createRivals()
+    bench.handle({ type: 'held', digest, size: sizeOf(bench.chunks), have: new Uint8Array(13), complete: true })
+    bench.pass(2 * limits.originTurnMs)
+    expect(bench.take('stop-fetch')).toHaveLength(1)
+    expect(wished(bench)).toBe(origin)
+  })
+
+  it('do not for a prefetch', () => {
+    const { bench } = createRivals({ prefetch: true })
+    bench.pass(2 * limits.originTurnMs)
+    expect(wished(bench)).toBe(origin)
+  })
+
+  it('end by themselves when theirs refuses; the other is asked, and its failure is its own', () => {
+    const { bench, fetch } = createRivals()
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.pass(25)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ origin: other, lease: { position: 0 } })
+    bench.answer({ lease: { id: 8, start: 0, end: 4, ttlMs: 1750 } })
+    const [next] = bench.take('fetch-origin')
+    expect(next).toMatchObject({ origin: other })
+    bench.handle({ type: 'origin-ended', digest, fetch: next?.fetch ?? -1, failure: { kind: 'refused' } })
+    bench.pass(25)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin: other, failure: { kind: 'refused' } }])
+    expect(bench.swarm.stats()).toMatchObject({ readers: 0, sessions: 0 })
+  })
+
+  it('hear nothing of how an origin failed whose readers have gone', () => {
+    const { bench, fetch } = createRivals()
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs: 60_000 } })
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('lease')
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ origin: other, lease: { position: 0 } })
+  })
+})
