@@ -176,6 +176,11 @@ export const limits = {
   candidatesMax: 160,
   /** Handshakes under way at once: each costs both sides 6-9 ms (facts/transport.md), in which chunks could begin to flow. */
   dialsMax: 4,
+  /**
+   * A dial that takes longer goes on, but another may begin beside it: who is dead or parted from us answers nothing for
+   * `peerDialMs`, and whoever knew four of those had no neighbour for as long. At most `peerHandshakesMax` are open so.
+   */
+  dialHangsMs: 1.5 * second,
   /** How long the one of two that choose each other waits for the other to dial: it has a few handshakes to make before this one. */
   dialLeftMs: 200,
   /** Wait after a failed dial, doubled each time up to the maximum. */

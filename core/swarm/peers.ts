@@ -113,15 +113,16 @@ function aimOf({ clock, limits }: SwarmState, { progressAtMs }: Session): number
 /** True when the peer is, or is about to be, a neighbour. */
 function approach(state: SwarmState, session: Session, peer: Peer): boolean {
   if (peer.connected) sendJoin(state, session, peer)
-  else if (!peer.dialing && peer.dialsUsUntilMs <= state.clock.now())
-    return dial(state, peer, session.candidates.get(peer.id) ?? [])
+  else if (peer.dialing) return state.dials.has(peer)
+  else if (peer.dialsUsUntilMs <= state.clock.now()) return dial(state, peer, session.candidates.get(peer.id) ?? [])
   return true
 }
 
 export function dial(state: SwarmState, peer: Peer, addresses: readonly string[]): boolean {
-  if (state.clock.now() < peer.dialAfterMs || state.dialing >= state.limits.dialsMax) return false
+  const nowMs = state.clock.now()
+  if (nowMs < peer.dialAfterMs || state.dials.size >= state.limits.dialsMax) return false
   peer.dialing = true
-  state.dialing++
+  state.dials.set(peer, nowMs)
   state.emit({ type: 'dial', peer: peer.id, addresses })
   return true
 }
@@ -151,7 +152,15 @@ function isSource({ supply }: Session, peer: PeerId): boolean {
 
 /** A dial has ended, so another may begin. */
 function dialWaiting(state: SwarmState): void {
-  if (state.dialing === state.limits.dialsMax - 1) connectAll(state)
+  if (state.dials.size === state.limits.dialsMax - 1) connectAll(state)
+}
+
+/** Dials that hang give their places to others. */
+export function passHangingDials(state: SwarmState, nowMs: number): void {
+  const { dials, limits } = state
+  const before = dials.size
+  for (const [peer, sinceMs] of dials) if (nowMs - sinceMs >= limits.dialHangsMs) dials.delete(peer)
+  if (dials.size < before) connectAll(state)
 }
 
 function connectAll(state: SwarmState): void {
@@ -177,7 +186,7 @@ export function onDisconnected(state: SwarmState, id: PeerId): void {
 }
 
 function stopDialing(state: SwarmState, peer: Peer): void {
-  if (peer.dialing) state.dialing--
+  state.dials.delete(peer)
   peer.dialing = false
 }
 

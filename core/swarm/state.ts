@@ -324,7 +324,8 @@ export interface SwarmState extends SwarmComponents {
   readonly hosts: BoundedMap<string, Host>
   /** When the last ban ends: asked of every message. */
   bansEndMs: number
-  dialing: number
+  /** Dials that hold a place, oldest first, and since when (`dialHangsMs`). */
+  readonly dials: Map<Peer, number>
   /** When to look next for peers that were to dial and have not. */
   dialsLeftUntilMs: number
   /** Peers that rest, and when the first of them may be asked again. */
@@ -375,7 +376,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     peers: new Map(),
     hosts: createBoundedMap(limits.bansMax),
     bansEndMs: nowMs,
-    dialing: 0,
+    dials: new Map(),
     dialsLeftUntilMs: Infinity,
     resting: new Set(),
     restsEndMs: Infinity,

@@ -38,6 +38,7 @@ import {
   onConnected,
   onDialFailed,
   onDisconnected,
+  passHangingDials,
   peerOf,
   releaseIdle,
 } from './peers.ts'
@@ -301,6 +302,7 @@ function onTick(state: SwarmState): void {
   watchFetches(state)
   remindWaiting(state, nowMs)
   endRests(state, nowMs)
+  passHangingDials(state, nowMs)
   endDialsLeft(state, nowMs)
   for (const session of state.active.slice()) {
     tellGained(state, session)

@@ -36,6 +36,29 @@ describe('a session', () => {
     expect(bench.take('dial')).toHaveLength(limits.dialsMax)
   })
 
+  it('dials others beside those that do not answer for long', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ peers: span(0, 60).map((number) => hint(`p${number}`)) })
+    const first = bench.take('dial')
+    bench.pass(limits.dialHangsMs - limits.tickMs)
+    expect(bench.take('dial')).toEqual([])
+    bench.pass(limits.tickMs)
+    const others = bench.take('dial')
+    expect(others).toHaveLength(limits.dialsMax)
+    expect(first).not.toContainEqual(others[0])
+    for (const { peer } of first) bench.handle({ type: 'dial-failed', peer })
+    expect(bench.take('dial')).toEqual([])
+  })
+
+  it('has no more dials open at a time than handshakes may be', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ peers: span(0, 60).map((number) => hint(`p${number}`)) })
+    bench.pass(limits.peerDialMs - limits.tickMs)
+    expect(bench.take('dial')).toHaveLength(limits.peerHandshakesMax)
+  })
+
   it('tells the directory when it has as many neighbours as it needs, while they bring something', () => {
     const bench = createBench()
     bench.read()
