@@ -2,6 +2,7 @@
 export interface Links {
   readonly nodes: number
   readonly originUp: number
+  /** The mean, where nodes differ. */
   readonly nodeUp: number
   readonly nodeDown: number
 }

@@ -1,21 +1,24 @@
 /** The cases of `npm run sim -- --bench`, cheapest first. */
-import { KiB } from '../../core/units.ts'
+import { KiB, MiB } from '../../core/units.ts'
 import type { BenchCase } from './bench.ts'
 import { strategies, type Strategy } from './strategies.ts'
 
 const linkMbit = 200
 /** Half a chunk is a coarse grain, for a fraction of the events. */
-const plain = { linkMbit, strategy: 'shipped', framesPerChunk: 2, crashShare: 0 } as const
+const plain = { linkMbit, strategy: 'shipped', framesPerChunk: 2, crashShare: 0, weakUplinks: 0 } as const
 /** Frames that a TCP window takes two of. */
 const fineGrain = { ...plain, nodes: 100, layerBytes: [1e9], start: 'cold', framesPerChunk: 16 } as const
 /** Ten layers of unlike sizes; containerd reads three at a time. */
 const tenLayersPercent = [25, 18, 14, 11, 9, 8, 6, 5, 3, 1]
 /** The image and links of bench/cold, whose real agents share two cores. */
 const coldBench = { nodes: 16, linkMbit: 25, layerBytes: [44, 26, 16, 10, 4].map((percent) => percent * 656 * KiB) }
+/** Small enough for a test, and so large that a weak uplink takes several seconds for a node's share of it. */
+const uplinkBench = { nodes: 24, linkMbit: 50, layerBytes: [32 * MiB] }
 
 export function benchCases(): BenchCase[] {
   return [
     { ...plain, ...coldBench, start: 'cold' },
+    ...[6, 12].map((weakUplinks) => ({ ...plain, ...uplinkBench, start: 'cold' as const, weakUplinks })),
     ...[100, 1000].flatMap((nodes) => [...sizes(nodes), tenLayers(nodes)]),
     fineGrain,
     { ...fineGrain, strategy: 'two large uploads at a time' },

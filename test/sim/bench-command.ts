@@ -14,6 +14,7 @@ const filters = {
   start: { of: ({ start }: BenchCase) => start, what: 'who has the image: an origin, or one node too' },
   strategy: { of: ({ strategy }: BenchCase) => strategy, what: 'how chunks spread (strategies.ts)' },
   frames: { of: ({ framesPerChunk }: BenchCase) => framesPerChunk, what: 'frames that a chunk moves in' },
+  weakUplinks: { of: ({ weakUplinks }: BenchCase) => weakUplinks, what: 'nodes that upload at a tenth' },
   crashes: { of: ({ crashShare }: BenchCase) => crashShare, what: 'share of nodes that crash' },
 } as const
 
@@ -65,7 +66,7 @@ const workersMax = 2
 const filterNames = Object.keys(filters) as Filter[]
 
 function flagOf(name: Filter): string {
-  return `--${name.replace('Mb', '-mb')}`
+  return `--${name.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`
 }
 
 function listed(value: string, before: readonly string[] = []): string[] {

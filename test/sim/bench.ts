@@ -11,7 +11,7 @@ import type { Pull } from './puller.ts'
 import { strategies, type Strategy } from './strategies.ts'
 import { imageBytes, type Sim } from './sim.ts'
 import { fill } from './story.ts'
-import { createSim } from './world.ts'
+import { createSim, weakShare } from './world.ts'
 
 export interface BenchCase {
   /** Nodes that pull; a seed comes on top. */
@@ -24,6 +24,8 @@ export interface BenchCase {
   readonly framesPerChunk: number
   /** The share of nodes that crash for good, at random moments of the fluid bound. */
   readonly crashShare: number
+  /** Nodes whose uplink has a tenth of the others'. */
+  readonly weakUplinks: number
 }
 
 export interface BenchRow {
@@ -34,6 +36,7 @@ export interface BenchRow {
   readonly strategy: Strategy
   readonly frames_per_chunk: number
   readonly crashed_share: number
+  readonly weak_uplinks: number
   readonly fluid_bound_s: number
   readonly p50_over_bound: number
   readonly p99_over_bound: number
@@ -84,13 +87,14 @@ function settle({ engine }: Sim, onProgress: (line: string) => void): void {
   }
 }
 
-function boundOf({ layerBytes, linkMbit, nodes }: BenchCase): number {
+function boundOf({ layerBytes, linkMbit, nodes, weakUplinks }: BenchCase): number {
   const rate = linkMbit * 1e6
-  return fluidBoundSeconds(sum(layerBytes), { nodes, originUp: rate, nodeUp: rate, nodeDown: rate })
+  const nodeUp = (rate * (nodes - weakUplinks * (1 - weakShare))) / nodes
+  return fluidBoundSeconds(sum(layerBytes), { nodes, originUp: rate, nodeUp, nodeDown: rate })
 }
 
 function createWorld(setup: BenchCase, seed: number | string): Sim {
-  const { framesPerChunk, layerBytes, linkMbit, nodes, start: from, strategy } = setup
+  const { framesPerChunk, layerBytes, linkMbit, nodes, start: from, strategy, weakUplinks } = setup
   const rate = (linkMbit * 1e6) / 8 / 1000
   const isWarm = from === 'warm'
   const options = {
@@ -98,6 +102,7 @@ function createWorld(setup: BenchCase, seed: number | string): Sim {
     nodes: nodes + (isWarm ? 1 : 0),
     layerBytes,
     linkBytesPerMs: rate,
+    weakUplinks,
     originBytesPerMs: rate,
     originFirstByteMs,
     frameBytes: Math.max(limits.frameSizeBytes, Math.min(...layerBytes.map(chunkSizeOf)) / framesPerChunk),
@@ -154,6 +159,7 @@ function rowOf(sim: Sim, setup: BenchCase, survivors: readonly Pull[], boundMs: 
     strategy: setup.strategy,
     frames_per_chunk: setup.framesPerChunk,
     crashed_share: setup.crashShare,
+    weak_uplinks: setup.weakUplinks,
     fluid_bound_s: rounded(boundMs / 1000),
     p50_over_bound: overBound(0.5),
     p99_over_bound: overBound(0.99),

@@ -19,6 +19,8 @@ export interface SimOptions {
   readonly linkSpread: number
   /** Uplink over downlink. */
   readonly upShare: number
+  /** Nodes, the first ones, that bring as much as the others and send a tenth of it. */
+  readonly weakUplinks: number
   /** Nodes with a tenth of the others' link, or 8 Mbit/s where that is more. */
   readonly slowNodes: number
   /** Nodes on whose disk each write takes `slowDiskMs`. */
@@ -81,6 +83,7 @@ export const quiet: SimOptions = {
   linkBytesPerMs: 6250,
   linkSpread: 1,
   upShare: 1,
+  weakUplinks: 0,
   slowNodes: 0,
   slowDisks: 0,
   slowDiskMs: 1,

@@ -97,7 +97,7 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
     own,
     {
       id: nameOf(number),
-      upBytesPerMs: rate * options.upShare,
+      upBytesPerMs: rate * options.upShare * (number < options.weakUplinks ? weakShare : 1),
       downBytesPerMs: rate,
       delayMs: (options.delayMsMax * (1 + own.below(1000))) / 2000,
       diskMs: number < options.slowDisks ? options.slowDiskMs : 1,
@@ -110,6 +110,9 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
     obey,
   )
 }
+
+/** A weak uplink has this part of another's. */
+export const weakShare = 0.1
 
 /**
  * A slow node has this part of another's link, but not less than 8 Mbit/s. Where a chunk takes as long as a stall (2.4 Mbit/s)
