@@ -239,6 +239,13 @@ export const limits = {
   inFlightMaxBytes: 64 * MiB,
   /** A transfer without a frame for this long (or four usual gaps) is asked of a second peer too. */
   hedgeAfterMs: 200,
+  /**
+   * When nothing else can be asked for, what would take longer than our own link takes for so many chunks is asked of a second
+   * peer, if that one should bring it so many times sooner: an uplink of a tenth. Simulated: at 3 times, nodes whose links differ
+   * by up to 3 end a tenth later, since what they hand on comes twice.
+   */
+  overtakeChunks: 8,
+  overtakeFactor: 6,
   /** After a stall a peer gets no request for this long, doubled each time. */
   stallRestMs: 2 * second,
   /** So many stalls in a row, and the peer is let go. */
@@ -300,6 +307,8 @@ export const limits = {
   leasesPerBlob: 2,
   /** The next lease is asked for when the present one has less than this left. */
   leaseAheadMs: 500,
+  /** But not while what only this node has, and others ask for, will take longer than this to leave it: its uplink is weak. */
+  leaseLeavesMs: 0.5 * second,
   /** A lease given back is named in announces for this long: four of them. */
   releasedToldMs: 2 * second,
   /** Leased bytes that are not here yet, all blobs together. */

@@ -9,6 +9,7 @@ import { leaseSettled, stopOrigin } from './origin.ts'
 import { strike } from './bans.ts'
 import { hasBit } from './bitfield.ts'
 import { advanceCursors, lengthOf, markHeld, setPhase, tellDirectory } from './session.ts'
+import { isOvertaken, notePace } from './pace.ts'
 import { clearSuspects, isBelieved, refute } from './trust.ts'
 import { isOwn, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
@@ -67,7 +68,7 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   const { index, session } = transfer
   const buffer = session.buffers.get(index)
   if (buffer === undefined) return
-  if (isBeingSent(state, buffer)) {
+  if (isBeingSent(state, buffer, transfer)) {
     cancelTransfer(state, transfer)
     return
   }
@@ -82,14 +83,22 @@ function start(state: SwarmState, transfer: Transfer, entry: Entry): void {
   setQueued(state, transfer, false)
   transfer.peer.busies = 0
   transfer.state = 'active'
+  transfer.startedAtMs = state.clock.now()
   transfer.heardAtMs = state.link.silenceMs
   transfer.framedAtMs = state.link.silenceMs
-  for (const other of buffer.transfers.slice()) if (other.state !== 'active') cancelTransfer(state, other)
+  // Who is silent keeps its request: that shows whether it hangs.
+  const isBeaten = (other: Transfer): boolean => other !== transfer && isSending(state, other)
+  for (const other of buffer.transfers.slice())
+    if (other.state !== 'active' || isBeaten(other)) cancelTransfer(state, other)
 }
 
-/** Somebody sends it, and is not silent: who starts after that is too late. */
-function isBeingSent({ limits, link }: SwarmState, { transfers }: ChunkBuffer): boolean {
-  return transfers.some((one) => one.state === 'active' && link.silenceMs - one.framedAtMs < limits.hedgeAfterMs)
+/** Somebody sends it, and is not silent: who starts after that is too late, unless it is much faster. */
+function isBeingSent(state: SwarmState, { transfers }: ChunkBuffer, starter: Transfer): boolean {
+  return transfers.some((one) => isSending(state, one) && !isOvertaken(state, one, starter))
+}
+
+function isSending(state: SwarmState, transfer: Transfer): boolean {
+  return transfer.state === 'active' && state.link.silenceMs - transfer.framedAtMs < state.limits.hedgeAfterMs
 }
 
 function startOver(state: SwarmState, session: Session, index: number): void {
@@ -127,6 +136,7 @@ function finish(state: SwarmState, transfer: Transfer, nowMs: number): void {
   state.droughts = 0
   peer.stalls = 0
   peer.ahead = 0
+  notePace(state, transfer)
   state.chunkMs += (nowMs - transfer.askedAtMs - state.chunkMs) / 8
   endTransfer(state, transfer)
   chunkArrived(state, session, index)

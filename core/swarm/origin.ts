@@ -9,6 +9,7 @@ import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
 import { isBanned } from './hosts.ts'
 import { countBytes, patienceMs } from './link.ts'
+import { leavingMs } from './spreading.ts'
 import { isDemanded, isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
   isOwn,
@@ -31,6 +32,7 @@ type EventOf<Type extends SwarmEvent['type']> = Extract<SwarmEvent, { type: Type
 export function leaseWish(state: SwarmState, session: Session): AnnounceItem['lease'] {
   if (!mayAsk(state, session)) return undefined
   const isStarved = isStarving(state, session)
+  if (!isStarved && leavingMs(state, leasedBytes(state)) > state.limits.leaseLeavesMs) return undefined
   const position = nextWanted(state, session, (index) => isStarved || isNowhere(session, index))
   if (position === undefined) return undefined
   const insists = isStarved || isUseless(session, position)

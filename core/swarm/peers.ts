@@ -35,6 +35,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     strikes: 0,
     bannedUntilMs: 0,
     frameGapMs: 0,
+    byteMs: 0,
     ahead: 0,
     neededAtMs: state.clock.now(),
     released: false,

@@ -6,6 +6,7 @@ import { gain, isFree, lose } from './neighbours.ts'
 import { onStalled, rest } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
 import { capacityOf, patienceMs } from './link.ts'
+import { remainingMs, wouldOvertake } from './pace.ts'
 import { isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
@@ -204,9 +205,36 @@ function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
     : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
 }
 
-function hedge(state: SwarmState, { index, session }: Transfer): void {
+function hedge(state: SwarmState, transfer: Transfer): void {
+  const neighbour = otherHolder(state, transfer)
+  if (neighbour !== undefined) beginTransfer(state, neighbour, transfer.index)
+}
+
+/** Who could send the chunk too, where only one was asked. */
+function otherHolder(state: SwarmState, { index, session }: Transfer): Neighbour | undefined {
   const buffer = session.buffers.get(index)
-  if (buffer?.transfers.length !== 1 || session.single.has(index)) return
-  const neighbour = leastLoaded(state, session, index, buffer.transfers[0]?.peer)
-  if (neighbour !== undefined) beginTransfer(state, neighbour, index)
+  if (buffer?.transfers.length !== 1 || session.single.has(index)) return undefined
+  return leastLoaded(state, session, index, buffer.transfers[0]?.peer)
+}
+
+/** Once nothing else can be asked for, what is slow to come is asked of whoever brings it much sooner. */
+export function overtakeSlow(state: SwarmState): void {
+  for (const transfer of state.transfers) {
+    const { session } = transfer
+    const isLast = session.exhausted.demand && session.exhausted.prefetch
+    if (isLast && remainingMs(state, transfer) >= slowMs(state, session) && mayBegin(state, session))
+      overtake(state, transfer)
+  }
+}
+
+/** Much longer than a chunk takes on our own link beside others. */
+function slowMs(state: SwarmState, { chunkSize }: Session): number {
+  const { limits } = state
+  return Math.max(limits.hedgeAfterMs, (limits.overtakeChunks * chunkSize) / capacityOf(state))
+}
+
+function overtake(state: SwarmState, transfer: Transfer): void {
+  const neighbour = otherHolder(state, transfer)
+  if (neighbour !== undefined && wouldOvertake(state, neighbour.peer, transfer))
+    beginTransfer(state, neighbour, transfer.index)
 }

@@ -247,6 +247,8 @@ export interface Peer {
   spentSinceMs: number
   /** Usual time between frames, smoothed. */
   frameGapMs: number
+  /** Usual time that a byte takes from it once a chunk has begun, smoothed; 0: unknown (pace.ts). */
+  byteMs: number
   /** How many requests it last said were ahead of ours. */
   ahead: number
   /** When it was connected, or either side last drew on the connection. */
@@ -292,11 +294,22 @@ export interface Transfer {
   ahead: number
   entry: Entry | undefined
   readonly askedAtMs: number
+  /** When its head came; until then as `askedAtMs`. */
+  startedAtMs: number
   /** By `LinkCapacity.silenceMs`. */
   heardAtMs: number
   /** The byte of the chunk at which it last was a whole frame further, and when that was. */
   framedAt: number
   framedAtMs: number
+}
+
+export interface Uploads {
+  readonly active: Upload[]
+  readonly waiting: Upload[]
+  /** Usual time that a byte of what only this node has takes to leave it, smoothed; 0: unknown (spreading.ts). */
+  soleByteMs: number
+  /** When such a chunk last left. */
+  soleLeftAtMs: number
 }
 
 /** A request of a peer. */
@@ -334,7 +347,7 @@ export interface SwarmState extends SwarmComponents {
   readonly transfers: Set<Transfer>
   readonly fetches: Map<number, Lease>
   nextId: number
-  readonly uploads: { readonly active: Upload[]; readonly waiting: Upload[] }
+  readonly uploads: Uploads
   /** Bytes asked of peers and not here yet; of these, what waits in their queues. */
   flightBytes: number
   queuedBytes: number
@@ -348,6 +361,8 @@ export interface SwarmState extends SwarmComponents {
   lateMs: number
   /** Usual time from a chunk's head to its end, smoothed. */
   chunkMs: number
+  /** `Peer.byteMs` of all. */
+  byteMs: number
   originRateBytesPerMs: number | undefined
   originFirstByteMs: number
   /** Origins that asked to be left alone, and until when. */
@@ -383,7 +398,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     transfers: new Set(),
     fetches: new Map(),
     nextId: 1,
-    uploads: { active: [], waiting: [] },
+    uploads: { active: [], waiting: [], soleByteMs: 0, soleLeftAtMs: 0 },
     flightBytes: 0,
     queuedBytes: 0,
     settlingBytes: 0,
@@ -401,6 +416,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     tickAtMs: nowMs,
     lateMs: 0,
     chunkMs: 0,
+    byteMs: 0,
     originRateBytesPerMs: undefined,
     originFirstByteMs: 0,
     originRests: new Map(),

@@ -42,7 +42,16 @@ import {
   peerOf,
   releaseIdle,
 } from './peers.ts'
-import { cancelUnwanted, moveWaiting, onBusy, onMissing, onQueued, requestMore, watchTransfers } from './requests.ts'
+import {
+  cancelUnwanted,
+  moveWaiting,
+  onBusy,
+  onMissing,
+  onQueued,
+  overtakeSlow,
+  requestMore,
+  watchTransfers,
+} from './requests.ts'
 import {
   adoptHeld,
   advanceCursors,
@@ -299,6 +308,7 @@ function onTick(state: SwarmState): void {
   measureLoad(state, elapsedMs)
   measureLink(state, nowMs, elapsedMs, elapsedMs > pauseTicks * state.limits.tickMs)
   watchTransfers(state, nowMs)
+  overtakeSlow(state)
   watchFetches(state)
   remindWaiting(state, nowMs)
   endRests(state, nowMs)

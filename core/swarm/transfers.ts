@@ -48,6 +48,7 @@ export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: nu
     ahead: 0,
     entry: undefined,
     askedAtMs: nowMs,
+    startedAtMs: nowMs,
     heardAtMs: state.link.silenceMs,
     framedAt: buffer.received,
     framedAtMs: state.link.silenceMs,

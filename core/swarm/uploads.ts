@@ -4,6 +4,7 @@ import { hasBit } from './bitfield.ts'
 import { activePlaces, waitingPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { lengthOf } from './session.ts'
+import { noteLeft } from './spreading.ts'
 import { insteadOf, suggest } from './suggestions.ts'
 import type { Session, SwarmState, Upload } from './state.ts'
 
@@ -123,13 +124,18 @@ function nextUpload(state: SwarmState): number {
   return best
 }
 
-/** Lowest first: peers that are not being served; of theirs who has least, and the chunk that fewest have; of equals who came first. */
+/**
+ * Lowest first: peers that are not being served; of theirs what nobody else has; then who has least, and the chunk that fewest
+ * have; of equals who came first.
+ */
 function rankOf(state: SwarmState, upload: Upload): number {
   const { limits, uploads } = state
   const isServed = uploads.active.some(({ peer }) => peer === upload.peer)
   const waitedMs = state.clock.now() - upload.askedAtMs
   const lead = leadOf(state, upload) / limits.uploadLeadChunks
-  return copiesOf(state, upload) + lead + (isServed ? servedLater : 0) - waitedMs / limits.uploadAgeMs
+  const copies = copiesOf(state, upload)
+  const order = (isServed ? servedLater : 0) - (copies === 0 ? soleSooner : 0)
+  return order + copies + lead - waitedMs / limits.uploadAgeMs
 }
 
 /** How many chunks more than we the peer has. */
@@ -141,6 +147,12 @@ function leadOf(state: SwarmState, { digest, peer }: Upload): number {
 
 /** More than any chunk has copies here. */
 const servedLater = 1e6
+
+/**
+ * As ten seconds of waiting. Behind a weak uplink all wait for seconds: it must not send what others have too while they wait
+ * for what only it has.
+ */
+const soleSooner = 100
 
 /** Copies of a chunk among the neighbours; those that this node has sent count before they are told of. */
 function copiesOf(state: SwarmState, { digest, index }: Upload): number {
@@ -184,6 +196,7 @@ export function onUploaded(state: SwarmState, peer: PeerId, id: number, ok: bool
   const upload = state.uploads.active.find((one) => one.peer === peer && one.id === id)
   if (upload === undefined) return
   remove(state.uploads.active, upload)
+  if (ok) noteLeft(state, upload)
   if (!ok) state.emit({ type: 'send', peer, message: { type: 'missing', id } })
   startUploads(state)
 }

@@ -41,6 +41,15 @@ describe('a world in which things go wrong', () => {
   })
 })
 
+describe('weak uplinks', () => {
+  it.each([6, 12])('that %s of 24 nodes have hold up nobody for long', (weakUplinks) => {
+    const setup = benchCases().find((one) => one.weakUplinks === weakUplinks)!
+    const row = bench(setup, 1, () => undefined)
+    expect(row).toMatchObject({ nodes: 24, weak_uplinks: weakUplinks, origin_bytes_ratio: 1 })
+    expect(row.max_over_bound).toBeLessThan(1.5)
+  })
+})
+
 describe('a cold image of five layers on sixteen equal links', () => {
   it('ends near the fluid bound, from one copy, with next to no byte twice', () => {
     const row = bench(benchCases()[0]!, 1, () => undefined)

@@ -5,7 +5,7 @@ import { entryPayload, type Entry, type Witness } from '../../../core/swarm/entr
 import type { SwarmCommand, SwarmEvent } from '../../../core/swarm/events.ts'
 import type { PeerMessage } from '../../../core/swarm/messages.ts'
 import { createSwarm, type Swarm } from '../../../core/swarm/swarm.ts'
-import type { SwarmOptions } from '../../../core/swarm/state.ts'
+import { createState, type SwarmOptions, type SwarmState } from '../../../core/swarm/state.ts'
 import type { AnswerItem } from '../../../core/directory/messages.ts'
 import { digestFromHex, type Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
@@ -153,6 +153,12 @@ export function createBench(setup: BenchOptions = {}): Bench {
     },
   }
   return bench
+}
+
+/** What a swarm knows before its first event, for tests of its parts; commands go nowhere. */
+export function createStateOn(clock: VirtualClock, options: SwarmOptions = {}, seed = 'swarm'): SwarmState {
+  const notary = createMemoryNotary('self')
+  return createState({ self: 'self', clock, random: seededRandom(seed), notary, emit: () => undefined }, options)
 }
 
 /** What chunk `index` truly hashes to. */

@@ -58,6 +58,20 @@ describe('a lease', () => {
     expect(wish(bench)).toEqual({ chunks: 8, position: 4 })
   })
 
+  it('is wished for no more while what only this node has takes long to leave it', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('a', [])
+    for (const index of span(0, 4)) comes(bench, fetch, index)
+    bench.settle()
+    bench.says('a', { type: 'request', id: 1, digest, index: 0, offset: 0 })
+    bench.pass(limits.leaseLeavesMs)
+    expect(wish(bench)).toMatchObject({ position: 4 })
+    bench.pass(limits.tickMs)
+    expect(wish(bench)).toBeUndefined()
+    bench.handle({ type: 'uploaded', peer: 'a', id: 1, ok: true })
+    expect(wish(bench)).toMatchObject({ position: 4 })
+  })
+
   it('is asked for again only when the directory says', () => {
     const bench = createBench()
     bench.read()

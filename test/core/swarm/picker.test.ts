@@ -2,11 +2,9 @@ import { assert, boolean, nat, property, uniqueArray } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { pickChunk } from '../../../core/swarm/picker.ts'
 import { createSession, openReader } from '../../../core/swarm/session.ts'
-import { createState, phases, type Session, type SwarmState } from '../../../core/swarm/state.ts'
-import { createMemoryNotary } from '../../support/memory-notary.ts'
-import { seededRandom } from '../../support/seeded-random.ts'
+import { phases, type Session, type SwarmState } from '../../../core/swarm/state.ts'
 import { virtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
-import { digest, origin, sizeOf, span } from './bench.ts'
+import { createStateOn, digest, origin, sizeOf, span } from './bench.ts'
 
 interface Desk {
   readonly clock: VirtualClock
@@ -17,8 +15,7 @@ interface Desk {
 
 function createDesk(chunks: number, seed = 'picker'): Desk {
   const clock = virtualClock()
-  const notary = createMemoryNotary('self')
-  const state = createState({ self: 'self', clock, random: seededRandom(seed), notary, emit: () => undefined }, {})
+  const state = createStateOn(clock, {}, seed)
   const session = createSession(digest, sizeOf(chunks), 0)
   return {
     clock,

@@ -139,7 +139,7 @@ describe('the next turn', () => {
 
   it('is that of the chunk with the fewest copies, unless another has waited long', () => {
     const bench = createSeed()
-    bench.joins('x', [2])
+    bench.joins('x', [2, 9])
     bench.joins('y', [2])
     for (const [at, peer] of ['a', 'b', 'c', 'd'].entries()) bench.says(peer, request(at))
     bench.take('upload')
@@ -149,5 +149,16 @@ describe('the next turn', () => {
     bench.says('e', request(9))
     bench.handle({ type: 'uploaded', peer: 'b', id: 1, ok: true })
     expect(bench.take('upload').map(({ index }) => index)).toEqual([2])
+  })
+
+  it('is that of a chunk that nobody else has, however long another has waited', () => {
+    const bench = createSeed()
+    bench.joins('x', [2])
+    for (const [at, peer] of ['a', 'b', 'c'].entries()) bench.says(peer, request(at))
+    bench.take('upload')
+    bench.pass(3000)
+    bench.says('d', request(3))
+    bench.handle({ type: 'uploaded', peer: 'a', id: 0, ok: true })
+    expect(bench.take('upload').map(({ index }) => index)).toEqual([3])
   })
 })
