@@ -1,6 +1,8 @@
 /** The whole agent in this process: what a start that fails leaves behind, and when an agent calls itself ready. */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import https from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -8,6 +10,7 @@ import path from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type AgentConfig, parseConfig } from '../../../agent/config.ts'
 import { type RunningAgent, runAgent } from '../../../agent/main.ts'
+import { openMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
 import { freePorts } from '../../../cli/demo/free-ports.ts'
 
 const listeners = ['mirror', 'peers', 'bulk', 'cluster', 'ops'] as const
@@ -77,4 +80,20 @@ test('is not ready, and says why, until its member list agrees with a seed', asy
   })
   await start(configOf('seed', ports))
   await expect.poll(async () => (await readyz()).status, { timeout: 30_000 }).toBe(200)
+})
+
+test('its mirror speaks TLS under the CA in its data directory, to who knows the secret there', async () => {
+  const config = configOf('guarded', await newPorts())
+  const { addresses } = await start(config)
+  const { authority, secret } = await openMirrorKeys(config.dataDir)
+  const statusFor = async (host: string, headers: Record<string, string>): Promise<number | undefined> => {
+    const request = https.get({ host, port: addresses.mirror.port, path: '/v2/', ca: authority.cert, headers })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    response.resume()
+    return response.statusCode
+  }
+  for (const host of ['127.0.0.1', 'localhost']) {
+    expect(await statusFor(host, { 'shoal-node-secret': secret })).toBe(200)
+    expect(await statusFor(host, {})).toBe(403)
+  }
 })
