@@ -9,6 +9,8 @@
  * | IP literal as the name                     | no                 | yes                  | no |
  * | plain HTTP                                 | no                 | with `plainHttp`     | no |
  * | link-local, metadata services              | no                 | no                   | no |
+ *
+ * What is listed is so for redirects of registries that are listed too; others go no further than to public addresses by TLS.
  */
 import { lookup as systemLookup } from 'node:dns/promises'
 import type { LookupFunction } from 'node:net'
@@ -90,19 +92,23 @@ export function createEgress(options: EgressOptions): Egress {
     }
   }
 
+  /** A registry that nobody listed may not send this node to what the operator did list, by redirects to any path there. */
   function target(from: Site, url: URL): Target {
+    const isListed = from.trusted || listed.has(siteKey(from.baseUrl))
+    return isListed ? listedTarget(from, url) : securedTarget(url, 'public')
+  }
+
+  function listedTarget(from: Site, url: URL): Target {
     const name = nameOf(url)
     const rule = listed.get(siteKey(url))
     if (rule !== undefined) return reached(url, name, rule.private === false ? 'public' : 'loopback')
-    if (url.protocol !== 'https:') throw forbidden(`${name.text} without TLS`)
-    if (name.isAddress) throw forbidden(name.text)
-    return reached(url, name, from.trusted || matchesPattern(name) ? 'private' : 'public')
+    return securedTarget(url, from.trusted || matchesPattern(name) ? 'private' : 'public')
   }
 
   function realm(from: Site, challenger: URL, text: string): Target {
     const url = URL.canParse(text) ? new URL(text) : undefined
     if (url === undefined) throw forbidden('a token service without a URL')
-    const checked = target(from, url)
+    const checked = listedTarget(from, url)
     if (listed.has(siteKey(url))) return checked
     const origin = parseOrigin(from.origin)?.host ?? ''
     if (!sharesDomain(url.hostname, challenger.hostname) && !sharesDomain(url.hostname, origin)) {
@@ -112,6 +118,13 @@ export function createEgress(options: EgressOptions): Egress {
   }
 
   return { site, target, realm }
+}
+
+function securedTarget(url: URL, reach: Reach): Target {
+  const name = nameOf(url)
+  if (url.protocol !== 'https:') throw forbidden(`${name.text} without TLS`)
+  if (name.isAddress) throw forbidden(name.text)
+  return reached(url, name, reach)
 }
 
 /** An IP literal is never looked up, so its address is judged here. */

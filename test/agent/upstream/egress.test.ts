@@ -98,13 +98,16 @@ describe('origins', () => {
 
 describe('redirects', () => {
   const local = { origins: [{ host: '127.0.0.1:5000', plainHttp: true }] }
+  const both = { ...corp, origins: [...local.origins, { host: 'registry.lab.example' }] }
   test.each<[string, EgressOptions, string, Reach | 'refused']>([
     ['registry.example.com', {}, 'https://cdn.example.net/blob?signature=x', 'public'],
     ['a.corp.example.com', corp, 'https://storage.example.net:9000/blob', 'private'],
-    ['registry.example.com', corp, 'https://a.corp.example.com/blob', 'private'],
+    ['registry.example.com', corp, 'https://a.corp.example.com/blob', 'public'],
+    ['registry.lab.example', both, 'https://a.corp.example.com/blob', 'private'],
     ['registry.example.com', {}, 'http://registry.example.com/blob', 'refused'],
     ['registry.example.com', {}, 'http://cdn.example.net/blob', 'refused'],
-    ['registry.example.com', local, 'http://127.0.0.1:5000/blob', 'loopback'],
+    ['registry.example.com', local, 'http://127.0.0.1:5000/blob', 'refused'],
+    ['registry.lab.example', both, 'http://127.0.0.1:5000/blob', 'loopback'],
     ['registry.example.com', local, 'https://127.0.0.1:5000/blob', 'refused'],
     ['127.0.0.1:5000', local, 'http://127.0.0.1:5001/blob', 'refused'],
     ['127.0.0.1:5000', local, 'http://localhost:5000/blob', 'refused'],
