@@ -1,5 +1,5 @@
 /** How fast is the mirror where nothing has to be fetched, beside docker-registry serving the same bytes in the same run? */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Command } from 'commander'
 import { nodeSecretHeader } from '../../agent/mirror-tls/node-secret.ts'
@@ -25,8 +25,11 @@ interface Server {
   readonly manifestPath: string
 }
 
-/** The mirror as it runs unless told otherwise, the mirror with `--mirror-protocol http`, and docker-registry, which has no TLS here either. */
-const contenders = ['mirror', 'plain_mirror', 'docker_registry'] as const
+/**
+ * The mirror as it runs unless told otherwise, the same for an image that its registry shows to an account only, the mirror with
+ * `--mirror-protocol http`, and docker-registry, which has no TLS here either.
+ */
+const contenders = ['mirror', 'private_mirror', 'plain_mirror', 'docker_registry'] as const
 type Per<Value> = Record<(typeof contenders)[number], Value>
 
 interface Measured extends Record<string, number> {
@@ -57,6 +60,7 @@ async function measureMirror() {
     for (let index = 0; index < runCount; index++) {
       runs.push({
         mirror: await measure(servers.mirror),
+        private_mirror: await measure(servers.private_mirror),
         plain_mirror: await measure(servers.plain_mirror),
         docker_registry: await measure(servers.docker_registry),
       })
@@ -75,12 +79,14 @@ async function startServers(guardian: Guardian): Promise<Per<Server>> {
     layerSizesBytes: [layerBytes, MiB],
   })
   const { address: origin } = await startRegistryProcess(guardian)
+  const { address: privateOrigin } = await startRegistryProcess(guardian, await accountOnly(guardian))
   await pushImage(image, origin, repository)
+  await pushImage(image, privateOrigin, repository, account)
   const query = `?ns=${encodeURIComponent(origin)}`
   const start = async (protocol: 'http' | 'https'): Promise<AgentProcess> => {
     const directory = path.join(await guardian.directory(), protocol)
     await mkdir(directory)
-    const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [origin], protocol })
+    const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [origin, privateOrigin], protocol })
     await agentReady(agent, 1)
     return agent
   }
@@ -90,9 +96,25 @@ async function startServers(guardian: Guardian): Promise<Per<Server>> {
   const shown = { ca: authority.cert, headers: { [nodeSecretHeader]: secret } }
   return {
     mirror: await warmServer(await connectFastClient(new URL(agent.mirror).host, shown), image, query),
+    private_mirror: await warmServer(
+      await connectFastClient(new URL(agent.mirror).host, { ...shown, headers: { ...shown.headers, authorization } }),
+      image,
+      `?ns=${encodeURIComponent(privateOrigin)}`,
+    ),
     plain_mirror: await warmServer(await connectFastClient(new URL(plainAgent.mirror).host), image, query),
     docker_registry: await warmServer(await connectFastClient(origin), image, ''),
   }
+}
+
+const account = 'bench:bench mirror'
+const authorization = `Basic ${Buffer.from(account).toString('base64')}`
+
+/** The registry's configuration: nobody but the account reads or writes. */
+async function accountOnly(guardian: Guardian): Promise<object> {
+  const file = path.join(await guardian.directory(), 'htpasswd')
+  // The account's password by bcrypt, at the least cost that there is.
+  await writeFile(file, 'bench:$2b$04$43xKVOeqyaOhRGlf/AUmJemjJ310OTzAQEko0dDK5TC1PPKIbHxPq')
+  return { htpasswd: { realm: 'bench', path: file } }
 }
 
 async function warmServer(client: FastClient, image: Image, query: string): Promise<Server> {
