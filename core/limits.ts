@@ -334,7 +334,7 @@ export const limits = {
   hopelessAfterMs: 2 * second,
   /**
    * Without a byte for this long, although others are said to have what is missing, a reader insists on a lease; sooner
-   * where no peer can be reached; then again after half the wait, as long as peers give nothing.
+   * where no peer could be reached for so long; then again after half the wait, as long as peers give nothing.
    */
   starvedMs: 10 * second,
   starvedAloneMs: 2 * second,

@@ -139,7 +139,10 @@ export function dropNeighbour(state: SwarmState, neighbour: Neighbour): void {
   countOut(neighbour)
   session.neighbours.delete(peer.id)
   peer.neighbours.delete(session.digest)
-  if (session.neighbours.size === 0) forgetSent(session)
+  if (session.neighbours.size === 0) {
+    session.leftAloneAtMs = state.clock.now()
+    forgetSent(session)
+  }
   wake(session)
 }
 

@@ -51,13 +51,19 @@ function wishFrom(state: SwarmState, session: Session, position: number): NonNul
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
 function isStarving(state: SwarmState, session: Session): boolean {
   if (!isDemanded(session)) return false
-  const { othersSinceMs, neighbours, progressAtMs, promisedAtMs, supply } = session
-  const { patienceMs: ownPatienceMs } = supply
+  const { othersSinceMs, progressAtMs, promisedAtMs, supply } = session
   const { starvedAloneMs, starvedMs, starvedPromisedMs } = state.limits
+  const nowMs = state.clock.now()
   const isMisled = hasLiars(state, session)
-  const waitMs = isMisled || neighbours.size === 0 ? Math.min(ownPatienceMs, starvedAloneMs) : ownPatienceMs
+  const isShort = isMisled || isAlone(session, nowMs - starvedAloneMs)
+  const waitMs = isShort ? Math.min(supply.patienceMs, starvedAloneMs) : supply.patienceMs
   const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
-  return state.clock.now() >= Math.max(Math.max(progressAtMs, othersSinceMs) + waitMs, promisedUntilMs)
+  return nowMs >= Math.max(Math.max(progressAtMs, othersSinceMs) + waitMs, promisedUntilMs)
+}
+
+/** Is no peer reached, since then? Where a connection has just broken, another one soon follows. */
+function isAlone({ leftAloneAtMs, neighbours }: Session, sinceMs: number): boolean {
+  return neighbours.size === 0 && leftAloneAtMs <= sinceMs
 }
 
 /** Some that are said to have the blob lie about it, and perhaps others do, or have it from them. */

@@ -42,6 +42,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     exhausted: { demand: false, prefetch: false },
     progressAtMs: nowMs,
     othersSinceMs: Infinity,
+    leftAloneAtMs: -Infinity,
     promisedAtMs: 0,
     proving: false,
     ownOnly: false,

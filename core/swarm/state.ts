@@ -100,6 +100,8 @@ export interface Session {
   progressAtMs: number
   /** When this node first knew of anybody else in the swarm; Infinity: it does not. */
   othersSinceMs: number
+  /** When the last neighbour was lost; -Infinity: there was none. */
+  leftAloneAtMs: number
   /** When a peer last said that a request waits, or that its queue is full. */
   promisedAtMs: number
   proving: boolean

@@ -392,6 +392,19 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toMatchObject({ insists: true })
   })
 
+  it('gives others the same time to be reached again when the last connection breaks', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(5000)
+    bench.handle({ type: 'peer-disconnected', peer: 'peer' })
+    bench.pass(1900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
   it('has had no time to starve while it knew of nobody', () => {
     const bench = createBench()
     bench.read()
