@@ -274,6 +274,11 @@ export const limits = {
   uploadsPerPeer: 2,
   /** Rare chunks leave first; each such time of waiting counts as much as one copy less, so that none waits for ever. */
   uploadAgeMs: 100,
+  /**
+   * What nobody else has leaves as if it had waited this long. Behind a weak uplink all wait for seconds: it must not send what
+   * others have too while they wait for what only it has.
+   */
+  uploadSoleMs: 10 * second,
   /** Whoever has least is served first, so that all end together: so many chunks less count as much as one copy less. */
   uploadLeadChunks: 8,
   /** How long a suggested chunk is kept for whom it was suggested to: a round trip between busy nodes. */

@@ -134,7 +134,7 @@ function rankOf(state: SwarmState, upload: Upload): number {
   const waitedMs = state.clock.now() - upload.askedAtMs
   const lead = leadOf(state, upload) / limits.uploadLeadChunks
   const copies = copiesOf(state, upload)
-  const order = (isServed ? servedLater : 0) - (copies === 0 ? soleSooner : 0)
+  const order = (isServed ? servedLater : 0) - (copies === 0 ? limits.uploadSoleMs / limits.uploadAgeMs : 0)
   return order + copies + lead - waitedMs / limits.uploadAgeMs
 }
 
@@ -147,12 +147,6 @@ function leadOf(state: SwarmState, { digest, peer }: Upload): number {
 
 /** More than any chunk has copies here. */
 const servedLater = 1e6
-
-/**
- * As ten seconds of waiting. Behind a weak uplink all wait for seconds: it must not send what others have too while they wait
- * for what only it has.
- */
-const soleSooner = 100
 
 /** Copies of a chunk among the neighbours; those that this node has sent count before they are told of. */
 function copiesOf(state: SwarmState, { digest, index }: Upload): number {
