@@ -156,11 +156,11 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const unshared = hasUnshared(config) ? await openUnshared() : shared
 
   async function openUnshared(): Promise<Contents> {
-    const quietLogger = logger.child({ unshared: true })
-    const nothingKept = await openStore({ clock, logger: quietLogger }, unsharedStoreOptions(config))
+    const unsharedLogger = logger.child({ unshared: true })
+    const nothingKept = await openStore({ clock, logger: unsharedLogger }, unsharedStoreOptions(config))
     stops.defer(() => nothingKept.stop())
     const alone = { store: nothingKept, transport: createLoneTransport(identity.peer), createCluster: standingAlone }
-    return createContents({ ...common, ...alone, logger: quietLogger })
+    return createContents({ ...common, ...alone, logger: unsharedLogger })
   }
 
   const guard = config.mirrorProtocol === 'https' ? await openGuard(config) : undefined

@@ -91,6 +91,7 @@ export function createFindings({ clock, tell }: FindingsComponents): Findings {
   }
 }
 
-function placeOf({ digest, origin }: Omit<Sought, 'credential'>): string {
+/** A content at an origin, as a key. */
+export function placeOf({ digest, origin }: Pick<Sought, 'digest' | 'origin'>): string {
   return `${digest} ${origin}`
 }

@@ -23,7 +23,7 @@ import { isOriginError, isOutage, OriginError } from '../upstream/origin-error.t
 import type { Sleep } from '../upstream/retry.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
 import type { PolicyOf } from './policy.ts'
-import { type Findings, hasFact, holdsFact } from './findings.ts'
+import { type Findings, hasFact, holdsFact, placeOf } from './findings.ts'
 import { givesSamples, type ProvenContent, type SampleComponents, sendsPart } from './samples.ts'
 
 /** All methods reject with the OriginError that the caller should hear, or with the signal's reason. */
@@ -127,10 +127,6 @@ export function createPossession(components: PossessionComponents): Possession {
       if (!(await sendsPart(components, want, part, signal))) throw notHere(want)
     },
   }
-}
-
-function placeOf({ digest, origin }: Want): string {
-  return `${digest} ${origin}`
 }
 
 /** What the origin would be asked, and by whose credential. */

@@ -32,21 +32,14 @@ export async function givesSamples(
   count: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const control = new AbortController()
-  const ending = AbortSignal.any([signal, control.signal])
-  const compare = (range: ByteRange): Promise<Outcome> => comparePart(origin, want, content, range, ending)
   const [first, ...others] = samplesOf(content.size, count, random)
-  try {
+  return judge(signal, async (ending) => {
+    const compare = (range: ByteRange): Promise<Outcome> => comparePart(origin, want, content, range, ending)
     // Alone, since an origin that ignores Range sends everything.
     const outcome = first === undefined ? 'other' : await compare(first)
     if (outcome !== 'same part') return outcome === 'same whole'
     return !(await Promise.all(others.map(compare))).includes('other')
-  } catch (error) {
-    if (isOriginError(error, 'protocol')) return false
-    throw error
-  } finally {
-    control.abort()
-  }
+  })
 }
 
 /** The whole of what is small; else parts anywhere in it. */
@@ -82,12 +75,18 @@ export async function sendsPart(
   part: ByteRange & { readonly size: number; readonly hash: string },
   signal: AbortSignal,
 ): Promise<boolean> {
-  const control = new AbortController()
-  const ending = AbortSignal.any([signal, control.signal])
   const { hash, ...range } = part
-  try {
+  return judge(signal, async (ending) => {
     const { ranged, body } = await origin.fetchRange({ ...want, ...range }, want.credential, ending)
     return ranged && (await sha256(body)) === digestFromHex(hash)
+  })
+}
+
+/** What `isRight` finds, and no where the origin breaks its protocol. Then `ending` ends every answer that is not read to its end. */
+async function judge(signal: AbortSignal, isRight: (ending: AbortSignal) => Promise<boolean>): Promise<boolean> {
+  const control = new AbortController()
+  try {
+    return await isRight(AbortSignal.any([signal, control.signal]))
   } catch (error) {
     if (isOriginError(error, 'protocol')) return false
     throw error

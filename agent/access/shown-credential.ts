@@ -1,6 +1,7 @@
 /** What a caller shows of itself, and how long that lives. */
 import { z } from 'zod'
 import { second } from '../../core/units.ts'
+import { parseJson } from '../credentials/parsing.ts'
 import { type Account, createAccountCredential, createCredential, type Credential } from '../upstream/credential.ts'
 import type { OriginPolicy } from './policy.ts'
 import type { Caller } from './subject.ts'
@@ -40,16 +41,8 @@ function basicAccount(authorization: string): Account | undefined {
  */
 function lifeMsOf(authorization: string): number | undefined {
   const payload = /^bearer +[^.]*\.([^.]*)\.[^.]*$/i.exec(authorization)?.[1]
-  const { exp } = claims.safeParse(payload === undefined ? undefined : decode(payload)).data ?? {}
+  const { exp } = claims.safeParse(parseJson(Buffer.from(payload ?? '', 'base64url').toString())).data ?? {}
   return exp === undefined ? undefined : Math.max(0, exp * second - Date.now())
 }
 
 const claims = z.object({ exp: z.number().optional() })
-
-function decode(payload: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(payload, 'base64url').toString())
-  } catch {
-    return undefined
-  }
-}

@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { warnOfReaders, writableByAll } from '../file-mode.ts'
+import { codeOf } from '../kept-file.ts'
 import type { Logger } from '../logging.ts'
 
 export interface WatchedFile<Content> {
@@ -86,8 +87,4 @@ function tooLarge(size: number): string | undefined {
 
 function invalid(file: string, what: string): ShoalError {
   return new ShoalError('CREDENTIALS_INVALID', `${file}: ${what}`)
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'no code'
 }

@@ -71,8 +71,8 @@ function tlsOptions(certificate: CertifiedKey): https.ServerOptions {
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
   // A handshake that failed: plain HTTP on this port, or a client that does not believe the certificate.
-  const isSecret = !(socket instanceof TLSSocket) || socket.getProtocol() !== null
-  if (isLate || !isSecret || !socket.writable || socket.bytesWritten > 0) {
+  const isUnsecured = socket instanceof TLSSocket && socket.getProtocol() === null
+  if (isLate || isUnsecured || !socket.writable || socket.bytesWritten > 0) {
     socket.destroy()
     return
   }
