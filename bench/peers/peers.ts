@@ -14,10 +14,7 @@ export type Order =
   | { readonly type: 'await'; readonly chunks: number }
   | { readonly type: 'give'; readonly to: Address; readonly chunks: number }
 
-export type Report =
-  | { readonly type: 'listening'; readonly address: Address }
-  | { readonly type: 'giving' }
-  | { readonly type: 'received' }
+export type Report = { readonly type: 'listening'; readonly address: Address } | { readonly type: 'received' }
 
 const runCount = 5
 /** A second or two each: what libp2p as it comes carries in that time is a fifth. */

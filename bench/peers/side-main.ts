@@ -26,7 +26,6 @@ process.on('disconnect', () => process.exit())
 
 async function give({ chunks, to }: Extract<Order, { type: 'give' }>): Promise<void> {
   await side.connect(to)
-  report({ type: 'giving' })
   await side.give(to, chunk, chunks)
 }
 

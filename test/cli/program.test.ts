@@ -100,7 +100,6 @@ describe('shoal doctor', () => {
     [`REG.corp:443/a/b:v1@${digest}`, 'reg.corp', 'a/b', 'v1', digest],
   ])('%s is read as Docker reads it', async (image, origin, repository, tag, ofDigest) => {
     const { out } = await explain(image, '--json')
-    expect(JSON.parse(out)).toMatchObject({ image: { origin, repository } })
     expect((JSON.parse(out) as { image: object }).image).toEqual(
       JSON.parse(JSON.stringify({ origin, repository, tag, digest: ofDigest })),
     )

@@ -9,23 +9,23 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createAuthority, issueServer, parseAuthority } from '../../agent/mirror-tls/certificates.ts'
 import { type AgentProcess, agentReady, readMetrics, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
-import { type Image, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
+import { type Image, makeImage } from '../../cli/demo/image.ts'
 import { boundAddress, startOrigin } from '../../cli/demo/origin.ts'
 import { untilTrue } from '../../cli/demo/until.ts'
 import { MiB } from '../../core/units.ts'
 import {
-  type Containerd,
   hostsDirOf,
+  missingBlobs,
   type Snapshotter,
   startContainerd,
   usableSnapshotter,
 } from '../support/containerd/containerd.ts'
-import { type ContainerdBinary, containerdSources, findContainerd } from '../support/containerd/versions.ts'
+import { type ContainerdBinary, describeContainerds } from '../support/containerd/versions.ts'
 import { htpasswdAuth } from '../support/htpasswd.ts'
 
 const run = promisify(execFile)
@@ -47,13 +47,7 @@ afterAll(async () => {
   await guardian.close()
 })
 
-for (const source of containerdSources) {
-  const binary = await findContainerd(source)
-  const missing = typeof binary === 'string'
-  describe.skipIf(missing)(`containerd ${missing ? `of ${source}: ${binary}` : binary.version}`, () => {
-    describeVersion(binary as ContainerdBinary)
-  })
-}
+await describeContainerds(describeVersion)
 
 function describeVersion(binary: ContainerdBinary): void {
   /** An agent as it runs unless told otherwise, and a containerd that was configured for it. */
@@ -75,7 +69,7 @@ function describeVersion(binary: ContainerdBinary): void {
   test('pulls a private image through the mirror; cleanup leaves no trace', async () => {
     const { agent, containerd, hostsDir, before } = await startNode(registry.address)
     await containerd.cri.pull(`${registry.address}/demo/app:${image.tag}`, pullSecret)
-    expect(await missingBlobs(containerd)).toEqual([])
+    expect(await missingBlobs(containerd, image)).toEqual([])
     expect(await deliveredBytes(agent)).toBeGreaterThanOrEqual(layerBytes())
     await shoal('cleanup', hostsDir)
     expect(await snapshot(hostsDir)).toEqual(before)
@@ -89,7 +83,7 @@ function describeVersion(binary: ContainerdBinary): void {
       const squatter = await startSquatter(protocol, Number(new URL(agent.mirror).port))
       onTestFinished(() => squatter.close())
       await containerd.cri.pull(`${registry.address}/demo/app:${image.tag}`, pullSecret)
-      expect(await missingBlobs(containerd)).toEqual([])
+      expect(await missingBlobs(containerd, image)).toEqual([])
       expect(squatter.connections()).toBeGreaterThan(0)
       expect(squatter.heard).toEqual([])
     },
@@ -103,7 +97,7 @@ function describeVersion(binary: ContainerdBinary): void {
     await untilTrue('a third of the image at the agent', async () => slow.bytesSent() > 6 * MiB)
     agent.process.kill('SIGKILL')
     await pulled
-    expect(await missingBlobs(containerd)).toEqual([])
+    expect(await missingBlobs(containerd, image)).toEqual([])
   })
 }
 
@@ -151,11 +145,6 @@ async function startSquatter(protocol: 'http' | 'https', port: number) {
 async function otherCertificate() {
   const { cert, key } = await createAuthority(new Date())
   return issueServer(await parseAuthority(cert + key), ['127.0.0.1'], new Date())
-}
-
-async function missingBlobs(containerd: Pick<Containerd, 'blobs'>) {
-  const held = await containerd.blobs()
-  return pulledBlobs(image, 'amd64').filter(({ digest, size }) => held.get(digest) !== size)
 }
 
 function layerBytes(): number {

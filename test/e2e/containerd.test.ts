@@ -2,23 +2,23 @@
  * Real containerd, through one agent, from docker-registry: what a node does when it runs a pod. Every blob that lands in
  * containerd's store is hashed and compared.
  */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type AgentProcess, agentReady, startAgent } from '../../cli/demo/agents.ts'
 import { pushImage } from '../../cli/demo/docker-registry.ts'
 import { freePorts } from '../../cli/demo/free-ports.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
-import { type Descriptor, type Image, fiveUnequalLayers, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
+import { type Image, fiveUnequalLayers, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
 import { startOrigin } from '../../cli/demo/origin.ts'
 import { untilTrue } from '../../cli/demo/until.ts'
 import { MiB } from '../../core/units.ts'
 import {
-  type Containerd,
+  missingBlobs,
   type Snapshotter,
   startContainerd,
   usableSnapshotter,
   writeHosts,
 } from '../support/containerd/containerd.ts'
-import { type ContainerdBinary, containerdSources, findContainerd } from '../support/containerd/versions.ts'
+import { type ContainerdBinary, describeContainerds } from '../support/containerd/versions.ts'
 import { type DockerRegistry, startDockerRegistry } from '../support/docker-registry.ts'
 import { type RecordedExchange, type Recorder, startRecorder } from '../support/recorder.ts'
 
@@ -43,13 +43,7 @@ afterAll(async () => {
   await guardian.close()
 })
 
-for (const source of containerdSources) {
-  const binary = await findContainerd(source)
-  const missing = typeof binary === 'string'
-  describe.skipIf(missing)(`containerd ${missing ? `of ${source}: ${binary}` : binary.version}`, () => {
-    describeVersion(binary as ContainerdBinary)
-  })
-}
+await describeContainerds(describeVersion)
 
 function describeVersion(binary: ContainerdBinary): void {
   let agent: AgentProcess
@@ -76,9 +70,9 @@ function describeVersion(binary: ContainerdBinary): void {
     const containerd = await start()
     const mark = recorder.exchanges.length
     await containerd.pullWithCtr(`${registry.address}/demo/app:${image.tag}`, ['--platform', 'linux/amd64'])
-    expect(await missingBlobs(containerd, 'amd64')).toEqual([])
+    expect(await missingBlobs(containerd, image)).toEqual([])
     await containerd.pullWithCtr(`${registry.address}/demo/app@${image.index.digest}`, ['--platform', 'linux/arm64'])
-    expect(await missingBlobs(containerd, 'arm64')).toEqual([])
+    expect(await missingBlobs(containerd, image, 'arm64')).toEqual([])
     expectServed(recorder.exchanges.slice(mark), ['amd64', 'arm64'])
   })
 
@@ -88,7 +82,7 @@ function describeVersion(binary: ContainerdBinary): void {
     const byDigest = await cri.pull(`${registry.address}/demo/app@${image.index.digest}`)
     const byTag = await cri.pull(`${registry.address}/demo/app:${image.tag}`)
     expect([byDigest, byTag]).toEqual(Array(2).fill(configDigest('amd64')))
-    expect(await missingBlobs(containerd, 'amd64')).toEqual([])
+    expect(await missingBlobs(containerd, image)).toEqual([])
     expectServed(recorder.exchanges.slice(mark), ['amd64'])
   })
 
@@ -96,7 +90,7 @@ function describeVersion(binary: ContainerdBinary): void {
     const { cri, ...containerd } = await start(MiB)
     const mark = recorder.exchanges.length
     await cri.pull(`${registry.address}/demo/app:${image.tag}`)
-    expect(await missingBlobs(containerd, 'amd64')).toEqual([])
+    expect(await missingBlobs(containerd, image)).toEqual([])
     const [largest] = pulledBlobs(image, 'amd64').toSorted((a, b) => b.size - a.size)
     const statuses = recorder.exchanges
       .slice(mark)
@@ -112,7 +106,7 @@ function describeVersion(binary: ContainerdBinary): void {
     const containerd = await startContainerd(guardian, { binary, snapshotter, hostsDir: deadHosts })
     onTestFinished(() => containerd.stop())
     await containerd.cri.pull(`${registry.address}/demo/app:${image.tag}`)
-    expect(await missingBlobs(containerd, 'amd64')).toEqual([])
+    expect(await missingBlobs(containerd, image)).toEqual([])
   })
 
   test('an agent killed in the middle of a layer: the pull goes on at the origin', async () => {
@@ -126,7 +120,7 @@ function describeVersion(binary: ContainerdBinary): void {
     await untilTrue('a third of the image at the agent', async () => slow.bytesSent() > 8 * MiB)
     victim.process.kill('SIGKILL')
     expect(await pulled).toBe(configDigest('amd64'))
-    expect(await missingBlobs(containerd, 'amd64')).toEqual([])
+    expect(await missingBlobs(containerd, image)).toEqual([])
   })
 }
 
@@ -138,12 +132,6 @@ async function startLoneAgent(origin: string): Promise<AgentProcess> {
 
 function configDigest(architecture: string): string | undefined {
   return image.platforms.find((platform) => platform.architecture === architecture)?.config.digest
-}
-
-/** What of the platform is not in containerd's store with the right size; `blobs` has checked each digest. */
-async function missingBlobs(containerd: Pick<Containerd, 'blobs'>, architecture: string): Promise<Descriptor[]> {
-  const held = await containerd.blobs()
-  return pulledBlobs(image, architecture).filter(({ digest, size }) => held.get(digest) !== size)
 }
 
 /** The mirror gave every blob of these platforms, and refused nothing. */

@@ -16,6 +16,7 @@ import { MiB } from '../../core/units.ts'
 import {
   type Containerd,
   hostsDirOf,
+  missingBlobs,
   startContainerd,
   usableSnapshotter,
   writeHosts,
@@ -187,9 +188,7 @@ async function pull({ mirror }: AgentProcess, name: string): Promise<void> {
 async function pullByContainerd({ mirror }: AgentProcess, name: string): Promise<void> {
   await writeHosts(hostsRoot, mirror)
   await containerd.pullWithCtr(`${origin.address}/demo/${name}:latest`, ['--platform', 'linux/amd64'])
-  const held = await containerd.blobs()
-  const { image } = images.get(name)!
-  expect(pulledBlobs(image, 'amd64').filter(({ digest, size }) => held.get(digest) !== size)).toEqual([])
+  expect(await missingBlobs(containerd, images.get(name)!.image)).toEqual([])
 }
 
 /** With one witness each node may be deceived once by a liar, and then knows better. */

@@ -1,20 +1,20 @@
 /** Real containerd, and what operators decide: passwords that the mirror asks for and recognises in an outage, and rules. */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { agentReady, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import { pushImage, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
-import { type Image, makeImage, pulledBlobs } from '../../cli/demo/image.ts'
+import { type Image, makeImage } from '../../cli/demo/image.ts'
 import { startOrigin } from '../../cli/demo/origin.ts'
 import { MiB } from '../../core/units.ts'
 import {
   type Containerd,
+  missingBlobs,
   type Snapshotter,
   startContainerd,
   usableSnapshotter,
   writeHosts,
 } from '../support/containerd/containerd.ts'
-import { type ContainerdBinary, containerdSources, findContainerd } from '../support/containerd/versions.ts'
-import { lacks } from '../support/needs.ts'
+import { type ContainerdBinary, describeContainerds } from '../support/containerd/versions.ts'
 import { type RecordedExchange, startRecorder } from '../support/recorder.ts'
 import { startTokenService } from '../support/token-service.ts'
 
@@ -32,16 +32,7 @@ beforeAll(async () => {
 })
 afterAll(() => guardian.close())
 
-for (const source of containerdSources) {
-  const binary = await findContainerd(source)
-  const missing = typeof binary === 'string'
-  describe.skipIf(missing || lacks('docker-registry', 'skopeo', 'openssl'))(
-    `containerd ${missing ? `of ${source}: ${binary}` : binary.version}`,
-    () => {
-      describeVersion(binary as ContainerdBinary)
-    },
-  )
-}
+await describeContainerds(describeVersion, 'docker-registry', 'skopeo', 'openssl')
 
 function describeVersion(binary: ContainerdBinary): void {
   /** An agent with these flags, and the containerds of some nodes that have it as their mirror. */
@@ -85,7 +76,7 @@ function describeVersion(binary: ContainerdBinary): void {
     const issuedBefore = service.issued.length
     const first = await startNode()
     await first.cri.pull(reference, reader)
-    expect(await isWhole(first)).toBe(true)
+    expect(await missingBlobs(first, image)).toEqual([])
     // The agent alone spoke to the token service: containerd, which would have sent its secret in a form, was never told of it.
     const grants = service.issued.slice(issuedBefore).map(({ grant }) => grant)
     expect(new Set(grants)).toEqual(new Set(['anonymous', 'basic']))
@@ -98,7 +89,7 @@ function describeVersion(binary: ContainerdBinary): void {
     await expect(second.cri.pull(reference)).rejects.toThrow(registry.address)
     expect(exchanges.slice(mark).map(({ status }) => status)).not.toContain(200)
     await second.cri.pull(reference, reader)
-    expect(await isWhole(second)).toBe(true)
+    expect(await missingBlobs(second, image)).toEqual([])
   })
 
   test('rules: what is passed or refused is pulled from the registry itself, which a 403 does not keep containerd from', async () => {
@@ -112,7 +103,7 @@ function describeVersion(binary: ContainerdBinary): void {
     for (const repository of Object.keys(repositories)) {
       const node = await startNode()
       await node.cri.pull(`${origin.address}/${repository}:${image.tag}`)
-      expect(await isWhole(node)).toBe(true)
+      expect(await missingBlobs(node, image)).toEqual([])
     }
     expect(statusesOf('demo/passed')).toEqual(new Set([404]))
     expect(statusesOf('demo/refused')).toEqual(new Set([403]))
@@ -121,10 +112,4 @@ function describeVersion(binary: ContainerdBinary): void {
 
 function isOf({ url }: RecordedExchange, repository: string): boolean {
   return url.startsWith(`/v2/${repository}/`)
-}
-
-/** `blobs` has checked each digest. */
-async function isWhole(containerd: Containerd): Promise<boolean> {
-  const held = await containerd.blobs()
-  return pulledBlobs(image, 'amd64').every(({ digest, size }) => held.get(digest) === size)
 }

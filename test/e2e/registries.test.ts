@@ -9,11 +9,23 @@ import { createGuardian } from '../../cli/demo/guardian.ts'
 import { type Image, makeImage, pulledBlobs, totalBytes } from '../../cli/demo/image.ts'
 import { pullImage } from '../../cli/demo/pull.ts'
 import { KiB, MiB } from '../../core/units.ts'
-import { type Containerd, startContainerd, usableSnapshotter, writeHosts } from '../support/containerd/containerd.ts'
-import { type ContainerdBinary, containerdSources, findContainerd } from '../support/containerd/versions.ts'
+import {
+  type Containerd,
+  missingBlobs,
+  startContainerd,
+  usableSnapshotter,
+  writeHosts,
+} from '../support/containerd/containerd.ts'
+import { type ContainerdBinary, describeContainerds, findContainerd } from '../support/containerd/versions.ts'
 import { createAuthorizer } from '../support/authorizer.ts'
 import { lacks } from '../support/needs.ts'
-import { dispatcherTo, type Emulator, type EmulatorOptions, startEmulator } from '../support/registries/emulator.ts'
+import {
+  dispatcherTo,
+  type Emulator,
+  type EmulatorOptions,
+  fullName,
+  startEmulator,
+} from '../support/registries/emulator.ts'
 import { amongRegistries, originFlags } from '../support/registries/machine.ts'
 import type { RegistryRow } from '../support/registries/row.ts'
 import { registryRows } from '../support/registries/rows.ts'
@@ -40,11 +52,10 @@ interface Played {
 
 /** With an image of its own below each repository: what containerd has from one it would not ask another for. */
 async function play(row: RegistryRow, image: Image, open: Image, options?: Partial<EmulatorOptions>): Promise<Played> {
-  const full = (name: string) => (row.origin === 'docker.io' && !name.includes('/') ? `library/${name}` : name)
   const { repositories } = row
   const contents = {
     [repositories.private]: await repositoryOf(image),
-    ...(repositories.open === undefined ? {} : { [full(repositories.open)]: await repositoryOf(open) }),
+    ...(repositories.open === undefined ? {} : { [fullName(row, repositories.open)]: await repositoryOf(open) }),
   }
   return { image, emulator: await startEmulator(row, { authority, repositories: contents, ...options }) }
 }
@@ -67,12 +78,6 @@ async function startMachine(
   const hostsDir = await writeHosts(await guardian.directory(), agent.mirror)
   const snapshotter = await usableSnapshotter(guardian)
   return { agent, containerd: await startContainerd(guardian, { binary, snapshotter, hostsDir, prefix }) }
-}
-
-/** What of the image containerd has not, each checked against its digest. */
-async function missing(containerd: Containerd, image: Image): Promise<unknown[]> {
-  const held = await containerd.blobs()
-  return pulledBlobs(image, 'amd64').filter(({ digest, size }) => held.get(digest) !== size)
 }
 
 /** Paths that containerd itself asked of a registry. */
@@ -114,12 +119,12 @@ describe.skipIf(typeof installed === 'string')('containerd pulls through the age
     await expect(cri.pull(reference, { ...row.credentials, password: 'wrong' })).rejects.toThrow(/failed to/)
     emulator.forget()
     await cri.pull(reference, row.credentials)
-    expect(await missing(machine.containerd, image)).toEqual([])
+    expect(await missingBlobs(machine.containerd, image)).toEqual([])
     expect(askedDirectly(emulator)).toEqual([])
     const { username, password } = row.credentials
     await containerd.pullWithCtr(reference, ['--user', `${username}:${password}`, '--platform', 'linux/arm64'])
     if (row.repositories.open !== undefined) await cri.pull(`${row.origin}/${row.repositories.open}:latest`)
-    expect(row.repositories.open === undefined ? [] : await missing(machine.containerd, open)).toEqual([])
+    expect(row.repositories.open === undefined ? [] : await missingBlobs(machine.containerd, open)).toEqual([])
     expect(askedDirectly(emulator)).toEqual([])
   })
 })
@@ -157,30 +162,25 @@ test.skipIf(cannot)(
   },
 )
 
-for (const source of cannot ? [] : containerdSources) {
-  const binary = await findContainerd(source)
-  const lacking = typeof binary === 'string'
-  describe.skipIf(lacking)(`containerd ${lacking ? `of ${source}: ${binary}` : binary.version}`, () => {
+await describeContainerds(describeExpiry, 'ctr', 'openssl')
+
+function describeExpiry(binary: ContainerdBinary): void {
+  test.each([
+    ['containerd', []],
+    ['the agent', ['--origin-access', 'exchange']],
+  ])('a layer that takes three times as long as a token lives, where %s gets the tokens', async (who, flags) => {
+    const row = expiring
+    const image = await newImage(`expiry ${binary.version}`, [3 * tokenSeconds * MiB, 100 * KiB])
+    const { emulator } = await play(row, image, image, { tokenSeconds, blobBytesPerSecond: MiB })
+    onTestFinished(() => emulator.stop())
+    const { agent, containerd } = await startMachine([emulator], binary, flags)
+    onTestFinished(() => containerd.stop())
+    onTestFinished(() => void agent.process.kill('SIGKILL'))
+    await containerd.cri.pull(`${row.origin}/${row.repositories.private}:latest`, row.credentials)
+    expect(await missingBlobs(containerd, image)).toEqual([])
+    expect(emulator.tokensIssued).toBeGreaterThan(2)
     // containerd 1.6 shows a token for as long as it runs: it takes the rest from the registry, for which it has none yet.
-    const isForgetful = !lacking && binary.version.startsWith('1.6.')
-    test.each([
-      ['containerd', [], isForgetful ? 1 : 0],
-      ['the agent', ['--origin-access', 'exchange'], 0],
-    ])(
-      'a layer that takes three times as long as a token lives, where %s gets the tokens',
-      async (_, flags, direct) => {
-        const row = expiring
-        const image = await newImage(`expiry ${source}`, [3 * tokenSeconds * MiB, 100 * KiB])
-        const { emulator } = await play(row, image, image, { tokenSeconds, blobBytesPerSecond: MiB })
-        onTestFinished(() => emulator.stop())
-        const { agent, containerd } = await startMachine([emulator], binary as ContainerdBinary, flags)
-        onTestFinished(() => containerd.stop())
-        onTestFinished(() => void agent.process.kill('SIGKILL'))
-        await containerd.cri.pull(`${row.origin}/${row.repositories.private}:latest`, row.credentials)
-        expect(await missing(containerd, image)).toEqual([])
-        expect(emulator.tokensIssued).toBeGreaterThan(2)
-        expect(new Set(askedDirectly(emulator).filter((asked) => asked.startsWith('/v2/'))).size).toBe(direct)
-      },
-    )
+    const direct = who === 'containerd' && binary.version.startsWith('1.6.') ? 1 : 0
+    expect(new Set(askedDirectly(emulator).filter((asked) => asked.startsWith('/v2/'))).size).toBe(direct)
   })
 }

@@ -1,4 +1,4 @@
-/** Mode `exchange`: what a caller shows, and what it hears. The exchange itself: test/integration/agent/exchange.test.ts. */
+/** Mode `exchange`: what a caller shows, and what it hears. The exchange itself: test/integration/upstream/accounts.test.ts. */
 import { expect, test } from 'vitest'
 import { createAccess } from '../../../agent/access/access.ts'
 import type { OriginPolicy } from '../../../agent/access/policy.ts'

@@ -2,14 +2,15 @@
 import path from 'node:path'
 import { request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type AgentConfig, parseConfig } from '../../../agent/config.ts'
-import { type RunningAgent, runAgent } from '../../../agent/main.ts'
+import type { AgentConfig } from '../../../agent/config.ts'
+import type { RunningAgent } from '../../../agent/main.ts'
 import { readMetrics } from '../../../cli/demo/agents.ts'
 import { pushImage, type RegistryProcess, startRegistryProcess } from '../../../cli/demo/docker-registry.ts'
 import { createGuardian, type Guardian } from '../../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../../cli/demo/image.ts'
 import { hour, KiB, minute } from '../../../core/units.ts'
 import { htpasswdAuth } from '../../support/htpasswd.ts'
+import { startLoneAgent } from '../../support/lone-agent.ts'
 import { lacks } from '../../support/needs.ts'
 import { startTokenService, type TokenService } from '../../support/token-service.ts'
 
@@ -52,17 +53,9 @@ async function startAgent(
   policy: Partial<AgentConfig['origins'][number]>,
   others: readonly string[] = [],
 ): Promise<Asking> {
-  const listeners = ['mirror', 'ops', 'peers', 'bulk', 'cluster']
-  const agent = await runAgent(
-    parseConfig({
-      standalone: true,
-      mirrorProtocol: 'http',
-      dataDir: path.join(await guardian.directory(), 'data'),
-      ...Object.fromEntries(listeners.map((name) => [`${name}Listen`, '127.0.0.1:0'])),
-      origins: [{ host: registry.address, plainHttp: true, enforcement: 'Every', ...policy }, ...others],
-      logLevel: 'fatal',
-    }),
-  )
+  const agent = await startLoneAgent(guardian, {
+    origins: [{ host: registry.address, plainHttp: true, enforcement: 'Every', ...policy }, ...others],
+  })
   running.push(agent)
   return { agent, origin: registry.address }
 }

@@ -17,7 +17,7 @@ import type { SeenRequest } from '../../support/hostile-origin.ts'
 import { startLoneAgent } from '../../support/lone-agent.ts'
 import { lacks } from '../../support/needs.ts'
 import { type RawResponse, request } from '../../support/raw-http.ts'
-import { dispatcherTo, type Emulator, resolveTo, startEmulator } from '../../support/registries/emulator.ts'
+import { dispatcherTo, type Emulator, fullName, resolveTo, startEmulator } from '../../support/registries/emulator.ts'
 import type { RegistryRow } from '../../support/registries/row.ts'
 import { registryRows } from '../../support/registries/rows.ts'
 import { type Repository, repositoryOf } from '../../support/registry-content.ts'
@@ -73,9 +73,8 @@ function runThrough(row: RegistryRow): void {
   const wrong = { ...row.credentials, password: 'wrong' }
 
   beforeAll(async () => {
-    const full = (name: string) => (row.origin === 'docker.io' && !name.includes('/') ? `library/${name}` : name)
     const repositories = {
-      ...(open === undefined ? {} : { [full(open)]: contents.get('open')! }),
+      ...(open === undefined ? {} : { [fullName(row, open)]: contents.get('open')! }),
       [team]: contents.get('private')!,
       [`${team}/other`]: contents.get('other')!,
     }

@@ -132,7 +132,7 @@ describe('redirect: a registry sends us elsewhere', () => {
     async (what) => {
       await restart([registry, attacker])
       const { url } = attacker
-      attacker.respond((incoming, response) => holding(imageWith({}))(incoming, response))
+      attacker.respond(holding(imageWith({})))
       registry.respond((incoming, response) => {
         if (incoming.headers.authorization === secret) redirectTo(`${url}${incoming.url}`)(incoming, response)
         else plain(401, { 'www-authenticate': 'Basic realm="x"' })(incoming, response)

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { stopProcess } from '../../../cli/demo/docker-registry.ts'
 import type { Guardian } from '../../../cli/demo/guardian.ts'
+import { type Descriptor, type Image, pulledBlobs } from '../../../cli/demo/image.ts'
 import { type Digest, digestFromHex } from '../../../core/oci/digest.ts'
 import { second } from '../../../core/units.ts'
 import { type Cri, connectCri } from './cri.ts'
@@ -100,6 +101,16 @@ export async function usableSnapshotter(guardian: Guardian): Promise<Snapshotter
   } catch {
     return 'native'
   }
+}
+
+/** What of the platform is not in containerd's store with the right size; `blobs` has checked each digest. */
+export async function missingBlobs(
+  containerd: Pick<Containerd, 'blobs'>,
+  image: Image,
+  architecture = 'amd64',
+): Promise<Descriptor[]> {
+  const held = await containerd.blobs()
+  return pulledBlobs(image, architecture).filter(({ digest, size }) => held.get(digest) !== size)
 }
 
 async function criReady(cri: Cri, logFile: string): Promise<void> {

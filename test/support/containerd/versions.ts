@@ -2,6 +2,8 @@
 import { execFile } from 'node:child_process'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { describe } from 'vitest'
+import { lacks, type Part } from '../needs.ts'
 
 const run = promisify(execFile)
 
@@ -14,16 +16,30 @@ export interface ContainerdBinary {
 }
 
 /** Where each comes from: Debian's own package, or the package of another release, fetched by fetch.sh. */
-export const containerdSources = ['installed', 'trixie', 'sid'] as const
-export type ContainerdSource = (typeof containerdSources)[number]
+const containerdSources = ['installed', 'trixie', 'sid'] as const
+type ContainerdSource = (typeof containerdSources)[number]
 
 /** The binary, or the reason why there is none, for a skip that can be seen. */
 export async function findContainerd(source: ContainerdSource): Promise<ContainerdBinary | string> {
   if (process.getuid?.() !== 0) return 'containerd needs root'
   try {
-    return await describe(source === 'installed' ? '/usr' : `${await fetchInto(source)}/usr`)
+    return await inspect(source === 'installed' ? '/usr' : `${await fetchInto(source)}/usr`)
   } catch (error) {
     return `no containerd from ${source}: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+/** A suite for each version, skipped where it, or one of `parts`, can not be had. */
+export async function describeContainerds(suite: (binary: ContainerdBinary) => void, ...parts: Part[]): Promise<void> {
+  for (const source of containerdSources) {
+    const binary = await findContainerd(source)
+    const missing = typeof binary === 'string'
+    describe.skipIf(missing || lacks(...parts))(
+      `containerd ${missing ? `of ${source}: ${binary}` : binary.version}`,
+      () => {
+        suite(binary as ContainerdBinary)
+      },
+    )
   }
 }
 
@@ -32,7 +48,7 @@ async function fetchInto(source: ContainerdSource): Promise<string> {
   return stdout.trim()
 }
 
-async function describe(prefix: string): Promise<ContainerdBinary> {
+async function inspect(prefix: string): Promise<ContainerdBinary> {
   const containerd = `${prefix}/bin/containerd`
   const { stdout } = await run(containerd, ['--version'])
   const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0]

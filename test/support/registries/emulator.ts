@@ -306,7 +306,7 @@ function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Acces
 }
 
 /** Docker Hub keeps its official images below `library/`. */
-function fullName(row: RegistryRow, repository: string): string {
+export function fullName(row: RegistryRow, repository: string): string {
   return row.origin === 'docker.io' && !repository.includes('/') ? `library/${repository}` : repository
 }
 
