@@ -125,7 +125,7 @@ function runThrough(row: RegistryRow): void {
   test.skipIf(open === undefined)('what anybody may pull is pulled without a secret', async () => {
     emulator.forget()
     expect(await pull(open!)).toBe(pulled('open'))
-    expect(secretsAt(emulator)).toEqual([])
+    expect(shownBy(emulator).filter(isSecret)).toEqual([])
     record['open'] = requestsOf(emulator)
   })
 
@@ -177,8 +177,10 @@ function runThrough(row: RegistryRow): void {
     expect(answer.body.length).toBe(layer!.size)
   })
 
-  test('no secret was shown to the storage, and no secret but its own to the token service', () => {
-    expect(secretsAt(emulator).filter(({ host }) => host === emulator.storageHost)).toEqual([])
+  test('the agent shows an Authorization to the registry alone, and a secret only where that asks for Basic', () => {
+    expect(shownBy(emulator).filter(({ host }) => host !== apiHostOf(row))).toEqual([])
+    expect(shownBy(emulator).length).toBeGreaterThan(0)
+    expect(shownBy(emulator).some(isSecret)).toBe(row.access.scheme === 'basic')
   })
 
   test('what is not there is 404', async () => {
@@ -270,13 +272,21 @@ interface Shown {
 }
 
 /** Where the agent itself showed what; the caller's own token requests are its own business. */
-function secretsAt({ seen }: Emulator): Shown[] {
+function shownBy({ seen }: Emulator): Shown[] {
   return seen
     .filter(isFromAgent)
     .flatMap(({ headers }) =>
       headers.authorization === undefined ? [] : [{ host: headers.host ?? '', authorization: headers.authorization }],
     )
-    .filter(({ authorization }) => authorization.startsWith('Basic'))
+}
+
+/** A token opens one repository for a while, and is none. */
+function isSecret({ authorization }: Shown): boolean {
+  return authorization.startsWith('Basic')
+}
+
+function apiHostOf({ api, origin }: RegistryRow): string {
+  return new URL(api ?? `https://${origin}`).host
 }
 
 function isFromAgent({ headers }: SeenRequest): boolean {
@@ -297,7 +307,7 @@ function kindOf({ method, url }: SeenRequest, { row, storageHost }: Emulator): s
   const { host, pathname } = new URL(url)
   const [, kind] = /\/(manifest|blob)s\/[^/]+$/.exec(pathname) ?? []
   if (row.access.scheme === 'bearer' && url.startsWith(row.access.realm)) return 'token'
-  if (kind === undefined || host !== new URL(row.api ?? `https://${row.origin}`).host)
+  if (kind === undefined || host !== apiHostOf(row))
     return host === storageHost ? `${method} storage` : `${method} ${pathname}`
   return `${method} ${kind}`
 }
