@@ -1,4 +1,5 @@
 /** The kinds of value that an option may have, as text from a flag or as data from a file. */
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import { limits } from '../core/limits.ts'
 import { GiB, hour, KiB, MiB, millisecond, minute, second } from '../core/units.ts'
@@ -27,6 +28,12 @@ export function hostPort(portMin: 0 | 1): z.ZodType<HostPort, string> {
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
+
+/** As `setServers` of node:dns takes it. */
+export const dnsServer = z.string().refine((text) => {
+  const { host, port } = toHostPort(text)
+  return isIP(text) !== 0 || (isIP(host) !== 0 && port > 0 && port <= 65_535)
+}, 'expected an IP address, with a port where that is not 53, as 10.96.0.10 or [fd00::a]:53')
 
 /** A whole number, or that number and a unit of `units`, as data or as text; gives the number in base units. */
 function quantity(units: Readonly<Record<string, number>>, example: string): z.ZodType<number, number | string> {

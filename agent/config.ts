@@ -13,7 +13,7 @@ import { parsePattern, ruleActions } from '../core/rules.ts'
 import { minute } from '../core/units.ts'
 import { accessModes, enforcements, failovers, failoverSynonyms, type Failover } from './access/policy.ts'
 import { describeIssue } from './config-faults.ts'
-import { byteRate, byteSize, duration, formatHostPort, hostPort } from './config-values.ts'
+import { byteRate, byteSize, dnsServer, duration, formatHostPort, hostPort } from './config-values.ts'
 import { classifyAddress } from './upstream/addresses.ts'
 
 export const optionGroups = [
@@ -214,6 +214,15 @@ export const configSchema = z.strictObject({
     otherwise: 'no look-up',
     examples: ['shoal.shoal-system.svc.cluster.local:5052'],
   }),
+  seedsDnsServers: note(z.array(dnsServer).default([]), {
+    group: 'Cluster',
+    description:
+      'DNS servers that are asked for that name, and for nothing else: registries resolve as this node resolves them. Without the search list, so the name must be complete.',
+    text: 'list',
+    value: 'address',
+    otherwise: "the node's resolver is asked",
+    examples: [['10.96.0.10', '[fd00::a]:53']],
+  }),
   clusterSecretFile: note(filePath.optional(), {
     group: 'Cluster',
     description:
@@ -239,6 +248,15 @@ export const configSchema = z.strictObject({
     description: 'Run without a cluster: a mirror with its own store, no peers.',
     text: 'switch',
     examples: [true],
+  }),
+  nodeName: note(z.string().min(1).max(253).optional(), {
+    group: 'Cluster',
+    description:
+      "The Kubernetes Node that the agent runs on: zone and region, where they are not given, are read from its labels, by the pod's service account. Where that fails the agent starts without.",
+    text: 'plain',
+    value: 'name',
+    otherwise: 'no Node is read',
+    examples: ['ip-10-0-0-7.eu-west-1.compute.internal'],
   }),
   zone: note(z.string().min(1).max(253).optional(), {
     group: 'Cluster',
@@ -533,6 +551,8 @@ function contradictions(options: ParsedOptions): string[] {
     faults.push(
       `access exchange has callers send passwords to the mirror, in clear with mirrorProtocol http: put mirrorListen ${formatHostPort(options.mirrorListen)} on loopback, or leave it https`,
     )
+  if (options.seedsDnsServers.length > 0 && options.seedsDns === undefined)
+    faults.push('seedsDnsServers needs seedsDns')
   if (options.credentialProviderBinDir !== undefined && options.credentialProviderConfig === undefined)
     faults.push('credentialProviderBinDir needs credentialProviderConfig')
   if (options.border === 'zone' && options.zone === undefined) faults.push('border zone needs zone')

@@ -247,11 +247,12 @@ function storeOptions(config: AgentConfig): StoreOptions {
 }
 
 function clusterOptions(config: AgentConfig): MemberClusterOptions {
-  const { advertiseAddress, clusterListen, region, seeds, seedsDns, zone } = config
+  const { advertiseAddress, clusterListen, region, seeds, seedsDns, seedsDnsServers, zone } = config
   return {
     listen: clusterListen,
     advertiseAddress,
     seeds,
+    seedsDnsServers,
     region,
     ...(seedsDns === undefined ? {} : { seedsDns }),
     ...(zone === undefined ? {} : { zone }),

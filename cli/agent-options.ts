@@ -117,15 +117,35 @@ export interface OptionSources {
   readonly readFile: (path: string) => Promise<string>
 }
 
+export interface AgentOptionSources extends OptionSources {
+  /** Zone and region of a Kubernetes Node, as far as they can be had. */
+  readonly readPlace: (nodeName: string) => Promise<Place>
+}
+
+export interface Place {
+  readonly zone?: string
+  readonly region?: string
+}
+
 interface Given {
   readonly value: unknown
   readonly from: string
 }
 
 /** The agent's options from all sources. Rejects with `CONFIG_INVALID`, naming each fault and where it is. */
-export async function readAgentOptions(sources: OptionSources): Promise<AgentConfig> {
+export async function readAgentOptions(sources: AgentOptionSources): Promise<AgentConfig> {
   const given = await gather(configSchema, sources)
+  await addPlace(given, sources)
   return parseConfig(inputOf(given), (name) => given.get(name)?.from)
+}
+
+/** What nobody gave of zone and region comes from the Node, where that is named. */
+async function addPlace(given: Map<string, Given>, { readPlace }: AgentOptionSources): Promise<void> {
+  const nodeName = given.get('nodeName')?.value
+  if (typeof nodeName !== 'string' || (given.has('zone') && given.has('region'))) return
+  const from = `the labels of Node ${nodeName}`
+  const place = Object.entries(await readPlace(nodeName)).map(([name, value]) => [name, { value, from }] as const)
+  for (const [name, found] of place) if (!given.has(name)) given.set(name, found)
 }
 
 /** Those of another command; what only the agent knows may stand in the config file, which they share. Rejects as above. */

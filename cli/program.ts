@@ -6,9 +6,11 @@ import { within } from '../agent/system/within.ts'
 import { ShoalError } from '../core/errors.ts'
 import { explainImage, explanationText } from './doctor.ts'
 import { type ImageReference, parseImageReference } from './image-reference.ts'
-import { flagsOf, type OptionSources, readAgentOptions, readOptions } from './agent-options.ts'
+import { flagsOf, type OptionSources, type Place, readAgentOptions, readOptions } from './agent-options.ts'
 import { cleanup, configure, type HostsChange } from './configure/configure.ts'
 import { cleanupSchema, configureSchema } from './configure/configure-options.ts'
+import { clusterApi } from './kubernetes/cluster-api.ts'
+import { readNodePlace } from './kubernetes/node-place.ts'
 
 /** How `shoal` ends; also in docs/options.md. A second signal ends it with 128 + the signal's number. */
 export const exitCodes = {
@@ -114,11 +116,22 @@ async function doctorCommand({ explain, json, ...flags }: DoctorFlags, surroundi
 }
 
 function readFrom(flags: OptionSources['flags'], surroundings: Surroundings): Promise<AgentConfig> {
-  return readAgentOptions(sourcesOf(flags, surroundings))
+  const readPlace = (nodeName: string) => placeOf(nodeName, surroundings)
+  return readAgentOptions({ ...sourcesOf(flags, surroundings), readPlace })
 }
 
 function sourcesOf(flags: OptionSources['flags'], { env }: Surroundings): OptionSources {
   return { flags, env, readFile: (path) => readFile(path, 'utf8') }
+}
+
+/** An agent that does not know where it is shares with all alike: better than none. */
+async function placeOf(nodeName: string, { env, printError }: Surroundings): Promise<Place> {
+  try {
+    return await readNodePlace(clusterApi({ env }), nodeName)
+  } catch (error) {
+    printError(`shoal: zone and region stay unknown: ${error instanceof Error ? error.message : String(error)}\n`)
+    return {}
+  }
 }
 
 /** The flag on a line of its own, its description below: flags here are too long for two columns. */

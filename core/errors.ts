@@ -97,6 +97,11 @@ export const errorTable = {
     oci: 'UNSUPPORTED',
     help: 'A fault of the agent itself; its log says more. The client goes on at the origin.',
   },
+  KUBERNETES_FAILED: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: "The pod's service account must be allowed to read it (`rbac.create` of the chart), and the Kubernetes API must be reached from the node.",
+  },
   LISTEN_FAILED: {
     status: 500,
     oci: 'UNSUPPORTED',

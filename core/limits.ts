@@ -690,8 +690,16 @@ export const limits = {
   /** How often the name of the seeds is looked up: while it gives none, then for good measure. */
   seedLookupMs: 2 * second,
   seedLookupIdleMs: 30 * second,
+  /** How long one of the DNS servers that are named for it is waited for before the next is asked, and how often each is. */
+  seedsDnsTimeoutMs: 1 * second,
+  seedsDnsTries: 2,
   /** A departure has this long to reach others. */
   departureMs: 1 * second,
   /** The same trouble with a member is logged this often. */
   clusterWarnEveryMs: 1 * minute,
+
+  // Kubernetes
+  /** One read of the API, with all tries; the agent starts without what it did not get. A connection within a cluster is made at once. */
+  kubernetesMs: 15 * second,
+  kubernetesConnectMs: 3 * second,
 } as const

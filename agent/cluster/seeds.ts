@@ -1,5 +1,5 @@
 /** Where this agent finds its first other members: listed, or looked up under one name, as a headless Service has it. */
-import { lookup } from 'node:dns/promises'
+import { lookup, Resolver } from 'node:dns/promises'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import { formatHostPort } from '../config-values.ts'
@@ -9,13 +9,17 @@ export interface SeedOptions {
   readonly seeds: readonly HostPort[]
   /** A name whose addresses are agents, and the port of their cluster listeners. */
   readonly seedsDns?: HostPort
+  /** Who is asked for that name, as `setServers` of node:dns takes them; the system's resolver where there are none. */
+  readonly seedsDnsServers?: readonly string[]
 }
 
 export interface SeedComponents {
   readonly clock: Clock
-  /** The addresses behind a name; the system's resolver unless a test stands in. */
-  readonly resolve?: (name: string) => Promise<readonly string[]>
+  /** The addresses behind a name; DNS unless a test stands in. */
+  readonly resolve?: Resolve
 }
+
+type Resolve = (name: string) => Promise<readonly string[]>
 
 export interface SeedLookup {
   stop(): void
@@ -26,8 +30,8 @@ export interface SeedLookup {
  * gives nothing for `limits.seedGraceMs` counts as no seed; it is looked up all the same.
  */
 export function watchSeeds(
-  { clock, resolve = addressesOf }: SeedComponents,
-  { seeds, seedsDns }: SeedOptions,
+  { clock, resolve }: SeedComponents,
+  { seeds, seedsDns, seedsDnsServers = [] }: SeedOptions,
   onSeeds: (seeds: readonly string[]) => void,
 ): SeedLookup {
   const listed = seeds.map((seed) => formatHostPort(seed))
@@ -36,13 +40,14 @@ export function watchSeeds(
     return { stop: () => {} }
   }
   const { host, port } = seedsDns
+  const addressesOf = resolve ?? (seedsDnsServers.length > 0 ? askServers(seedsDnsServers) : askSystem)
   let timer: NodeJS.Timeout | undefined
   let stopped = false
   let told: string | undefined
   const startMs = clock.now()
 
   async function look(): Promise<void> {
-    const found = await resolve(host).catch(() => [])
+    const found = await addressesOf(host).catch(() => [])
     if (stopped) return
     const all = [...listed, ...[...found].toSorted().map((address) => formatHostPort({ host: address, port }))]
     if (all.length > 0 || clock.now() - startMs >= limits.seedGraceMs) tell(all)
@@ -63,7 +68,19 @@ export function watchSeeds(
   }
 }
 
-async function addressesOf(name: string): Promise<string[]> {
+async function askSystem(name: string): Promise<string[]> {
   const found = await lookup(name, { all: true })
   return found.map(({ address }) => address)
+}
+
+/** Addresses of either family; one that fails does not hide the other. Rejects where both fail. */
+function askServers(servers: readonly string[]): Resolve {
+  const resolver = new Resolver({ timeout: limits.seedsDnsTimeoutMs, tries: limits.seedsDnsTries })
+  resolver.setServers(servers)
+  return async (name) => {
+    const families = [resolver.resolve4(name), resolver.resolve6(name)]
+    await Promise.any(families)
+    const answers = await Promise.allSettled(families)
+    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+  }
 }

@@ -36,6 +36,22 @@ export const configureSchema = z.strictObject({
     text: 'switch',
     examples: [false],
   }),
+  dataDirOwner: note(
+    z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1)
+      .optional(),
+    {
+      group: 'Store',
+      description:
+        'The user, and the group of the same number, that the data directory and what is in it are given to: those of an agent that does not run as root.',
+      text: 'number',
+      value: 'uid',
+      otherwise: 'it stays whose it is',
+      examples: [65_532],
+    },
+  ),
   dataDir: configSchema.shape.dataDir,
   mirrorListen: configSchema.shape.mirrorListen,
   mirrorProtocol: configSchema.shape.mirrorProtocol,

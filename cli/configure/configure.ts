@@ -5,6 +5,7 @@ import { codeOf } from '../../agent/kept-file.ts'
 import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
 import { ShoalError } from '../../core/errors.ts'
 import type { CleanupOptions, ConfigureOptions } from './configure-options.ts'
+import { giveDirectory } from './data-directory.ts'
 import { namesIn, planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
 import { mirrorUrl } from './hosts-file.ts'
 
@@ -15,13 +16,14 @@ export interface HostsChange {
 }
 
 /**
- * All directories are read before the first is written. Rejects with `CONFIG_INVALID`, `HOSTS_INVALID`, `HOSTS_FAILED` or
- * `MIRROR_KEYS_INVALID`.
+ * All directories are read before the first is written. Rejects with `CONFIG_INVALID`, `HOSTS_INVALID`, `HOSTS_FAILED`,
+ * `MIRROR_KEYS_INVALID` or `STORE_DIRECTORY_INVALID`.
  */
 export async function configure(options: ConfigureOptions): Promise<HostsChange[]> {
   if (options.mirrorListen.port === 0)
     throw new ShoalError('CONFIG_INVALID', 'mirrorListen has port 0: containerd needs one that stays the same')
   const keys = options.mirrorProtocol === 'https' ? await openMirrorKeys(options.dataDir) : undefined
+  if (options.dataDirOwner !== undefined) await giveDirectory(options.dataDir, options.dataDirOwner)
   const mirror = { url: mirrorUrl(options), resolvesTags: options.resolveTags, secret: keys?.secret }
   const plans = []
   for (const directory of await directoriesToConfigure(options)) {

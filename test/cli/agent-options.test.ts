@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   agentJsonSchema,
+  type AgentOptionSources,
   type OptionSources,
   optionViews,
   readAgentOptions,
@@ -19,7 +20,7 @@ const files: Record<string, string> = {
   'broken.yaml': 'a: [',
 }
 
-const read = (sources: Partial<OptionSources>) =>
+const read = (sources: Partial<AgentOptionSources>) =>
   readAgentOptions({
     flags: {},
     env: {},
@@ -28,6 +29,7 @@ const read = (sources: Partial<OptionSources>) =>
       if (text === undefined) throw new Error(`ENOENT: ${path}`)
       return text
     },
+    readPlace: async () => ({ zone: 'zone-of-node', region: 'region-of-node' }),
     ...sources,
   })
 
@@ -53,6 +55,14 @@ describe('precedence', () => {
       env: { SHOAL_LOG_LEVEL: 'error', SHOAL_ZONE: 'from-env' },
     })
     expect(config).toMatchObject({ logLevel: 'debug', zone: 'from-env', prefetchLayers: 1, logFormat: 'json' })
+  })
+
+  test('zone and region that nobody gave are those of the Node, where one is named', async () => {
+    const env = { SHOAL_STANDALONE: 'true', SHOAL_NODE_NAME: 'n1' }
+    expect(await read({ env })).toMatchObject({ zone: 'zone-of-node', region: 'region-of-node' })
+    expect(await read({ env, flags: { zone: 'mine' } })).toMatchObject({ zone: 'mine', region: 'region-of-node' })
+    expect(await read({ env, readPlace: async () => ({}) })).toMatchObject({ region: 'default' })
+    expect((await read({ flags: { standalone: true } })).zone).toBeUndefined()
   })
 
   test('the environment may name the file; an empty variable says nothing', async () => {
@@ -258,6 +268,7 @@ describe('each option', () => {
       for (const example of view.examples) {
         const base = {
           ...(view.name !== 'standalone' && { clusterSecretFile: '/secret' }),
+          ...(view.name === 'seedsDnsServers' && { seedsDns: 'agents.local:5052' }),
           ...(view.name === 'credentialProviderBinDir' && { credentialProviderConfig: '/providers.yaml' }),
         }
         expect(() => parseConfig({ ...base, [view.name]: example }), view.name).not.toThrow()

@@ -19,6 +19,7 @@ import { openMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
 import { cleanup, configure } from '../../../cli/configure/configure.ts'
 import { cleanupSchema, configureSchema } from '../../../cli/configure/configure-options.ts'
 import { parseHostsFile } from '../../../cli/configure/hosts-file.ts'
+import { lacks } from '../../support/needs.ts'
 
 let directory: string
 let root: string
@@ -36,6 +37,9 @@ const undo = () => cleanup(cleanupSchema.parse(place()))
 const place = () => ({ containerdRegistryConfigPath: root })
 const hostsOf = async (name: string) =>
   Object.keys(parseHostsFile(await readFile(at(name, 'hosts.toml'), 'utf8'))['host'] ?? {})
+
+const ownersOf = (...names: string[]) =>
+  Promise.all(names.map(async (name) => (await lstat(path.join(directory, 'data', name))).uid))
 
 async function put(name: string, text: string, mode = 0o644): Promise<void> {
   await mkdir(path.dirname(at(name)), { recursive: true })
@@ -232,4 +236,36 @@ test('a mirror on any free port is none that containerd could be told of', async
   const failure = configure({ ...configureSchema.parse(place()), mirrorListen })
   await expect(failure).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
   expect(await readdir(directory)).toEqual([])
+})
+
+describe.skipIf(lacks('root'))('the data directory', () => {
+  const agent = 65_532
+
+  test('is given to the agent with all that is in it, and again after root has written there', async () => {
+    await run({ dataDirOwner: agent })
+    expect(await ownersOf('.', 'mirror-ca.pem', 'mirror-secret')).toEqual([agent, agent, agent])
+    await mkdir(path.join(directory, 'data/blobs/sha256'), { recursive: true })
+    await run({ dataDirOwner: agent })
+    expect(await ownersOf('.', 'blobs', 'blobs/sha256')).toEqual([agent, agent, agent])
+  })
+
+  test('is made where the mirror needs no keys', async () => {
+    await run({ dataDirOwner: agent, mirrorProtocol: 'http' })
+    expect(await ownersOf('.')).toEqual([agent])
+  })
+
+  test('that has a link out of it: what it leads to stays whose it is', async () => {
+    await run({ dataDirOwner: agent })
+    await writeFile(path.join(directory, 'elsewhere'), '')
+    await symlink(path.join(directory, 'elsewhere'), path.join(directory, 'data/link'))
+    await run({ dataDirOwner: agent })
+    expect(await ownersOf('link', '../elsewhere')).toEqual([agent, 0])
+  })
+
+  test('that is no directory: says so', async () => {
+    await writeFile(path.join(directory, 'data'), '')
+    await expect(run({ dataDirOwner: agent, mirrorProtocol: 'http' })).rejects.toMatchObject({
+      code: 'STORE_DIRECTORY_INVALID',
+    })
+  })
 })

@@ -1,0 +1,66 @@
+/** Reads objects of the Kubernetes cluster that this process is a pod of, by the pod's service account. */
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { Agent, interceptors, request } from 'undici'
+import { formatHostPort } from '../../agent/config-values.ts'
+import { codeOf } from '../../agent/kept-file.ts'
+import { ShoalError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import { second } from '../../core/units.ts'
+
+/** The object at a path of the API, as `/api/v1/nodes/n1`. Rejects with `KUBERNETES_FAILED`. */
+export type GetObject = (path: string) => Promise<unknown>
+
+export interface ClusterApiOptions {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Where kubelet mounts the service account's token and the cluster's CA. */
+  readonly accountDirectory?: string
+}
+
+/** A node that has just started may not reach Services yet. */
+const passing = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+]
+
+/** Token and CA are read each time: kubelet renews them while the pod runs. What may be so for a moment only is tried again. */
+export function clusterApi({
+  env,
+  accountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount',
+}: ClusterApiOptions): GetObject {
+  return async (objectPath) => {
+    try {
+      return await getObject(`${serviceUrl(env)}${objectPath}`, accountDirectory)
+    } catch (cause) {
+      const reason = cause instanceof Error && !('code' in cause) ? cause.message : codeOf(cause)
+      throw new ShoalError('KUBERNETES_FAILED', `${objectPath}: ${reason}`, { cause })
+    }
+  }
+}
+
+function serviceUrl({
+  KUBERNETES_SERVICE_HOST: host,
+  KUBERNETES_SERVICE_PORT: port,
+}: ClusterApiOptions['env']): string {
+  if (host === undefined || port === undefined) throw new TypeError('this process runs in no pod')
+  return `https://${formatHostPort({ host, port: Number(port) })}`
+}
+
+async function getObject(url: string, accountDirectory: string): Promise<unknown> {
+  const inAccount = (name: string) => readFile(path.join(accountDirectory, name), 'utf8')
+  const headers = { authorization: `Bearer ${(await inAccount('token')).trim()}`, accept: 'application/json' }
+  const agent = new Agent({ connect: { ca: await inAccount('ca.crt'), timeout: limits.kubernetesConnectMs } })
+  const dispatcher = agent.compose(interceptors.retry({ errorCodes: passing, maxTimeout: 2 * second }))
+  try {
+    const signal = AbortSignal.timeout(limits.kubernetesMs)
+    const { statusCode, body } = await request(url, { dispatcher, headers, signal })
+    if (statusCode !== 200) throw new Error(`HTTP ${statusCode}`)
+    return await body.json()
+  } finally {
+    await agent.destroy()
+  }
+}
