@@ -9,7 +9,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
+          include: ['test/{charts,integration}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -1,0 +1,65 @@
+{{- define "shoal.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The beginning of all names; room is left for what follows it. */}}
+{{- define "shoal.fullname" -}}
+{{- $name := include "shoal.name" . }}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "shoal.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{/* What a selector may hold: it can not be changed later. Called with (dict "root" $ "component" "agent"). */}}
+{{- define "shoal.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "shoal.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- with .pool }}
+shoal/pool: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "shoal.labels" -}}
+{{ include "shoal.selectorLabels" . }}
+app.kubernetes.io/part-of: {{ include "shoal.name" .root }}
+app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Name, namespace and labels of an object. Called with (dict "root" $ "component" … "name" …). */}}
+{{- define "shoal.metadata" -}}
+name: {{ .name }}
+namespace: {{ include "shoal.namespace" .root }}
+labels:
+  {{- include "shoal.labels" . | nindent 2 }}
+{{- end }}
+
+{{- define "shoal.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}
+{{- printf "%s@%s" .repository .digest }}
+{{- else }}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* How every container of Shoal's begins, unless values say something else; runAsUser is added. */}}
+{{- define "shoal.hardening" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+{{- end }}
+
+{{/* The name of a pool's objects: (dict "root" $ "pool" "" "suffix" "agent"). */}}
+{{- define "shoal.poolName" -}}
+{{- printf "%s-%s" (include "shoal.fullname" .root) .suffix }}{{ with .pool }}-{{ . }}{{ end }}
+{{- end }}

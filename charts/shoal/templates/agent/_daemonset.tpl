@@ -1,0 +1,233 @@
+{{- define "shoal.agent.daemonset" }}
+{{- $name := include "shoal.poolName" (merge (dict "suffix" "agent") .) }}
+{{- $config := .agent.config }}
+{{- $labels := merge (dict "name" $name) . }}
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  {{- include "shoal.metadata" $labels | nindent 2 }}
+  {{- with .agent.daemonsetAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  revisionHistoryLimit: {{ .agent.revisionHistoryLimit }}
+  updateStrategy:
+    {{- toYaml .agent.updateStrategy | nindent 4 }}
+  selector:
+    matchLabels:
+      {{- include "shoal.selectorLabels" . | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "shoal.labels" . | nindent 8 }}
+        {{- with .agent.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      annotations:
+        checksum/config: {{ include "shoal.agent.config" . | sha256sum }}
+        {{- with .agent.podAnnotations }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+    spec:
+      serviceAccountName: {{ include "shoal.agent.serviceAccountName" .root }}
+      automountServiceAccountToken: {{ eq (include "shoal.agent.readsNode" .) "true" }}
+      enableServiceLinks: false
+      hostNetwork: true
+      # Registries resolve as the node resolves them. The other agents' name is asked of the cluster's DNS servers directly.
+      dnsPolicy: {{ ternary "Default" "ClusterFirstWithHostNet" (ne (include "shoal.dnsServers" .root) "") }}
+      priorityClassName: {{ .agent.priorityClassName }}
+      terminationGracePeriodSeconds: {{ .agent.terminationGracePeriodSeconds }}
+      {{- with .root.Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        {{- toYaml .agent.podSecurityContext | nindent 8 }}
+      nodeSelector:
+        {{- toYaml .agent.nodeSelector | nindent 8 }}
+      tolerations:
+        {{- toYaml .agent.tolerations | nindent 8 }}
+      {{- with .agent.affinity }}
+      affinity:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- if or .agent.configure.enabled .agent.extraInitContainers }}
+      initContainers:
+        {{- if .agent.configure.enabled }}
+        {{- include "shoal.agent.configureContainer" . | nindent 8 }}
+        {{- end }}
+        {{- with .agent.extraInitContainers }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- end }}
+      containers:
+        {{- include "shoal.agent.container" . | nindent 8 }}
+      volumes:
+        - name: config
+          configMap:
+            name: {{ $name }}
+        - name: data
+          hostPath:
+            path: {{ $config.dataDir }}
+            type: DirectoryOrCreate
+        {{- with $config.containerdContentDir }}
+        - name: content
+          hostPath:
+            path: {{ . }}
+            type: Directory
+        {{- end }}
+        {{- if .agent.configure.enabled }}
+        - name: registries
+          hostPath:
+            path: {{ .agent.configure.config.containerdRegistryConfigPath }}
+            type: DirectoryOrCreate
+        {{- end }}
+        {{- if not $config.standalone }}
+        - name: cluster-secret
+          secret:
+            secretName: {{ include "shoal.clusterSecretName" .root }}
+            # 0440, for the agent's group.
+            defaultMode: 288
+            items:
+              - key: {{ .root.Values.clusterSecret.key }}
+                path: cluster-secret
+              {{- with .root.Values.clusterSecret.previousKey }}
+              - key: {{ . }}
+                path: previous-cluster-secret
+              {{- end }}
+        {{- end }}
+        {{- with .agent.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+{{- end }}
+
+{{/* Root, since containerd's directory is root's, and hosts.toml with the node's secret is for root alone. */}}
+{{- define "shoal.agent.configureContainer" -}}
+- name: configure
+  image: {{ include "shoal.image" .root }}
+  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+  args:
+    - configure
+    - --config=/etc/shoal/config/config.yaml
+    {{- range $option, $value := .agent.configure.config }}
+    - {{ printf "--%s=%s" (kebabcase $option) (kindIs "slice" $value | ternary (join "," $value) (toString $value)) | quote }}
+    {{- end }}
+    {{- with .agent.securityContext.runAsUser }}
+    - --data-dir-owner={{ . }}
+    {{- end }}
+  securityContext:
+    {{- include "shoal.hardening" . | nindent 4 }}
+    runAsUser: 0
+    runAsNonRoot: false
+    capabilities:
+      drop: [ALL]
+      # For the data directory, which is the agent's: to read the mirror's CA there, and to give it to the agent at first.
+      add: [CHOWN, DAC_OVERRIDE]
+  resources:
+    {{- toYaml .agent.resources | nindent 4 }}
+  volumeMounts:
+    - name: config
+      mountPath: /etc/shoal/config
+      readOnly: true
+    - name: data
+      mountPath: {{ .agent.config.dataDir }}
+    - name: registries
+      mountPath: {{ .agent.configure.config.containerdRegistryConfigPath }}
+{{- end }}
+
+{{- define "shoal.agent.container" -}}
+{{- $config := .agent.config }}
+{{- $kube := .root.Capabilities.KubeVersion.Version }}
+{{- $opsOnLoopback := not (or .root.Values.serviceMonitor.enabled $config.opsListen) -}}
+- name: agent
+  image: {{ include "shoal.image" .root }}
+  imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+  args:
+    - agent
+    - --config=/etc/shoal/config/config.yaml
+    {{- range .agent.extraArgs }}
+    - {{ . | quote }}
+    {{- end }}
+  env:
+    - name: POD_IP
+      valueFrom:
+        fieldRef:
+          fieldPath: status.podIP
+    {{- /* The brackets are for IPv6, and do no harm around an IPv4 address. */}}
+    {{- range $option, $value := dict
+        "advertiseAddress" "$(POD_IP)"
+        "peersListen" "[$(POD_IP)]:5051"
+        "clusterListen" "[$(POD_IP)]:5052"
+        "bulkListen" "[$(POD_IP)]:5054"
+        "opsListen" (ternary "" "[$(POD_IP)]:5053" $opsOnLoopback) }}
+    {{- if and $value (not (get $config $option)) }}
+    - name: SHOAL_{{ $option | snakecase | upper }}
+      value: {{ $value | quote }}
+    {{- end }}
+    {{- end }}
+    {{- if include "shoal.agent.readsNode" . }}
+    - name: SHOAL_NODE_NAME
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+    {{- else if semverCompare ">=1.35.0-0" $kube }}
+    {{- range $option := list "zone" "region" }}
+    {{- if not (get $config $option) }}
+    - name: SHOAL_{{ $option | upper }}
+      valueFrom:
+        fieldRef:
+          fieldPath: metadata.labels['topology.kubernetes.io/{{ $option }}']
+    {{- end }}
+    {{- end }}
+    {{- end }}
+    {{- with .agent.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  ports:
+    {{- range $listener, $port := dict "peers" 5051 "cluster" 5052 "bulk" 5054 }}
+    - name: {{ $listener }}
+      containerPort: {{ include "shoal.agent.port" (list $config (printf "%sListen" $listener) $port) }}
+    {{- end }}
+    - name: mirror
+      containerPort: {{ include "shoal.agent.port" (list $config "mirrorListen" 5050) }}
+      hostIP: 127.0.0.1
+    - name: ops
+      containerPort: {{ include "shoal.agent.port" (list $config "opsListen" 5053) }}
+      {{- if $opsOnLoopback }}
+      hostIP: 127.0.0.1
+      {{- end }}
+  {{- range $probe, $path := dict "livenessProbe" "/healthz" "readinessProbe" "/readyz" "startupProbe" "/healthz" }}
+  {{ $probe }}:
+    httpGet:
+      path: {{ $path }}
+      port: ops
+      {{- if $opsOnLoopback }}
+      host: 127.0.0.1
+      {{- end }}
+    {{- toYaml (get $.agent $probe) | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- toYaml .agent.securityContext | nindent 4 }}
+  resources:
+    {{- toYaml .agent.resources | nindent 4 }}
+  volumeMounts:
+    - name: config
+      mountPath: /etc/shoal/config
+      readOnly: true
+    - name: data
+      mountPath: {{ $config.dataDir }}
+    {{- with $config.containerdContentDir }}
+    - name: content
+      mountPath: {{ . }}
+      readOnly: true
+    {{- end }}
+    {{- if not $config.standalone }}
+    - name: cluster-secret
+      mountPath: /etc/shoal/secret
+      readOnly: true
+    {{- end }}
+    {{- with .agent.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}

@@ -1,0 +1,72 @@
+/** Genuine Helm, of each major version that users have, and the chart as it renders it. */
+import { execFile } from 'node:child_process'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { describe } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+
+const run = promisify(execFile)
+export const chartDirectory = path.resolve(import.meta.dirname, '../../../charts/shoal')
+
+/** What the chart renders, as far as tests look into it. */
+export interface KubernetesObject {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly metadata: {
+    readonly name: string
+    readonly namespace?: string
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+  }
+}
+
+export interface Helm {
+  /** What it prints; rejects with what it complains of. */
+  run(...args: string[]): Promise<string>
+  /** The chart's objects, by `Kind/name`. */
+  template(...args: string[]): Promise<Readonly<Record<string, KubernetesObject>>>
+}
+
+/** A suite for each major version, skipped where that can not be had. Under CI it then fails. */
+export async function describeHelms(suite: (helm: Helm) => void): Promise<void> {
+  for (const major of ['3', '4']) {
+    const found = await findHelm(major)
+    const isMissing = typeof found === 'string'
+    describe.skipIf(isMissing && process.env['CI'] !== 'true')(`Helm ${major}${isMissing ? `: ${found}` : ''}`, () => {
+      suite(found as Helm)
+    })
+  }
+}
+
+/** The program, or the reason why there is none, for a skip that can be seen. */
+async function findHelm(major: string): Promise<Helm | string> {
+  try {
+    const { stdout } = await run(path.join(import.meta.dirname, 'fetch.sh'), [major])
+    return createHelm(stdout.trim())
+  } catch (error) {
+    return `can not be had: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+function createHelm(program: string): Helm {
+  const helm: Helm = {
+    async run(...args) {
+      const { stdout } = await run(program, args, { maxBuffer: 16 * 1024 * 1024 })
+      return stdout
+    },
+    async template(...args) {
+      return parseObjects(await helm.run('template', 'shoal', chartDirectory, '--namespace', 'shoal-system', ...args))
+    },
+  }
+  return helm
+}
+
+/** Kubernetes reads YAML 1.1. */
+function parseObjects(text: string): Record<string, KubernetesObject> {
+  const objects = parseAllDocuments(text, { version: '1.1' }).flatMap((document) => {
+    if (document.errors.length > 0) throw document.errors[0]
+    const object = document.toJS() as KubernetesObject | null
+    return object === null ? [] : [object]
+  })
+  return Object.fromEntries(objects.map((object) => [`${object.kind}/${object.metadata.name}`, object]))
+}
