@@ -1,6 +1,8 @@
 /** What this node says of a digest to its directory, and what it makes of the answer. */
 import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages.ts'
 import type { Digest } from '../oci/digest.ts'
+import { bitfieldOf } from './bitfield.ts'
+import { chunkCountOf } from './chunks.ts'
 import { crossedBytes, crossingChunks } from './crossings.ts'
 import { leaseWish, onGranted, onLost } from './origin.ts'
 import { addCandidates, connectMore, isConnected } from './peers.ts'
@@ -36,7 +38,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
 function leavingItem(state: SwarmState, digest: Digest): AnnounceItem | undefined {
   const size = state.left.get(digest)
   if (size === undefined) return undefined
-  const have = { complete: false, bits: new Uint8Array(0) } as const
+  const have = { complete: false, bits: bitfieldOf(chunkCountOf(size)) } as const
   return { digest, size, have, wants: false, fetching: [], leaves: true }
 }
 

@@ -6,6 +6,7 @@ import { limits } from '../../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
 import { GiB } from '../../../core/units.ts'
 import { bitsOf, digestOf, sizeOf } from '../../core/directory/world.ts'
+import { allOf, createBench, digest } from '../../core/swarm/bench.ts'
 
 const peer = `12D3KooW${'A'.repeat(44)}`
 const address = { peer, addresses: ['/ip4/127.0.0.1/tcp/5051'] }
@@ -87,6 +88,14 @@ describe('messages survive the wire', () => {
   it('of the members', () => {
     expect(exchangeCall.readRequest(exchangeCall.writeRequest(exchange))).toEqual(exchange)
     expect(exchangeCall.readAnswer(exchangeCall.writeAnswer(exchangeAnswer))).toEqual(exchangeAnswer)
+  })
+
+  it('of a swarm that holds a content no more', () => {
+    const bench = createBench({ chunks: 4 })
+    bench.handle({ type: 'held', digest, size: sizeOf(4), have: allOf(bench), complete: true })
+    bench.handle({ type: 'evicted', digest })
+    const leaving = { from: address, items: [bench.swarm.announceState(digest)!] }
+    expect(announceCall.readRequest(announceCall.writeRequest(leaving))).toEqual(leaving)
   })
 })
 
