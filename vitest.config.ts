@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/{core,agent,tracker,cli,contracts,repository}/**/*.test.ts'] } },
+      { test: { name: 'unit', include: ['test/{core,agent,tracker,cli,image,contracts,repository}/**/*.test.ts'] } },
       // Virtual time decides; the limit is for a run that never ends, on whatever machine.
       { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 } },
       {

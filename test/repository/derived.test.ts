@@ -34,7 +34,7 @@ describe.each(documents)('%s', (file) => {
   })
 
   test('names paths that exist', () => {
-    const named = [...text.matchAll(/`((?:core|agent|tracker|cli|test|bench|charts|docs)\/[\w./-]*)`/g)].map(
+    const named = [...text.matchAll(/`((?:core|agent|tracker|cli|image|test|bench|charts|docs)\/[\w./-]*)`/g)].map(
       ([, name]) => name ?? '',
     )
     expect(named.filter((name) => !existsSync(path.join(root, name)))).toEqual([])
@@ -42,6 +42,6 @@ describe.each(documents)('%s', (file) => {
 })
 
 test('every npm script that runs a file of ours runs one that exists', () => {
-  const files = Object.values(scripts).flatMap((script) => script.match(/\b(?:cli|test|bench)\/[\w./-]+/g) ?? [])
+  const files = Object.values(scripts).flatMap((script) => script.match(/\b(?:cli|image|test|bench)\/[\w./-]+/g) ?? [])
   expect(files.filter((file) => !existsSync(path.join(root, file)))).toEqual([])
 })

@@ -11,6 +11,7 @@ const parts = {
   ctr: { isHere: inPath('ctr'), help: 'apt-get install containerd' },
   runc: { isHere: inPath('runc'), help: 'apt-get install runc' },
   dockerd: { isHere: inPath('dockerd'), help: 'apt-get install docker.io' },
+  buildah: { isHere: inPath('buildah'), help: 'apt-get install buildah' },
   'docker-registry': { isHere: inPath('docker-registry'), help: 'apt-get install docker-registry' },
   openssl: { isHere: inPath('openssl'), help: 'apt-get install openssl' },
   skopeo: { isHere: inPath('skopeo'), help: 'apt-get install skopeo' },

@@ -1,0 +1,147 @@
+/** Builds the image: a context that holds nothing but what goes into it, and buildah, which needs no daemon. */
+import { execFile } from 'node:child_process'
+import { chmod, copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { rolldown } from 'rolldown'
+import bundle from '../rolldown.config.ts'
+import { cycloneDx } from './sbom.ts'
+
+const run = promisify(execFile)
+const root = path.resolve(import.meta.dirname, '..')
+
+/** As images name it. */
+export const thisPlatform = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`
+
+/** Of each, where it is in the image. */
+export const imagePaths = {
+  node: 'usr/local/bin/node',
+  command: 'usr/local/bin/shoal',
+  library: 'usr/lib/shoal',
+  sbom: 'usr/share/doc/shoal/sbom.cdx.json',
+  license: 'usr/share/doc/shoal/LICENSE',
+} as const
+
+/** What buildah takes, and what all builds share. */
+export interface Builder {
+  /** buildah's images and layers. Whoever made it removes it. */
+  readonly storage: string
+  /** Unix time in seconds of all that is in the image: the same sources and time give the same digest. */
+  readonly createdS: number
+}
+
+export interface ImageOptions {
+  /** What the image is called in the builder's storage. */
+  readonly name: string
+  readonly version: string
+  /** Images that the Dockerfile's arguments of these names name; its own where undefined. */
+  readonly base?: string | undefined
+  readonly node?: string | undefined
+  /** As `linux/amd64`. */
+  readonly platforms: readonly string[]
+}
+
+/** The context of the Dockerfile: the bundle, the SBOM and the license, by name, byte and mode the same for the same sources. */
+export async function makeContext(directory: string, { createdS }: Pick<Builder, 'createdS'>): Promise<void> {
+  const rootfs = path.join(directory, 'rootfs')
+  await rm(directory, { recursive: true, force: true })
+  await makeBundle(path.join(rootfs, imagePaths.library))
+  await write(path.join(rootfs, imagePaths.sbom), await cycloneDx(root, createdS))
+  await write(path.join(rootfs, imagePaths.license), await readFile(path.join(root, 'LICENSE'), 'utf8'))
+  const command = path.join(rootfs, imagePaths.command)
+  await mkdir(path.dirname(command), { recursive: true })
+  await symlink(path.relative(path.dirname(imagePaths.command), path.join(imagePaths.library, 'shoal.mjs')), command)
+}
+
+async function makeBundle(directory: string): Promise<void> {
+  const { output, ...input } = bundle
+  await using made = await rolldown({ ...input, cwd: root })
+  const { output: files } = await made.generate(output)
+  for (const file of files) {
+    if (file.type === 'chunk') await write(path.join(directory, file.fileName), withNodeOfImage(file.code), 0o755)
+  }
+}
+
+/** The kernel runs what a script's first line names; `env` is not in the image. */
+function withNodeOfImage(code: string): string {
+  return code.replace(/^#!\/usr\/bin\/env -S node/, `#!/${imagePaths.node}`)
+}
+
+async function write(file: string, content: string, mode = 0o644): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true })
+  await writeFile(file, content)
+  await chmod(file, mode)
+}
+
+/**
+ * Builds the image from a context that `makeContext` made, a layer for each COPY, so that an upgrade moves the bundle alone.
+ * Rejects with buildah's output.
+ */
+export async function buildImage(builder: Builder, context: string, options: ImageOptions): Promise<void> {
+  const given = { VERSION: options.version, BASE: options.base, NODE: options.node }
+  const args = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [] : ['--build-arg', `${name}=${value}`],
+  )
+  const dockerfile = path.join(root, 'image/Dockerfile')
+  // One after the other: their order in the index is part of its digest. buildah's cache takes no notice of the platform.
+  for (const platform of options.platforms) {
+    const layered = ['--layers', '--no-cache', '--manifest', options.name]
+    await bud(builder, dockerfile, context, ['--platform', platform, ...layered, ...args])
+  }
+}
+
+async function bud(builder: Builder, dockerfile: string, context: string, words: readonly string[]): Promise<void> {
+  const fixed = ['--format', 'oci', '--timestamp', String(builder.createdS), '--identity-label=false']
+  await buildah(builder, 'bud', ...fixed, '--isolation', 'chroot', '--file', dockerfile, ...words, context)
+}
+
+/** Writes an image to a place that buildah knows, as `oci:<directory>:<tag>` or `docker://<registry>/<repository>:<tag>`. */
+export async function pushImage(builder: Builder, name: string, target: string): Promise<void> {
+  await buildah(builder, 'manifest', 'push', '--all', '--tls-verify=false', name, target)
+}
+
+/**
+ * Makes what the Dockerfile starts from out of this machine's own files, where nothing can be pulled: the Node.js that npm
+ * installed, and the libraries that it is linked to.
+ */
+export async function makeLocalBases(builder: Builder): Promise<{ node: string; base: string }> {
+  const { stdout } = await run('ldd', [process.execPath])
+  const libraries = [...stdout.matchAll(/(?<file>\/\S+) \(0x/g)].map(({ groups }) => groups?.['file'] ?? '')
+  const nameServices = path.join(builder.storage, 'nsswitch.conf')
+  await write(nameServices, 'hosts: files dns\n')
+  const files = Object.fromEntries(libraries.map((library) => [library.slice(1), library]))
+  return {
+    base: await makeFilesImage(builder, 'localhost/local/base', { ...files, 'etc/nsswitch.conf': nameServices }),
+    node: await makeFilesImage(builder, 'localhost/local/node', { [imagePaths.node]: process.execPath }),
+  }
+}
+
+/** An image of nothing but files of this machine: where each comes from, by where it goes. Resolves to the image's name. */
+export async function makeFilesImage(
+  builder: Builder,
+  name: string,
+  files: Readonly<Record<string, string>>,
+  platform = thisPlatform,
+): Promise<string> {
+  const context = path.join(builder.storage, 'contexts', name)
+  for (const [to, from] of Object.entries(files)) {
+    await mkdir(path.dirname(path.join(context, to)), { recursive: true })
+    await copyFile(from, path.join(context, to))
+  }
+  await writeFile(`${context}.Dockerfile`, 'FROM scratch\nCOPY . /\n')
+  await bud(builder, `${context}.Dockerfile`, context, ['--platform', platform, '--tag', name])
+  return name
+}
+
+/** vfs: no mounts, so a build works wherever root has a directory, and leaves nothing but that. */
+async function buildah({ storage }: Builder, ...words: readonly string[]): Promise<void> {
+  const stored = [
+    '--root',
+    path.join(storage, 'root'),
+    '--runroot',
+    path.join(storage, 'run'),
+    '--storage-driver',
+    'vfs',
+  ]
+  await run('buildah', [...stored, ...words], { maxBuffer: Infinity })
+}

@@ -1,0 +1,109 @@
+/** Shoal's own image: what is in it, and that the same sources give the same one. It runs in test/e2e/node.test.ts. */
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createGuardian } from '../../cli/demo/guardian.ts'
+import { blobPath, type Descriptor } from '../../cli/demo/image.ts'
+import {
+  type Builder,
+  buildImage,
+  imagePaths,
+  makeContext,
+  makeFilesImage,
+  makeLocalBases,
+  pushImage,
+} from '../../image/image.ts'
+import { lacks } from '../support/needs.ts'
+
+const run = promisify(execFile)
+const guardian = createGuardian()
+afterAll(() => guardian.close())
+
+interface Manifest {
+  readonly config: Descriptor
+  readonly layers: readonly Descriptor[]
+}
+
+describe.skipIf(lacks('root', 'buildah'))('the image', () => {
+  let layout: string
+  let amd64: Manifest
+  let arm64: Manifest
+
+  beforeAll(async () => {
+    layout = await build(['linux/amd64', 'linux/arm64'])
+    const manifests = await manifestsOf(layout)
+    amd64 = await json(layout, manifests[0])
+    arm64 = await json(layout, manifests[1])
+  })
+
+  test('is the same again, built elsewhere from the same sources', async () => {
+    const [again] = await manifestsOf(await build(['linux/amd64']))
+    const [first, second] = await manifestsOf(layout)
+    expect(again).toEqual(first)
+    expect([first.platform.architecture, second?.platform.architecture]).toEqual(['amd64', 'arm64'])
+  })
+
+  test('runs the shoal command as nobody, of whom no shell is in it', async () => {
+    expect(await json(layout, amd64.config)).toMatchObject({
+      created: '1970-01-01T00:00:00Z',
+      config: { User: '65532:65532', Entrypoint: [`/${imagePaths.command}`] },
+    })
+    const files = (await Promise.all(amd64.layers.map((layer) => filesIn(layout, layer)))).flat()
+    const others = files.filter((file) => !file.endsWith('/') && !/^(lib|lib64|etc\/nsswitch)/.test(file))
+    expect(others.toSorted()).toEqual(
+      [
+        imagePaths.command,
+        imagePaths.node,
+        imagePaths.license,
+        imagePaths.sbom,
+        ...['hash-worker.mjs', 'limits.mjs', 'shoal.mjs'].map((name) => `${imagePaths.library}/${name}`),
+      ].toSorted(),
+    )
+  })
+
+  test('has one layer of its own for all architectures, which alone moves at an upgrade', () => {
+    const own = amd64.layers.at(-1)
+    expect(arm64.layers.at(-1)).toEqual(own)
+    expect(own?.size).toBeLessThan(2_000_000)
+  })
+})
+
+/** Into an OCI image layout. The base for arm64 is a stand-in, since nothing of it is run. */
+async function build(platforms: readonly ('linux/amd64' | 'linux/arm64')[]): Promise<string> {
+  const directory = await guardian.directory()
+  const builder = { storage: path.join(directory, 'storage'), createdS: 0 }
+  const context = path.join(directory, 'context')
+  await makeContext(context, builder)
+  for (const platform of platforms) {
+    const bases = platform === 'linux/amd64' ? await makeLocalBases(builder) : await makeStandIns(builder)
+    await buildImage(builder, context, { name: 'localhost/shoal', version: '0.1.0', platforms: [platform], ...bases })
+  }
+  const made = path.join(directory, 'layout')
+  await pushImage(builder, 'localhost/shoal', `oci:${made}:latest`)
+  return made
+}
+
+async function makeStandIns(builder: Builder): Promise<{ node: string; base: string }> {
+  const files = { [imagePaths.node]: import.meta.filename }
+  const name = await makeFilesImage(builder, 'localhost/stand-in', files, 'linux/arm64')
+  return { node: name, base: name }
+}
+
+type PlatformManifest = Descriptor & { readonly platform: { readonly architecture: string } }
+
+async function manifestsOf(directory: string): Promise<[PlatformManifest, PlatformManifest]> {
+  const layout = JSON.parse(await readFile(path.join(directory, 'index.json'), 'utf8')) as { manifests: [Descriptor] }
+  const { manifests } = await json<{ manifests: [PlatformManifest, PlatformManifest] }>(directory, layout.manifests[0])
+  return manifests
+}
+
+async function json<Value>(directory: string, { digest }: Descriptor): Promise<Value> {
+  return JSON.parse(await readFile(blobPath(directory, digest), 'utf8')) as Value
+}
+
+async function filesIn(directory: string, { digest }: Descriptor): Promise<string[]> {
+  const { stdout } = await run('tar', ['--list', '--gzip', '--file', blobPath(directory, digest)])
+  return stdout.trim().split('\n')
+}
