@@ -35,6 +35,12 @@ export const dnsServer = z.string().refine((text) => {
   return isIP(text) !== 0 || (isIP(host) !== 0 && port > 0 && port <= 65_535)
 }, 'expected an IP address, with a port where that is not 53, as 10.96.0.10 or [fd00::a]:53')
 
+/** Where a client on this node reaches what listens at `at`. */
+export function onThisNode(at: HostPort): HostPort {
+  const onLoopback: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
+  return { ...at, host: onLoopback[at.host] ?? at.host }
+}
+
 /** A whole number, or that number and a unit of `units`, as data or as text; gives the number in base units. */
 function quantity(units: Readonly<Record<string, number>>, example: string): z.ZodType<number, number | string> {
   const pattern = new RegExp(`^(\\d+(?:\\.\\d+)?) ?(${Object.keys(units).join('|')})?$`)

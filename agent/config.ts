@@ -130,6 +130,30 @@ const originText = z
   .pipe(originObject)
 
 export const configSchema = z.strictObject({
+  containerdRegistryConfigPath: note(
+    z
+      .string()
+      .regex(
+        /^\/[^:]*$/,
+        'expected one absolute path; containerd 2.1 and newer ignore mirrors where config_path is a list',
+      )
+      .default('/etc/containerd/certs.d'),
+    {
+      group: 'containerd',
+      description: "The directory that `config_path` in containerd's config.toml names; it must be a single one.",
+      text: 'plain',
+      value: 'directory',
+      examples: ['/etc/containerd/certs.d'],
+    },
+  ),
+  containerdConfigFile: note(filePath.default('/etc/containerd/config.toml'), {
+    group: 'containerd',
+    description:
+      "containerd's own configuration, which is read, with the files it imports, and never written: `shoal doctor` says what in it keeps pulls away from the mirror.",
+    text: 'plain',
+    value: 'file',
+    examples: ['/var/lib/rancher/k3s/agent/etc/containerd/config.toml'],
+  }),
   dataDir: note(filePath.default('/var/lib/shoal'), {
     group: 'Store',
     description: 'Where chunks, the node identity and everything else that outlives a restart rest.',

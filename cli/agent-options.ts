@@ -132,6 +132,9 @@ interface Given {
   readonly from: string
 }
 
+/** Of all commands: they share the config file and the environment, so each passes over what only another one knows. */
+const schemas: readonly OptionSchema[] = [configSchema, configureSchema]
+
 /** The agent's options from all sources. Rejects with `CONFIG_INVALID`, naming each fault and where it is. */
 export async function readAgentOptions(sources: AgentOptionSources): Promise<AgentConfig> {
   const given = await gather(configSchema, sources)
@@ -148,13 +151,12 @@ async function addPlace(given: Map<string, Given>, { readPlace }: AgentOptionSou
   for (const [name, found] of place) if (!given.has(name)) given.set(name, found)
 }
 
-/** Those of another command; what only the agent knows may stand in the config file, which they share. Rejects as above. */
+/** Those of another command. Rejects as above. */
 export async function readOptions<Schema extends OptionSchema>(
   schema: Schema,
   sources: OptionSources,
 ): Promise<z.output<Schema>> {
   const given = await gather(schema, sources)
-  for (const name of Object.keys(configSchema.shape)) if (!(name in schema.shape)) given.delete(name)
   return parseOptions(schema, inputOf(given), (name) => given.get(name)?.from)
 }
 
@@ -166,6 +168,8 @@ async function gather(schema: OptionSchema, sources: OptionSources): Promise<Map
     const better = fromFlag(view, sources) ?? fromEnvironment(view, sources)
     if (better !== undefined) given.set(view.name, better)
   }
+  const foreign = schemas.flatMap((other) => Object.keys(other.shape)).filter((name) => !(name in schema.shape))
+  for (const name of foreign) given.delete(name)
   return given
 }
 
@@ -246,9 +250,8 @@ function isMapping(value: unknown): value is object {
 /** Kubernetes sets these for every Service of the namespace, also for one that is called shoal. */
 const serviceVariable = /_SERVICE_(HOST|PORT)(_|$)|_PORT(_\d+_(TCP|UDP|SCTP)(_|$)|$)/
 
-/** A variable may be meant for another command that runs beside this one. */
 function refuseUnknownVariables(env: OptionSources['env']): void {
-  const known = [fileOption.env, ...[configSchema, configureSchema].flatMap(optionViews).map((view) => view.env)]
+  const known = [fileOption.env, ...schemas.flatMap(optionViews).map((view) => view.env)]
   const unknown = Object.keys(env).filter(
     (name) => name.startsWith(environmentPrefix) && !known.includes(name) && !serviceVariable.test(name),
   )

@@ -1,69 +1,40 @@
-/** `shoal doctor`: what an agent with these options would do, and why. */
-import { createPolicies, type OriginPolicy, standardPolicy } from '../agent/access/policy.ts'
+/** `shoal doctor`: whether this node pulls through Shoal, and what to do where it does not. */
 import type { AgentConfig } from '../agent/config.ts'
-import { createEgress } from '../agent/upstream/egress.ts'
-import { isOriginError } from '../agent/upstream/origin-error.ts'
-import { compileRules, type Decision } from '../core/rules.ts'
-import { hour } from '../core/units.ts'
-import type { ImageReference } from './image-reference.ts'
+import { gatherNode, type NodeQuestion } from '../agent/doctor/gather.ts'
+import { type Finding, sortFindings } from '../core/doctor/findings.ts'
+import { judge } from '../core/doctor/judge.ts'
 
-export interface Explanation {
-  readonly image: ImageReference
-  /** Undefined where the registry may be asked. */
-  readonly forbidden: string | undefined
-  /** Of the request by tag; undefined where the name has none. */
-  readonly byTag: Decision | undefined
-  /** Of everything that follows, since content is asked for by digest. */
-  readonly byDigest: Decision
-  readonly policy: OriginPolicy
+/** Of the node and, where it runs, of the agent, which knows what nobody else does. */
+export async function examineNode(config: AgentConfig, question: NodeQuestion): Promise<Finding[]> {
+  const { facts, agent } = await gatherNode(config, question)
+  const findings = judge(facts)
+  const codes = new Set(findings.map(({ code }) => code))
+  return sortFindings([...findings, ...agent.findings.filter(({ code }) => !codes.has(code))])
 }
 
-export function explainImage(image: ImageReference, config: AgentConfig): Explanation {
-  const decide = compileRules(config.rules)
-  const { origin, repository, tag } = image
-  return {
-    image,
-    forbidden: whyForbidden(origin, config),
-    byTag: tag === undefined ? undefined : decide({ origin, repository, tag }),
-    byDigest: decide({ origin, repository }),
-    policy: createPolicies(config.origins, standardPolicy(config))(origin),
-  }
+export function isHealthy(findings: readonly Finding[]): boolean {
+  return !findings.some(({ severity }) => severity === 'error')
 }
 
-function whyForbidden(origin: string, config: AgentConfig): string | undefined {
-  try {
-    createEgress(config).site(origin)
-    return undefined
-  } catch (error) {
-    if (isOriginError(error)) return error.message
-    throw error
-  }
+export function findingsJson(findings: readonly Finding[]): string {
+  return `${JSON.stringify({ healthy: isHealthy(findings), findings }, null, 2)}\n`
 }
 
-export function explanationText({ image, forbidden, byTag, byDigest, policy }: Explanation): string {
-  const { origin, repository, tag, digest } = image
-  const name = `${origin}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`
-  const lines = [
-    ['image', name],
-    ...(forbidden === undefined ? [] : [['registry', `refused: ${forbidden}`]]),
-    ...(byTag === undefined ? [] : [[`tag ${tag}`, decisionText(byTag)]]),
-    ['content', decisionText(byDigest)],
-    [
-      'access',
-      `${policy.access}, enforcement ${policy.enforcement}, failover ${policy.failover} for ${policy.failoverMs / hour} h`,
-    ],
-  ]
-  const width = Math.max(...lines.map(([title = '']) => title.length))
-  return lines.map(([title = '', text]) => `${title.padEnd(width)}  ${text}\n`).join('')
+export function findingsText(findings: readonly Finding[]): string {
+  return [summaryOf(findings), ...findings.map(findingText)].join('\n\n').concat('\n')
 }
 
-const results = {
-  mirror: 'through the mirror, shared with other nodes',
-  unshared: 'through the mirror, never shared with other nodes',
-  pass: 'not through the mirror (404): clients go to the registry itself',
-  refuse: 'refused (403); clients that have the registry as their next host may still get it there',
-} as const satisfies Record<Decision['action'], string>
+function summaryOf(findings: readonly Finding[]): string {
+  if (findings.length === 0) return 'This node pulls through Shoal: nothing wrong was found.'
+  return isHealthy(findings) ? 'No error was found.' : 'This node does not pull through Shoal as it should.'
+}
 
-function decisionText({ action, ruleNumber, pattern }: Decision): string {
-  return `${results[action]}; ${ruleNumber === undefined ? 'no rule matches' : `by rule ${ruleNumber}: ${pattern}=${action}`}`
+function findingText({ code, severity, what, why, fix }: Finding): string {
+  return [`${severity}  ${code}`, indented('What', `${what}.`), indented('Why', why), indented('Fix', fix)].join('\n')
+}
+
+/** The title once, and the text below each other beside it. */
+function indented(title: string, text: string): string {
+  const [first = '', ...rest] = text.split('\n')
+  return [`  ${title.padEnd(4)}  ${first}`, ...rest.map((line) => `        ${line}`)].join('\n')
 }

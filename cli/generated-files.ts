@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { configSchema, optionGroups } from '../agent/config.ts'
 import { metricTable } from '../agent/metrics.ts'
+import { findingTable, severities, type Severity } from '../core/doctor/findings.ts'
 import { errorTable } from '../core/errors.ts'
 import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
 import { configureSchema } from './configure/configure-options.ts'
@@ -13,6 +14,7 @@ import { exitCodes } from './program.ts'
 export function generatedFiles(root: string): Readonly<Record<string, string>> {
   return {
     'docs/agent.schema.json': `${JSON.stringify(agentJsonSchema(), null, 2)}\n`,
+    'docs/doctor.md': doctorPage(),
     'docs/errors.md': errorsPage(),
     'docs/metrics.md': metricsPage(),
     'docs/options.md': optionsPage(),
@@ -120,6 +122,44 @@ The code stands in the log and in \`shoal_errors_total\`; where the error reache
 and OCI code.
 
 ${table(['Code', 'Status', 'OCI code', 'What to do'], rows)}
+`
+}
+
+const severityMeanings: Readonly<Record<Severity, string>> = {
+  error: 'Pulls of this node go past Shoal, fail, or will.',
+  warning: 'Pulls work, but slower or not for long, or something can not be told from here.',
+  info: 'Nothing to repair, but good to know.',
+}
+
+function doctorPage(): string {
+  const rows = severities.map((severity) => [code(severity), severityMeanings[severity]])
+  return `${notice('core/doctor/findings.ts')}
+# What \`shoal doctor\` may find
+
+${code('shoal doctor')} finds out whether this node really pulls through Shoal, more by trying than by reading: it asks the mirror as
+\`hosts.toml\` tells containerd to (its CA, its secret), the agent how it is, and writes to the data directory. Give it the options that the agent has (flags, variables or config file), so
+that it looks where the agent looks, and run it as root on the node: \`hosts.toml\` and containerd's files are for root.
+
+${code('--json')} gives all findings as JSON; the exit code is 0 where none is an error, 1 where one is, 2 for wrong options. Nothing is
+ever changed, and no secret is shown. What can not be seen is not judged. Kubernetes Events are not written: agents have no rights at the
+API, and need none.
+
+${table(['Severity', 'Meaning'], rows)}
+
+In what follows, what stands in braces is this node's own.
+
+${Object.entries<FindingRow>(findingTable).map(findingSection).join('\n')}`
+}
+
+type FindingRow = { severity: Severity; blocks?: true; what: string; why: string; fix: string }
+
+function findingSection([name, { severity, blocks, what, why, fix }]: [string, FindingRow]): string {
+  const blocking = blocks === true ? ' Meanwhile the agent is not ready.' : ''
+  return `## ${name}
+
+_${severity}_: ${what}. ${why}${blocking}
+
+${fix.replaceAll(/(?:^ {4}.*\n?)+/gm, (commands) => `\n\`\`\`sh\n${commands.replaceAll(/^ {4}/gm, '').trimEnd()}\n\`\`\`\n\n`).trimEnd()}
 `
 }
 

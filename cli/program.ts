@@ -4,7 +4,8 @@ import { Command, CommanderError, type Help, InvalidArgumentError } from 'comman
 import { type AgentConfig, configSchema } from '../agent/config.ts'
 import { within } from '../agent/system/within.ts'
 import { ShoalError } from '../core/errors.ts'
-import { explainImage, explanationText } from './doctor.ts'
+import { examineNode, findingsJson, findingsText, isHealthy } from './doctor.ts'
+import { explainImage, explanationText } from './explain.ts'
 import { type ImageReference, parseImageReference } from './image-reference.ts'
 import { flagsOf, type OptionSources, type Place, readAgentOptions, readOptions } from './agent-options.ts'
 import { cleanup, configure, type HostsChange } from './configure/configure.ts'
@@ -72,12 +73,13 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
   for (const flag of flagsOf(configSchema)) agent.addOption(flag)
   const doctor = program
     .command('doctor')
-    .description('Say what an agent with these options would do, and why')
-    .requiredOption('--explain <image>', 'Which rule decides about an image, and with which result', readImage)
+    .description('Say whether this node pulls through Shoal, and what to do where it does not')
+    .option('--explain <image>', 'Instead, say which rule decides about an image, and with which result', readImage)
     .option('--json', 'As JSON')
     .configureHelp({ formatItem: indentedItem })
-    .action(async (flags: DoctorFlags) => doctorCommand(flags, surroundings))
-  for (const flag of flagsOf(configSchema)) doctor.addOption(flag)
+    .addHelpText('after', `\n${doctorHelp}`)
+    .action(async (flags: DoctorFlags) => setCode(await doctorCommand(flags, surroundings)))
+  for (const flag of flagsOf(doctorSchema)) doctor.addOption(flag)
   const configuring = program
     .command('configure')
     .description("Have this node's containerd ask the mirror first: writes hosts.toml files, and keeps what was there")
@@ -101,7 +103,14 @@ function tell(changes: readonly HostsChange[], { print }: Surroundings): void {
   for (const { result, directory } of changes) print(`${result} ${directory}\n`)
 }
 
-type DoctorFlags = OptionSources['flags'] & { readonly explain: ImageReference; readonly json?: true }
+type DoctorFlags = OptionSources['flags'] & { readonly explain?: ImageReference; readonly json?: true }
+
+/** Where the agent looks doctor does too, so it takes the same options; and of configure's, which registries are meant. */
+const doctorSchema = configSchema.extend(configureSchema.pick({ mirroredRegistries: true }).shape)
+
+const doctorHelp = `Give it the options that the agent has. Run as root it sees most; docs/doctor.md says what it may find.
+Exit codes: ${exitCodes.stopped} nothing of severity error was found, ${exitCodes.failed} something was, ${exitCodes.usage} wrong options.
+`
 
 function readImage(text: string): ImageReference {
   const image = parseImageReference(text)
@@ -110,9 +119,20 @@ function readImage(text: string): ImageReference {
   return image
 }
 
-async function doctorCommand({ explain, json, ...flags }: DoctorFlags, surroundings: Surroundings): Promise<void> {
-  const explanation = explainImage(explain, await readFrom(flags, surroundings))
-  surroundings.print(json === true ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation))
+async function doctorCommand({ explain, json, ...flags }: DoctorFlags, surroundings: Surroundings): Promise<number> {
+  const config = await readFrom(flags, surroundings)
+  if (explain !== undefined) {
+    const explanation = explainImage(explain, config)
+    surroundings.print(json === true ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation))
+    return exitCodes.stopped
+  }
+  const { mirroredRegistries: registries } = await readOptions(
+    configureSchema.pick({ mirroredRegistries: true }),
+    sourcesOf(flags, surroundings),
+  )
+  const findings = await examineNode(config, { registries })
+  surroundings.print(json === true ? findingsJson(findings) : findingsText(findings))
+  return isHealthy(findings) ? exitCodes.stopped : exitCodes.failed
 }
 
 function readFrom(flags: OptionSources['flags'], surroundings: Surroundings): Promise<AgentConfig> {

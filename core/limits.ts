@@ -565,6 +565,22 @@ export const limits = {
   /** Peers asked in parallel by one DHT query. */
   dhtParallel: 3,
 
+  // Doctor
+  /** One question of doctor's: longer than a lost SYN takes that is sent again after 1 s and 3 s. */
+  doctorQuestionMs: 5 * second,
+  /** Clocks that differ by more make tokens of registries look expired: they live for minutes. */
+  doctorClockSkewMs: 1 * minute,
+  /** A pull's last blob is written to disk this soon after its last byte: gigabytes on a slow disk. */
+  doctorCommitMs: 10 * minute,
+  /** Files that containerd's configuration imports: drop-ins of a distribution number a few. */
+  doctorImportsMax: 64,
+  /** What the agent says of itself takes some KiB. */
+  doctorAnswerMaxBytes: 1 * MiB,
+  /** A file of this size with one byte at its end takes next to nothing where files may be sparse. */
+  doctorSparseBytes: 4 * MiB,
+  /** Files and connections of one agent: those to the mirror (1,024), of other agents (4,096 and twice 160), to registries, and blobs. */
+  descriptorsMin: 8192,
+
   // Store
   /** Synced this often, so that a power loss takes at most 5 s (DESIGN, Store) even when a sync takes three of them. */
   storeSyncMs: 2 * second,

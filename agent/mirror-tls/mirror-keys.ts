@@ -14,16 +14,39 @@ export interface MirrorKeys {
   readonly secret: string
 }
 
+const authorityFile = 'mirror-ca.pem'
+const secretFile = 'mirror-secret'
+
 /** The agent and `shoal configure` both come here; whoever is first makes them. Rejects with `MIRROR_KEYS_INVALID`. */
 export async function openMirrorKeys(dataDirectory: string): Promise<MirrorKeys> {
-  const authority = await openKept(path.join(dataDirectory, 'mirror-ca.pem'), newAuthority, parseAuthority)
-  const secret = await openKept(path.join(dataDirectory, 'mirror-secret'), newSecret, parseSecret)
+  return openKeys(dataDirectory, newAuthority, newSecret)
+}
+
+/** Those that are there already. Rejects with `MIRROR_KEYS_INVALID`, also where there are none. */
+export async function readMirrorKeys(dataDirectory: string): Promise<MirrorKeys> {
+  return openKeys(dataDirectory, refuseToMake, refuseToMake)
+}
+
+function refuseToMake(): never {
+  throw Object.assign(new Error('there is none'), { code: 'ENOENT' })
+}
+
+type Create = () => string | Promise<string>
+
+async function openKeys(directory: string, createAuthorityText: Create, createSecret: Create): Promise<MirrorKeys> {
+  const authority = await openKept(path.join(directory, authorityFile), createAuthorityText, parseAuthority)
+  const secret = await openKept(path.join(directory, secretFile), createSecret, parseSecret)
   return { authority, secret }
+}
+
+/** All of them are for their owner alone. */
+export function mirrorKeyFiles(dataDirectory: string): string[] {
+  return [authorityFile, secretFile].map((name) => path.join(dataDirectory, name))
 }
 
 async function openKept<Kept>(
   file: string,
-  create: () => string | Promise<string>,
+  create: Create,
   parse: (text: string) => Kept | Promise<Kept>,
 ): Promise<Kept> {
   const text = await readOrKeep(file, create).catch((cause: unknown) => {
@@ -37,7 +60,7 @@ async function openKept<Kept>(
   }
 }
 
-async function readOrKeep(file: string, create: () => string | Promise<string>): Promise<string> {
+async function readOrKeep(file: string, create: Create): Promise<string> {
   const kept = await readIfThere(file)
   if (kept !== undefined) return kept
   const made = await create()

@@ -2,25 +2,8 @@
 import { z } from 'zod'
 import { configSchema, hostName, note } from '../../agent/config.ts'
 
-const containerdRegistryConfigPath = note(
-  z
-    .string()
-    .regex(
-      /^\/[^:]*$/,
-      'expected one absolute path; containerd 2.1 and newer ignore mirrors where config_path is a list',
-    )
-    .default('/etc/containerd/certs.d'),
-  {
-    group: 'containerd',
-    description: "The directory that `config_path` in containerd's config.toml names; it must be a single one.",
-    text: 'plain',
-    value: 'directory',
-    examples: ['/etc/containerd/certs.d'],
-  },
-)
-
 export const configureSchema = z.strictObject({
-  containerdRegistryConfigPath,
+  containerdRegistryConfigPath: configSchema.shape.containerdRegistryConfigPath,
   mirroredRegistries: note(z.array(hostName).default([]), {
     group: 'containerd',
     description: 'Registries whose images are pulled through the mirror, as image names have them.',

@@ -7,7 +7,7 @@ import { ShoalError } from '../../core/errors.ts'
 import type { CleanupOptions, ConfigureOptions } from './configure-options.ts'
 import { giveDirectory } from './data-directory.ts'
 import { namesIn, planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
-import { mirrorUrl } from './hosts-file.ts'
+import { defaultDirectory, directoryNames, mirrorUrl } from '../../agent/containerd/hosts-file.ts'
 
 /** What became of one directory. */
 export interface HostsChange {
@@ -59,17 +59,11 @@ export async function cleanup({ containerdRegistryConfigPath: root }: CleanupOpt
 async function directoriesToConfigure(options: ConfigureOptions): Promise<string[]> {
   const { containerdRegistryConfigPath: root, mirroredRegistries } = options
   const there = await subdirectories(root)
-  if (mirroredRegistries.length === 0) return [...new Set([path.join(root, '_default'), ...there])]
+  if (mirroredRegistries.length === 0) return [...new Set([path.join(root, defaultDirectory), ...there])]
   return mirroredRegistries.map((registry) => {
     const [first = '', second = ''] = directoryNames(registry).map((name) => path.join(root, name))
     return there.includes(first) ? first : second
   })
-}
-
-/** In the order in which containerd looks. */
-function directoryNames(registry: string): string[] {
-  const [host, port] = registry.split(':')
-  return port === undefined ? [registry, registry] : [`${host}_${port}_`, registry]
 }
 
 async function subdirectories(root: string): Promise<string[]> {

@@ -12,13 +12,13 @@ import {
   directoriesMadeFor,
   fromDockerCertificates,
   hostsFile,
+  hostsFileName,
   isHostsFileOfShoal,
   type MirrorHost,
   parseHostsFile,
-} from './hosts-file.ts'
+} from '../../agent/containerd/hosts-file.ts'
 
-const hostsFileName = 'hosts.toml'
-const keptFileName = 'hosts.toml.before-shoal'
+const keptFileName = `${hostsFileName}.before-shoal`
 /** What is not yet in place; a crash leaves it behind. */
 const draftPrefix = '.shoal-draft-'
 

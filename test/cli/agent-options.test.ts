@@ -7,7 +7,7 @@ import {
   readAgentOptions,
   readOptions,
 } from '../../cli/agent-options.ts'
-import { configureSchema } from '../../cli/configure/configure-options.ts'
+import { cleanupSchema, configureSchema } from '../../cli/configure/configure-options.ts'
 import { configSchema, parseConfig, parseOptions } from '../../agent/config.ts'
 
 const files: Record<string, string> = {
@@ -16,6 +16,7 @@ const files: Record<string, string> = {
   'empty.yaml': '',
   'slip.yaml': 'standalone: true\nstoreMaxByte: 5GiB\norigins:\n  - host: a.b\n    caFile: /ca.pem\n',
   'list.yaml': '- a\n- b\n',
+  'shared.yaml': 'standalone: true\nresolveTags: false\nmirroredRegistries: [docker.io]\nlogLevel: warn\n',
   'node.yaml': 'standalone: true\nmirrorListen: 127.0.0.1:30020\ndataDir: /mnt/shoal\n',
   'broken.yaml': 'a: [',
 }
@@ -291,6 +292,14 @@ describe('each option', () => {
 
 const ofConfigure = (sources: Partial<OptionSources>) =>
   readOptions(configureSchema, { flags: {}, env: {}, readFile: async (path) => files[path] ?? '', ...sources })
+
+test('one file serves all commands: each passes over what only another knows', async () => {
+  const env = { SHOAL_CONFIG: 'shared.yaml' }
+  expect(await read({ env })).toMatchObject({ standalone: true, logLevel: 'warn' })
+  expect(await ofConfigure({ env })).toMatchObject({ resolveTags: false, mirroredRegistries: ['docker.io'] })
+  const ofCleanup = readOptions(cleanupSchema, { flags: {}, env, readFile: async (path) => files[path] ?? '' })
+  expect(await ofCleanup).toEqual({ containerdRegistryConfigPath: '/etc/containerd/certs.d' })
+})
 
 describe('the options of configure', () => {
   test("come from flags, variables, and of the agent's file what both know", async () => {

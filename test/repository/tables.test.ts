@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { optionNames } from '../../agent/config.ts'
 import { metricTable } from '../../agent/metrics.ts'
 import { configureSchema } from '../../cli/configure/configure-options.ts'
+import { findingCodes, findingTable } from '../../core/doctor/findings.ts'
 import { errorTable, ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { filesOf, readText, unusedIn } from './sources.ts'
@@ -70,6 +71,20 @@ describe('limits', () => {
 
   test('are numbers that bound something', () => {
     expect(Object.entries(limits).filter(([, value]) => !(value > 0 && Number.isFinite(value)))).toEqual([])
+  })
+})
+
+describe('findings of doctor', () => {
+  test('are all judged somewhere, and each is in the table of a test', () => {
+    expect(unusedIn(findingCodes, allBut('core/doctor/findings.ts'))).toEqual([])
+    expect(unusedIn(findingCodes, filesOf('test/core/doctor/judge.test.ts'))).toEqual([])
+  })
+
+  test('say why and what to do, in sentences', () => {
+    const wrong = Object.entries(findingTable).filter(
+      ([, { why, fix }]) => !/^(\p{Lu}|containerd).{20,}\.$/su.test(why) || !/^\p{Lu}/u.test(fix),
+    )
+    expect(wrong).toEqual([])
   })
 })
 

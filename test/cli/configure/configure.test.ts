@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
 import { cleanup, configure } from '../../../cli/configure/configure.ts'
 import { cleanupSchema, configureSchema } from '../../../cli/configure/configure-options.ts'
-import { parseHostsFile } from '../../../cli/configure/hosts-file.ts'
+import { parseHostsFile } from '../../../agent/containerd/hosts-file.ts'
 import { lacks } from '../../support/needs.ts'
 
 let directory: string

@@ -8,7 +8,7 @@ import {
   isHostsFileOfShoal,
   parseHostsFile,
   mirrorUrl,
-} from '../../../cli/configure/hosts-file.ts'
+} from '../../../agent/containerd/hosts-file.ts'
 
 const mirror = { url: 'https://127.0.0.1:5050', resolvesTags: true, secret: 'abc123' }
 const head = `# Written by \`shoal configure\`, which overwrites changes; \`shoal cleanup\` puts back what was here before.

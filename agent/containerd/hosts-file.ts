@@ -2,11 +2,11 @@
  * containerd's hosts.toml with this node's mirror in it (facts/protocols.md §1.1). What the file had before stays in force behind
  * the mirror: other mirrors in their order, the server, its CAs, client certificates and headers.
  */
-import { parse, stringify, type TomlTable } from 'smol-toml'
-import { formatHostPort } from '../../agent/config-values.ts'
-import type { AgentConfig } from '../../agent/config.ts'
-import { nodeSecretHeader } from '../../agent/mirror-tls/node-secret.ts'
-import { classifyAddress } from '../../agent/upstream/addresses.ts'
+import { parse, stringify, type TomlTable, type TomlValue } from 'smol-toml'
+import { formatHostPort, onThisNode } from '../config-values.ts'
+import type { AgentConfig } from '../config.ts'
+import { nodeSecretHeader } from '../mirror-tls/node-secret.ts'
+import { classifyAddress } from '../upstream/addresses.ts'
 import { millisecond } from '../../core/units.ts'
 
 export interface MirrorHost {
@@ -17,6 +17,9 @@ export interface MirrorHost {
   readonly secret?: string | undefined
 }
 
+export const hostsFileName = 'hosts.toml'
+/** For registries without a directory of their own. */
+export const defaultDirectory = '_default'
 /** Beside hosts.toml, so that containerd finds it wherever the data directory is mounted. */
 export const caFileName = 'shoal-ca.pem'
 
@@ -50,6 +53,12 @@ export function hostsFile(mirror: MirrorHost, before: TomlTable, directoriesMade
   return `${notice}# Directories that were made for it: ${directoriesMade}\n\n${text}`
 }
 
+/** The directories in which containerd looks for `registry`, in its order; after them comes `_default`. */
+export function directoryNames(registry: string): string[] {
+  const [host, port] = registry.split(':')
+  return port === undefined ? [registry, registry] : [`${host}_${port}_`, registry]
+}
+
 /** Throws where it is no TOML. */
 export function parseHostsFile(text: string): TomlTable {
   return parse(text)
@@ -71,9 +80,7 @@ export function mirrorUrl({
   mirrorListen,
   mirrorProtocol,
 }: Pick<AgentConfig, 'mirrorListen' | 'mirrorProtocol'>): string {
-  const onLoopback: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
-  const host = onLoopback[mirrorListen.host] ?? mirrorListen.host
-  return `${mirrorProtocol}://${formatHostPort({ ...mirrorListen, host })}`
+  return `${mirrorProtocol}://${formatHostPort(onThisNode(mirrorListen))}`
 }
 
 function hostEntry({ resolvesTags, secret }: MirrorHost): TomlTable {
@@ -88,7 +95,7 @@ function hostEntry({ resolvesTags, secret }: MirrorHost): TomlTable {
  * An entry of before for the mirror's own port, under whatever scheme or name of loopback: kept in the chain, a plain one
  * would send credentials to whoever takes that port.
  */
-function isSameEndpoint(one: string, other: string): boolean {
+export function isSameEndpoint(one: string, other: string): boolean {
   const [a, b] = [endpointOf(one), endpointOf(other)]
   return a !== undefined && a === b
 }
@@ -100,6 +107,11 @@ function endpointOf(text: string): string | undefined {
   return isLoopback ? `loopback:${port}` : host
 }
 
-function isTable(value: unknown): value is TomlTable {
+export function isTable(value: unknown): value is TomlTable {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+}
+
+/** A text, or the texts of a list. */
+export function textsOf(value: TomlValue | undefined): string[] {
+  return (Array.isArray(value) ? value : [value]).filter((each) => typeof each === 'string')
 }

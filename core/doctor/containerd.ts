@@ -1,0 +1,50 @@
+/** Does containerd read the directory that `shoal configure` writes? (facts/protocols.md §1.1) */
+import type { ContainerdFacts, ContainerdConfig, ContentDirectory, NodeSettings } from './facts.ts'
+import { finding, type Finding } from './findings.ts'
+import { isAtLeast } from './versions.ts'
+
+type ReadConfig = Extract<ContainerdConfig, { kind: 'read' }>
+
+/** What 2.2 and newer take where nothing is set: a list, which they do not split. */
+const defaultList = '/etc/containerd/certs.d:/etc/docker/certs.d'
+
+export function judgeContainerd(facts: ContainerdFacts, settings: NodeSettings): Finding[] {
+  const { config } = facts
+  const version = judgeVersion(facts)
+  if (config.kind === 'unreadable') return [...version, finding('CONTAINERD_CONFIG_UNREADABLE', config)]
+  return [...version, ...judgeConfigPath(config, facts.version, settings), ...judgeProcess(facts, config)]
+}
+
+function judgeVersion({ version }: ContainerdFacts): Finding[] {
+  const isSupported = isAtLeast(version, 1, 6)
+  if (isSupported === undefined) return [finding('CONTAINERD_VERSION_UNKNOWN', {})]
+  return isSupported ? [] : [finding('CONTAINERD_TOO_OLD', { version: String(version) })]
+}
+
+function judgeConfigPath(config: ReadConfig, version: string | undefined, { root, flags }: NodeSettings): Finding[] {
+  const { file, section } = config
+  const found = config.configPath ?? (isAtLeast(version, 2, 2) === true ? defaultList : '')
+  const at = { file, section, root, found, version: version ?? 'of an unknown version' }
+  if (found === '') return [finding('CONFIG_PATH_UNSET', at)]
+  if (config.hasMirrors) return [finding('CONFIG_PATH_BESIDE_MIRRORS', at)]
+  const entries = found.split(':')
+  const isSplit = config.pullsLocally || isAtLeast(version, 2, 1) === false
+  if (entries.length > 1 && !isSplit) return [finding('CONFIG_PATH_LIST', at)]
+  return entries.includes(root) ? [] : [finding('CONFIG_PATH_ELSEWHERE', { ...at, flags })]
+}
+
+function judgeProcess({ process }: ContainerdFacts, { file, discardsLayers }: ReadConfig): Finding[] {
+  return [
+    ...(process !== undefined && process.changedMs > process.startedMs
+      ? [finding('CONTAINERD_NOT_RESTARTED', { file })]
+      : []),
+    ...(discardsLayers ? [finding('LAYERS_DISCARDED', { file })] : []),
+  ]
+}
+
+/** `contentRoot`: where containerd keeps its content, by its configuration. */
+export function judgeContent({ directory, answer }: ContentDirectory, contentRoot: string | undefined): Finding[] {
+  if (contentRoot !== undefined && contentRoot !== directory)
+    return [finding('CONTENT_DIR_ELSEWHERE', { directory, found: contentRoot })]
+  return answer.ok ? [] : [finding('CONTENT_DIR_UNREADABLE', { directory, reason: answer.reason })]
+}
