@@ -17,6 +17,7 @@ import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { createMembers } from '../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../core/members/members.ts'
+import type { GoneRecord, MemberRecord } from '../../core/members/messages.ts'
 import type { Places } from '../../core/members/places.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Clock, PeerId, Random } from '../../core/ports.ts'
@@ -225,6 +226,8 @@ function membersOf({ members }: State): Members {
 async function start(state: State): Promise<void> {
   const { options, transport } = state
   const { port } = await state.server.listen(options.listen)
+  // The time of day outlives this process; a clock that went back is made up for when others tell of our last life.
+  const startedMs = Date.now()
   state.address = formatHostPort({ host: options.advertiseAddress, port })
   state.members = createMembers(
     { clock: state.clock, random: state.random.fork('members'), emit: (output) => onMembers(state, output) },
@@ -233,8 +236,8 @@ async function start(state: State): Promise<void> {
         peer: transport.self,
         addresses: transport.addresses(),
         cluster: state.address,
-        // The time of day outlives this process; a clock that went back is made up for when others tell of our last life.
-        incarnation: Date.now(),
+        incarnation: startedMs,
+        life: startedMs,
         ...(options.zone === undefined ? {} : { zone: options.zone }),
         ...(options.region === undefined ? {} : { region: options.region }),
         state: 'alive',
@@ -299,8 +302,11 @@ function onMembers(state: State, output: MembersOutput): void {
     case 'exchange':
       track(state, exchange(state, output))
       return
-    case 'member':
-      onMember(state, output)
+    case 'came':
+      onCame(state, output.record)
+      return
+    case 'gone':
+      onGone(state, output.record)
       return
     case 'silent':
       logger.debug({ peer: output.peer }, 'member does not answer')
@@ -327,18 +333,18 @@ function arrive(state: State): void {
   state.owners.arrive()
 }
 
-function onMember(state: State, { record, before }: Extract<MembersOutput, { type: 'member' }>): void {
-  const { peer } = record
-  if (record.state === 'alive') {
-    if (before?.state === 'alive') return
-    state.owners.add(peer)
-    state.client.memberCame(peer)
-  } else {
-    state.owners.remove(peer)
-    state.directory.memberGone(peer)
-  }
+function onCame(state: State, { cluster, peer }: MemberRecord): void {
+  state.owners.add(peer)
+  state.client.memberCame(peer)
   state.changed = true
-  state.logger.debug({ peer, state: record.state, cluster: record.cluster }, 'member')
+  state.logger.debug({ peer, cluster }, 'member came')
+}
+
+function onGone(state: State, { cluster, peer, state: how }: GoneRecord): void {
+  state.owners.remove(peer)
+  state.directory.memberGone(peer)
+  state.changed = true
+  state.logger.debug({ peer, cluster, state: how }, 'member gone')
 }
 
 function onDirectory(state: State, output: DirectoryClientOutput): void {

@@ -167,11 +167,14 @@ function isListener(text: string): boolean {
   return !ipaddr.isValid(host) || !refusedRanges.has(ipaddr.process(host).range())
 }
 
+const incarnation = z.int().nonnegative().max(limits.incarnationMax)
+
 const memberRecord = z.strictObject({
   peer,
   addresses,
   cluster: z.string().max(260).refine(isListener, 'not where a member may listen'),
-  incarnation: z.int().nonnegative().max(limits.incarnationMax),
+  incarnation,
+  life: incarnation,
   zone: place.exactOptional(),
   region: place.exactOptional(),
   state: z.enum(['alive', 'left', 'dead']),
@@ -185,9 +188,7 @@ const exchangeRequest = z.strictObject({
   from: memberRecord,
   hash: listHash,
   news: records,
-  accusations: z
-    .array(z.strictObject({ peer, incarnation: z.int().nonnegative().max(limits.incarnationMax) }))
-    .max(limits.memberBuckets),
+  accusations: z.array(z.strictObject({ peer, incarnation })).max(limits.memberBuckets),
   vouched: z.array(peer).max(limits.memberBuckets),
   compare: z.boolean(),
   want: z

@@ -55,7 +55,7 @@ export interface DirectoryClient {
   renew(): void
   /** The list of members changed, or who of them is silent. */
   membersChanged(): void
-  /** A member is there, perhaps again: what its last life left unanswered says nothing. Followed by `membersChanged`. */
+  /** A member is there, perhaps again: what its last life left unanswered says nothing, and is asked anew. Followed by `membersChanged`. */
   memberCame(peer: PeerId): void
   /** Call it at `nextMs()`, or every few milliseconds. */
   tick(): void
@@ -134,7 +134,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
       for (const subject of state.subjects.values()) subject.redirect = undefined
       retargetAll(state)
     },
-    memberCame: (peer) => void state.silent.delete(peer),
+    memberCame: (peer) => memberCame(state, peer),
     renew: () => renew(state),
     tick: () => tick(state),
     nextMs: () => state.nextMs,
@@ -165,6 +165,19 @@ function renew(state: State): void {
     const item = state.state(digest)
     const withinMs = item === undefined || isBusy(item) ? 0 : limits.retargetIdleMs
     for (const host of lines.keys()) lines.set(host, nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
+  }
+  state.nextMs = nowMs
+}
+
+function memberCame(state: State, peer: PeerId): void {
+  state.silent.delete(peer)
+  const call = state.calls.get(peer)
+  if (call === undefined) return
+  state.calls.delete(peer)
+  const nowMs = state.clock.now()
+  for (const { digest } of call.items) {
+    const lines = state.subjects.get(digest)?.lines
+    if (lines?.has(peer) === true) lines.set(peer, nowMs)
   }
   state.nextMs = nowMs
 }

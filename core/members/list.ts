@@ -111,8 +111,8 @@ function bucketOf(mark: Mark): number {
   return mark.low % limits.memberBuckets
 }
 
-function textOf({ peer, incarnation, cluster, addresses, zone, region }: MemberRecord): string {
-  return JSON.stringify([peer, incarnation, cluster, addresses, zone ?? null, region ?? null])
+function textOf({ peer, incarnation, life, cluster, addresses, zone, region }: MemberRecord): string {
+  return JSON.stringify([peer, incarnation, life, cluster, addresses, zone ?? null, region ?? null])
 }
 
 function hashOf(record: MemberRecord): number {

@@ -25,7 +25,7 @@ import {
 import { createHealth, type Health } from './health.ts'
 import { createMemberList, replaces } from './list.ts'
 import type { MemberList } from './list.ts'
-import type { Accusation, ExchangeAnswer, ExchangeRequest, MemberRecord } from './messages.ts'
+import type { Accusation, ExchangeAnswer, ExchangeRequest, GoneRecord, MemberRecord } from './messages.ts'
 
 export type MembersOutput =
   /** Carry `request` to a member, or to whoever listens there where `peer` is undefined; then `exchanged` or `failed`. */
@@ -36,8 +36,10 @@ export type MembersOutput =
       readonly cluster: string
       readonly request: ExchangeRequest
     }
-  /** A record is new or changed; `before` is the one it replaces. Never about this agent itself. */
-  | { readonly type: 'member'; readonly record: MemberRecord; readonly before: MemberRecord | undefined }
+  /** Another member is there: for the first time, again, or as a new process that knows nothing of what its last one was told. */
+  | { readonly type: 'came'; readonly record: MemberRecord }
+  /** Another member has left, or was found dead. */
+  | { readonly type: 'gone'; readonly record: GoneRecord }
   /** This agent gets no answer from a live member, or gets one again. */
   | { readonly type: 'silent'; readonly peer: PeerId }
   | { readonly type: 'heard'; readonly peer: PeerId }
@@ -53,7 +55,7 @@ export interface MembersComponents {
 }
 
 export interface MembersOptions {
-  /** This agent's own record. Its incarnation must be higher than in its last life: the time of day at the start serves. */
+  /** This agent's own record. Incarnation and life must be higher than those of its last process: the time of day at the start serves. */
   readonly self: MemberRecord
 }
 
@@ -220,8 +222,13 @@ function put(state: State, record: MemberRecord): void {
   if (before?.state === 'dead' && record.state === 'alive') contactOf(state, record.peer).wrongedMs = state.clock.now()
   if (record.state !== 'alive' && state.seeds?.includes(record.cluster) === true)
     state.seedMs = Math.min(state.seedMs, state.clock.now() + state.random.below(missingWaitMs(state)))
-  state.emit({ type: 'member', record, before })
+  if (isGone(record)) state.emit({ type: 'gone', record })
+  else if (before?.state !== 'alive' || before.life !== record.life) state.emit({ type: 'came', record })
   if (wasSilent && record.state === 'alive') state.emit({ type: 'heard', peer: record.peer })
+}
+
+function isGone(record: MemberRecord): record is GoneRecord {
+  return record.state !== 'alive'
 }
 
 function spread(state: State, peer: PeerId): void {

@@ -12,10 +12,15 @@ export interface MemberRecord {
   readonly cluster: string
   /** Raised by the member alone, so that its newest word about itself wins. */
   readonly incarnation: number
+  /** Tells this process from the member's earlier ones, which a raised incarnation does not: the time of day at its start. */
+  readonly life: number
   readonly zone?: string
   readonly region?: string
   readonly state: MemberState
 }
+
+/** Of a member that has left, or was found dead. */
+export type GoneRecord = MemberRecord & { readonly state: Exclude<MemberState, 'alive'> }
 
 /** The caller hears nothing of this member: does the callee? */
 export interface Accusation {

@@ -341,7 +341,14 @@ function nearestTo({ id, world }: SimNode, members: Members | undefined): PeerHi
 
 function createMembership(node: SimNode, random: Random): Members {
   const incarnation = Math.floor(node.world.engine.clock.now()) + 1
-  const self = { peer: node.id, addresses: [`/sim/${node.id}`], cluster: node.id, incarnation, ...toldPlace(node) }
+  const self = {
+    peer: node.id,
+    addresses: [`/sim/${node.id}`],
+    cluster: node.id,
+    incarnation,
+    life: incarnation,
+    ...toldPlace(node),
+  }
   return createMembers(
     { clock: node.world.engine.clock, random, emit: (output) => heedMembers(node, output) },
     { self: { ...self, state: 'alive' } },
@@ -409,8 +416,14 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
         ({ members }, answer) => members?.exchanged(output.id, answer),
         ({ members }) => members?.failed(output.id, true),
       )
-    case 'member':
-      return life === undefined ? undefined : onMember(life, output)
+    case 'came':
+      life?.owners.add(output.record.peer)
+      life?.client.memberCame(output.record.peer)
+      break
+    case 'gone':
+      life?.owners.remove(output.record.peer)
+      life?.directory.memberGone(output.record.peer)
+      break
     case 'silent':
       life?.owners.silence(output.peer)
       break
@@ -424,19 +437,6 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
       return life?.client.renew()
   }
   if (life !== undefined) life.changed = true
-}
-
-function onMember(life: Life, { before, record }: Extract<MembersOutput, { type: 'member' }>): void {
-  const { peer, state } = record
-  if (state === 'alive' && before?.state === 'alive') return
-  if (state === 'alive') {
-    life.owners.add(peer)
-    life.client.memberCame(peer)
-  } else {
-    life.owners.remove(peer)
-    life.directory.memberGone(peer)
-  }
-  life.changed = true
 }
 
 /** A call over HTTP: one that is up answers, a crashed process refuses, a dead machine and a frozen process are silent. */

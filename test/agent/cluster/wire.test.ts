@@ -57,6 +57,7 @@ const record: MemberRecord = {
   addresses: address.addresses,
   cluster: '10.0.0.7:5052',
   incarnation: 1_800_000_000_000,
+  life: 1_800_000_000_000,
   zone: 'a',
   region: 'b',
   state: 'alive',

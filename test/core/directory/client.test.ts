@@ -319,6 +319,17 @@ describe('a host that does not answer', () => {
     expect(bench.calls()).toMatchObject([{ to: 'owner', request: { items: [wish] } }])
   })
 
+  it('since it died, and is there again before that is noticed, is asked anew at once', () => {
+    const bench = createBench()
+    const [owner] = start(bench, wish)
+    bench.client.memberCame('owner')
+    bench.client.membersChanged()
+    bench.pass(20)
+    expect(bench.calls()).toMatchObject([{ to: 'owner', request: { items: [wish] } }])
+    bench.client.failed(owner!.id)
+    expect(bench.suspects).toEqual([])
+  })
+
   it('but gives other signs of life has five seconds', () => {
     const bench = createBench()
     bench.replies.set('standby', {})

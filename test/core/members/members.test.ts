@@ -118,7 +118,7 @@ describe('a member that dies', () => {
     world.kill('node-1', false)
     world.runUntil(() => allList(world, peers.slice(0, 1)), 10_000)
     const types = world.nodes.get('node-0')?.events.map(({ type }) => type) ?? []
-    expect(types.slice(-2)).toEqual(['silent', 'member'])
+    expect(types.slice(-2)).toEqual(['silent', 'gone'])
   })
 
   it('is back as soon as it starts again', () => {
@@ -127,6 +127,15 @@ describe('a member that dies', () => {
     world.runUntil(() => allList(world, peers.slice(0, 9)), 10_000)
     world.start('node-9', ['node-0:5052'], 2)
     expect(world.runUntil(() => allList(world, peers), 3000)).toBeLessThan(1000)
+  })
+
+  it('and starts again before anybody missed it is told as one that has come', () => {
+    const bench = createBench()
+    tell(bench, 'x')
+    bench.taken()
+    const record = recordOf('x', { incarnation: 2, life: 2 })
+    tell(bench, 'x', record)
+    expect(bench.taken()).toContainEqual({ type: 'came', record })
   })
 
   it('is known as soon as it starts again though it is the only seed and knows nobody', () => {
@@ -172,7 +181,7 @@ function sumOf(world: World, count: (node: Node) => number): number {
 }
 
 function deathsSeen({ events }: Node): number {
-  return events.filter((event) => event.type === 'member' && event.record.state === 'dead').length
+  return events.filter((event) => event.type === 'gone' && event.record.state === 'dead').length
 }
 
 describe('members that share saturated cores and links', () => {
@@ -258,7 +267,7 @@ describe('a partition', () => {
     world.runUntil(() => allList(world, peers), 15_000)
     const deaths = [...world.nodes.values()].flatMap(({ events }) =>
       events.filter(
-        (event) => event.type === 'member' && event.record.state === 'dead' && event.record.peer !== 'node-3',
+        (event) => event.type === 'gone' && event.record.state === 'dead' && event.record.peer !== 'node-3',
       ),
     )
     expect(deaths).toEqual([])
@@ -387,6 +396,14 @@ describe('records', () => {
       want: [],
     })
     expect(answer.from).toMatchObject({ incarnation: 2, state: 'alive' })
+  })
+
+  it('that are refuted leave the member in its place', () => {
+    const bench = createBench()
+    tell(bench, 'x')
+    bench.taken()
+    tell(bench, 'x', recordOf('x', { incarnation: 2 }))
+    expect(bench.taken().map(({ type }) => type)).not.toContain('came')
   })
 
   it('of whoever answers at another member’s address do not count as that member', () => {

@@ -46,6 +46,7 @@ export function recordOf(peer: PeerId, change: Partial<MemberRecord> = {}): Memb
     addresses: [`/dns4/${peer}/tcp/5051`],
     cluster: `${peer}:5052`,
     incarnation: 1,
+    life: 1,
     state: 'alive',
     ...change,
   }
@@ -59,6 +60,7 @@ export function createWorld(seed: string): World {
   const due: { atMs: number; order: number; run(): void }[] = []
   let order = 0
   let stepsAtOnce = 0
+  let lives = 0
   const later = (ms: number, run: () => void): void => {
     due.push({ atMs: clock.now() + ms, order: order++, run })
   }
@@ -119,7 +121,7 @@ export function createWorld(seed: string): World {
       }
       const members = createMembers(
         { clock, random: random.fork(`${peer} ${incarnation}`), emit },
-        { self: recordOf(peer, { incarnation }) },
+        { self: recordOf(peer, { incarnation, life: ++lives }) },
       )
       const node: Node = { peer, members, events, up: true, refuses: true, lagMs: 0, exchanges: 0, records: 0 }
       nodes.set(peer, node)

@@ -33,7 +33,7 @@ afterEach(async () => {
 })
 
 function recordOf(peer: PeerId): MemberRecord {
-  return { peer, addresses: [], cluster: '127.0.0.1:5052', incarnation: 1, state: 'alive' }
+  return { peer, addresses: [], cluster: '127.0.0.1:5052', incarnation: 1, life: 1, state: 'alive' }
 }
 
 function exchangeFrom(peer: PeerId): ExchangeRequest {
