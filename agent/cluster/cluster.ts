@@ -48,8 +48,11 @@ export interface ClusterObserver {
   hosted(): void
 }
 
-/** How a cluster learns of the swarm, and tells it what directories say. */
+/** What the swarm hears of members and their directories. */
+export type ClusterEvent = Extract<SwarmEvent, { type: 'directory' | 'directory-silent' | 'peer-came' | 'peer-gone' }>
+
+/** How a cluster learns of the swarm, and tells it. */
 export interface ClusterSwarm {
   readonly swarm: { announceState(digest: Digest): AnnounceItem | undefined }
-  post(event: Extract<SwarmEvent, { type: 'directory' | 'directory-silent' }>): void
+  post(event: ClusterEvent): void
 }

@@ -336,6 +336,7 @@ function arrive(state: State): void {
 function onCame(state: State, { cluster, peer }: MemberRecord): void {
   state.owners.add(peer)
   state.client.memberCame(peer)
+  state.runner.post({ type: 'peer-came', peer })
   state.changed = true
   state.logger.debug({ peer, cluster }, 'member came')
 }
@@ -343,6 +344,7 @@ function onCame(state: State, { cluster, peer }: MemberRecord): void {
 function onGone(state: State, { cluster, peer, state: how }: GoneRecord): void {
   state.owners.remove(peer)
   state.directory.memberGone(peer)
+  state.runner.post({ type: 'peer-gone', peer, how })
   state.changed = true
   state.logger.debug({ peer, cluster, state: how }, 'member gone')
 }

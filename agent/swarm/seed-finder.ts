@@ -1,21 +1,19 @@
 /** The slow, sure way to seeds: provider records in the DHT, written by those whom directories name and read when directories are silent. */
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
-import type { SwarmEvent } from '../../core/swarm/events.ts'
+import type { ClusterEvent } from '../cluster/cluster.ts'
 import type { Logger } from '../logging.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 
-type DirectoryEvent = Extract<SwarmEvent, { type: 'directory' | 'directory-silent' }>
-
 export interface SeedFinder {
-  /** Passes on what the directories said, and acts on it. */
-  readonly heard: (event: DirectoryEvent) => void
+  /** Passes on what the swarm is to hear, and acts on what the directories said. */
+  readonly heard: (event: ClusterEvent) => void
   stop(): void
 }
 
 export interface SeedFinderComponents {
   readonly transport: Pick<PeerTransport, 'self' | 'provide' | 'findSeeds'>
-  readonly post: (event: DirectoryEvent) => void
+  readonly post: (event: ClusterEvent) => void
   readonly logger: Logger
 }
 
@@ -32,11 +30,11 @@ export function createSeedFinder(
   const providing = new Set<NodeJS.Timeout>()
   const stopped = new AbortController()
 
-  function heard(event: DirectoryEvent): void {
+  function heard(event: ClusterEvent): void {
     post(event)
     if (event.type === 'directory') {
       if (event.answer.provide === true) provideLater(event.answer.digest)
-    } else if (!looking.has(event.digest)) {
+    } else if (event.type === 'directory-silent' && !looking.has(event.digest)) {
       void look(event.digest)
     }
   }

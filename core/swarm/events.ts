@@ -3,6 +3,7 @@
  * events and carries commands out; the swarm itself does nothing and waits for nothing.
  */
 import type { AnswerItem } from '../directory/messages.ts'
+import type { GoneRecord } from '../members/messages.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
 import type { Entry } from './entry.ts'
@@ -49,6 +50,10 @@ export type SwarmEvent =
   /** `address`: the IP address at the other end. */
   | { readonly type: 'peer-connected'; readonly peer: PeerId; readonly address: string }
   | { readonly type: 'peer-disconnected'; readonly peer: PeerId }
+  /** It is a member, as the list of members has it: for the first time, again, or as a new process. */
+  | { readonly type: 'peer-came'; readonly peer: PeerId }
+  /** It is no member any more, as the list of members has it: it said goodbye, or was found dead. */
+  | { readonly type: 'peer-gone'; readonly peer: PeerId; readonly how: GoneRecord['state'] }
   /** The transport could not make sense of what the peer said. */
   | { readonly type: 'peer-violated'; readonly peer: PeerId; readonly address: string }
   | { readonly type: 'dial-failed'; readonly peer: PeerId }

@@ -1,6 +1,7 @@
 /** The other agents: connecting to the right ones, and letting go of those that do not serve. */
 import type { PeerHint } from '../directory/messages.ts'
 import { markOf, scoreOf } from '../directory/rendezvous.ts'
+import type { GoneRecord } from '../members/messages.ts'
 import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
@@ -38,6 +39,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     byteMs: 0,
     ahead: 0,
     neededAtMs: state.clock.now(),
+    leavesAtMs: Infinity,
     released: false,
   }
   state.peers.set(id, peer)
@@ -186,6 +188,27 @@ export function onDisconnected(state: SwarmState, id: PeerId): void {
   if (!peer.released) backOff(state, peer)
 }
 
+/** What its last process left behind says nothing of this one. */
+export function onCame(state: SwarmState, id: PeerId): void {
+  const peer = state.peers.get(id)
+  if (peer === undefined) return
+  peer.leavesAtMs = Infinity
+  peer.dialFailures = 0
+  peer.dialAfterMs = 0
+}
+
+/**
+ * A connection may look open for seconds to who is at its other end no more. One that left gets to send what it has begun; what
+ * a dead one holds is asked of others.
+ */
+export function onGone(state: SwarmState, id: PeerId, how: GoneRecord['state']): void {
+  for (const { candidates } of state.active) candidates.delete(id)
+  const peer = state.peers.get(id)
+  if (peer === undefined) return
+  if (how === 'left') peer.leavesAtMs = state.clock.now() + state.limits.uploadsEndMs
+  else if (peer.connected) letGo(state, peer)
+}
+
 function stopDialing(state: SwarmState, peer: Peer): void {
   state.dials.delete(peer)
   peer.dialing = false
@@ -229,6 +252,10 @@ export function onStalled(state: SwarmState, peer: Peer): void {
   peer.stalls++
   if (peer.stalls < state.limits.stallsMax) return
   peer.stalls = 0
+  letGo(state, peer)
+}
+
+function letGo(state: SwarmState, peer: Peer): void {
   dropPeer(state, peer)
   backOff(state, peer)
   release(state, peer)
@@ -240,11 +267,12 @@ function release(state: SwarmState, peer: Peer): void {
   state.emit({ type: 'release', peer: peer.id })
 }
 
-/** Lets go of connections that neither side has drawn on for a while. */
+/** Lets go of connections that neither side has drawn on for a while, or whose other side has left. */
 export function releaseIdle(state: SwarmState, nowMs: number): void {
   for (const peer of state.peers.values()) {
     if (!peer.connected) continue
-    if (isNeeded(state, peer)) peer.neededAtMs = nowMs
+    if (nowMs >= peer.leavesAtMs) release(state, peer)
+    else if (isNeeded(state, peer)) peer.neededAtMs = nowMs
     else if (nowMs - peer.neededAtMs >= state.limits.releaseAfterMs) release(state, peer)
   }
 }

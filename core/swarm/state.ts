@@ -255,6 +255,8 @@ export interface Peer {
   ahead: number
   /** When it was connected, or either side last drew on the connection. */
   neededAtMs: number
+  /** It has said goodbye and is let go then; Infinity: it has not. */
+  leavesAtMs: number
   released: boolean
 }
 

@@ -35,9 +35,11 @@ import {
   connectMore,
   endDialsLeft,
   endRests,
+  onCame,
   onConnected,
   onDialFailed,
   onDisconnected,
+  onGone,
   passHangingDials,
   peerOf,
   releaseIdle,
@@ -163,6 +165,10 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
       return refuseBanned(state, event.peer)
     case 'peer-disconnected':
       return onDisconnected(state, event.peer)
+    case 'peer-came':
+      return onCame(state, event.peer)
+    case 'peer-gone':
+      return onGone(state, event.peer, event.how)
     case 'peer-violated':
       return onViolated(state, event.peer, event.address)
     case 'dial-failed':

@@ -224,8 +224,11 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     },
     dial: (from, to, onFailed) =>
       engine.after(2 * delayMs(from, to), () => shakeHands(socketOf(from), socketOf(to), onFailed)),
-    hangUp: (from, to) =>
-      close(socketOf(from).host, socketOf(to).host, (host) => (host.id === from ? 0 : delayMs(from, to))),
+    hangUp(from, to) {
+      close(socketOf(from).host, socketOf(to).host, (host) => (host.id === from ? 0 : delayMs(from, to)))
+      // Who lets go of a connection that has ended unnoticed has done with it too.
+      engine.after(0, () => notice(socketOf(from), to))
+    },
     isConnected: (from, to) => endOf(from, to) !== undefined,
     delayMs,
     crash(id, noticeMs) {

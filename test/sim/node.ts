@@ -419,10 +419,12 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
     case 'came':
       life?.owners.add(output.record.peer)
       life?.client.memberCame(output.record.peer)
+      handle(node, { type: 'peer-came', peer: output.record.peer })
       break
     case 'gone':
       life?.owners.remove(output.record.peer)
       life?.directory.memberGone(output.record.peer)
+      handle(node, { type: 'peer-gone', peer: output.record.peer, how: output.record.state })
       break
     case 'silent':
       life?.owners.silence(output.peer)

@@ -233,6 +233,59 @@ describe('a connection', () => {
   })
 })
 
+describe('a peer that is no member any more', () => {
+  it('since it was found dead is let go at once, and what it was to send is asked of others', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('dead', [0, 1])
+    expect(bench.told('request', 'dead')).toHaveLength(2)
+    bench.joins('other', [0, 1])
+    bench.handle({ type: 'peer-gone', peer: 'dead', how: 'dead' })
+    expect(bench.take('release')).toEqual([{ type: 'release', peer: 'dead' }])
+    expect(bench.told('request', 'other')).toHaveLength(2)
+  })
+
+  it('since it left has two seconds to send what it has begun', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('leaver', [0, 1])
+    const [first, second] = bench.told('request')
+    bench.handle({ type: 'peer-gone', peer: 'leaver', how: 'left' })
+    bench.sends(first!)
+    bench.sends(second!, { bytes: 1000 })
+    bench.settle()
+    expect(bench.take('release')).toEqual([])
+    bench.pass(limits.uploadsEndMs + 1000)
+    expect(bench.take('release')).toEqual([{ type: 'release', peer: 'leaver' }])
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 1 })
+  })
+
+  it('and is one again keeps its connection', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.handle({ type: 'held', digest, size: sizeOf(2), have: allOf(bench), complete: true })
+    bench.joins('leaver', [])
+    bench.handle({ type: 'peer-gone', peer: 'leaver', how: 'left' })
+    bench.handle({ type: 'peer-came', peer: 'leaver' })
+    bench.pass(10_000)
+    expect(bench.take('release')).toEqual([])
+  })
+
+  it('is not dialed, until it is one again: then at once', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ peers: [hint('a'), hint('b')] })
+    for (const { peer } of bench.take('dial')) bench.handle({ type: 'dial-failed', peer })
+    bench.handle({ type: 'peer-gone', peer: 'a', how: 'dead' })
+    bench.pass(5000)
+    bench.answer({})
+    expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['b'])
+    bench.handle({ type: 'dial-failed', peer: 'b' })
+    bench.handle({ type: 'peer-came', peer: 'b' })
+    bench.answer({ peers: [hint('b')] })
+    expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['b'])
+  })
+})
+
 describe('availability', () => {
   it('is the number of neighbours that hold a chunk, whatever they say in whatever order', () => {
     const peer = constantFrom('a', 'b', 'c')

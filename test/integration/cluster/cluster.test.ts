@@ -23,6 +23,8 @@ interface Agent {
   readonly answers: AnswerItem[]
   /** Chunks that it was granted, in order; it has each at once. */
   readonly leased: string[]
+  /** What its swarm heard of members. */
+  readonly news: string[]
 }
 
 const running = new Set<Agent>()
@@ -38,7 +40,10 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
   const items = new Map<Digest, AnnounceItem>()
   const answers: AnswerItem[] = []
   const leased: string[] = []
+  const news: string[] = []
   const post = (event: SwarmEvent): void => {
+    if (event.type === 'peer-came') news.push(`${event.peer} came`)
+    if (event.type === 'peer-gone') news.push(`${event.peer} ${event.how}`)
     if (event.type !== 'directory') return
     answers.push(event.answer)
     const { digest, lease } = event.answer
@@ -71,7 +76,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       seeds: seeds.map((seed) => ({ host: '127.0.0.1', port: Number(seed.split(':')[1]) })),
     },
   )
-  const agent: Agent = { peer, cluster, items, answers, leased }
+  const agent: Agent = { peer, cluster, items, answers, leased, news }
   await cluster.start()
   running.add(agent)
   return agent
@@ -122,7 +127,7 @@ it('eight that want the same three blobs at once are granted each chunk once, an
   await until(() => agents.every((agent) => namedTo(agent) === 7))
 })
 
-it('a member that leaves is out of all lists', async () => {
+it('a member that leaves is out of all lists, and swarms hear of it', async () => {
   const agents = await startEight()
   await until(() => allList(agents, agents))
   const [leaver, ...rest] = agents.toReversed()
@@ -130,6 +135,8 @@ it('a member that leaves is out of all lists', async () => {
   running.delete(leaver!)
   await until(() => allList(rest, rest))
   expect(rest.map(({ cluster }) => cluster.stats().members)).toEqual(span(0, 7).map(() => 7))
+  const told = rest.map(({ news }) => news.filter((one) => one.startsWith(leaver!.peer)))
+  expect(told).toEqual(span(0, 7).map(() => [`${leaver!.peer} came`, `${leaver!.peer} left`]))
 })
 
 it('a digest whose owner goes is granted on by the next, which knows what was granted', async () => {

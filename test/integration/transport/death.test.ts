@@ -36,6 +36,12 @@ test('a process that stands still is noticed by its silence', async () => {
   expect(alice.events.map((event) => event.type)).toEqual(['connected', 'disconnected'])
 })
 
+test('a process that stands still is let go at once by who knows that it is dead', async () => {
+  child.kill('SIGSTOP')
+  alice.transport.disconnect(other.self)
+  expect(alice.links(other.self)).toEqual({ connected: 1, disconnected: 1 })
+})
+
 test('a dial that hangs is overtaken by one from the other side', async () => {
   const hole = createServer(() => {}).listen(0, '127.0.0.1')
   await once(hole, 'listening')
