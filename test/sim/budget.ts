@@ -116,7 +116,7 @@ export function isOfUse({ behaviour, life }: SimNode): boolean {
   return life !== undefined && behaviour === 'honest'
 }
 
-export function areInTouch({ world: { network } }: Sim, one: SimNode, other: SimNode): boolean {
+function areInTouch({ world: { network } }: Sim, one: SimNode, other: SimNode): boolean {
   return network.reaches(one.id, other.id) && network.reaches(other.id, one.id)
 }
 

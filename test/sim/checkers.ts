@@ -4,7 +4,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
-import { allowancesOf, areInTouch, isAmongMost, isOfUse } from './budget.ts'
+import { allowancesOf, isAmongMost, isOfUse } from './budget.ts'
 import type { Blob, Piece } from './matter.ts'
 import type { SimNode } from './node.ts'
 import { imageBytes, openPulls, type Sim } from './sim.ts'
@@ -80,31 +80,43 @@ export function checkServed(node: SimNode, blob: Blob, index: number, pieces: re
     node.world.violated(`${node.id}: serves a wrong byte in chunk ${index}`)
 }
 
-/** Dead, hung or departed: five seconds on nobody lists it, hosts by it, names it or believes in a connection to it. */
+/**
+ * Dead, hung or departed: five seconds on nobody lists it, hosts by it, names it or believes in a connection to it. Who was
+ * down itself, or out of touch with most, can't tell what happened meanwhile: its five seconds begin when that ends.
+ */
 export function watchGone(sim: Sim, gone: SimNode): void {
+  const { engine, world } = sim
   const { lives } = gone
-  const witnessed = sim.nodes.filter((node) => canTell(sim, node, gone))
-  sim.engine.after(goneMs, () => {
+  const lostMs = engine.clock.now()
+  const look = (viewer: SimNode): void => {
     const isBack = gone.lives !== lives || (gone.life !== undefined && gone.behaviour !== 'freezes')
     if (isBack) return
-    const viewers = witnessed.filter((node) => canTell(sim, node, gone))
-    for (const view of viewsOf(sim, gone, viewers)) sim.world.violated(`${view} ${goneMs} ms after it was lost`)
-  })
+    const sinceMs = Math.max(lostMs, sim.blindMs.get(viewer.id) ?? lostMs)
+    const leftMs = sinceMs + goneMs - engine.clock.now()
+    if (leftMs > 0) engine.after(leftMs, () => look(viewer))
+    else
+      for (const view of viewsOf(sim, gone, [viewer]))
+        world.violated(`${view}, lost at ${lostMs} ms, and could tell since ${sinceMs.toFixed(0)} ms`)
+  }
+  for (const viewer of sim.nodes) if (viewer !== gone) engine.after(goneMs, () => look(viewer))
 }
 
 /**
- * Is it in touch with a third node, and with half of all? Who is alone with one that is silent can't tell whether that is so to
- * others (core/members/contacts.ts).
+ * Who can't tell now who is lost: it is down, or in touch with less than half of the others, or has no other left. Who is alone
+ * with one that is silent can't tell whether that is so to others (core/members/contacts.ts).
  */
-function canTell(sim: Sim, viewer: SimNode, gone: SimNode): boolean {
-  const isThird = (other: SimNode): boolean => other !== viewer && other !== gone && isOfUse(other)
-  return isAmongMost(sim, viewer) && sim.nodes.some((other) => isThird(other) && areInTouch(sim, viewer, other))
+export function noteBlind(sim: Sim): void {
+  for (const node of sim.nodes) {
+    const isUp = node.life !== undefined && node.behaviour !== 'freezes'
+    const isAlone = !sim.nodes.some((other) => other !== node && isOfUse(other))
+    if (!isUp || isAlone || !isAmongMost(sim, node)) sim.blindMs.set(node.id, sim.engine.clock.now())
+  }
 }
 
 const goneMs = 5000
 
 /** Where a node is still believed in. */
-export function viewsOf(sim: Sim, gone: SimNode, viewers = sim.nodes): string[] {
+export function viewsOf(sim: Sim, gone: SimNode, viewers: readonly SimNode[] = sim.nodes): string[] {
   const views: string[] = []
   const { network } = sim.world
   for (const { behaviour, id, life } of viewers) {

@@ -1,5 +1,5 @@
 /** A world in the making: what a run has at hand. */
-import type { Random } from '../../core/ports.ts'
+import type { PeerId, Random } from '../../core/ports.ts'
 import type { Engine } from './engine.ts'
 import type { Blob } from './matter.ts'
 import type { SimNode, World } from './node.ts'
@@ -17,6 +17,8 @@ export interface Sim {
   readonly violations: string[]
   /** What the origin may send beyond one copy, for faults so far (budget.ts). */
   readonly allowances: Allowance[]
+  /** When each node was last down, or out of touch with most others (checkers.ts). */
+  readonly blindMs: Map<PeerId, number>
   traceHash(): string
 }
 

@@ -4,7 +4,7 @@ import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createMemoryNotary } from '../support/memory-notary.ts'
 import { seededRandom } from '../support/seeded-random.ts'
-import { checkBounds, checkRestart } from './checkers.ts'
+import { checkBounds, checkRestart, noteBlind } from './checkers.ts'
 import { createEngine } from './engine.ts'
 import { obey } from './hands.ts'
 import { hollowBlob, realBlob, type Blob } from './matter.ts'
@@ -73,7 +73,7 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
   )
   const traceHash = (): string => hash.copy().digest('hex').slice(0, 16)
   const given = { options, random, world, engine, layers, nodes: [...nodes.values()], pulls }
-  return { ...given, violations, allowances: [], traceHash }
+  return { ...given, violations, allowances: [], blindMs: new Map(), traceHash }
 }
 
 function createLayers(random: Random, { layerBytes, realBytes }: SimOptions): Blob[] {
@@ -132,7 +132,7 @@ export function startAll(sim: Sim): void {
     else engine.after(joinMs, () => start(pull.node))
     engine.after(joinMs + pullMs, () => beginIfUp(pull))
   }
-  if (sim.world.trace !== undefined) watchBounds(sim)
+  if (sim.world.trace !== undefined) watch(sim)
 }
 
 /** Those after the seeds, so that a cluster is there to be joined. */
@@ -144,11 +144,10 @@ function beginIfUp(pull: Pull): void {
   if (pull.node.life !== undefined && pull.startedAtMs === undefined) pull.begin()
 }
 
-function watchBounds(sim: Sim): void {
-  sim.engine.after(100, () => {
-    for (const node of sim.nodes) checkBounds(node)
-    watchBounds(sim)
-  })
+function watch(sim: Sim): void {
+  for (const node of sim.nodes) checkBounds(node)
+  noteBlind(sim)
+  sim.engine.after(100, () => watch(sim))
 }
 
 /** A node crashes and comes back: its disk is as it was, its pull begins again. */
