@@ -127,10 +127,14 @@ export function scrape(metrics: Metrics, { origin, runner, store, cluster, rates
     metrics.set('shoal_leases', swarm.leases, { role: 'holder' })
     metrics.set('shoal_leases', members.leases, { role: 'host' })
     metrics.set('shoal_members', members.members)
+    metrics.set('shoal_directory_digests', members.digests)
     metrics.set('shoal_origin_hosts_resting', origin.hostsResting())
     for (const direction of ['upload', 'download', 'origin'] as const)
       metrics.set('shoal_rate_limit_bytes_per_second', rates[direction].bytesPerSecond(), { direction })
-    metrics.set('shoal_store_bytes', store.stats().usedBytes)
+    const { containerdBlobs, containerdWaiting, usedBytes } = store.stats()
+    metrics.set('shoal_store_bytes', usedBytes)
+    metrics.set('shoal_containerd_blobs', containerdBlobs, { state: 'proven' })
+    metrics.set('shoal_containerd_blobs', containerdWaiting, { state: 'waiting' })
     const blobs = [...store.list()]
     const complete = blobs.filter((blob) => blob.complete).length
     metrics.set('shoal_store_blobs', complete, { state: 'complete' })

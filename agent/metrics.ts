@@ -37,10 +37,20 @@ export const metricTable = {
     help: 'Bytes of content: received from origin or peer; delivered to clients of the mirror and uploaded to peers, by where they were taken from.',
     labels: { direction: ['received', 'delivered', 'uploaded'], source: sources },
   },
+  shoal_containerd_blobs: {
+    type: 'gauge',
+    help: "Blobs of containerd's content directory: hashed here and used, or waiting for that.",
+    labels: { state: ['proven', 'waiting'] },
+  },
   shoal_directory_calls_total: {
     type: 'counter',
     help: 'Announces sent to directory hosts, and answered as a host.',
     labels: { role: ['client', 'host'], outcome: ['ok', 'failed'] },
+  },
+  shoal_directory_digests: {
+    type: 'gauge',
+    help: 'Digests that this agent keeps the directory of, as owner or standby.',
+    labels: {},
   },
   shoal_errors_total: {
     type: 'counter',

@@ -600,8 +600,21 @@ export const limits = {
   storeHashPieceBytes: 512 * KiB,
   /** The background hasher's thread ends after this long without work: layers of one pull come closer together. */
   storeHasherIdleMs: 5 * second,
-  /** containerd's directory is listed this often, for what a full inotify queue lost. */
+  /** containerd's directory is listed this often, for what a full inotify queue lost or a watch of a replaced directory does not tell. */
   storeContainerdLookMs: 1 * minute,
+  /** While it can not be read it is tried this often: containerd makes it when it first pulls something. */
+  storeContainerdRetryMs: 2 * second,
+  /** Files of containerd's that are known and announced: a node has hundreds to thousands, and each takes some 5 KiB here. */
+  storeContainerdBlobsMax: 10_000,
+  /** What came within this time is in the page cache still, mostly, and is hashed at once. */
+  storeContainerdFreshMs: 10 * minute,
+  /**
+   * What has lain there for longer is hashed at this pace, newest first: a quarter of what small cloud disks read (125
+   * MB/s), which pulls need themselves. 100 GB take an hour; what our own store has proven, or somebody reads, does not wait.
+   */
+  storeContainerdHashBytesPerMs: (32 * MiB) / (1 * second),
+  /** And with this rest between two, so that thousands of small ones are not announced at once: a hundred a second. */
+  storeContainerdHashRestMs: 10,
 
   // Running the swarm (agent/swarm)
   /** Callers whose credentials may fetch one blob: of its own origin, and of a few whose images share the layer. */

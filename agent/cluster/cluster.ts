@@ -11,6 +11,8 @@ export interface ClusterStats {
   readonly members: number
   /** Leases that this agent has granted as a host. */
   readonly leases: number
+  /** Digests whose directory it keeps. */
+  readonly digests: number
 }
 
 export interface Cluster {

@@ -62,6 +62,6 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     heard: () => {},
     placeOf: () => undefined,
     notReady: () => undefined,
-    stats: () => ({ members: 1, leases: directory.stats().leases }),
+    stats: () => ({ members: 1, ...directory.stats() }),
   }
 }

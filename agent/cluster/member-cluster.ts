@@ -108,7 +108,7 @@ export function createMemberCluster(components: MemberClusterComponents, options
     heard: (peer) => state.members?.heard(peer),
     placeOf: (peer) => state.members?.get(peer),
     notReady: () => notReady(state),
-    stats: () => ({ members: state.members?.live().length ?? 1, leases: state.directory.stats().leases }),
+    stats: () => ({ members: state.members?.live().length ?? 1, ...state.directory.stats() }),
     address: () => state.address,
     members: () => state.members?.live() ?? [],
   }

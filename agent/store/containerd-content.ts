@@ -13,6 +13,7 @@ import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { closeFile, containerdBlob, isSame, openSame, type VouchedCopy } from './containerd-blob.ts'
 import { createContainerdFiles, type SeenFile } from './containerd-files.ts'
 import { errnoOf, type Disk } from './disk.ts'
+import { createHashQueue } from './hash-queue.ts'
 import { createHasher } from './hasher.ts'
 import type { StoreLogger } from './logger.ts'
 
@@ -27,7 +28,7 @@ export interface ContainerdComponents {
 }
 
 export interface ContainerdContent {
-  /** Begins to list, watch and hash. Where the directory can't be read it logs that, and containerd's copies are not used. */
+  /** Begins to list, watch and hash. */
   start(): Promise<void>
   stop(): Promise<void>
   /** A finished file is there, hashed or not, and not known to be bad. */
@@ -58,11 +59,9 @@ export function createContainerdContent(
 ): ContainerdContent {
   const directory = join(options.directory, 'blobs', 'sha256')
   const candidates = new Map<Digest, Candidate>()
-  /** The next one to hash is last: what comes late is wanted first. A digest may be in it twice. */
-  const queue: Digest[] = []
-  let hashing: Promise<void> | undefined
   let isStopped = false
   const hasher = createHasher()
+  const queue = createHashQueue(hash)
   const files = createContainerdFiles({ logger, onSeen: noteFile }, { directory })
 
   function noteFile(digest: Digest, file: SeenFile | undefined): void {
@@ -72,25 +71,17 @@ export function createContainerdContent(
     if (before?.copy !== undefined) onForgotten(digest)
     if (file === undefined) return
     candidates.set(digest, { file })
-    consider(digest)
+    queue.add(digest, file.modifiedMs)
   }
 
-  function consider(digest: Digest): void {
+  /** Resolves with how many bytes were hashed. */
+  async function hash(digest: Digest): Promise<number> {
     const candidate = candidates.get(digest)
-    if (candidate === undefined || !isUnknown(candidate) || isStopped) return
-    queue.push(digest)
-    hashing ??= Promise.resolve().then(hashQueue)
-  }
-
-  async function hashQueue(): Promise<void> {
-    for (let digest = queue.pop(); digest !== undefined; digest = queue.pop()) {
-      const candidate = candidates.get(digest)
-      if (candidate === undefined || !isUnknown(candidate) || isHeldElsewhere(digest)) continue
-      await hashCandidate(digest, candidate).catch((error: unknown) => {
-        logger.warn({ digest, errno: errnoOf(error) }, "a copy of containerd's could not be hashed")
-      })
-    }
-    hashing = undefined
+    if (candidate === undefined || !isUnknown(candidate) || isHeldElsewhere(digest)) return 0
+    await hashCandidate(digest, candidate).catch((error: unknown) => {
+      logger.warn({ digest, errno: errnoOf(error) }, "a copy of containerd's could not be hashed")
+    })
+    return candidate.file.size
   }
 
   async function hashCandidate(digest: Digest, candidate: Candidate): Promise<void> {
@@ -131,23 +122,13 @@ export function createContainerdContent(
   }
 
   return {
-    async start() {
-      try {
-        await files.start()
-      } catch (error) {
-        await files.stop()
-        logger.warn(
-          { directory, errno: errnoOf(error) },
-          "containerd's content can not be read: its copies are not used",
-        )
-      }
-    },
+    start: () => files.start(),
     async stop() {
       isStopped = true
-      queue.length = 0
+      const ended = queue.stop()
       await files.stop()
       await hasher.stop()
-      await hashing
+      await ended
     },
     holds(digest) {
       const candidate = candidates.get(digest)
@@ -157,7 +138,10 @@ export function createContainerdContent(
     *list() {
       for (const { copy } of candidates.values()) if (copy !== undefined) yield copy
     },
-    consider,
+    consider(digest) {
+      const candidate = candidates.get(digest)
+      if (candidate !== undefined && isUnknown(candidate)) queue.addFirst(digest)
+    },
     adopt(digest, size, hashes) {
       const candidate = candidates.get(digest)
       if (candidate?.file.size !== size || !isUnknown(candidate)) return
@@ -172,7 +156,7 @@ export function createContainerdContent(
       return containerdBlob({ disk, onDisowned: (reason) => disown(digest, candidate, reason) }, copy, fd)
     },
     get waiting() {
-      return queue.length
+      return queue.waiting
     },
   }
 }

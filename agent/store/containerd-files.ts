@@ -1,6 +1,10 @@
-/** Which finished files lie in containerd's content directory: listed at the start and now and then, and watched between. */
+/**
+ * Which finished files lie in containerd's content directory: watched, and listed at the start and now and then. A listing
+ * finds what the watch missed, since the kernel drops events that come too fast and tells a watch nothing of a directory
+ * that has taken the place of the watched one.
+ */
 import { watch, type BigIntStats, type FSWatcher } from 'node:fs'
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { limits } from '../../core/limits.ts'
 import { digestHex, parseDigest, type Digest } from '../../core/oci/digest.ts'
@@ -11,6 +15,7 @@ export interface SeenFile {
   /** Changes whenever the file is replaced, written to, linked or unlinked. */
   readonly identity: string
   readonly size: number
+  readonly modifiedMs: number
 }
 
 export interface ContainerdFilesComponents {
@@ -19,8 +24,18 @@ export interface ContainerdFilesComponents {
   readonly onSeen: (digest: Digest, file: SeenFile | undefined) => void
 }
 
+export interface ContainerdFilesOptions {
+  readonly directory: string
+  /** How often it is listed. Default `limits.storeContainerdLookMs`. */
+  readonly lookMs?: number
+  /** And while it can not be read. Default `limits.storeContainerdRetryMs`. */
+  readonly retryMs?: number
+  /** Files beyond so many are not looked at. Default `limits.storeContainerdBlobsMax`. */
+  readonly blobsMax?: number
+}
+
 export interface ContainerdFiles {
-  /** Rejects when the directory can not be read. */
+  /** Resolves when what is there has been told. A directory that can't be read is logged, and tried again soon. */
   start(): Promise<void>
   stop(): Promise<void>
   /** Look at the file of this digest again. */
@@ -29,19 +44,71 @@ export interface ContainerdFiles {
 
 export function createContainerdFiles(
   { logger, onSeen }: ContainerdFilesComponents,
-  { directory }: { readonly directory: string },
+  {
+    directory,
+    lookMs = limits.storeContainerdLookMs,
+    retryMs = limits.storeContainerdRetryMs,
+    blobsMax = limits.storeContainerdBlobsMax,
+  }: ContainerdFilesOptions,
 ): ContainerdFiles {
   const known = new Set<Digest>()
   const unchecked = new Set<Digest>()
-  let watcher: FSWatcher | undefined
+  let watching: { readonly watcher: FSWatcher; readonly inode: string } | undefined
   let timer: NodeJS.Timeout | undefined
+  let looking: Promise<void> | undefined
   let checking: Promise<void> | undefined
   let isStopped = false
+  /** What was said last, so that it is said once. */
+  let trouble: string | undefined
+  let hasSaidFull = false
 
-  async function list(): Promise<void> {
-    const names = await readdir(directory)
-    for (const digest of known.union(digestsOf(names))) unchecked.add(digest)
+  async function look(): Promise<void> {
+    const there = await list()
+    // The name of a file is its digest, and whoever opens it looks whether it is still the same: known ones need no look.
+    for (const digest of known.symmetricDifference(there)) unchecked.add(digest)
     await checkAll()
+    if (isStopped) return
+    timer = setTimeout(lookAgain, trouble === undefined ? lookMs : retryMs).unref()
+  }
+
+  function lookAgain(): void {
+    looking = look()
+  }
+
+  async function list(): Promise<Set<Digest>> {
+    try {
+      const { dev, ino } = await stat(directory)
+      watchAs(`${dev}:${ino}`)
+      const there = digestsOf(await readdir(directory))
+      if (trouble !== undefined) logger.info({ directory }, "containerd's content can be read now")
+      trouble = undefined
+      return there
+    } catch (error) {
+      note(errnoOf(error) ?? String(error))
+      return new Set()
+    }
+  }
+
+  function note(errno: string): void {
+    if (trouble === errno) return
+    trouble = errno
+    logger.warn({ directory, errno }, "containerd's content can not be read: its copies are not used until it can")
+  }
+
+  /** Before it is listed: what comes in between is told twice rather than never. */
+  function watchAs(inode: string): void {
+    if (isStopped || watching?.inode === inode) return
+    unwatch()
+    const watcher = watch(directory, { persistent: false }, (_event, name) => {
+      for (const digest of digestsOf([name ?? ''])) check(digest)
+    })
+    watcher.on('error', unwatch)
+    watching = { watcher, inode }
+  }
+
+  function unwatch(): void {
+    watching?.watcher.close()
+    watching = undefined
   }
 
   function check(digest: Digest): void {
@@ -57,6 +124,7 @@ export function createContainerdFiles(
   async function checkEach(): Promise<void> {
     for (const digest of unchecked) {
       unchecked.delete(digest)
+      if (!known.has(digest) && isFull()) continue
       const file = await seenAt(join(directory, digestHex(digest)))
       if (isStopped) return
       if (file === undefined) known.delete(digest)
@@ -66,25 +134,20 @@ export function createContainerdFiles(
     checking = undefined
   }
 
+  function isFull(): boolean {
+    if (known.size < blobsMax) return false
+    if (!hasSaidFull) logger.warn({ directory, blobsMax }, 'containerd has more content than is looked at')
+    hasSaidFull = true
+    return true
+  }
+
   return {
-    async start() {
-      watcher = watch(directory, { persistent: false }, (_event, name) => {
-        for (const digest of digestsOf([name ?? ''])) check(digest)
-      })
-      watcher.on('error', (error) =>
-        logger.warn({ errno: errnoOf(error) }, "containerd's content is not watched any more"),
-      )
-      await list()
-      timer = setInterval(() => {
-        list().catch((error: unknown) =>
-          logger.warn({ errno: errnoOf(error) }, "containerd's content can not be listed"),
-        )
-      }, limits.storeContainerdLookMs).unref()
-    },
+    start: () => (looking = look()),
     async stop() {
       isStopped = true
-      watcher?.close()
-      clearInterval(timer)
+      clearTimeout(timer)
+      unwatch()
+      await looking
       await checking
     },
     check,
@@ -100,7 +163,7 @@ function digestsOf(names: readonly string[]): Set<Digest> {
 async function seenAt(path: string): Promise<SeenFile | undefined> {
   const stats = await lstat(path, { bigint: true }).catch(() => undefined)
   if (stats === undefined || !stats.isFile() || (stats.mode & 0o777n) !== 0o444n) return undefined
-  return { identity: identityOf(stats), size: Number(stats.size) }
+  return { identity: identityOf(stats), size: Number(stats.size), modifiedMs: Number(stats.mtimeMs) }
 }
 
 export function identityOf({ dev, ino, size, mode, mtimeNs, ctimeNs }: BigIntStats): string {

@@ -22,6 +22,7 @@ import { KiB, MiB } from '../../../core/units.ts'
 import { type Content, contentFrom, fill, flipped } from '../../support/content.ts'
 import {
   commitContent,
+  contentPath,
   dataPath,
   directoryForTest,
   eventually,
@@ -493,8 +494,27 @@ describe("containerd's content", () => {
       options: { containerdContentDirectory: join(directory, 'no') },
     })
     await store.start()
-    expect(lines).toEqual(["warn: containerd's content can not be read: its copies are not used"])
+    expect(lines).toEqual(["warn: containerd's content can not be read: its copies are not used until it can"])
     await keep(store, content)
+  })
+
+  test('is hashed at once where it is new; of the rest the newest first', async () => {
+    const { store, contentDirectory } = await openWithContent()
+    const [oldest, old, fresh] = several as [Content, Content, Content]
+    for (const [each, hoursAgo] of [
+      [old, 1],
+      [fresh, 0],
+      [oldest, 2],
+    ] as const) {
+      commitContent(contentDirectory, each.bytes)
+      const modified = Date.now() / 1000 - hoursAgo * 3600
+      utimesSync(contentPath(contentDirectory, each.digest), modified, modified)
+    }
+    const found: Digest[] = []
+    store.onFound((state) => found.push(state.digest))
+    await store.start()
+    await eventually(() => store.stats().containerdBlobs === 3)
+    expect(found.filter((each) => each !== fresh.digest)).toEqual([old.digest, oldest.digest])
   })
 
   test('that took over from our own copy and is wrong, is dropped at its first read', async () => {

@@ -26,6 +26,8 @@ export interface ContainerdOptions {
   readonly prefix?: readonly string[]
   /** 2.1 and later: read layers as parallel open-ended ranges of this many bytes. */
   readonly rangeBytes?: number
+  /** CRI's: a layer's blob goes once it is unpacked. */
+  readonly discardUnpackedLayers?: boolean
 }
 
 export type Snapshotter = 'overlayfs' | 'native'
@@ -34,6 +36,8 @@ export interface Containerd {
   readonly cri: Cri
   /** The content directory that an agent may read. */
   readonly contentDir: string
+  /** Any command of `ctr`, of the words after its address; rejects with its output. */
+  ctr(...words: readonly string[]): Promise<string>
   /** `ctr images pull`; rejects with its output. */
   pullWithCtr(reference: string, flags?: readonly string[]): Promise<void>
   /** Every blob in the content store with its size; rejects when one is not what its name says. */
@@ -59,13 +63,17 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
   const cri = connectCri(socket)
   await criReady(cri, logFile)
   const contentDir = path.join(directory, 'root/io.containerd.content.v1.content')
+  async function ctr(...order: readonly string[]): Promise<string> {
+    const [program = '', ...given] = [...prefix, binary.ctr, '--address', socket, ...order]
+    return (await run(program, given)).stdout
+  }
   return {
     cri,
     contentDir,
+    ctr,
     async pullWithCtr(reference, flags = []) {
-      const pull = ['images', 'pull', '--hosts-dir', options.hostsDir, '--snapshotter', options.snapshotter]
-      const [program, ...given] = [...prefix, binary.ctr, '--address', socket, ...pull, ...flags, reference]
-      await run(program, given)
+      const { hostsDir, snapshotter } = options
+      await ctr('images', 'pull', '--hosts-dir', hostsDir, '--snapshotter', snapshotter, ...flags, reference)
     },
     blobs: () => verifiedBlobs(path.join(contentDir, 'blobs/sha256')),
     async stop() {
@@ -146,10 +154,12 @@ state = "${directory}/state"
   return `version = ${options.binary.major === 1 ? 2 : 3}\n${common}${plugins}`
 }
 
-function pluginsOf1(directory: string, { snapshotter, hostsDir }: ContainerdOptions): string {
+function pluginsOf1(directory: string, options: ContainerdOptions): string {
+  const { snapshotter, hostsDir, discardUnpackedLayers = false } = options
   return `
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "${snapshotter}"
+  discard_unpacked_layers = ${discardUnpackedLayers}
 [plugins."io.containerd.grpc.v1.cri".registry]
   config_path = "${hostsDir}"
 [plugins."io.containerd.grpc.v1.cri".cni]
@@ -157,10 +167,12 @@ function pluginsOf1(directory: string, { snapshotter, hostsDir }: ContainerdOpti
 `
 }
 
-function pluginsOf2(directory: string, { snapshotter, hostsDir, rangeBytes = 0 }: ContainerdOptions): string {
+function pluginsOf2(directory: string, options: ContainerdOptions): string {
+  const { snapshotter, hostsDir, rangeBytes = 0, discardUnpackedLayers = false } = options
   return `
 [plugins."io.containerd.cri.v1.images"]
   snapshotter = "${snapshotter}"
+  discard_unpacked_layers = ${discardUnpackedLayers}
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = "${hostsDir}"
 [plugins."io.containerd.cri.v1.runtime".cni]
