@@ -13,7 +13,7 @@ import {
   parseOptions,
 } from '../agent/config.ts'
 import { ShoalError } from '../core/errors.ts'
-import { configureSchema } from './configure/configure-options.ts'
+import { cleanupSchema, configureSchema } from './configure/configure-options.ts'
 
 /** What one option is, and what it is called in each place. */
 export interface OptionView extends OptionNotes {
@@ -43,8 +43,13 @@ export function agentJsonSchema(): z.core.JSONSchema.BaseSchema {
   return jsonSchemaOf(configSchema)
 }
 
-function jsonSchemaOf(schema: OptionSchema): z.core.JSONSchema.BaseSchema {
+/** Of what is given, with what the notes say of each option in it. */
+export function jsonSchemaOf(
+  schema: z.ZodType,
+  target: 'draft-2020-12' | 'draft-7' = 'draft-2020-12',
+): z.core.JSONSchema.BaseSchema {
   return z.toJSONSchema(schema, {
+    target,
     io: 'input',
     override: ({ zodSchema, jsonSchema }) => {
       const notes = optionNotes.get(zodSchema)
@@ -133,7 +138,7 @@ interface Given {
 }
 
 /** Of all commands: they share the config file and the environment, so each passes over what only another one knows. */
-const schemas: readonly OptionSchema[] = [configSchema, configureSchema]
+const schemas: readonly OptionSchema[] = [configSchema, configureSchema, cleanupSchema]
 
 /** The agent's options from all sources. Rejects with `CONFIG_INVALID`, naming each fault and where it is. */
 export async function readAgentOptions(sources: AgentOptionSources): Promise<AgentConfig> {

@@ -5,14 +5,20 @@ import { metricTable } from '../agent/metrics.ts'
 import { findingTable, severities, type Severity } from '../core/doctor/findings.ts'
 import { errorTable } from '../core/errors.ts'
 import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
-import { configureSchema } from './configure/configure-options.ts'
+import { chartReadme, valuesSchema } from './chart/chart-files.ts'
+import type { DescribedValue } from './chart/values-comments.ts'
+import { cleanupSchema, configureSchema } from './configure/configure-options.ts'
 import { completeLockFile } from './lock-file.ts'
 import { readRecordedRegistries, type RecordedRegistry } from './recorded-registries.ts'
 import { exitCodes } from './program.ts'
 
 /** Text by path, from the root of the repository. */
 export function generatedFiles(root: string): Readonly<Record<string, string>> {
+  const values = readFileSync(`${root}/charts/shoal/values.yaml`, 'utf8')
+  const chartText = readFileSync(`${root}/charts/shoal/README.md`, 'utf8')
   return {
+    'charts/shoal/README.md': chartReadme(chartText, values, valuesTable),
+    'charts/shoal/values.schema.json': valuesSchema(values),
     'docs/agent.schema.json': `${JSON.stringify(agentJsonSchema(), null, 2)}\n`,
     'docs/doctor.md': doctorPage(),
     'docs/errors.md': errorsPage(),
@@ -53,11 +59,15 @@ At SIGHUP a running agent reads the file again and takes over the options that m
 logs what it did. Where a flag or a variable gives such an option, the file is not heard.
 
 ${groups.join('\n')}
-## \`shoal configure\` and \`shoal cleanup\`
+## \`shoal configure\`
 
-Given as those above; \`configure\` reads the agent's config file, for what they have in common. \`cleanup\` takes the first one alone.
+Given as those above; it reads the agent's config file, for what they have in common.
 
 ${optionTable(optionViews(configureSchema))}
+
+## \`shoal cleanup\`
+
+${optionTable(optionViews(cleanupSchema))}
 
 ## Exit codes
 
@@ -85,6 +95,15 @@ function optionRow(view: OptionView): string[] {
   const standard = view.default === undefined || view.default === '' ? (view.otherwise ?? 'none') : code(view.default)
   const examples = view.examples.map((example) => code(showValue(example))).join('<br>')
   return [names, `${view.description}${allowed}${secret}${live}`, standard, examples]
+}
+
+function valuesTable(values: readonly DescribedValue[]): string {
+  const rows = values.map((value) => [
+    code(value.path),
+    value.description,
+    value.default === undefined ? 'below' : code(value.default),
+  ])
+  return table(['Value', 'Meaning', 'Default'], rows)
 }
 
 function metricsPage(): string {

@@ -1,7 +1,10 @@
 /** The `shoal` command: its subcommands, how it fails, and how it ends. */
 import { readFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 import { Command, CommanderError, type Help, InvalidArgumentError } from 'commander'
 import { type AgentConfig, configSchema } from '../agent/config.ts'
+import { duration } from '../agent/config-values.ts'
+import { systemClock } from '../agent/system/clock.ts'
 import { within } from '../agent/system/within.ts'
 import { ShoalError } from '../core/errors.ts'
 import { examineNode, findingsJson, findingsText, isHealthy } from './doctor.ts'
@@ -10,6 +13,7 @@ import { type ImageReference, parseImageReference } from './image-reference.ts'
 import { flagsOf, type OptionSources, type Place, readAgentOptions, readOptions } from './agent-options.ts'
 import { cleanup, configure, type HostsChange } from './configure/configure.ts'
 import { cleanupSchema, configureSchema } from './configure/configure-options.ts'
+import { awaitDaemonSet, type ObjectName } from './kubernetes/await-daemonset.ts'
 import { clusterApi } from './kubernetes/cluster-api.ts'
 import { readNodePlace } from './kubernetes/node-place.ts'
 
@@ -96,7 +100,54 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
       tell(await cleanup(await readOptions(cleanupSchema, sourcesOf(flags, surroundings))), surroundings)
     })
   for (const flag of flagsOf(cleanupSchema)) cleaning.addOption(flag)
+  addHookCommands(program, surroundings)
   return program
+}
+
+/** What the chart's hooks run beside cleanup. */
+function addHookCommands(program: Command, surroundings: Surroundings): void {
+  program
+    .command('stay')
+    .description(
+      'Do nothing until told to stop: what a pod of a DaemonSet does when its init containers have done the work',
+    )
+    .action(() => firstSignal(surroundings))
+  program
+    .command('await-daemonset')
+    .description(
+      'Wait until a DaemonSet has a ready pod on every node that it is for, by the service account of this pod',
+    )
+    .requiredOption('--daemonset <namespace/name>', 'Which one', readObjectName)
+    .requiredOption('--timeout <time>', 'How long, as 5m', readDuration)
+    .option('--or-go-on', 'Succeed also when the time is over')
+    .action(async ({ daemonset, timeout, orGoOn }: AwaitFlags) => {
+      const components = {
+        get: clusterApi(surroundings),
+        clock: systemClock,
+        pause: setTimeout,
+        print: surroundings.print,
+      }
+      const options = { ...daemonset, timeoutMs: timeout, mustBeDone: orGoOn !== true }
+      await awaitDaemonSet(components, options)
+    })
+}
+
+interface AwaitFlags {
+  readonly daemonset: ObjectName
+  readonly timeout: number
+  readonly orGoOn?: true
+}
+
+function readObjectName(text: string): ObjectName {
+  const [, namespace, name] = /^([a-z0-9-]+)\/([a-z0-9.-]+)$/.exec(text) ?? []
+  if (namespace === undefined || name === undefined) throw new InvalidArgumentError('Expected <namespace>/<name>.')
+  return { namespace, name }
+}
+
+function readDuration(text: string): number {
+  const parsed = duration.safeParse(text)
+  if (!parsed.success) throw new InvalidArgumentError('Expected a time, as 5m.')
+  return parsed.data
 }
 
 function tell(changes: readonly HostsChange[], { print }: Surroundings): void {

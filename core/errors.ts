@@ -132,6 +132,11 @@ export const errorTable = {
     oci: 'NAME_INVALID',
     help: 'A repository name is lower-case path components of at most 255 characters in all (OCI distribution-spec).',
   },
+  NODES_LEFT: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: 'Its pods that are not ready (`kubectl get pods -o wide`) name the nodes, and their logs the reason. The DaemonSet stays, and does the rest once they are back; then delete it.',
+  },
   NODE_SECRET_WRONG: {
     status: 403,
     oci: 'DENIED',

@@ -731,4 +731,6 @@ export const limits = {
   /** One read of the API, with all tries; the agent starts without what it did not get. A connection within a cluster is made at once. */
   kubernetesMs: 15 * second,
   kubernetesConnectMs: 3 * second,
+  /** How often a DaemonSet is looked at while it is waited for. */
+  daemonSetLookMs: 2 * second,
 } as const

@@ -40,7 +40,14 @@ export const configureSchema = z.strictObject({
   mirrorProtocol: configSchema.shape.mirrorProtocol,
 })
 
-export const cleanupSchema = configureSchema.pick({ containerdRegistryConfigPath: true })
+export const cleanupSchema = configureSchema.pick({ containerdRegistryConfigPath: true, dataDir: true }).extend({
+  emptyDataDir: note(z.boolean().default(false), {
+    group: 'Store',
+    description: 'Remove what the agent has kept in the data directory too, once it has stopped.',
+    text: 'switch',
+    examples: [true],
+  }),
+})
 
 export type ConfigureOptions = Readonly<z.output<typeof configureSchema>>
 export type CleanupOptions = Readonly<z.output<typeof cleanupSchema>>

@@ -5,14 +5,14 @@ import { codeOf } from '../../agent/kept-file.ts'
 import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
 import { ShoalError } from '../../core/errors.ts'
 import type { CleanupOptions, ConfigureOptions } from './configure-options.ts'
-import { giveDirectory } from './data-directory.ts'
+import { emptyDirectory, giveDirectory } from './data-directory.ts'
 import { namesIn, planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
 import { defaultDirectory, directoryNames, mirrorUrl } from '../../agent/containerd/hosts-file.ts'
 
 /** What became of one directory. */
 export interface HostsChange {
   readonly directory: string
-  readonly result: 'configured' | 'unchanged' | 'restored'
+  readonly result: 'configured' | 'unchanged' | 'restored' | 'emptied'
 }
 
 /**
@@ -38,8 +38,18 @@ export async function configure(options: ConfigureOptions): Promise<HostsChange[
   return changes
 }
 
-/** Every directory that Shoal has left something in; none where there is nothing to do. Rejects with `HOSTS_FAILED`. */
-export async function cleanup({ containerdRegistryConfigPath: root }: CleanupOptions): Promise<HostsChange[]> {
+/**
+ * Every directory that Shoal has left something in; none where there is nothing to do. Rejects with `HOSTS_FAILED` and, where the
+ * data directory is to be emptied, as `emptyDirectory` does.
+ */
+export async function cleanup(options: CleanupOptions): Promise<HostsChange[]> {
+  const changes = await restore(options.containerdRegistryConfigPath)
+  if (options.emptyDataDir && (await emptyDirectory(options.dataDir)))
+    changes.push({ directory: options.dataDir, result: 'emptied' })
+  return changes
+}
+
+async function restore(root: string): Promise<HostsChange[]> {
   const changes: HostsChange[] = []
   const made = new Set<string>()
   for (const directory of await subdirectories(root)) {

@@ -1,8 +1,10 @@
-/** The data directory for an agent that does not run as root, on a node where only root can make it. */
-import { lchown, lstat, mkdir, readdir } from 'node:fs/promises'
+/** The data directory on a node where only root can make it: given to an agent that does not run as root, and emptied when that has gone. */
+import { lchown, lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { codeOf } from '../../agent/kept-file.ts'
+import { lockDirectory } from '../../agent/store/directory-lock.ts'
 import { ShoalError } from '../../core/errors.ts'
+import { namesIn } from './hosts-directory.ts'
 
 /**
  * Makes the directory where it lacks, and gives it and all that is in it to the user and group of that number. Rejects with
@@ -27,4 +29,30 @@ async function give(file: string, owner: number): Promise<void> {
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error
   }
+}
+
+/** What agents keep there, and drafts of it. Nothing else is touched, whatever directory was named by mistake. */
+const keptThere = /^(blobs|identity\.pem|lock|mirror-ca\.pem|mirror-secret|owner|unshared)([.-].*)?$/
+
+/**
+ * Removes what an agent has kept there; the directory stays, since it may be a mount. False where nothing was. Rejects with
+ * `STORE_LOCKED` while an agent runs, and with `STORE_DIRECTORY_INVALID`.
+ */
+export async function emptyDirectory(directory: string): Promise<boolean> {
+  if ((await keptIn(directory)).length === 0) return false
+  const lock = lockDirectory(directory)
+  try {
+    for (const name of await keptIn(directory)) await rm(path.join(directory, name), { recursive: true, force: true })
+    return true
+  } catch (cause) {
+    const detail = `${directory} can not be emptied: ${codeOf(cause)}`
+    throw new ShoalError('STORE_DIRECTORY_INVALID', detail, { cause })
+  } finally {
+    lock.release()
+  }
+}
+
+async function keptIn(directory: string): Promise<string[]> {
+  const names = await namesIn(directory)
+  return names.filter((name) => keptThere.test(name))
 }

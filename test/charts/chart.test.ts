@@ -1,30 +1,74 @@
 /** The chart under genuine Helm: each set of values in ci/ is linted and rendered, and what comes out is what Kubernetes takes. */
-import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { chartDirectory, describeHelms, type Helm } from '../support/helm/helm.ts'
+import { parseSecret } from '../../agent/cluster-secret.ts'
+import { chartDirectory, describeHelms, type Helm, valuesFile, variants } from '../support/helm/helm.ts'
 import { kubernetesVersions, openSchemas } from '../support/kubernetes/schemas.ts'
 
-const variants = readdirSync(path.join(chartDirectory, 'ci')).map((file) => file.replace('-values.yaml', ''))
-const valuesOf = (variant: string): string[] => ['--values', path.join(chartDirectory, 'ci', `${variant}-values.yaml`)]
+const newest = ['--kube-version', kubernetesVersions.at(-1) ?? ''] as const
 
 await describeHelms(describeChart)
 
 function describeChart(helm: Helm): void {
-  test.each(variants)('%s values lint', async (variant) => {
-    expect(await helm.run('lint', '--strict', chartDirectory, ...valuesOf(variant))).toContain('0 chart(s) failed')
-  })
+  describe.each(variants)('%s values', (variant) => {
+    const values = ['--values', valuesFile(variant)]
 
-  describe.each(kubernetesVersions)('for Kubernetes %s', (version) => {
-    test.each(variants)('%s values render to what it takes', async (variant) => {
+    test('lint', async () => {
+      expect(await helm.run('lint', '--strict', chartDirectory, ...values)).toContain('0 chart(s) failed')
+    })
+
+    test.each(kubernetesVersions)('render to what Kubernetes %s takes', async (version) => {
       const faultsOf = openSchemas(version)
-      const objects = await helm.template(...valuesOf(variant), '--kube-version', version)
-      const faults = Object.entries(objects).flatMap(([name, object]) =>
-        faultsOf(object).map((fault) => `${name}${fault}`),
-      )
-      expect(faults).toEqual([])
+      const objects = Object.entries(await helm.template(...values, '--kube-version', version))
+      expect(objects.flatMap(([name, object]) => faultsOf(object).map((fault) => `${name}${fault}`))).toEqual([])
+    })
+
+    test('render to the same as ever', async () => {
+      const text = await helm.render(...values, ...newest)
+      await expect(comparable(text)).toMatchFileSnapshot(path.join(import.meta.dirname, 'golden', `${variant}.yaml`))
     })
   })
+
+  test.each([
+    ['agent.config.storeMaxByte=1GiB', 'storeMaxByte'],
+    ['agent.config.storeMaxBytes=1PB', 'storeMaxBytes'],
+    ['agent.config.origins[0].caFile=x', 'caFile'],
+    ['agent.config.dataDirOwner=0', 'dataDirOwner'],
+    ['agent.resource.limits.memory=1Gi', 'resource'],
+    ['clusterSecret.existing=x', 'existing'],
+    ['image.pullPolicy=Sometimes', 'pullPolicy'],
+    ['pools.gpu.config.zone=a', 'nodeSelector'],
+    ['pools.gpu.configs.zone=a', 'configs'],
+    ['pools.Gpu.nodeSelector.a=b', 'Gpu'],
+    ['service.ipFamilies[0]=IPv5', 'ipFamilies'],
+    ['trackers.enabled=true', 'trackers'],
+  ])('refuses --set %s, and names it', async (slip, named) => {
+    await expect(helm.render('--set', slip)).rejects.toThrow(new RegExp(`schema[^]*${named}`))
+  })
+
+  test.each([
+    ['agent.config.shutdownTimeoutMs=30s', 'must be more than agent.config.shutdownTimeoutMs, which is 30000 ms'],
+    ['agent.config.opsListen=127.0.0.1:9053,serviceMonitor.enabled=true', 'does not reach agent.config.opsListen'],
+  ])('refuses --set %s: the two contradict each other', async (values, fault) => {
+    await expect(helm.render('--set', values)).rejects.toThrow(fault)
+  })
+
+  test('draws a secret of 32 bytes, another each time', async () => {
+    const texts = [await helm.run('template', 'a', chartDirectory), await helm.run('template', 'a', chartDirectory)]
+    const [one = '', other] = texts.map((text) => /cluster-secret: (\S+)$/m.exec(text)?.[1] ?? '')
+    expect(parseSecret(Buffer.from(one, 'base64'), 'file')).toHaveLength(32)
+    expect(one).not.toBe(other)
+  })
+
+  test('takes whatever a parent chart has under global', async () => {
+    await expect(helm.render('--set', 'global.image.registry=x')).resolves.toContain('kind: DaemonSet')
+  })
+}
+
+/** Without what the releases of Helm write differently. */
+function comparable(text: string): string {
+  const documents = text.split(/^---\n/m).map((document) => document.replace(/^# Source: .*\n/, '').trim())
+  return `${documents.filter((document) => document !== '').join('\n---\n')}\n`
 }
 
 describe.each(kubernetesVersions)('the schemas of Kubernetes %s', (version) => {

@@ -298,7 +298,10 @@ test('one file serves all commands: each passes over what only another knows', a
   expect(await read({ env })).toMatchObject({ standalone: true, logLevel: 'warn' })
   expect(await ofConfigure({ env })).toMatchObject({ resolveTags: false, mirroredRegistries: ['docker.io'] })
   const ofCleanup = readOptions(cleanupSchema, { flags: {}, env, readFile: async (path) => files[path] ?? '' })
-  expect(await ofCleanup).toEqual({ containerdRegistryConfigPath: '/etc/containerd/certs.d' })
+  expect(await ofCleanup).toMatchObject({
+    containerdRegistryConfigPath: '/etc/containerd/certs.d',
+    emptyDataDir: false,
+  })
 })
 
 describe('the options of configure', () => {

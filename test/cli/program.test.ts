@@ -227,3 +227,24 @@ test('an unknown command ends with 2', async () => {
   expect(await run('agnet')).toBe(2)
   expect(seen.err).toContain("unknown command 'agnet'")
 })
+
+describe("the chart's hooks", () => {
+  test('stay does nothing until it is told to stop', async () => {
+    const { run, signal, seen } = world()
+    const code = run('stay')
+    signal('SIGHUP')
+    signal('SIGTERM')
+    expect(await code).toBe(0)
+    expect(seen).toEqual({ out: '', err: '', exits: [] })
+  })
+
+  test.each([
+    [['--daemonset', 'a', '--timeout', '5m'], 'Expected <namespace>/<name>.'],
+    [['--daemonset', 'a/b', '--timeout', 'soon'], 'Expected a time, as 5m.'],
+    [['--timeout', '5m'], "required option '--daemonset <namespace/name>' not specified"],
+  ])('await-daemonset %j says what is wrong', async (args, fault) => {
+    const { run, seen } = world()
+    expect(await run('await-daemonset', ...args)).toBe(2)
+    expect(seen.err).toContain(fault)
+  })
+})

@@ -63,3 +63,33 @@ readOnlyRootFilesystem: true
 {{- define "shoal.poolName" -}}
 {{- printf "%s-%s" (include "shoal.fullname" .root) .suffix }}{{ with .pool }}-{{ . }}{{ end }}
 {{- end }}
+
+{{/* One for each DaemonSet of agents, as YAML under `pools`: its name in `pool`, and in `agent` the values that hold for it. */}}
+{{- define "shoal.pools" -}}
+pools:
+  {{- range $pool, $overrides := .Values.pools | default (dict "" dict) }}
+  - pool: {{ $pool | quote }}
+    agent:
+      {{- toYaml (mustMergeOverwrite (deepCopy $.Values.agent) (deepCopy $overrides)) | nindent 6 }}
+  {{- end }}
+{{- end }}
+
+{{- define "shoal.resourceQuota" -}}
+apiVersion: v1
+kind: ResourceQuota
+metadata:
+  {{- include "shoal.metadata" . | nindent 2 }}
+  {{- if .event }}
+  annotations:
+    {{- include "shoal.hook.annotations" (merge (dict "weight" -5) .) | nindent 4 }}
+  {{- end }}
+spec:
+  # As many as there are nodes: what counts is that there is one, for a namespace without may have no pods of this class.
+  hard:
+    pods: 1G
+  scopeSelector:
+    matchExpressions:
+      - scopeName: PriorityClass
+        operator: In
+        values: [{{ .root.Values.agent.priorityClassName }}]
+{{- end }}

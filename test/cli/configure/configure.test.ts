@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { lockDirectory } from '../../../agent/store/directory-lock.ts'
 import { openMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
 import { cleanup, configure } from '../../../cli/configure/configure.ts'
 import { cleanupSchema, configureSchema } from '../../../cli/configure/configure-options.ts'
@@ -33,7 +34,8 @@ afterEach(() => rm(directory, { recursive: true }))
 const at = (...names: string[]): string => path.join(root, ...names)
 const run = (options: object = {}) =>
   configure(configureSchema.parse({ ...place(), dataDir: path.join(directory, 'data'), ...options }))
-const undo = () => cleanup(cleanupSchema.parse(place()))
+const undo = (options: object = {}) =>
+  cleanup(cleanupSchema.parse({ ...place(), dataDir: path.join(directory, 'data'), ...options }))
 const place = () => ({ containerdRegistryConfigPath: root })
 const hostsOf = async (name: string) =>
   Object.keys(parseHostsFile(await readFile(at(name, 'hosts.toml'), 'utf8'))['host'] ?? {})
@@ -260,6 +262,33 @@ describe.skipIf(lacks('root'))('the data directory', () => {
     await symlink(path.join(directory, 'elsewhere'), path.join(directory, 'data/link'))
     await run({ dataDirOwner: agent })
     expect(await ownersOf('link', '../elsewhere')).toEqual([agent, 0])
+  })
+
+  test('is left alone by cleanup unless told otherwise', async () => {
+    await run()
+    await undo()
+    expect((await readdir(path.join(directory, 'data'))).toSorted()).toEqual(['mirror-ca.pem', 'mirror-secret'])
+  })
+
+  test("is emptied by cleanup of what is Shoal's", async () => {
+    await run()
+    await mkdir(path.join(directory, 'data/blobs/sha256'), { recursive: true })
+    await writeFile(path.join(directory, 'data/identity.pem.0a1b'), '')
+    await writeFile(path.join(directory, 'data/lost+found'), '')
+    expect(await undo({ emptyDataDir: true })).toContainEqual({
+      directory: path.join(directory, 'data'),
+      result: 'emptied',
+    })
+    expect(await readdir(path.join(directory, 'data'))).toEqual(['lost+found'])
+    expect(await undo({ emptyDataDir: true })).toEqual([])
+  })
+
+  test("that an agent uses is not emptied, but containerd's is put back", async () => {
+    await run()
+    const lock = lockDirectory(path.join(directory, 'data'))
+    await expect(undo({ emptyDataDir: true })).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+    lock.release()
+    expect(await readdir(directory)).toEqual(['data'])
   })
 
   test('that is no directory: says so', async () => {

@@ -1,7 +1,11 @@
-{{- define "shoal.agent.daemonset" }}
+{{- define "shoal.agent.daemonset" -}}
 {{- $name := include "shoal.poolName" (merge (dict "suffix" "agent") .) }}
 {{- $config := .agent.config }}
-{{- $labels := merge (dict "name" $name) . }}
+{{- $stopMs := include "shoal.milliseconds" ($config.shutdownTimeoutMs | default "25s") }}
+{{- if le (mul .agent.terminationGracePeriodSeconds 1000) ($stopMs | int64) }}
+{{- fail (printf "agent.terminationGracePeriodSeconds: %v must be more than agent.config.shutdownTimeoutMs, which is %v ms" .agent.terminationGracePeriodSeconds $stopMs) }}
+{{- end }}
+{{- $labels := merge (dict "name" $name) . -}}
 apiVersion: apps/v1
 kind: DaemonSet
 metadata:
@@ -31,7 +35,7 @@ spec:
         {{- end }}
     spec:
       serviceAccountName: {{ include "shoal.agent.serviceAccountName" .root }}
-      automountServiceAccountToken: {{ eq (include "shoal.agent.readsNode" .) "true" }}
+      automountServiceAccountToken: {{ eq (include "shoal.agent.readsNode" .root) "true" }}
       enableServiceLinks: false
       hostNetwork: true
       # Registries resolve as the node resolves them. The other agents' name is asked of the cluster's DNS servers directly.
@@ -52,9 +56,9 @@ spec:
       affinity:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- if or .agent.configure.enabled .agent.extraInitContainers }}
+      {{- if or .agent.configure .agent.extraInitContainers }}
       initContainers:
-        {{- if .agent.configure.enabled }}
+        {{- if .agent.configure }}
         {{- include "shoal.agent.configureContainer" . | nindent 8 }}
         {{- end }}
         {{- with .agent.extraInitContainers }}
@@ -77,10 +81,10 @@ spec:
             path: {{ . }}
             type: Directory
         {{- end }}
-        {{- if .agent.configure.enabled }}
+        {{- if .agent.configure }}
         - name: registries
           hostPath:
-            path: {{ .agent.configure.config.containerdRegistryConfigPath }}
+            path: {{ .agent.config.containerdRegistryConfigPath }}
             type: DirectoryOrCreate
         {{- end }}
         {{- if not $config.standalone }}
@@ -110,9 +114,6 @@ spec:
   args:
     - configure
     - --config=/etc/shoal/config/config.yaml
-    {{- range $option, $value := .agent.configure.config }}
-    - {{ printf "--%s=%s" (kebabcase $option) (kindIs "slice" $value | ternary (join "," $value) (toString $value)) | quote }}
-    {{- end }}
     {{- with .agent.securityContext.runAsUser }}
     - --data-dir-owner={{ . }}
     {{- end }}
@@ -133,23 +134,25 @@ spec:
     - name: data
       mountPath: {{ .agent.config.dataDir }}
     - name: registries
-      mountPath: {{ .agent.configure.config.containerdRegistryConfigPath }}
+      mountPath: {{ .agent.config.containerdRegistryConfigPath }}
 {{- end }}
 
 {{- define "shoal.agent.container" -}}
 {{- $config := .agent.config }}
 {{- $kube := .root.Capabilities.KubeVersion.Version }}
-{{- $opsOnLoopback := not (or .root.Values.serviceMonitor.enabled $config.opsListen) -}}
+{{- $opsOnLoopback := eq (include "shoal.agent.opsOnLoopback" .) "true" -}}
 - name: agent
   image: {{ include "shoal.image" .root }}
   imagePullPolicy: {{ .root.Values.image.pullPolicy }}
   args:
     - agent
-    - --config=/etc/shoal/config/config.yaml
     {{- range .agent.extraArgs }}
     - {{ . | quote }}
     {{- end }}
   env:
+    {{- /* Not an argument, so that `kubectl exec … shoal doctor` has it too. */}}
+    - name: SHOAL_CONFIG
+      value: /etc/shoal/config/config.yaml
     - name: POD_IP
       valueFrom:
         fieldRef:
@@ -166,7 +169,7 @@ spec:
       value: {{ $value | quote }}
     {{- end }}
     {{- end }}
-    {{- if include "shoal.agent.readsNode" . }}
+    {{- if include "shoal.agent.readsNode" .root }}
     - name: SHOAL_NODE_NAME
       valueFrom:
         fieldRef:

@@ -20,11 +20,27 @@
 {{- if $listen }}{{ regexFind "[0-9]+$" $listen }}{{ else }}{{ index . 2 }}{{ end }}
 {{- end }}
 
+{{/* Are health and metrics on loopback? So they are unless somebody asks for more. */}}
+{{- define "shoal.agent.opsOnLoopback" -}}
+{{- $asked := ternary "[$(POD_IP)]:5053" "127.0.0.1:5053" .root.Values.serviceMonitor.enabled }}
+{{- $onLoopback := regexMatch "^(127[.]|localhost:|\\[::1\\])" (.agent.config.opsListen | default $asked) }}
+{{- if and $onLoopback .root.Values.serviceMonitor.enabled }}
+{{- fail "serviceMonitor.enabled: Prometheus does not reach agent.config.opsListen on loopback; leave it out, or give another address" }}
+{{- end }}
+{{- $onLoopback }}
+{{- end }}
+
+{{/* A time as options have it: `25s`, or a number of milliseconds. */}}
+{{- define "shoal.milliseconds" -}}
+{{- $factor := get (dict "s" 1000 "m" 60000 "h" 3600000) (regexFind "[a-z]+$" (toString .)) | default 1 }}
+{{- mulf (regexFind "^[0-9.]+" (toString .) | float64) $factor | int64 }}
+{{- end }}
+
 {{/* Does the agent read its Node? Kubernetes 1.35 and newer label the pod with the zone and region of its Node (KEP-4742). */}}
 {{- define "shoal.agent.readsNode" -}}
-{{- $auto := semverCompare "<1.35.0-0" .root.Capabilities.KubeVersion.Version }}
-{{- $reads := eq (toString .agent.readNode) "true" }}
-{{- if or $reads (and $auto (eq (toString .agent.readNode) "auto")) }}true{{ end }}
+{{- $auto := semverCompare "<1.35.0-0" .Capabilities.KubeVersion.Version }}
+{{- $reads := eq (toString .Values.topology.readNode) "true" }}
+{{- if or $reads (and $auto (eq (toString .Values.topology.readNode) "auto")) }}true{{ end }}
 {{- end }}
 
 {{/* Addresses of the cluster's DNS servers, comma-separated; empty where none is known. */}}
