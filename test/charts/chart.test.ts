@@ -65,6 +65,34 @@ function describeChart(helm: Helm): void {
   })
 }
 
+// Helm 3 asks a cluster before it says what it would do.
+await describeHelms(describeNotes, ['4'])
+
+function describeNotes(helm: Helm): void {
+  test('an installation ends with what to do next', async () => {
+    const pools = 'clusterDns.servers={10.96.0.10},pools.b.nodeSelector.x=y,pools.a.nodeSelector.x=z'
+    const notes = await notesOf(helm, '--set', pools)
+    expect(notes).toContain('on every node of the pools a, b.')
+    expect(notes).not.toContain('clusterDns.servers')
+    expect(notes.match(/^ {7}.*$/gm)).toEqual([
+      '       kubectl --namespace infra rollout status daemonset --selector app.kubernetes.io/instance=shoal',
+      '       helm test shoal --namespace infra',
+      '       kubectl --namespace infra logs daemonset/shoal-agent-a --container agent',
+    ])
+  })
+
+  test('it names what the cluster or the values lack', async () => {
+    const notes = await notesOf(helm)
+    expect(notes).toContain('kubectl label namespace infra pod-security.kubernetes.io/enforce=privileged')
+    expect(notes).toContain('clusterDns.servers=')
+  })
+}
+
+async function notesOf(helm: Helm, ...args: string[]): Promise<string> {
+  const said = await helm.run('install', 'shoal', chartDirectory, '-n', 'infra', '--dry-run=client', ...args)
+  return said.slice(said.indexOf('NOTES:'))
+}
+
 /** Without what the releases of Helm write differently. */
 function comparable(text: string): string {
   const documents = text.split(/^---\n/m).map((document) => document.replace(/^# Source: .*\n/, '').trim())

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Document, isMap, parse, parseDocument, stringify, visit } from 'yaml'
 import { chartValues } from '../../cli/chart/chart-values.ts'
 import { describedValues } from '../../cli/chart/values-comments.ts'
+import { readText } from '../repository/sources.ts'
 import { chartDirectory, describeHelms, type Helm, valuesFile, variants } from '../support/helm/helm.ts'
 
 const valuesText = readFileSync(path.join(chartDirectory, 'values.yaml'), 'utf8')
@@ -32,6 +33,15 @@ test('every value has its comment, in sentences', () => {
   })
   expect(leaves).toEqual([])
   expect(describedValues(valuesText).filter(({ description }) => !/^(\p{Lu}|`).*\.$/su.test(description))).toEqual([])
+})
+
+test('what docs/from-spegel.md and the README name in `agent.config` are options', () => {
+  const options = Object.keys(chartValues.shape.agent.shape.config.shape)
+  const named = ['docs/from-spegel.md', 'charts/shoal/README.md'].flatMap((file) =>
+    [...readText(file).matchAll(/`(?:agent\.)?config\.(\w+)/g)].map(([, name]) => name ?? ''),
+  )
+  expect(named.length).toBeGreaterThan(10)
+  expect(named.filter((name) => name !== 'x' && !options.includes(name))).toEqual([])
 })
 
 await describeHelms(describeValues, ['4'])

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import https from 'node:https'
 import type { IncomingMessage } from 'node:http'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -11,6 +11,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type AgentConfig, parseConfig } from '../../../agent/config.ts'
 import { type RunningAgent, runAgent } from '../../../agent/main.ts'
 import { openMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
+import { emptyDirectory } from '../../../cli/configure/data-directory.ts'
 import { freePorts } from '../../../cli/demo/free-ports.ts'
 
 const listeners = ['mirror', 'peers', 'bulk', 'cluster', 'ops'] as const
@@ -96,4 +97,17 @@ test('its mirror speaks TLS under the CA in its data directory, to who knows the
     expect(await statusFor(host, { 'shoal-node-secret': secret })).toBe(200)
     expect(await statusFor(host, {})).toBe(403)
   }
+})
+
+test('cleanup finds all that an agent has kept, and leaves none of it once it has stopped', async () => {
+  const config = {
+    ...configOf('emptied', await newPorts()),
+    rules: [{ pattern: 'a.b/**', action: 'unshared' as const }],
+  }
+  const agent = await start(config)
+  await expect(emptyDirectory(config.dataDir)).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+  await agent.stop()
+  expect(await readdir(config.dataDir)).not.toEqual([])
+  expect(await emptyDirectory(config.dataDir)).toBe(true)
+  expect(await readdir(config.dataDir)).toEqual([])
 })
