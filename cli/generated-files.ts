@@ -9,7 +9,9 @@ import { chartReadme, valuesSchema } from './chart/chart-files.ts'
 import type { DescribedValue } from './chart/values-comments.ts'
 import { cleanupSchema, configureSchema } from './configure/configure-options.ts'
 import { completeLockFile } from './lock-file.ts'
+import { platformPages } from './platform-pages.ts'
 import { readRecordedRegistries, type RecordedRegistry } from './recorded-registries.ts'
+import { code, notice, table } from './markdown.ts'
 import { exitCodes } from './program.ts'
 
 /** Text by path, from the root of the repository. */
@@ -25,21 +27,10 @@ export function generatedFiles(root: string): Readonly<Record<string, string>> {
     'docs/metrics.md': metricsPage(),
     'docs/options.md': optionsPage(),
     'docs/registries.md': registriesPage(readRecordedRegistries(root)),
+    ...platformPages(root),
     'package-lock.json': completeLockFile(readFileSync(`${root}/package-lock.json`, 'utf8')),
   }
 }
-
-const notice = (source: string): string => `<!-- Generated from ${source} by \`npm run generate\`; do not edit. -->\n`
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [head, head.map(() => '---'), ...rows].map(tableRow).join('\n')
-}
-
-function tableRow(cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-}
-
-const code = (text: string): string => `\`${text}\``
 
 function optionsPage(): string {
   const views = optionViews(configSchema)

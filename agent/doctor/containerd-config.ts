@@ -75,7 +75,8 @@ export function containerdOptions(tables: readonly TomlTable[], version: string 
   const merge = mergesDeeply ? mergeTables : replaceTables
   const plugins = tables.map(({ plugins: each }) => tableOf(each)).reduce(merge, {})
   const section = sectionOf(schema)
-  const cri = tableOf(plugins[section])
+  // 2.x takes its own tables from a file of version 2, too: AKS ships such a one.
+  const cri = mergeTables(tableOf(plugins[section]), mergesDeeply ? tableOf(plugins[sectionOf(3)]) : {})
   const registry = tableOf(cri['registry'])
   // Up to version 2 some of it stands one table further down.
   const images = schema >= 3 ? cri : { ...cri, ...tableOf(cri['containerd']) }
@@ -111,7 +112,7 @@ function replaceTables(one: TomlTable, other: TomlTable): TomlTable {
   return { ...one, ...other }
 }
 
-function mergeTables(one: TomlTable, other: TomlTable): TomlTable {
+export function mergeTables(one: TomlTable, other: TomlTable): TomlTable {
   const merged: TomlTable = { ...one }
   for (const [name, value] of Object.entries(other)) {
     const before = merged[name]

@@ -11,7 +11,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createAuthority, issueServer, parseAuthority } from '../../agent/mirror-tls/certificates.ts'
-import { type AgentProcess, agentReady, readMetrics, startAgent, stopAgent } from '../../cli/demo/agents.ts'
+import { agentReady, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../cli/demo/image.ts'
@@ -26,6 +26,7 @@ import {
   usableSnapshotter,
 } from '../support/containerd/containerd.ts'
 import { type ContainerdBinary, describeContainerds } from '../support/containerd/versions.ts'
+import { deliveredBytes } from '../support/delivered-bytes.ts'
 import { htpasswdAuth } from '../support/htpasswd.ts'
 
 const run = promisify(execFile)
@@ -150,9 +151,4 @@ async function otherCertificate() {
 function layerBytes(): number {
   const amd64 = image.platforms.find(({ architecture }) => architecture === 'amd64')
   return amd64?.layers.reduce((sum, { size }) => sum + size, 0) ?? 0
-}
-
-async function deliveredBytes({ ops }: AgentProcess): Promise<number> {
-  const delivered = [...(await readMetrics(ops))].filter(([series]) => /^shoal_bytes_total\{.*delivered/.test(series))
-  return delivered.reduce((sum, [, value]) => sum + value, 0)
 }

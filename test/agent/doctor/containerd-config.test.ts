@@ -26,6 +26,12 @@ describe('each version of the file has its own tables', () => {
     expect(read(undefined, text)).toMatchObject({ section, configPath, root: '/var/lib/containerd' })
   })
 
+  test('2.x takes its own from a file of version 2 too, which AKS ships', () => {
+    const text = `version = 2\n[${images}.registry]\nconfig_path = "/a"`
+    expect(read('2.1.9', text)).toMatchObject({ configPath: '/a' })
+    expect(read('1.7.24', text)).toMatchObject({ configPath: undefined })
+  })
+
   test.each([
     [`version = 2\n[${cri}.containerd]\ndiscard_unpacked_layers = true`, true],
     [`version = 3\n[${images}]\ndiscard_unpacked_layers = true`, true],

@@ -28,11 +28,21 @@ export interface ContainerdOptions {
   readonly rangeBytes?: number
   /** CRI's: a layer's blob goes once it is unpacked. */
   readonly discardUnpackedLayers?: boolean
+  /** Writes another configuration than the one that the options above make. */
+  readonly writeConfig?: (place: ContainerdPlace) => Promise<void>
+}
+
+export interface ContainerdPlace {
+  /** Has `root` and `state`, and goes at the end. */
+  readonly directory: string
+  readonly socket: string
+  readonly configFile: string
 }
 
 export type Snapshotter = 'overlayfs' | 'native'
 
 export interface Containerd {
+  readonly directory: string
   readonly cri: Cri
   /** The content directory that an agent may read. */
   readonly contentDir: string
@@ -52,7 +62,8 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
   const socket = path.join(directory, 'containerd.sock')
   const configFile = path.join(directory, 'config.toml')
   await mkdir(path.join(directory, 'cni'))
-  await writeFile(configFile, containerdConfig(directory, socket, options))
+  if (options.writeConfig !== undefined) await options.writeConfig({ directory, socket, configFile })
+  else await writeFile(configFile, containerdConfig(directory, socket, options))
   const logFile = path.join(directory, 'containerd.log')
   await using log = await open(logFile, 'a')
   const { binary, prefix = [] } = options
@@ -68,6 +79,7 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
     return (await run(program, given)).stdout
   }
   return {
+    directory,
     cri,
     contentDir,
     ctr,
