@@ -16,6 +16,7 @@ import { cleanupSchema, configureSchema } from './configure/configure-options.ts
 import { awaitDaemonSet, type ObjectName } from './kubernetes/await-daemonset.ts'
 import { clusterApi } from './kubernetes/cluster-api.ts'
 import { readNodePlace } from './kubernetes/node-place.ts'
+import { untaintReadyNodes, type UntaintOptions } from './kubernetes/untaint.ts'
 
 /** How `shoal` ends; also in docs/options.md. A second signal ends it with 128 + the signal's number. */
 export const exitCodes = {
@@ -100,12 +101,12 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
       tell(await cleanup(await readOptions(cleanupSchema, sourcesOf(flags, surroundings))), surroundings)
     })
   for (const flag of flagsOf(cleanupSchema)) cleaning.addOption(flag)
-  addHookCommands(program, surroundings)
+  addChartCommands(program, surroundings)
   return program
 }
 
-/** What the chart's hooks run beside cleanup. */
-function addHookCommands(program: Command, surroundings: Surroundings): void {
+/** What the chart runs beside agents, configure and cleanup. */
+function addChartCommands(program: Command, surroundings: Surroundings): void {
   program
     .command('stay')
     .description(
@@ -122,13 +123,27 @@ function addHookCommands(program: Command, surroundings: Surroundings): void {
     .option('--or-go-on', 'Succeed also when the time is over')
     .action(async ({ daemonset, timeout, orGoOn }: AwaitFlags) => {
       const components = {
-        get: clusterApi(surroundings),
+        get: clusterApi(surroundings).get,
         clock: systemClock,
         pause: setTimeout,
         print: surroundings.print,
       }
       const options = { ...daemonset, timeoutMs: timeout, mustBeDone: orGoOn !== true }
       await awaitDaemonSet(components, options)
+    })
+  program
+    .command('untaint')
+    .description(
+      'Take a taint off the nodes whose agent is ready, by the service account of this pod, until told to stop',
+    )
+    .requiredOption('--service <namespace/name>', 'The headless Service of the agents', readObjectName)
+    .requiredOption('--taint <key>', 'With which nodes are registered')
+    .action(async (options: UntaintOptions) => {
+      const stop = new AbortController()
+      void firstSignal(surroundings).then(() => stop.abort())
+      const pause = (ms: number) => setTimeout(ms, undefined, { signal: stop.signal }).catch(() => {})
+      const isStopped = () => stop.signal.aborted
+      await untaintReadyNodes({ api: clusterApi(surroundings), pause, print: surroundings.print, isStopped }, options)
     })
 }
 
@@ -198,7 +213,7 @@ function sourcesOf(flags: OptionSources['flags'], { env }: Surroundings): Option
 /** An agent that does not know where it is shares with all alike: better than none. */
 async function placeOf(nodeName: string, { env, printError }: Surroundings): Promise<Place> {
   try {
-    return await readNodePlace(clusterApi({ env }), nodeName)
+    return await readNodePlace(clusterApi({ env }).get, nodeName)
   } catch (error) {
     printError(`shoal: zone and region stay unknown: ${error instanceof Error ? error.message : String(error)}\n`)
     return {}

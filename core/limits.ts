@@ -733,4 +733,6 @@ export const limits = {
   kubernetesConnectMs: 3 * second,
   /** How often a DaemonSet is looked at while it is waited for. */
   daemonSetLookMs: 2 * second,
+  /** How often it is looked which agents have become ready, whose nodes then lose their taint. */
+  untaintLookMs: 2 * second,
 } as const

@@ -83,6 +83,7 @@ export const chartValues = z.strictObject({
   }),
   cleanup: z.strictObject({ enabled: z.boolean(), timeout: duration }),
   prepull: z.strictObject({ enabled: z.boolean(), timeout: duration }),
+  startupTaint: z.strictObject({ enabled: z.boolean(), key: z.string().min(1) }),
   hooks: z.strictObject({ tolerations: list }),
   extraManifests: z.array(z.union([z.string(), anything])),
 })

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
-import type { GetObject } from './cluster-api.ts'
+import type { ClusterApi } from './cluster-api.ts'
 
 export interface ObjectName {
   readonly namespace: string
@@ -11,7 +11,7 @@ export interface ObjectName {
 }
 
 export interface AwaitComponents {
-  readonly get: GetObject
+  readonly get: ClusterApi['get']
   readonly clock: Pick<Clock, 'now'>
   readonly pause: (ms: number) => Promise<unknown>
   readonly print: (text: string) => void
@@ -60,7 +60,7 @@ export async function awaitDaemonSet(
   }
 }
 
-async function progressOf(get: GetObject, objectPath: string): Promise<{ text: string; isDone: boolean }> {
+async function progressOf(get: ClusterApi['get'], objectPath: string): Promise<{ text: string; isDone: boolean }> {
   try {
     const { metadata, status } = daemonSetSchema.parse(await get(objectPath))
     // Before its controller has seen it, all its counts are of another time.

@@ -1,4 +1,4 @@
-/** Reads objects of the Kubernetes cluster that this process is a pod of, by the pod's service account. */
+/** Objects of the Kubernetes cluster that this process is a pod of, by the pod's service account. */
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Agent, interceptors, request } from 'undici'
@@ -8,8 +8,12 @@ import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { second } from '../../core/units.ts'
 
-/** The object at a path of the API, as `/api/v1/nodes/n1`. Rejects with `KUBERNETES_FAILED`. */
-export type GetObject = (path: string) => Promise<unknown>
+/** Paths are those of the API, as `/api/v1/nodes/n1`. Both reject with `KUBERNETES_FAILED`. */
+export interface ClusterApi {
+  readonly get: (path: string) => Promise<unknown>
+  /** Merges (RFC 7386) into an object; one that has another resourceVersion than the patch names is left alone. */
+  readonly merge: (path: string, patch: object) => Promise<unknown>
+}
 
 export interface ClusterApiOptions {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -31,15 +35,16 @@ const passing = [
 export function clusterApi({
   env,
   accountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount',
-}: ClusterApiOptions): GetObject {
-  return async (objectPath) => {
+}: ClusterApiOptions): ClusterApi {
+  async function call(objectPath: string, patch?: object): Promise<unknown> {
     try {
-      return await getObject(`${serviceUrl(env)}${objectPath}`, accountDirectory)
+      return await exchange(`${serviceUrl(env)}${objectPath}`, accountDirectory, patch)
     } catch (cause) {
       const reason = cause instanceof Error && !('code' in cause) ? cause.message : codeOf(cause)
       throw new ShoalError('KUBERNETES_FAILED', `${objectPath}: ${reason}`, { cause })
     }
   }
+  return { get: (objectPath) => call(objectPath), merge: call }
 }
 
 function serviceUrl({
@@ -50,14 +55,21 @@ function serviceUrl({
   return `https://${formatHostPort({ host, port: Number(port) })}`
 }
 
-async function getObject(url: string, accountDirectory: string): Promise<unknown> {
+async function exchange(url: string, accountDirectory: string, patch: object | undefined): Promise<unknown> {
   const inAccount = (name: string) => readFile(path.join(accountDirectory, name), 'utf8')
   const headers = { authorization: `Bearer ${(await inAccount('token')).trim()}`, accept: 'application/json' }
   const agent = new Agent({ connect: { ca: await inAccount('ca.crt'), timeout: limits.kubernetesConnectMs } })
   const dispatcher = agent.compose(interceptors.retry({ errorCodes: passing, maxTimeout: 2 * second }))
   try {
-    const signal = AbortSignal.timeout(limits.kubernetesMs)
-    const { statusCode, body } = await request(url, { dispatcher, headers, signal })
+    const common = { dispatcher, signal: AbortSignal.timeout(limits.kubernetesMs) }
+    const { statusCode, body } = await (patch === undefined
+      ? request(url, { ...common, headers })
+      : request(url, {
+          ...common,
+          method: 'PATCH',
+          headers: { ...headers, 'content-type': 'application/merge-patch+json' },
+          body: JSON.stringify(patch),
+        }))
     if (statusCode !== 200) throw new Error(`HTTP ${statusCode}`)
     return await body.json()
   } finally {

@@ -53,20 +53,30 @@ function describePods(helm: Helm): void {
       }
     })
 
-    test('no role lets anything be written, nor more be read than a Node and DaemonSets by name', async () => {
-      const rules = Object.values(await renderVariant(variant)).flatMap(
-        (object) => (object as { rules?: object[] }).rules ?? [],
+    test('no role lets anything be written but the taints of Nodes, where that is wanted, nor more be read', async () => {
+      const objects = Object.entries(await renderVariant(variant))
+      const rules = objects.flatMap(
+        ([name, object]) => (object as { rules?: object[] }).rules?.map((rule) => [name, rule]) ?? [],
       )
-      for (const rule of rules) {
-        const isNode = { apiGroups: [''], resources: ['nodes'], verbs: ['get'] }
-        const isDaemonSet = {
-          apiGroups: ['apps'],
-          resources: ['daemonsets'],
-          resourceNames: expect.any(Array),
-          verbs: ['get'],
-        }
-        expect([isNode, isDaemonSet]).toContainEqual(rule)
+      const isDaemonSet = {
+        apiGroups: ['apps'],
+        resources: ['daemonsets'],
+        resourceNames: expect.any(Array),
+        verbs: ['get'],
       }
+      const rights = [
+        ['ClusterRole/shoal-system-shoal-agent', { apiGroups: [''], resources: ['nodes'], verbs: ['get'] }],
+        [expect.stringMatching(/^Role\/.*-(cleanup|prepull|test)$/), isDaemonSet],
+        [
+          'ClusterRole/shoal-system-shoal-startup-taint',
+          { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'patch'] },
+        ],
+        [
+          'Role/shoal-startup-taint',
+          { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list'] },
+        ],
+      ]
+      for (const rule of rules) expect(rights).toContainEqual(rule)
     })
 
     test('each agent takes its config file, variables and arguments', async () => {
@@ -133,6 +143,20 @@ function describePods(helm: Helm): void {
     })
   })
 
+  test('an agent on a node with IPv6 alone listens, and is told to others, there', async () => {
+    const objects = await render()
+    const name = 'DaemonSet/shoal-agent'
+    const agents = podOf(objects, name).containers.map((agent) =>
+      agentConfigOf(agent, configOf(objects, name), 'fd00::7'),
+    )
+    expect((await Promise.all(agents))[0]).toMatchObject({
+      advertiseAddress: 'fd00::7',
+      peersListen: { host: 'fd00::7', port: 5051 },
+      clusterListen: { host: 'fd00::7', port: 5052 },
+      bulkListen: { host: 'fd00::7', port: 5054 },
+    })
+  })
+
   test('a pool overrides what is false, zero or empty too', async () => {
     const pool = 'pools.a.nodeSelector.x=y,pools.a.configure=false,pools.a.config.prefetchLayers=0'
     const objects = await render('--set', pool)
@@ -148,7 +172,7 @@ function capabilitiesOf(container: string): string[] {
 
 function containersOf(objects: Objects): { from: string; pod: PodSpec; container: Container }[] {
   return Object.keys(objects).flatMap((from) => {
-    if (!/^(DaemonSet|Pod)\//.test(from)) return []
+    if (!/^(DaemonSet|Deployment|Pod)\//.test(from)) return []
     const pod = podOf(objects, from)
     return [...(pod.initContainers ?? []), ...pod.containers].map((container) => ({ from, pod, container }))
   })
@@ -171,12 +195,12 @@ function configOf(objects: Objects, daemonSet: string): string {
   return map.data['config.yaml']
 }
 
-/** As kubelet would start it, with a node at 10.0.0.7; the agent itself is not run. */
-async function agentConfigOf(container: Container, file: string): Promise<AgentConfig> {
+/** As kubelet would start it on a node of that address; the agent itself is not run. */
+async function agentConfigOf(container: Container, file: string, address = '10.0.0.7'): Promise<AgentConfig> {
   const directory = await mkdtemp(path.join(tmpdir(), 'shoal-chart-'))
   onTestFinished(() => rm(directory, { recursive: true }))
   await writeFile(path.join(directory, 'config.yaml'), file)
-  const inNode = (text: string) => text.replace('$(POD_IP)', '10.0.0.7').replace('/etc/shoal/config', directory)
+  const inNode = (text: string) => text.replace('$(POD_IP)', address).replace('/etc/shoal/config', directory)
   const variables = (container.env ?? []).map(({ name, value = 'of-the-pod' }) => [name, inNode(value)] as const)
   const started = Promise.withResolvers<AgentConfig>()
   let said = ''

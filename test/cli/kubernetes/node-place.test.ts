@@ -14,7 +14,7 @@ async function podOf(answer: (objectPath: string) => unknown) {
   onTestFinished(() => rm(directory, { recursive: true }))
   const api = await startKubernetesApi(directory, answer)
   onTestFinished(() => api.close())
-  return { api, get: clusterApi(api.pod) }
+  return { api, ...clusterApi(api.pod) }
 }
 
 test('zone and region by the labels of the one Node', async () => {
@@ -43,16 +43,25 @@ test('an API that is not ready yet is asked again', async () => {
   expect(await readNodePlace(get, 'n1')).toMatchObject({ zone: 'eu-west-1a' })
 })
 
+test('what is merged into an object is sent once, as the API wants it', async () => {
+  const { api, merge } = await podOf(() => ({}))
+  await merge('/api/v1/nodes/n1', { spec: { taints: [] } })
+  expect(api.asked).toEqual(['PATCH /api/v1/nodes/n1 application/merge-patch+json {"spec":{"taints":[]}}'])
+  const { api: busy, merge: mergeInVain } = await podOf(() => 409)
+  await expect(mergeInVain('/api/v1/nodes/n1', {})).rejects.toMatchObject({ detail: '/api/v1/nodes/n1: HTTP 409' })
+  expect(busy.asked).toHaveLength(1)
+})
+
 test('one that the CA of the cluster did not certify is told nothing', async () => {
   const { api: impostor } = await podOf(() => ({ metadata: { labels } }))
   const { api } = await podOf(() => undefined)
-  const get = clusterApi({ ...api.pod, env: impostor.pod.env })
+  const { get } = clusterApi({ ...api.pod, env: impostor.pod.env })
   await expect(readNodePlace(get, 'n1')).rejects.toMatchObject({ code: 'KUBERNETES_FAILED' })
   expect(impostor.asked).toEqual([])
 })
 
 test('outside of a pod: says so', async () => {
-  await expect(readNodePlace(clusterApi({ env: {} }), 'n1')).rejects.toMatchObject({
+  await expect(readNodePlace(clusterApi({ env: {} }).get, 'n1')).rejects.toMatchObject({
     detail: '/api/v1/nodes/n1: this process runs in no pod',
   })
 })

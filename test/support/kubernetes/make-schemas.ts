@@ -14,7 +14,7 @@ import { parse } from 'yaml'
 const versions = ['1.27', '1.37']
 const kinds = [
   'api.apps.v1.DaemonSet',
-  'api.batch.v1.Job',
+  'api.apps.v1.Deployment',
   ...['ConfigMap', 'Pod', 'ResourceQuota', 'Secret', 'Service', 'ServiceAccount'].map((kind) => `api.core.v1.${kind}`),
   ...['ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'].map((kind) => `api.rbac.v1.${kind}`),
 ].map((name) => `io.k8s.${name}`)

@@ -78,6 +78,24 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
+{{/* Of a pod that is not on every node, and asks the API: (dict "root" $ "name" <its account>). */}}
+{{- define "shoal.onePod" -}}
+serviceAccountName: {{ .name }}
+enableServiceLinks: false
+hostNetwork: true
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  seccompProfile:
+    type: RuntimeDefault
+nodeSelector:
+  kubernetes.io/os: linux
+tolerations:
+  {{- toYaml .root.Values.hooks.tolerations | nindent 2 }}
+{{- end }}
+
 {{/* A pod that ends when each of the DaemonSets has a ready pod on every node. Helm waits for it, and for no DaemonSet. */}}
 {{- define "shoal.hook.await" -}}
 apiVersion: v1
@@ -87,21 +105,8 @@ metadata:
   annotations:
     {{- include "shoal.hook.annotations" (merge (dict "weight" 5) .) | nindent 4 }}
 spec:
-  serviceAccountName: {{ .name }}
-  enableServiceLinks: false
-  hostNetwork: true
+  {{- include "shoal.onePod" . | nindent 2 }}
   restartPolicy: Never
-  {{- with .root.Values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  securityContext:
-    seccompProfile:
-      type: RuntimeDefault
-  nodeSelector:
-    kubernetes.io/os: linux
-  tolerations:
-    {{- toYaml .root.Values.hooks.tolerations | nindent 4 }}
   containers:
     {{- range .daemonSets }}
     - name: {{ . }}
