@@ -21,7 +21,11 @@ import { createProgramRunner } from './credentials/program.ts'
 import { type Contents, createContents } from './contents.ts'
 import { createIdentity, loadIdentity } from './identity/identity.ts'
 import { createNotary } from './identity/notary.ts'
-import { createLogger } from './logging.ts'
+import { createContainerdAsks } from './doctor/containerd-asks.ts'
+import { createRangeNotes } from './doctor/ranges.ts'
+import { createSelfDoctor } from './doctor/self-doctor.ts'
+import { lookFromWithin } from './doctor/self-look.ts'
+import { createLogger, type Logger } from './logging.ts'
 import {
   observeAccess,
   observeCluster,
@@ -35,6 +39,7 @@ import { createMetrics } from './metrics.ts'
 import { openMirrorKeys } from './mirror-tls/mirror-keys.ts'
 import { createServerCertificate, serverNames } from './mirror-tls/server-certificate.ts'
 import { type Readiness, startOpsServer } from './ops/server.ts'
+import { originOptions } from './origin-options.ts'
 import { createMirror } from './registry/mirror.ts'
 import { createTags } from './registry/tags.ts'
 import { createSharing } from './sharing.ts'
@@ -44,7 +49,7 @@ import { systemRandom } from './system/random.ts'
 import { createPeerTransport } from './transport/libp2p-transport.ts'
 import { createLoneTransport } from './transport/lone-transport.ts'
 import type { Resolve } from './upstream/egress.ts'
-import { createOriginClient, type OriginClientOptions } from './upstream/origin-client.ts'
+import { createOriginClient } from './upstream/origin-client.ts'
 
 export interface RunningAgent {
   /** Where each listener is; the ports are the real ones where 0 was asked for. */
@@ -74,7 +79,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const secrets = await readClusterSecrets(config, logger)
 
   const parts = new Map([['agent', notReady('the agent is starting')]])
-  const ops = await startOpsServer({ metrics, parts }, config.opsListen)
+  const localPages = new Map<string, () => Promise<object>>()
+  const ops = await startOpsServer({ metrics, parts, localPages }, config.opsListen)
   stops.defer(() => ops.close())
   const store = await openStore({ clock, logger: logger.child({ part: 'store' }) }, storeOptions(config))
   stops.defer(() => store.stop())
@@ -98,6 +104,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     originOptions(config),
   )
   stops.defer(() => originClient.close())
+  const ranges = createRangeNotes(originClient)
   const policyOf = createPolicies(config.origins, standardPolicy(config))
   const own = await openOwnCredentials(
     { clock, run: createProgramRunner(), logger: originLogger, env: process.env, key: randomBytes(32) },
@@ -107,7 +114,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const sharing = createSharing(rules, () => ({ shared, unshared }))
   // The second is for the swarm only: what access, possession, tags and the mirror ask is asked by the caller's credential alone.
   const { origin, byteOrigin } = createOwnOrigin({
-    origin: createNotingOrigin(originClient, sharing.findings),
+    origin: createNotingOrigin(ranges.origin, sharing.findings),
     own,
     clock,
     onOwn: observeOwnCredentials(metrics),
@@ -163,7 +170,9 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     return createContents({ ...common, ...alone, logger: unsharedLogger })
   }
 
-  const guard = config.mirrorProtocol === 'https' ? await openGuard(config) : undefined
+  const mirrorLogger = logger.child({ part: 'mirror' })
+  const guard = config.mirrorProtocol === 'https' ? await openGuard(config, mirrorLogger) : undefined
+  const asks = createContainerdAsks(clock)
   const mirror = createMirror(
     {
       blobs: sharing.blobs,
@@ -173,7 +182,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       possession: sharing.possession,
       rules,
       clock,
-      observer: observeMirror(metrics, logger.child({ part: 'mirror' })),
+      observer: observeMirror(metrics, mirrorLogger, asks),
     },
     {
       ...config.mirrorListen,
@@ -193,6 +202,16 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   stops.defer(() => mirror.close(responsesMs(config)))
   const mirrorAddress = await mirror.listen()
   parts.set('agent', () => ({ ready: true })).set('cluster', () => clusterReadiness(cluster))
+  const startedMs = clock.now()
+  const doctor = createSelfDoctor({
+    logger: logger.child({ part: 'doctor' }),
+    metrics,
+    look: () => lookFromWithin(config, { clock, random, cluster, asks, originClient, ranges, guard, startedMs }),
+  })
+  localPages.set('doctor', async () => ({ findings: await doctor.examine(), containerdVersion: asks.version() }))
+  parts.set('doctor', () => doctor.readiness())
+  doctor.start()
+  stops.defer(() => doctor.stop())
   const addresses = { mirror: { host: mirrorAddress.address, port: mirrorAddress.port }, ops: ops.address }
   logger.info({ peer: identity.peer, ...addresses, standalone: config.standalone }, 'agent runs')
 
@@ -213,10 +232,10 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   return { addresses, adjust, stop }
 }
 
-async function openGuard({ dataDir, mirrorListen, mirrorHostNames }: AgentConfig) {
+async function openGuard({ dataDir, mirrorListen, mirrorHostNames }: AgentConfig, log: Logger) {
   const { authority, secret } = await openMirrorKeys(dataDir)
   const names = serverNames(mirrorListen.host, mirrorHostNames)
-  return { secret, certificate: await createServerCertificate({ authority, now: Date.now }, names) }
+  return { secret, certificate: await createServerCertificate({ authority, now: Date.now, logger: log }, names) }
 }
 
 function setRates(rates: RateLimits, { uploadLimit, downloadLimit, originLimit }: AgentConfig): void {
@@ -257,17 +276,6 @@ function clusterOptions(config: AgentConfig): MemberClusterOptions {
     ...(seedsDns === undefined ? {} : { seedsDns }),
     ...(zone === undefined ? {} : { zone }),
   }
-}
-
-/** The variables that containerd reads as well. */
-function originOptions(config: AgentConfig, env = process.env): OriginClientOptions {
-  const { origins, originPatterns, unlistedOrigins, extraCaFiles } = config
-  const proxy = {
-    http: env['HTTP_PROXY'] ?? env['http_proxy'],
-    https: env['HTTPS_PROXY'] ?? env['https_proxy'],
-    none: env['NO_PROXY'] ?? env['no_proxy'],
-  }
-  return { origins, originPatterns, unlistedOrigins, extraCaFiles, proxy }
 }
 
 function ownCredentialsOptions(config: AgentConfig): OwnCredentialsOptions {

@@ -3,6 +3,7 @@ import { ShoalError } from '../core/errors.ts'
 import type { RateLimits } from '../core/swarm/rate.ts'
 import { second } from '../core/units.ts'
 import type { AccessObserver } from './access/access.ts'
+import type { ContainerdAsks } from './doctor/containerd-asks.ts'
 import type { Cluster, ClusterObserver } from './cluster/cluster.ts'
 import type { Logger } from './logging.ts'
 import type { MetricLabels, Metrics } from './metrics.ts'
@@ -16,9 +17,10 @@ import type { Runner, RunnerObserver } from './swarm/runner.ts'
 
 type Source = MetricLabels<'shoal_bytes_total'>['source']
 
-export function observeMirror(metrics: Metrics, logger: Logger): Observer {
+export function observeMirror(metrics: Metrics, logger: Logger, asks: Pick<ContainerdAsks, 'note'>): Observer {
   return {
     answered(request) {
+      asks.note(request)
       const kind = request.kind === 'ping' ? 'base' : request.kind === 'none' ? 'other' : request.kind
       metrics.add('shoal_requests_total', 1, { kind, status: statusOf(request) })
       if (request.timeToFirstByteMs !== undefined)
@@ -128,7 +130,7 @@ export function scrape(metrics: Metrics, { origin, runner, store, cluster, rates
     metrics.set('shoal_leases', members.leases, { role: 'host' })
     metrics.set('shoal_members', members.members)
     metrics.set('shoal_directory_digests', members.digests)
-    metrics.set('shoal_origin_hosts_resting', origin.hostsResting())
+    metrics.set('shoal_origin_hosts_resting', origin.hostsResting().length)
     for (const direction of ['upload', 'download', 'origin'] as const)
       metrics.set('shoal_rate_limit_bytes_per_second', rates[direction].bytesPerSecond(), { direction })
     const { containerdBlobs, containerdWaiting, usedBytes } = store.stats()

@@ -3,6 +3,7 @@
  * else that a client or peer chooses ever becomes a label.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { findingCodes } from '../core/doctor/findings.ts'
 import { type ErrorCode, errorTable } from '../core/errors.ts'
 
 interface MetricSpec {
@@ -51,6 +52,11 @@ export const metricTable = {
     type: 'gauge',
     help: 'Digests that this agent keeps the directory of, as owner or standby.',
     labels: {},
+  },
+  shoal_doctor_finding: {
+    type: 'gauge',
+    help: 'What the agent has found when it last looked after itself (docs/doctor.md): 1 where it is so, else 0.',
+    labels: { code: findingCodes },
   },
   shoal_errors_total: {
     type: 'counter',

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { configSchema, optionGroups } from '../agent/config.ts'
 import { metricTable } from '../agent/metrics.ts'
-import { findingTable, severities, type Severity } from '../core/doctor/findings.ts'
+import { findingCodes, findingTable, severities, type Severity } from '../core/doctor/findings.ts'
 import { errorTable } from '../core/errors.ts'
 import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
 import { chartReadme, valuesSchema } from './chart/chart-files.ts'
@@ -115,6 +115,7 @@ ${table(['Metric', 'Type', 'Meaning', 'Labels'], rows)}
 }
 
 function labelValues(label: string, values: readonly string[]): string {
+  if (values === findingCodes) return 'the codes of [doctor.md](doctor.md)'
   return label === 'code' ? 'the codes of [errors.md](errors.md)' : values.join(', ')
 }
 
@@ -147,14 +148,27 @@ function doctorPage(): string {
 # What \`shoal doctor\` may find
 
 ${code('shoal doctor')} finds out whether this node really pulls through Shoal, more by trying than by reading: it asks the mirror as
-\`hosts.toml\` tells containerd to (its CA, its secret), the agent how it is, and writes to the data directory. Give it the options that the agent has (flags, variables or config file), so
-that it looks where the agent looks, and run it as root on the node: \`hosts.toml\` and containerd's files are for root.
+\`hosts.toml\` tells containerd to (its CA, its secret), the agent how it is, seeds whether they know the cluster secret and let
+links in, registries and their token services whether they answer, and it writes to the data directory. Give it the options that
+the agent has (flags, variables or config file), so that it looks where the agent looks, and run it as root on the node: \`hosts.toml\` and containerd's files are for root.
 
 ${code('--json')} gives all findings as JSON; the exit code is 0 where none is an error, 1 where one is, 2 for wrong options. Nothing is
-ever changed, and no secret is shown. What can not be seen is not judged. Kubernetes Events are not written: agents have no rights at the
-API, and need none.
+left behind, and no secret is shown. What can not be seen is not judged. ${code('--image')} names an image to ask the mirror for, and its
+registry for a part of its largest layer. Kubernetes Events are not written: that would need
+rights to write at the API.
 
 ${table(['Severity', 'Meaning'], rows)}
+
+## In the agent
+
+The agent looks as well, at its start and every five minutes, beside its work and never in the way of a pull. It sees what only it
+can know (when containerd last asked, which registries send no parts), and of the node what it may read: containerd's files only where
+they are mounted and ${code('shoal configure')} has run. It asks no registry for this. What it finds is in its log, in
+${code('shoal_doctor_finding')} ([metrics.md](metrics.md)) and in ${code('/readyz')}, as details of the part ${code('doctor')}; that part is not ready where
+no pull of the node can go through Shoal, which is said below. ${code('shoal doctor')} asks the agent too, at ${code('/doctor')} of its ops listener,
+which answers to this node alone.
+
+## Findings
 
 In what follows, what stands in braces is this node's own.
 
@@ -165,7 +179,7 @@ type FindingRow = { severity: Severity; blocks?: true; what: string; why: string
 
 function findingSection([name, { severity, blocks, what, why, fix }]: [string, FindingRow]): string {
   const blocking = blocks === true ? ' Meanwhile the agent is not ready.' : ''
-  return `## ${name}
+  return `### ${name}
 
 _${severity}_: ${what}. ${why}${blocking}
 

@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import { Command, CommanderError, type Help, InvalidArgumentError } from 'commander'
 import { type AgentConfig, configSchema } from '../agent/config.ts'
 import { duration } from '../agent/config-values.ts'
+import type { ProbedImage } from '../agent/doctor/image.ts'
 import { systemClock } from '../agent/system/clock.ts'
 import { within } from '../agent/system/within.ts'
 import { ShoalError } from '../core/errors.ts'
@@ -80,6 +81,7 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
     .command('doctor')
     .description('Say whether this node pulls through Shoal, and what to do where it does not')
     .option('--explain <image>', 'Instead, say which rule decides about an image, and with which result', readImage)
+    .option('--image <image>', 'An image to ask the mirror for, and its registry for a part of a layer', readImage)
     .option('--json', 'As JSON')
     .configureHelp({ formatItem: indentedItem })
     .addHelpText('after', `\n${doctorHelp}`)
@@ -169,7 +171,11 @@ function tell(changes: readonly HostsChange[], { print }: Surroundings): void {
   for (const { result, directory } of changes) print(`${result} ${directory}\n`)
 }
 
-type DoctorFlags = OptionSources['flags'] & { readonly explain?: ImageReference; readonly json?: true }
+type DoctorFlags = OptionSources['flags'] & {
+  readonly explain?: ImageReference
+  readonly image?: ImageReference
+  readonly json?: true
+}
 
 /** Where the agent looks doctor does too, so it takes the same options; and of configure's, which registries are meant. */
 const doctorSchema = configSchema.extend(configureSchema.pick({ mirroredRegistries: true }).shape)
@@ -185,7 +191,10 @@ function readImage(text: string): ImageReference {
   return image
 }
 
-async function doctorCommand({ explain, json, ...flags }: DoctorFlags, surroundings: Surroundings): Promise<number> {
+async function doctorCommand(
+  { explain, image, json, ...flags }: DoctorFlags,
+  surroundings: Surroundings,
+): Promise<number> {
   const config = await readFrom(flags, surroundings)
   if (explain !== undefined) {
     const explanation = explainImage(explain, config)
@@ -196,9 +205,13 @@ async function doctorCommand({ explain, json, ...flags }: DoctorFlags, surroundi
     configureSchema.pick({ mirroredRegistries: true }),
     sourcesOf(flags, surroundings),
   )
-  const findings = await examineNode(config, { registries })
+  const findings = await examineNode(config, { registries, image: image && probedImage(image) })
   surroundings.print(json === true ? findingsJson(findings) : findingsText(findings))
   return isHealthy(findings) ? exitCodes.stopped : exitCodes.failed
+}
+
+function probedImage({ origin, repository, tag, digest }: ImageReference): ProbedImage {
+  return { origin, repository, reference: digest ?? tag ?? 'latest' }
 }
 
 function readFrom(flags: OptionSources['flags'], surroundings: Surroundings): Promise<AgentConfig> {

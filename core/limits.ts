@@ -568,12 +568,20 @@ export const limits = {
   // Doctor
   /** One question of doctor's: longer than a lost SYN takes that is sent again after 1 s and 3 s. */
   doctorQuestionMs: 5 * second,
+  /** The agent looks after itself this often: a fault is seen before the next rollout, and a look costs some 50 ms of CPU. */
+  doctorEveryMs: 5 * minute,
   /** Clocks that differ by more make tokens of registries look expired: they live for minutes. */
   doctorClockSkewMs: 1 * minute,
   /** A pull's last blob is written to disk this soon after its last byte: gigabytes on a slow disk. */
   doctorCommitMs: 10 * minute,
   /** Files that containerd's configuration imports: drop-ins of a distribution number a few. */
   doctorImportsMax: 64,
+  /** Registries that are asked, of those that are listed. */
+  doctorOriginsMax: 16,
+  /** What is asked of a layer to see whether its registry sends parts. */
+  doctorRangeBytes: 4 * KiB,
+  /** What is read of a client's name, of which the first word counts. */
+  userAgentMaxLength: 256,
   /** What the agent says of itself takes some KiB. */
   doctorAnswerMaxBytes: 1 * MiB,
   /** A file of this size with one byte at its end takes next to nothing where files may be sparse. */

@@ -33,6 +33,8 @@ export interface Cluster {
   heard(peer: PeerId): void
   /** As members say of themselves; undefined: no member that is known here. */
   placeOf(peer: PeerId): Place | undefined
+  /** `host:port` of the cluster listeners of the other live members. */
+  others(): readonly string[]
   /** Why this agent can't take part yet; undefined once it does. */
   notReady(): string | undefined
   stats(): ClusterStats

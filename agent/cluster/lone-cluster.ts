@@ -61,6 +61,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     tellPossession: () => {},
     heard: () => {},
     placeOf: () => undefined,
+    others: () => [],
     notReady: () => undefined,
     stats: () => ({ members: 1, ...directory.stats() }),
   }

@@ -38,7 +38,7 @@ import { watchSeeds } from './seeds.ts'
 import type { SeedLookup, SeedOptions } from './seeds.ts'
 import { createClusterServer, routeOf } from './server.ts'
 import type { ClusterServer } from './server.ts'
-import { announceCall, type Call, contentCall, exchangeCall, locateCall, possessionCall } from './wire.ts'
+import { announceCall, type Call, contentCall, exchangeCall, locateCall, lookCall, possessionCall } from './wire.ts'
 
 export interface MemberClusterComponents {
   readonly clock: Clock
@@ -107,6 +107,7 @@ export function createMemberCluster(components: MemberClusterComponents, options
     tellPossession: (news) => tellPossession(state, news),
     heard: (peer) => state.members?.heard(peer),
     placeOf: (peer) => state.members?.get(peer),
+    others: () => othersOf(state),
     notReady: () => notReady(state),
     stats: () => ({ members: state.members?.live().length ?? 1, ...state.directory.stats() }),
     address: () => state.address,
@@ -183,6 +184,12 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     ({ from }) => from,
     ({ digest }) => components.serveContent(digest),
   )
+  const lookRoute = routeOf(
+    lookCall,
+    { byAddress: true },
+    ({ from }) => from,
+    () => ({ peer: self, addresses: transport.addresses(), timeMs: Date.now() }),
+  )
   const state: State = {
     ...components,
     options,
@@ -194,7 +201,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       clock,
       self,
       keys,
-      routes: [announceRoute, exchangeRoute, locateRoute, possessionRoute, contentRoute],
+      routes: [announceRoute, exchangeRoute, locateRoute, possessionRoute, contentRoute, lookRoute],
     }),
     restingRelays: createBoundedMap(limits.relaysRestingMax),
     calls: new Set(),
@@ -209,6 +216,11 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     stopped: false,
   }
   return state
+}
+
+function othersOf({ members, transport }: State): string[] {
+  const others = (members?.live() ?? []).filter((peer) => peer !== transport.self)
+  return others.flatMap((peer) => members?.get(peer)?.cluster ?? [])
 }
 
 function notReady({ members, clock, arrivedMs }: State): string | undefined {

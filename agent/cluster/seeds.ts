@@ -40,7 +40,7 @@ export function watchSeeds(
     return { stop: () => {} }
   }
   const { host, port } = seedsDns
-  const addressesOf = resolve ?? (seedsDnsServers.length > 0 ? askServers(seedsDnsServers) : askSystem)
+  const addressesOf = resolve ?? seedResolver(seedsDnsServers)
   let timer: NodeJS.Timeout | undefined
   let stopped = false
   let told: string | undefined
@@ -66,6 +66,11 @@ export function watchSeeds(
       clearTimeout(timer)
     },
   }
+}
+
+/** How the addresses behind the name are found; of `servers`, or of the system where there are none. */
+export function seedResolver(servers: readonly string[]): Resolve {
+  return servers.length > 0 ? askServers(servers) : askSystem
 }
 
 async function askSystem(name: string): Promise<string[]> {

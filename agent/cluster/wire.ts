@@ -12,6 +12,7 @@ import type {
 import { limits } from '../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest } from '../../core/members/messages.ts'
 import { parseDigest } from '../../core/oci/digest.ts'
+import type { PeerId } from '../../core/ports.ts'
 import { isRepositoryName } from '../../core/oci/reference.ts'
 import { isBitfieldFor } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
@@ -229,6 +230,18 @@ export interface Call<Request, Answer> {
   readAnswer(body: Buffer): Answer | undefined
 }
 
+export interface LookRequest {
+  readonly from: PeerId
+}
+
+export interface LookAnswer {
+  readonly peer: PeerId
+  /** libp2p addresses as multiaddr texts. */
+  readonly addresses: readonly string[]
+  /** By the answerer's clock; ms since 1970. */
+  readonly timeMs: number
+}
+
 interface Codec<Value> {
   write(value: Value): Buffer
   read(body: Buffer): Value | undefined
@@ -301,6 +314,14 @@ export const possessionCall = callOf<PossessionRequest, PossessionAnswer>(
   limits.relayCallMs,
   possessionRequest,
   possessionAnswer,
+)
+
+/** Is a member there, which one, and what time is it? Changes nothing. */
+export const lookCall = callOf<LookRequest, LookAnswer>(
+  '/members/look',
+  limits.memberCallMs,
+  z.strictObject({ from: peer }),
+  z.strictObject({ peer, addresses, timeMs: count }),
 )
 
 /** One byte that says what it is, then the content. */

@@ -2,9 +2,18 @@
 import { readdir, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import path from 'node:path'
-import type { ContainerdFacts, ContentDirectory, Facts, HostsDirectory, NodeSettings } from '../../core/doctor/facts.ts'
-import { formatHostPort, onThisNode } from '../config-values.ts'
+import type {
+  ContainerdFacts,
+  ContentDirectory,
+  Facts,
+  HostsDirectory,
+  InsideFacts,
+  NodeSettings,
+  OriginFacts,
+} from '../../core/doctor/facts.ts'
+import { formatHostPort, hostPort, onThisNode } from '../config-values.ts'
 import type { AgentConfig } from '../config.ts'
+import { originOptions } from '../origin-options.ts'
 import { mirrorUrl } from '../containerd/hosts-file.ts'
 import { type MirrorKeys, mirrorKeyFiles, readMirrorKeys } from '../mirror-tls/mirror-keys.ts'
 import { type AskedAgent, askAgent } from './ask-agent.ts'
@@ -12,12 +21,18 @@ import { readContainerdConfig } from './containerd-config.ts'
 import { findContainerd, versionOf } from './containerd-process.ts'
 import { lookAtDisk } from './disk.ts'
 import { lookIntoHosts } from './hosts.ts'
+import { isRanged, manifestPathOf, type ProbedImage, servedImage } from './image.ts'
+import { descriptorsMax, newContentAgoMs } from './inside.ts'
+import { lookAtCluster } from './members.ts'
+import { lookAtOrigins } from './origins.ts'
 import { check } from './reasons.ts'
 
 /** What doctor is told beside the agent's options. */
 export interface NodeQuestion {
   /** Registries that `shoal configure` was told; none: all. */
   readonly registries: readonly string[]
+  /** To be asked for through the mirror, and at its registry. */
+  readonly image: ProbedImage | undefined
 }
 
 export interface NodeFacts {
@@ -26,19 +41,99 @@ export interface NodeFacts {
 }
 
 /** As `shoal doctor` sees the node: from outside of the agent, with the rights of who runs it. */
-export async function gatherNode(config: AgentConfig, { registries }: NodeQuestion): Promise<NodeFacts> {
+export async function gatherNode(config: AgentConfig, { registries, image }: NodeQuestion): Promise<NodeFacts> {
   const settings = settingsOf(config, registries)
   const agent = await askAgent(settings.ops)
   const keys = config.mirrorProtocol === 'https' ? await keysOf(config.dataDir) : undefined
-  const [containerd, hosts, disk, content] = await Promise.all([
+  const { root, mirror } = settings
+  const manifestPath = image && manifestPathOf(image)
+  const asked = { root, registries, mirror, manifestPath, agentCa: keys?.agentCa }
+  const [containerd, hosts, disk, content, cluster, origins] = await Promise.all([
     containerdFacts(config.containerdConfigFile, agent.containerdVersion),
-    lookIntoHosts({ root: settings.root, registries, mirror: settings.mirror, path: '/v2/', agentCa: keys?.agentCa }),
+    lookIntoHosts(asked),
     lookAtDisk(config.dataDir),
     config.containerdContentDir === undefined ? undefined : contentFacts(config.containerdContentDir),
+    config.standalone ? undefined : lookAtCluster(config, { others: [], isDialed: () => true }),
+    originFacts(config, registries, image),
   ])
-  const exposed = await readableByAll(secretFiles(config, hosts))
-  const facts = { settings, containerd, hosts, agent: agent.answer, keys: keys?.answer, disk, content, exposed }
+  const facts = {
+    settings,
+    containerd,
+    hosts,
+    agent: agent.answer,
+    image: image && servedImage(image, hosts),
+    keys: keys?.answer,
+    exposed: await readableByAll(secretFiles(config, hosts)),
+    content,
+    disk,
+    cluster,
+    origins,
+  }
   return { facts, agent }
+}
+
+/** What the parts of the running agent know. */
+export interface SelfQuestion {
+  readonly inside: Omit<InsideFacts, 'newContentAgoMs' | 'descriptorsMax'>
+  /** Cluster listeners of other members that are asked too, and whose other ports are tried. */
+  readonly others: readonly string[]
+  /** Of the containerd that asked the mirror last. */
+  readonly containerdVersion: string | undefined
+}
+
+/**
+ * As the agent sees its node: what it may not read, or has not been given, it says nothing of; and no registry is asked, since
+ * thousands of agents would. Of its seeds only the cluster listeners are, since those are the same ones for all.
+ */
+export async function gatherSelf(
+  config: AgentConfig,
+  { inside, others, containerdVersion }: SelfQuestion,
+): Promise<Facts> {
+  const settings = settingsOf(config, [])
+  const { containerdContentDir } = config
+  const keys = config.mirrorProtocol === 'https' ? await keysOf(config.dataDir) : undefined
+  const asked = { root: settings.root, registries: [], mirror: settings.mirror, agentCa: keys?.agentCa }
+  const ports = others.map((text) => hostPort(1).parse(text))
+  const [hosts, disk, content, cluster, newContent, descriptors] = await Promise.all([
+    lookIntoHosts(asked).then(ofShoal, () => []),
+    lookAtDisk(config.dataDir),
+    containerdContentDir === undefined ? undefined : contentFacts(containerdContentDir),
+    config.standalone ? undefined : lookAtCluster(config, { others: ports, isDialed: (at) => ports.includes(at) }),
+    containerdContentDir === undefined ? undefined : newContentAgoMs(containerdContentDir),
+    descriptorsMax(),
+  ])
+  const containerd = hosts.length === 0 ? undefined : await configSeen(config.containerdConfigFile, containerdVersion)
+  const exposed = await readableByAll(secretFiles(config, hosts))
+  const seen = { ...inside, newContentAgoMs: newContent, descriptorsMax: descriptors }
+  return { settings, containerd, hosts, keys: keys?.answer, exposed, content, disk, cluster, inside: seen }
+}
+
+/** Where configure has run; elsewhere this node's containerd may not be meant. */
+function ofShoal(hosts: readonly HostsDirectory[]): HostsDirectory[] {
+  return hosts.filter(({ state }) => state.kind === 'mirror')
+}
+
+async function configSeen(file: string, version: string | undefined): Promise<ContainerdFacts | undefined> {
+  const { config, changedMs } = await readContainerdConfig(file, version)
+  return config.kind === 'read' && changedMs > 0 ? { version, config } : undefined
+}
+
+/** Those that anybody named; else the one that is meant where nobody does. */
+async function originFacts(
+  config: AgentConfig,
+  registries: readonly string[],
+  image: ProbedImage | undefined,
+): Promise<readonly OriginFacts[]> {
+  const options = originOptions(config)
+  const named = [
+    ...config.origins.map(({ host }) => host),
+    ...registries,
+    ...(image === undefined ? [] : [image.origin]),
+  ]
+  const origins = [...new Set(named.length === 0 ? [config.defaultOrigin] : named)]
+  const ranged = image && (await isRanged(image, options))
+  const facts = await lookAtOrigins(origins, options)
+  return facts.map((each) => (each.origin === image?.origin ? { ...each, ranged } : each))
 }
 
 function settingsOf(config: AgentConfig, registries: readonly string[]): NodeSettings {

@@ -22,8 +22,8 @@ export interface HostsQuestion {
   /** Those that are to be pulled through the mirror; none: all. */
   readonly registries: readonly string[]
   readonly mirror: string
-  /** What the mirror is asked for. */
-  readonly path: string
+  /** The path and query by which containerd would ask for a manifest, if one is to be asked for. */
+  readonly manifestPath?: string | undefined
   /** The CA of this node's data directory. */
   readonly agentCa: string | undefined
 }
@@ -96,7 +96,10 @@ async function stateByText(text: string, directory: string, question: HostsQuest
   if (url === undefined || (named === undefined && !isHostsFileOfShoal(text))) return { kind: 'other hosts' }
   const mirror = await entryOf(url, isTable(entry) ? entry : {}, directory)
   const shown = isSameUrl(url, question.mirror) ? question.mirror : url
-  return { kind: 'mirror', url: shown, answer: await askMirror(mirror, question.path, question.agentCa) }
+  const answer = await askMirror(mirror, '/v2/', question.agentCa)
+  const { manifestPath } = question
+  if (manifestPath === undefined || answer.kind !== 'answered') return { kind: 'mirror', url: shown, answer }
+  return { kind: 'mirror', url: shown, answer, image: await askMirror(mirror, manifestPath, question.agentCa) }
 }
 
 /** Under another name of loopback it is the same one; under another scheme it is not. */

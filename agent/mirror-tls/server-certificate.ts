@@ -4,8 +4,10 @@ import { type Authority, type CertifiedKey, issueServer } from './certificates.t
 
 export interface ServerCertificate {
   readonly first: CertifiedKey
-  /** Has `use` called with each one that follows. */
+  /** Has `use` called with each one that follows; one that fails is tried again at the next look. */
   renew(use: (certificate: CertifiedKey) => void): void
+  /** Why the last try failed; undefined where none did since the one that is shown. */
+  failure(): string | undefined
   stop(): void
 }
 
@@ -13,31 +15,44 @@ interface Components {
   readonly authority: Authority
   /** The node's own time, as clients on it will compare; milliseconds since 1970. */
   readonly now: () => number
+  readonly logger: { error(fields: object, message: string): void }
 }
 
 /** `names` are those that clients call the server by. */
 export async function createServerCertificate(
-  { authority, now }: Components,
+  { authority, now, logger }: Components,
   names: readonly string[],
 ): Promise<ServerCertificate> {
   let issuedMs = now()
   let timer: NodeJS.Timeout | undefined
-  const issue = (): Promise<CertifiedKey> => issueServer(authority, names, new Date(issuedMs))
+  let failure: string | undefined
+  const issue = (atMs: number): Promise<CertifiedKey> => issueServer(authority, names, new Date(atMs))
 
   /** The clock may have been set, to either side. */
   function isDue(): boolean {
     return Math.abs(now() - issuedMs) > limits.mirrorCertificateMs / 2
   }
 
+  async function renewWhereDue(use: (certificate: CertifiedKey) => void): Promise<void> {
+    if (!isDue()) return
+    const beforeMs = issuedMs
+    issuedMs = now()
+    try {
+      use(await issue(issuedMs))
+      failure = undefined
+    } catch (error) {
+      issuedMs = beforeMs
+      failure = error instanceof Error ? error.message : String(error)
+      logger.error({ err: error }, "the mirror's certificate was not renewed; it is tried again")
+    }
+  }
+
   return {
-    first: await issue(),
+    first: await issue(issuedMs),
     renew(use) {
-      timer = setInterval(() => {
-        if (!isDue()) return
-        issuedMs = now()
-        void issue().then(use)
-      }, limits.mirrorCertificateCheckMs)
+      timer = setInterval(() => void renewWhereDue(use), limits.mirrorCertificateCheckMs)
     },
+    failure: () => failure,
     stop: () => clearInterval(timer),
   }
 }

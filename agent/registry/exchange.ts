@@ -63,7 +63,8 @@ export function createExchange(
   }
 
   function result(kind: AnsweredRequest['kind'], error: unknown): AnsweredRequest {
-    return { kind, status: response.statusCode, bytes, timeToFirstByteMs, outcome: outcome(), error }
+    const { 'user-agent': userAgent } = request.headers
+    return { kind, status: response.statusCode, userAgent, bytes, timeToFirstByteMs, outcome: outcome(), error }
   }
 
   function outcome(): Outcome {

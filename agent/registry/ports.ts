@@ -58,6 +58,8 @@ export type Outcome =
 export interface AnsweredRequest {
   readonly kind: 'ping' | 'manifest' | 'blob' | 'referrers' | 'tags' | 'none'
   readonly status: number
+  /** As the client calls itself. */
+  readonly userAgent: string | undefined
   /** Body bytes handed to the client's socket. */
   readonly bytes: number
   /** From the request to the first body byte; undefined where there was no body. */

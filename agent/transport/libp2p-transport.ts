@@ -21,7 +21,7 @@ export interface TransportComponents {
   readonly log: TransportLogger
 }
 
-export interface TransportOptions extends NodeOptions {
+export interface TransportOptions extends Required<NodeOptions> {
   /** Where lanes come in, and under which host peers find it: that of their connection. */
   readonly bulkListen: HostPort
 }

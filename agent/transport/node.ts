@@ -21,8 +21,8 @@ import { encryptersOf } from './secrets.ts'
 export type Node = Libp2p<{ dht: KadDHT; identify: unknown; ping: unknown }>
 
 export interface NodeOptions {
-  /** Where to listen; port 0 lets the system choose. */
-  readonly listen: { readonly host: string; readonly port: number }
+  /** Where to listen; port 0 lets the system choose; undefined: nowhere. */
+  readonly listen?: { readonly host: string; readonly port: number }
   /** The one IP address under which others reach this node. */
   readonly advertiseAddress: string
 }
@@ -35,7 +35,7 @@ export async function createNode(
     start: false,
     privateKey: privateKeyFromRaw(components.identity.rawKey),
     addresses: {
-      listen: [tcpAddress(options.listen.host, options.listen.port)],
+      listen: options.listen === undefined ? [] : [tcpAddress(options.listen.host, options.listen.port)],
       announceFilter: (listening) => advertised(listening, options.advertiseAddress),
     },
     transports: [

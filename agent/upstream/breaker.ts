@@ -17,14 +17,18 @@ import { isOutage, kindOfStatus, OriginError } from './origin-error.ts'
 export interface Breakers {
   /** `send`, but for hosts that are left alone: asking those is `unavailable` at once. */
   guard(send: Send): Send
-  /** How many hosts are left alone now. */
-  open(): number
+  /** The hosts that are left alone now. */
+  resting(): readonly RestingHost[]
+}
+
+/** Asked on behalf of `origin`, it does not answer. */
+export interface RestingHost {
+  readonly origin: string
+  readonly host: string
 }
 
 /** A host that is left alone for `restMs`, or that has answered again. */
-export interface BreakerChange {
-  readonly origin: string
-  readonly host: string
+export interface BreakerChange extends RestingHost {
   readonly restMs: number | undefined
 }
 
@@ -106,7 +110,12 @@ export function createBreakers(clock: Clock, onChange: (change: BreakerChange) =
     }
   }
 
-  return { guard, open: () => [...breakers].filter(([, { open }]) => open !== undefined).length }
+  function resting(): RestingHost[] {
+    const open = [...breakers].filter(([, breaker]) => breaker.open !== undefined)
+    return open.map(([, { origin, host }]) => ({ origin, host }))
+  }
+
+  return { guard, resting }
 }
 
 function isFailure({ status }: Answer): boolean {

@@ -6,7 +6,7 @@ import { type Digest, digestFromHex, parseDigest } from '../../core/oci/digest.t
 import { isRepositoryName, parseReference } from '../../core/oci/reference.ts'
 import type { Clock, Random } from '../../core/ports.ts'
 import { bodyError, discard, readAtMost, readExactly } from './bodies.ts'
-import { type BreakerChange, createBreakers } from './breaker.ts'
+import { type BreakerChange, createBreakers, type RestingHost } from './breaker.ts'
 import type { Credential } from './credential.ts'
 import { createDispatchers, type ProxySettings } from './dispatchers.ts'
 import { createEgress, type EgressOptions, type Resolve, resolveBySystem } from './egress.ts'
@@ -116,7 +116,7 @@ export interface OriginClient {
     signal: AbortSignal,
   ): Promise<PassedThrough>
   /** Hosts that are left alone for a moment, since they do not answer. */
-  hostsResting(): number
+  hostsResting(): readonly RestingHost[]
   close(): Promise<void>
 }
 
@@ -278,7 +278,7 @@ export function createOriginClient(
     },
     fetchRange,
     passThrough,
-    hostsResting: () => breakers.open(),
+    hostsResting: () => breakers.resting(),
     close: () => dispatchers.close(),
   }
 }
@@ -302,7 +302,7 @@ const manifestTypes = [
 const passThroughTypes = 'application/vnd.oci.image.index.v1+json, application/json'
 
 /** As containerd does: `/v2` is put behind the base's path unless that holds it already. */
-function apiUrl(base: URL, path: string): URL {
+export function apiUrl(base: URL, path: string): URL {
   const prefix = base.pathname.replace(/\/$/, '')
   const url = new URL(base)
   url.pathname = `${/^\/v2(?:\/|$)/.test(prefix) ? prefix : `${prefix}/v2`}/${path}`

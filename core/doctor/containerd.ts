@@ -5,6 +5,9 @@ import { isAtLeast } from './versions.ts'
 
 type ReadConfig = Extract<ContainerdConfig, { kind: 'read' }>
 
+/** Where 2.x has it, and nobody before. */
+const sectionOf2 = 'io.containerd.cri.v1.images'
+
 /** What 2.2 and newer take where nothing is set: a list, which they do not split. */
 const defaultList = '/etc/containerd/certs.d:/etc/docker/certs.d'
 
@@ -28,7 +31,8 @@ function judgeConfigPath(config: ReadConfig, version: string | undefined, { root
   if (found === '') return [finding('CONFIG_PATH_UNSET', at)]
   if (config.hasMirrors) return [finding('CONFIG_PATH_BESIDE_MIRRORS', at)]
   const entries = found.split(':')
-  const isSplit = config.pullsLocally || isAtLeast(version, 2, 1) === false
+  const isNew = isAtLeast(version, 2, 1) ?? section === sectionOf2
+  const isSplit = config.pullsLocally || !isNew
   if (entries.length > 1 && !isSplit) return [finding('CONFIG_PATH_LIST', at)]
   return entries.includes(root) ? [] : [finding('CONFIG_PATH_ELSEWHERE', { ...at, flags })]
 }

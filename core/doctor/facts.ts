@@ -87,7 +87,13 @@ export type HostsState =
   | { readonly kind: 'invalid'; readonly reason: string }
   | { readonly kind: 'unreadable'; readonly reason: string }
   /** Written by `shoal configure`; `url` is where it says that the mirror is. */
-  | { readonly kind: 'mirror'; readonly url: string; readonly answer: MirrorAnswer }
+  | {
+      readonly kind: 'mirror'
+      readonly url: string
+      readonly answer: MirrorAnswer
+      /** What came of asking it for the image that doctor was told. */
+      readonly image?: MirrorAnswer
+    }
 
 /** What came of asking the mirror as the file says. */
 export type MirrorAnswer =
@@ -126,6 +132,8 @@ export interface InsideFacts {
   readonly newContentAgoMs: number | undefined
   readonly certificateFailure: string | undefined
   readonly descriptorsMax: number | undefined
+  /** Hosts that failed the agent several times in a row, each with the registry that it was asked for. */
+  readonly resting: readonly { readonly origin: string; readonly host: string }[]
   /** Registries that sent a whole blob where a part was asked for. */
   readonly unranged: readonly string[]
 }

@@ -67,12 +67,20 @@ function judgeOrigin({ origin, host, url, answer, tokens, ranged }: OriginFacts)
 }
 
 function judgeInside(inside: InsideFacts, { ops }: NodeSettings): Finding[] {
-  const { certificateFailure, descriptorsMax: limit, unranged } = inside
+  const { certificateFailure, descriptorsMax: limit, resting, unranged } = inside
   const wanted = limits.descriptorsMin
   return [
     ...judgePulls(inside, ops),
     ...(certificateFailure === undefined ? [] : [finding('MIRROR_CERTIFICATE_STALE', { reason: certificateFailure })]),
     ...(limit === undefined || limit >= wanted ? [] : [finding('DESCRIPTORS_FEW', { limit, wanted })]),
+    ...resting.map(({ origin, host }) =>
+      finding('ORIGIN_UNREACHABLE', {
+        origin,
+        host,
+        url: `https://${host}/v2/`,
+        reason: 'it failed several times in a row',
+      }),
+    ),
     ...unranged.map((origin) => finding('ORIGIN_WITHOUT_RANGES', { origin })),
   ]
 }

@@ -7,6 +7,7 @@ import { ShoalError } from '../../core/errors.ts'
 
 const logger = createLogger({ level: 'fatal', format: 'json' })
 const finished: AnsweredRequest = {
+  userAgent: 'containerd/1.7.24',
   kind: 'blob',
   status: 206,
   bytes: 10,
@@ -30,13 +31,13 @@ test.each([
   [{ ...finished, outcome: 'client-gone' }, '{kind="blob",status="aborted"} 1'],
 ] satisfies [AnsweredRequest, string][])('an answered request counts by kind and end: %o', async (request, sample) => {
   const metrics = createMetrics()
-  observeMirror(metrics, logger).answered(request)
+  observeMirror(metrics, logger, { note: () => {} }).answered(request)
   expect(await samples(metrics, 'shoal_requests_total')).toEqual([sample])
 })
 
 test('a first byte counts in seconds, an error by its code, and neither where there is none', async () => {
   const metrics = createMetrics()
-  const observer = observeMirror(metrics, logger)
+  const observer = observeMirror(metrics, logger, { note: () => {} })
   observer.answered(finished)
   const error = new ShoalError('ORIGIN_NOT_FOUND', 'no such tag')
   observer.answered({ ...finished, status: 404, timeToFirstByteMs: undefined, error })

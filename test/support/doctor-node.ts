@@ -14,6 +14,8 @@ export interface DoctorNode {
   readonly configFile: string
   /** containerd's `config_path`. */
   readonly root: string
+  /** containerd's content directory, which the agent reads. */
+  readonly contentDir: string
   readonly secretFile: string
   /** A directory for PATH, with a `containerd` that says its version. */
   readonly programs: string
@@ -21,15 +23,15 @@ export interface DoctorNode {
   readonly flags: readonly string[]
   /** Runs `shoal COMMAND` with this node's options, and with whatever flags come after them. */
   shoal(command: string, ...flags: readonly string[]): Promise<{ code: number; out: string; err: string }>
-  /** What doctor finds, by `--json`. */
-  doctor(...flags: readonly string[]): Promise<{ code: number; findings: readonly Finding[] }>
+  /** What doctor finds, by `--json`, with `more` flags than the agent has, and without those named `less`. */
+  doctor(more?: readonly string[], less?: readonly string[]): Promise<{ code: number; findings: readonly Finding[] }>
 }
 
 export interface DoctorNodeOptions {
   /** What `containerd --version` says on this node. */
   readonly version: string
   /** The text of config.toml, for a `config_path`. */
-  readonly config: (root: string) => string
+  readonly config: (at: { readonly directory: string; readonly root: string }) => string
   /** `host:port` of registries that speak plain HTTP. */
   readonly origins: readonly string[]
 }
@@ -38,12 +40,18 @@ export async function startDoctorNode(guardian: Guardian, options: DoctorNodeOpt
   const directory = await guardian.directory()
   const [root, configFile] = [path.join(directory, 'certs.d'), path.join(directory, 'config.toml')]
   const programs = await containerdThatSays(directory, options.version)
-  await writeFile(configFile, options.config(root))
+  await writeFile(configFile, options.config({ directory, root }))
+  const contentDir = path.join(directory, 'io.containerd.content.v1.content')
+  await mkdir(path.join(contentDir, 'blobs/sha256'), { recursive: true })
   const secretFile = await makeClusterSecret(directory)
   const start = async (name: string, seeds: readonly string[]): Promise<AgentProcess> => {
     const own = path.join(directory, name)
     await mkdir(own)
-    const flags = [`--containerd-registry-config-path=${root}`, `--containerd-config-file=${configFile}`]
+    const flags = [
+      `--containerd-registry-config-path=${root}`,
+      `--containerd-config-file=${configFile}`,
+      `--containerd-content-dir=${contentDir}`,
+    ]
     const common = { directory: own, secretFile, seeds, plainOrigins: options.origins, protocol: 'https' as const }
     return startAgent(guardian, { ...common, flags: name === 'seed' ? [] : flags })
   }
@@ -54,26 +62,30 @@ export async function startDoctorNode(guardian: Guardian, options: DoctorNodeOpt
   const flags = flagsOf(agent)
   const ofConfigure = [`--containerd-registry-config-path=${root}`, ...pick(flags, configureFlags)]
 
-  async function shoal(command: string, ...more: readonly string[]): ReturnType<DoctorNode['shoal']> {
-    const seen = { out: '', err: '' }
-    const code = await runCommand([command, ...(command === 'doctor' ? flags : ofConfigure), ...more], {
-      env: {},
-      version: '0',
-      print: (text) => void (seen.out += text),
-      printError: (text) => void (seen.err += text),
-      onSignal: () => {},
-      exit: () => {},
-      runAgent: () => Promise.reject(new Error('no agent is started here')),
-    })
-    return { code, ...seen }
-  }
-  async function doctor(...more: readonly string[]): ReturnType<DoctorNode['doctor']> {
-    const { code, out, err } = await shoal('doctor', '--json', ...more)
+  const shoal: DoctorNode['shoal'] = (command, ...more) =>
+    runShoal([command, ...(command === 'doctor' ? flags : ofConfigure), ...more])
+  const doctor: DoctorNode['doctor'] = async (more = [], less = []) => {
+    const { code, out, err } = await runShoal(['doctor', '--json', ...without(flags, less), ...more])
     if (out === '') throw new Error(`doctor said nothing: ${err}`)
     return { code, findings: (JSON.parse(out) as { findings: Finding[] }).findings }
   }
   await shoal('configure')
-  return { directory, agent, seed, configFile, root, secretFile, programs, flags, shoal, doctor }
+  return { directory, agent, seed, configFile, root, contentDir, secretFile, programs, flags, shoal, doctor }
+}
+
+/** The command in this process: a start of its own takes a second of CPU. */
+async function runShoal(words: readonly string[]): ReturnType<DoctorNode['shoal']> {
+  const seen = { out: '', err: '' }
+  const code = await runCommand(words, {
+    env: {},
+    version: '0',
+    print: (text) => void (seen.out += text),
+    printError: (text) => void (seen.err += text),
+    onSignal: () => {},
+    exit: () => {},
+    runAgent: () => Promise.reject(new Error('no agent is started here')),
+  })
+  return { code, ...seen }
 }
 
 const configureFlags = ['--data-dir', '--mirror-listen', '--mirror-protocol']
@@ -85,6 +97,10 @@ function flagsOf({ process: child }: AgentProcess): string[] {
 
 function pick(flags: readonly string[], names: readonly string[]): string[] {
   return names.flatMap((name) => [name, flags[flags.indexOf(name) + 1] ?? ''])
+}
+
+function without(flags: readonly string[], names: readonly string[]): string[] {
+  return flags.filter((flag, index) => !names.includes(flag) && !names.includes(flags[index - 1] ?? ''))
 }
 
 async function containerdThatSays(directory: string, version: string): Promise<string> {

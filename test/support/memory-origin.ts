@@ -97,7 +97,7 @@ export function createMemoryOrigin(origins: Readonly<Record<string, Repositories
       const body = Buffer.from(JSON.stringify({ name: at.repository, tags: [...tags.keys()] }))
       return { status: 200, headers: { 'content-type': 'application/json' }, body }
     },
-    hostsResting: () => 0,
+    hostsResting: () => [],
     close: () => Promise.resolve(),
   }
 }

@@ -5,6 +5,7 @@ import { createServerCertificate, serverNames } from '../../../agent/mirror-tls/
 import { limits } from '../../../core/limits.ts'
 import { hour, second } from '../../../core/units.ts'
 
+const quiet = { error: () => {} }
 const day = 24 * hour
 const start = new Date('2026-11-26T12:00:00Z').getTime()
 
@@ -18,7 +19,7 @@ test.each([
 ])('another is issued when %s, and none before', async (_name, shiftMs) => {
   const ca = await createAuthority(new Date(start))
   let nowMs = start
-  const components = { authority: await parseAuthority(ca.cert + ca.key), now: () => nowMs }
+  const components = { authority: await parseAuthority(ca.cert + ca.key), now: () => nowMs, logger: quiet }
   const certificate = await createServerCertificate(components, ['localhost'])
   onTestFinished(() => certificate.stop())
   const renewed: CertifiedKey[] = []
@@ -33,6 +34,37 @@ test.each([
   const next = new X509Certificate(renewed[0]?.cert ?? '')
   expect(next.validToDate.getTime()).toBe(nowMs + limits.mirrorCertificateMs)
   expect(renewed[0]?.key).not.toBe(certificate.first.key)
+})
+
+test('one that could not be issued is logged, and tried again at the next look', async () => {
+  const ca = await createAuthority(new Date(start))
+  let nowMs = start
+  let isBroken = true
+  const sound = await parseAuthority(ca.cert + ca.key)
+  const authority = {
+    ...sound,
+    // As an engine that fails, or a key that is gone.
+    get subject() {
+      if (isBroken && nowMs !== start) throw new Error('no key')
+      return sound.subject
+    },
+  }
+  const errors: string[] = []
+  const logger = { error: (_fields: object, message: string) => void errors.push(message) }
+  const certificate = await createServerCertificate({ authority, now: () => nowMs, logger }, ['localhost'])
+  onTestFinished(() => certificate.stop())
+  const renewed: CertifiedKey[] = []
+  certificate.renew((next) => renewed.push(next))
+
+  nowMs = start + 4 * day
+  vi.advanceTimersByTime(limits.mirrorCertificateCheckMs)
+  await vi.waitUntil(() => certificate.failure() !== undefined)
+  expect(certificate.failure()).toBe('no key')
+  expect(errors).toEqual(["the mirror's certificate was not renewed; it is tried again"])
+  isBroken = false
+  vi.advanceTimersByTime(limits.mirrorCertificateCheckMs)
+  await vi.waitUntil(() => renewed.length > 0)
+  expect(certificate.failure()).toBeUndefined()
 })
 
 test.each([

@@ -5,10 +5,10 @@ import { createMetrics } from '../../../agent/metrics.ts'
 const servers: OpsServer[] = []
 afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())))
 
-async function start(parts: Record<string, () => Readiness>) {
+async function start(parts: Record<string, () => Readiness>, pages: Record<string, () => Promise<object>> = {}) {
   const metrics = createMetrics()
   const server = await startOpsServer(
-    { metrics, parts: new Map(Object.entries(parts)) },
+    { metrics, parts: new Map(Object.entries(parts)), localPages: new Map(Object.entries(pages)) },
     { host: '127.0.0.1', port: 0 },
   )
   servers.push(server)
@@ -40,6 +40,13 @@ test('shows the metrics in the Prometheus format', async () => {
   const response = await get('/metrics')
   expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/)
   expect(await response.text()).toContain('\nshoal_members 7\n')
+})
+
+test('a page for this node is made for each who asks', async () => {
+  let asked = 0
+  const { get } = await start({}, { doctor: async () => ({ asked: ++asked }) })
+  expect(await (await get('/doctor')).json()).toEqual({ asked: 1 })
+  expect(await (await get('/doctor')).json()).toEqual({ asked: 2 })
 })
 
 test('anything else is not found', async () => {

@@ -66,7 +66,7 @@ test.each([
   expect(await ask()).toBe('left alone')
   expect(sent).toHaveLength(breakerFailures)
   expect(changes).toMatchObject([{ origin: 'a.b', host: 'a.b', restMs: breakerRestMs }])
-  expect(breakers.open()).toBe(1)
+  expect(breakers.resting()).toHaveLength(1)
 })
 
 test.each([
@@ -82,7 +82,7 @@ test.each([
   answers(answer)
   await askTimes(2 * breakerFailures)
   expect(await ask()).toBe(answer)
-  expect(breakers.open()).toBe(0)
+  expect(breakers.resting()).toHaveLength(0)
 })
 
 test('an answer in between begins the count anew', async () => {
@@ -121,7 +121,7 @@ describe('after its rest', () => {
     expect(await ask()).toBe(200)
     expect(await ask()).toBe(200)
     expect(changes.map(({ restMs }) => restMs)).toEqual([breakerRestMs, 2 * breakerRestMs, undefined])
-    expect(breakers.open()).toBe(0)
+    expect(breakers.resting()).toHaveLength(0)
   })
 
   test('each try in vain doubles the rest, up to half a minute', async () => {
@@ -162,7 +162,7 @@ test('a credential that a host chokes on does not make it count as dead, and tel
     answers(choked)
     await askTimes(2 * breakerFailures, registry, site, caller)
   }
-  expect(breakers.open()).toBe(0)
+  expect(breakers.resting()).toHaveLength(0)
   await askTimes(breakerFailures)
   expect(await ask(registry, site, caller)).toBe('left alone')
   clock.advance(breakerRestMs)

@@ -73,6 +73,7 @@ const healthy = {
     newContentAgoMs: 30 * second,
     certificateFailure: undefined,
     descriptorsMax: 1_048_576,
+    resting: [],
     unranged: [],
   },
 } as const satisfies Facts
@@ -99,6 +100,11 @@ describe('containerd', () => {
     ['beside mirrors', containerd({ hasMirrors: true, pullsLocally: true }), ['CONFIG_PATH_BESIDE_MIRRORS']],
     ['a list, from 2.1 on', containerd({ configPath: list }), ['CONFIG_PATH_LIST']],
     ['a list, before 2.1', containerd({ configPath: list }, '1.7.24'), []],
+    [
+      'a list, of an unknown 2.x',
+      { containerd: { version: undefined, config: { ...config, configPath: list } } },
+      ['CONFIG_PATH_LIST', 'CONTAINERD_VERSION_UNKNOWN'],
+    ],
     ['a list, in 2.0', containerd({ configPath: list }, '2.0.10'), []],
     ['a list, where 2.1 pulls locally', containerd({ configPath: list, pullsLocally: true }), []],
     ['a list without ours, before 2.1', containerd({ configPath: '/a:/b' }, '1.7.24'), ['CONFIG_PATH_ELSEWHERE']],
@@ -265,6 +271,7 @@ describe('what the agent sees of itself', () => {
     ['no content', { askedAgoMs: undefined, newContentAgoMs: undefined }, []],
     ['a certificate that is not renewed', { certificateFailure: 'x' }, ['MIRROR_CERTIFICATE_STALE']],
     ['few descriptors', { descriptorsMax: 1024 }, ['DESCRIPTORS_FEW']],
+    ['a registry that does not answer', { resting: [{ origin: 'a.b', host: 'c.d' }] }, ['ORIGIN_UNREACHABLE']],
     ['a registry without ranges', { unranged: ['a.b'] }, ['ORIGIN_WITHOUT_RANGES']],
   ])('%s', (_name, change, codes) => {
     expect(codesOf({ inside: { ...healthy.inside, ...change } })).toEqual(codes)

@@ -72,7 +72,7 @@ test('is not ready, and says why, until its member list agrees with a seed', asy
   const readyz = () => fetch(`http://127.0.0.1:${addresses.ops.port}/readyz`)
   const before = await readyz()
   expect(before.status).toBe(503)
-  expect(await before.json()).toEqual({
+  expect(await before.json()).toMatchObject({
     ready: false,
     parts: {
       agent: { ready: true },

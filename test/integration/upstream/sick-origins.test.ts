@@ -20,7 +20,7 @@ test('one that answers 503 hears a few requests, then one after each rest, and a
   for (let requests = 0; requests < 10; requests++)
     await expect(ask(client, server)).rejects.toMatchObject({ kind: 'unavailable' })
   expect(server.seen).toHaveLength(breakerFailures)
-  expect(client.hostsResting()).toBe(1)
+  expect(client.hostsResting()).toHaveLength(1)
   clock.advance(breakerRestMs)
   await expect(ask(client, server)).rejects.toMatchObject({ kind: 'unavailable' })
   expect(server.seen).toHaveLength(breakerFailures + 1)
@@ -28,7 +28,7 @@ test('one that answers 503 hears a few requests, then one after each rest, and a
   clock.advance(2 * breakerRestMs)
   for (let requests = 0; requests < 3; requests++)
     await expect(ask(client, server)).rejects.toMatchObject({ kind: 'not-found' })
-  expect(client.hostsResting()).toBe(0)
+  expect(client.hostsResting()).toHaveLength(0)
 })
 
 test('one that is gone is not dialled', async () => {

@@ -1,0 +1,70 @@
+/** The agent looks after itself: at its start and every few minutes, beside everything else and in nobody's way. */
+import { blocksPulls, type Finding, findingCodes } from '../../core/doctor/findings.ts'
+import { limits } from '../../core/limits.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Readiness } from '../ops/server.ts'
+import { reasonOf } from './reasons.ts'
+
+export interface SelfDoctorComponents {
+  readonly logger: Record<'info' | 'warn', (fields: object, message: string) => void>
+  readonly metrics: Pick<Metrics, 'set'>
+  readonly look: () => Promise<readonly Finding[]>
+}
+
+export interface SelfDoctor {
+  /** Looks now, then now and then. */
+  start(): void
+  /** A look that is under way ends by itself, soon. */
+  stop(): void
+  /** Looks anew, or joins a look that is under way. */
+  examine(): Promise<readonly Finding[]>
+  /** Not ready while no pull of this node can go through Shoal. */
+  readiness(): Readiness
+}
+
+export function createSelfDoctor({ logger, metrics, look }: SelfDoctorComponents): SelfDoctor {
+  let findings: readonly Finding[] = []
+  let looking: Promise<readonly Finding[]> | undefined
+  let timer: NodeJS.Timeout | undefined
+
+  function note(found: readonly Finding[]): readonly Finding[] {
+    const isNew = (each: Finding): boolean =>
+      !findings.some(({ code, what }) => code === each.code && what === each.what)
+    for (const { code, severity, what, fix } of found.filter(isNew))
+      logger[severity === 'info' ? 'info' : 'warn']({ code, severity, fix }, what)
+    const codes = new Set(found.map(({ code }) => code))
+    for (const { code } of findings) if (!codes.has(code)) logger.info({ code }, 'doctor no longer finds this')
+    for (const code of findingCodes) metrics.set('shoal_doctor_finding', codes.has(code) ? 1 : 0, { code })
+    findings = found
+    return found
+  }
+
+  function examine(): Promise<readonly Finding[]> {
+    looking ??= look()
+      .then(note)
+      .finally(() => {
+        looking = undefined
+      })
+    return looking
+  }
+
+  async function lookAround(): Promise<void> {
+    await examine().catch((error: unknown) => logger.warn({ reason: reasonOf(error) }, 'doctor could not look'))
+  }
+
+  return {
+    start() {
+      void lookAround()
+      timer = setInterval(() => void lookAround(), limits.doctorEveryMs)
+    },
+    stop: () => clearInterval(timer),
+    examine,
+    readiness() {
+      const details = findings.map(({ code, severity, what }) => ({ code, severity, what }))
+      const shown = details.length === 0 ? {} : { details }
+      const blocking = findings.filter(blocksPulls)
+      if (blocking.length === 0) return { ready: true, ...shown }
+      return { ready: false, reason: blocking.map(({ code, what }) => `${code}: ${what}`).join('; '), ...shown }
+    },
+  }
+}

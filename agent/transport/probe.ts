@@ -1,0 +1,77 @@
+/** Does a peer let this node in? Once, as a stranger that knows the secret: the handshake, the hello, and the lane it offers. */
+import type { Connection } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { PeerId } from '../../core/ports.ts'
+import { decodeAnswer, encodeHello, type LaneOffer } from '../../core/wire/hello.ts'
+import type { ClusterSecrets } from '../cluster-secret.ts'
+import type { HostPort } from '../config-values.ts'
+import { createIdentity } from '../identity/identity.ts'
+import { systemClock } from '../system/clock.ts'
+import { hostOf, targetsOf } from './addresses.ts'
+import { controlProtocol, framesOf } from './control.ts'
+import { createGate } from './gate.ts'
+import { laneTo } from './lanes.ts'
+import { createNode } from './node.ts'
+
+export interface ProbedPort extends HostPort {
+  /** Why it was not reached; undefined where it was. */
+  readonly error?: unknown
+}
+
+export interface PeerProbe {
+  readonly peers: ProbedPort
+  /** Undefined where nobody said where it is. */
+  readonly bulk?: ProbedPort
+}
+
+const silent = { debug: (): void => {}, warn: (): void => {} }
+
+/** Never rejects for what the peer does or does not. */
+export async function probePeer(
+  secrets: ClusterSecrets,
+  peer: PeerId,
+  addresses: readonly string[],
+  signal: AbortSignal,
+): Promise<PeerProbe> {
+  const gate = createGate({ clock: systemClock })
+  // An identity of its own: with this node's, the peer would take it for the agent, and end its link.
+  const identity = createIdentity()
+  const node = await createNode({ identity, secrets, gate, log: silent }, { advertiseAddress: '127.0.0.1' })
+  const [target] = targetsOf(peer, addresses)
+  const peers = { host: target === undefined ? '' : hostOf(target), port: portOf(target) }
+  try {
+    await node.start()
+    const connection = await node.dial(target === undefined ? [] : [target], { signal })
+    const lane = await hello(connection, signal)
+    return { peers, bulk: await openLane(hostOf(connection.remoteAddr), lane) }
+  } catch (error) {
+    return { peers: { ...peers, error } }
+  } finally {
+    await node.stop()
+  }
+}
+
+function portOf(address: Multiaddr | undefined): number {
+  return Number(address?.getComponents()[1]?.value ?? 0)
+}
+
+async function hello(connection: Connection, signal: AbortSignal): Promise<LaneOffer> {
+  const stream = await connection.newStream(controlProtocol, { signal })
+  const frames = framesOf(stream)
+  stream.send(encodeHello(1))
+  const { value, done } = await frames.next()
+  const { lane } = done === true ? {} : decodeAnswer(value)
+  if (lane === undefined) throw new Error('it takes no link')
+  return lane
+}
+
+async function openLane(host: string, offer: LaneOffer): Promise<ProbedPort> {
+  const at = { host, port: offer.port }
+  try {
+    const socket = await laneTo(host, offer)(() => {})
+    socket.destroy()
+    return at
+  } catch (error) {
+    return { ...at, error }
+  }
+}
