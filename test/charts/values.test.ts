@@ -9,6 +9,7 @@ import { chartValues } from '../../cli/chart/chart-values.ts'
 import { describedValues } from '../../cli/chart/values-comments.ts'
 import { readText } from '../repository/sources.ts'
 import { chartDirectory, describeHelms, type Helm, valuesFile, variants } from '../support/helm/helm.ts'
+import { kubernetesVersions } from '../support/kubernetes/schemas.ts'
 
 const valuesText = readFileSync(path.join(chartDirectory, 'values.yaml'), 'utf8')
 const described = describedValues(valuesText).map((value) => value.path)
@@ -33,6 +34,12 @@ test('every value has its comment, in sentences', () => {
   })
   expect(leaves).toEqual([])
   expect(describedValues(valuesText).filter(({ description }) => !/^(\p{Lu}|`).*\.$/su.test(description))).toEqual([])
+})
+
+test('Chart.yaml has the version of the code, and the oldest Kubernetes that renders are checked against', () => {
+  const chart = parse(readText('charts/shoal/Chart.yaml')) as Record<string, string>
+  const { version } = JSON.parse(readText('package.json')) as { version: string }
+  expect(chart).toMatchObject({ version, appVersion: version, kubeVersion: `>=${kubernetesVersions[0]}.0-0` })
 })
 
 test('what docs/from-spegel.md and the README name in `agent.config` are options', () => {
