@@ -380,11 +380,14 @@ export const limits = {
   /** Who fetches from the origin announces this often: its leases end without progress. */
   announceMs: 0.5 * second,
   /**
-   * Who only wants, where the host is not loaded; and both to the standby, which names peers until it must know leases: half the
-   * calls that one interval for all would take.
+   * Who only wants, where the host is not loaded: later the longer it has wanted, as what takes a minute changes little in a
+   * second. At most so late, since what a dead member had counts until all others have announced.
    */
   announceWantMs: 1 * second,
-  announceStandbyMs: 2 * second,
+  announceWantShare: 1 / 3,
+  announceWantMaxMs: 3 * second,
+  /** The same to the standby, which names peers meanwhile. It hears of a lease as soon as an owner hears of progress. */
+  announceStandbyMs: 4 * second,
   /** What one announce costs its host (facts/transport.md), and the share of a core that all of them may take. */
   announceCostMs: 0.3,
   announceShareOfCore: 0.1,

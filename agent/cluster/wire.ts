@@ -59,6 +59,7 @@ const announceItem = z
     ]),
     wants: z.boolean(),
     isConnected: z.boolean().exactOptional(),
+    neighbours: count.exactOptional(),
     fetching: z.array(range).max(limits.fetchRangesMax),
     fetchedBytes: count.exactOptional(),
     lease: z
@@ -101,13 +102,10 @@ const answerItem = z.strictObject({
   leaseAfterMs: durationMs.exactOptional(),
   lost: z.array(count).max(limits.fetchRangesMax).exactOptional(),
   provide: z.boolean().exactOptional(),
+  announceAfterMs: durationMs,
 })
 
-const announceAnswer = z.strictObject({
-  items: z.array(answerItem).max(limits.announceItemsMax),
-  announceAfterMs: durationMs,
-  idleAnnounceAfterMs: durationMs,
-})
+const announceAnswer = z.strictObject({ items: z.array(answerItem).max(limits.announceItemsMax) })
 
 const locateRequest = z.strictObject({
   from: peer,

@@ -153,10 +153,12 @@ function announce(state: State, digest: Digest, now: boolean): void {
   state.nextMs = nowMs
 }
 
-/** Only the first host grants leases: a wish for one is no news to the standby, which keeps its own time. */
+/** Only the first host grants leases; what is gained or wished for is no news to the standby, which keeps its own time. */
 function urgentHosts(state: State, { digest, lines }: Subject): PeerId[] {
   const hosts = [...lines.keys()]
-  return state.state(digest)?.lease === undefined ? hosts : hosts.slice(0, 1)
+  const item = state.state(digest)
+  const isLess = item === undefined || item.leaves === true || !(item.wants || item.have.complete)
+  return isLess ? hosts : hosts.slice(0, 1)
 }
 
 function renew(state: State): void {
@@ -337,17 +339,10 @@ function answered(state: State, id: number, answer: AnnounceAnswer): void {
     const subject = state.subjects.get(sent.digest)
     const item = answers.get(sent.digest)
     if (subject === undefined || sent.leaves === true) continue
-    const afterMs = announceAfterMs(sent, answer, isFirst(subject, call.to))
+    const afterMs = item?.announceAfterMs ?? limits.announceWantMs
     plan(state, subject, call.to, sooner(afterMs, sent.lease === undefined ? undefined : item?.leaseAfterMs))
     if (item !== undefined) heed(state, subject, call.to, sent, item)
   }
-}
-
-/** A standby must know of leases as soon as an owner, and of the rest soon enough to name peers. */
-function announceAfterMs(sent: AnnounceItem, answer: AnnounceAnswer, isOwner: boolean): number {
-  if (!isBusy(sent)) return answer.idleAnnounceAfterMs
-  const isUrgent = isOwner || sent.fetching.length > 0
-  return isUrgent ? answer.announceAfterMs : Math.max(answer.announceAfterMs, limits.announceStandbyMs)
 }
 
 function takeCall(state: State, id: number): Call | undefined {
@@ -377,6 +372,7 @@ function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, 
   const hosted = ask === undefined || item.size !== undefined
   if (hosted) subject.isCutOff = false
   if (sent.lease !== undefined) subject.isDeputised = ask !== undefined
+  if (item.lease !== undefined) tellFollowers(state, subject, host)
   if (item.lease !== undefined && isOfUse(sent, item.lease)) {
     subject.wish = undefined
     subject.isForsaken = false
@@ -387,6 +383,12 @@ function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, 
   }
   if (sent.lease !== undefined && ask !== undefined) follow(state, subject, host, ask)
   if (hosted) state.emit({ type: 'directory', answer: item })
+}
+
+/** Who would follow must know soon what this agent fetches. */
+function tellFollowers(state: State, { lines }: Subject, host: PeerId): void {
+  const byMs = state.clock.now() + limits.announceMs
+  for (const [other, dueMs] of lines) if (other !== host) lines.set(other, Math.min(dueMs, byMs))
 }
 
 /** Does the lease name a chunk that was not held? */

@@ -18,6 +18,7 @@ import type {
   PeerAddress,
   PossessionAnswer,
   PossessionRequest,
+  TimedAnswer,
 } from './messages.ts'
 import { neighboursOf } from './neighbours.ts'
 import { createPossessions, type Possessions } from './possession.ts'
@@ -117,15 +118,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
 
 function announce(state: State, { from, items }: AnnounceRequest): AnnounceAnswer {
   if (items.some(isBusy)) noteCaller(state, from.peer)
-  const loadMs = loadIntervalMs(state, limits.announceWantMs)
-  const idleMs = Math.max(limits.announceIdleMs, loadMs)
-  const answers = items.map((item) => answerItem(state, from, item, isBusy(item) ? loadMs : idleMs))
-  const fetches = items.some((item) => isFetching(state, from.peer, item.digest))
-  return {
-    items: answers,
-    announceAfterMs: fetches ? limits.announceMs : loadMs,
-    idleAnnounceAfterMs: idleMs,
-  }
+  return { items: items.map((item) => answerItem(state, from, item)) }
 }
 
 /** Whom to ask of a digest that this host is neither first nor second for. */
@@ -175,11 +168,6 @@ function isBusy(item: AnnounceItem): boolean {
   return item.wants || item.fetching.length > 0
 }
 
-function isFetching(state: State, peer: PeerId, digest: Digest): boolean {
-  const area = state.places.areaOf(peer) ?? ''
-  return (state.tables.get(digest, area)?.announcers.get(peer)?.active ?? 0) > 0
-}
-
 function noteCaller(state: State, peer: PeerId): void {
   state.callers.delete(peer)
   state.callers.set(peer, state.clock.now())
@@ -190,41 +178,63 @@ function loadIntervalMs({ callers }: State, leastMs: number): number {
   return Math.max(leastMs, (callers.size * limits.announceCostMs) / limits.announceShareOfCore)
 }
 
-function answerItem(state: State, from: PeerAddress, item: AnnounceItem, intervalMs: number): AnswerItem {
+/** When who announces `item` to the host that is `rank`th for it should do so again. */
+function intervalMs(state: State, item: AnnounceItem, rank: number, announcer?: Announcer): number {
+  if (!isBusy(item)) return loadIntervalMs(state, limits.announceIdleMs)
+  if (rank > 0) return loadIntervalMs(state, limits.announceStandbyMs)
+  if (announcer !== undefined && announcer.active > 0) return limits.announceMs
+  return loadIntervalMs(state, announcer === undefined ? limits.announceWantMs : wantIntervalMs(state, announcer))
+}
+
+/** Who has wanted it for long gets on slowly, and has less to say in a second. */
+function wantIntervalMs({ clock }: State, { wantsSinceMs }: Announcer): number {
+  const ownMs = (clock.now() - wantsSinceMs) * limits.announceWantShare
+  return Math.min(Math.max(limits.announceWantMs, ownMs), limits.announceWantMaxMs)
+}
+
+function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedAnswer {
   const { digest } = item
   const hosts = state.ownersOf(digest)
   const rank = hosts.indexOf(state.self)
   const owner = rank === 0 ? undefined : hosts[0]
   noteRateLimit(state, item)
-  if (rank < 0) return { digest, peers: [], ...(owner === undefined ? {} : { ask: owner }) }
+  const nobody = { digest, peers: [], announceAfterMs: intervalMs(state, item, rank) }
+  if (rank < 0) return { ...nobody, ...(owner === undefined ? {} : { ask: owner }) }
   if (item.lease !== undefined) for (const before of hosts.slice(0, rank)) state.suspect(before, from.peer)
-  if (item.leaves === true) return answerLeaver(state, from.peer, digest)
+  if (item.leaves === true) return answerLeaver(state, from.peer, nobody)
   const area = state.places.areaOf(from.peer)
   // Whoever is not known as a member yet may be on either side of the border.
-  if (area === undefined) return { digest, peers: [], ...later(item, limits.announceMs) }
+  if (area === undefined) return { ...nobody, ...later(item, limits.announceMs) }
   const table = tableFor(state, from.peer, area, item, rank === 0)
-  if (table === undefined) return { digest, peers: [] }
-  const announcer = table.size === item.size ? noted(state, table, from, item, intervalMs) : undefined
-  if (announcer === undefined) return { digest, size: table.size, peers: [], ...later(item, intervalMs) }
+  if (table === undefined) return nobody
+  const announcer = table.size === item.size ? noted(state, table, from, item) : undefined
+  if (announcer === undefined) return { ...nobody, size: table.size, ...later(item, nobody.announceAfterMs) }
+  const lease = rank === 0 ? leaseFor(state, table, announcer, item) : later(item, limits.announceMs)
+  announcer.intervalMs = intervalMs(state, item, rank, announcer)
   return {
     digest,
     size: table.size,
-    peers: item.wants && item.isConnected !== true ? neighboursOf(table, announcer) : [],
+    peers: lacksNeighbours(table, item) ? neighboursOf(table, announcer) : [],
     ...(item.wants ? { counts: countsOf(table) } : {}),
-    ...(rank === 0 ? leaseFor(state, table, announcer, item, intervalMs) : later(item, limits.announceMs)),
+    ...lease,
     ...(rank === 0 ? lostOf(table, announcer) : {}),
     ...(owner !== undefined && item.lease !== undefined ? { ask: owner } : {}),
     ...(rank === 0 && mayProvide(state, table, announcer) ? { provide: true } : {}),
+    announceAfterMs: announcer.intervalMs,
   }
+}
+
+function lacksNeighbours({ announcers }: Table, { isConnected, neighbours = 0, wants }: AnnounceItem): boolean {
+  return wants && isConnected !== true && neighbours < announcers.size - 1
 }
 
 function later(item: AnnounceItem, afterMs: number): Pick<AnswerItem, 'leaseAfterMs'> {
   return item.lease === undefined ? {} : { leaseAfterMs: afterMs }
 }
 
-function answerLeaver(state: State, peer: PeerId, digest: Digest): AnswerItem {
-  for (const table of state.tables.of(digest)) forget(state, table, peer)
-  return { digest, peers: [] }
+function answerLeaver(state: State, peer: PeerId, answer: TimedAnswer): TimedAnswer {
+  for (const table of state.tables.of(answer.digest)) forget(state, table, peer)
+  return answer
 }
 
 /**
@@ -261,13 +271,7 @@ function evictOldest(state: State): void {
   }
 }
 
-function noted(
-  state: State,
-  table: Table,
-  from: PeerAddress,
-  item: AnnounceItem,
-  intervalMs: number,
-): Announcer | undefined {
+function noted(state: State, table: Table, from: PeerAddress, item: AnnounceItem): Announcer | undefined {
   const nowMs = state.clock.now()
   let announcer = table.announcers.get(from.peer)
   if (announcer === undefined) {
@@ -278,17 +282,18 @@ function noted(
   table.dissenters.delete(from.peer)
   announcer.addresses = from.addresses
   announcer.place = state.places.placeOf(from.peer)
-  announcer.silentAfterMs = Math.max(limits.announcerSilentMs, 3 * intervalMs)
   updateAnnouncer(table, announcer, item, nowMs)
   return announcer
 }
 
 /** Who wants has announced once more before it died, or died before that; who took of it then says so within one more interval. */
 function bury(state: State, table: Table, peer: PeerId): void {
-  const intervalMs = loadIntervalMs(state, limits.announceWantMs)
+  let othersMs = limits.announceWantMs
+  for (const { intervalMs: ofOther, wants } of table.announcers.values())
+    if (wants) othersMs = Math.max(othersMs, ofOther)
   forget(state, table, peer, (announcer) => {
-    const sinceMs = announcer.wants ? announcer.heardMs + intervalMs : state.clock.now()
-    mourn(table, announcer, sinceMs + intervalMs)
+    const sinceMs = announcer.wants ? announcer.heardMs + announcer.intervalMs : state.clock.now()
+    mourn(table, announcer, sinceMs + othersMs)
   })
 }
 
@@ -311,7 +316,6 @@ function leaseFor(
   table: Table,
   announcer: Announcer,
   item: AnnounceItem,
-  intervalMs: number,
 ): Pick<AnswerItem, 'lease' | 'leaseAfterMs'> {
   if (item.lease === undefined) return {}
   const heldBackMs = heldBackForMs(state, table)
@@ -323,7 +327,8 @@ function leaseFor(
   const lease = grantLease(table, announcer, wish, state.clock.now(), sources, () => state.leaseId++)
   if (lease !== undefined) return { lease }
   // What comes to an area in one moment can be fetched from there in the next, and only wishes bring it across.
-  return { leaseAfterMs: sources.elsewhere === undefined ? intervalMs : loadIntervalMs(state, limits.announceMs) }
+  const leastMs = sources.elsewhere === undefined ? wantIntervalMs(state, announcer) : limits.announceMs
+  return { leaseAfterMs: loadIntervalMs(state, leastMs) }
 }
 
 function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {
@@ -375,16 +380,20 @@ function tick(state: State): void {
     lapseStalled(table, nowMs)
     endMourning(table, nowMs)
     for (const announcer of table.announcers.values()) {
-      if (nowMs - announcer.heardMs > announcer.silentAfterMs) forget(state, table, announcer.peer)
+      if (nowMs - announcer.heardMs > silentAfterMs(announcer)) forget(state, table, announcer.peer)
     }
     if (table.announcers.size === 0) state.tables.delete(table)
   }
-  const callersSinceMs = nowMs - 2 * loadIntervalMs(state, limits.announceWantMs)
+  const callersSinceMs = nowMs - 2 * loadIntervalMs(state, limits.announceWantMaxMs)
   for (const [peer, heardMs] of state.callers) {
     if (heardMs >= callersSinceMs) break
     state.callers.delete(peer)
   }
   for (const [origin, untilMs] of state.limitedOrigins) if (untilMs <= nowMs) state.limitedOrigins.delete(origin)
+}
+
+function silentAfterMs({ intervalMs: ofAnnouncer }: Announcer): number {
+  return Math.max(limits.announcerSilentMs, 3 * ofAnnouncer)
 }
 
 function stats({ tables, announcers }: State): ReturnType<Directory['stats']> {

@@ -26,6 +26,8 @@ export interface AnnounceItem {
   readonly wants: boolean
   /** It has as many neighbours as it aims for, so none need be named: names are most of an answer's bytes. */
   readonly isConnected?: boolean
+  /** How many it has. Where no more others announce the digest, none need be named either. */
+  readonly neighbours?: number
   /** Chunks the announcer is fetching from the origin now, so that a standby knows the leases of an owner that died. */
   readonly fetching: readonly ChunkRange[]
   /** Bytes taken from the origin for this digest so far: a slow origin is no stall, even where a chunk takes seconds. */
@@ -94,12 +96,13 @@ export interface AnswerItem {
   readonly provide?: boolean
 }
 
-export interface AnnounceAnswer {
-  readonly items: readonly AnswerItem[]
-  /** When to announce the digests that one wants or fetches next, without a reason of one's own. */
+export interface TimedAnswer extends AnswerItem {
+  /** When to announce the digest here next, without a reason of one's own. */
   readonly announceAfterMs: number
-  /** The same for digests that one merely holds. */
-  readonly idleAnnounceAfterMs: number
+}
+
+export interface AnnounceAnswer {
+  readonly items: readonly TimedAnswer[]
 }
 
 /** Who has small content, or how long a blob is: `POST /directory/locate`. Idempotent. */

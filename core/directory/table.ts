@@ -34,9 +34,11 @@ export interface Announcer {
   /** Number of chunks held. */
   held: number
   wants: boolean
+  /** Since when it has, or does. */
+  wantsSinceMs: number
   heardMs: number
-  /** Unheard for longer than this, it has gone. */
-  silentAfterMs: number
+  /** When it was told to announce again, after `heardMs`. */
+  intervalMs: number
   fetchedBytes: number
   /** When it last showed a chunk it had claimed, or more bytes from the origin. */
   progressMs: number
@@ -119,8 +121,9 @@ export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announc
     bits: bitfieldOf(table.chunks),
     held: 0,
     wants: false,
+    wantsSinceMs: nowMs,
     heardMs: nowMs,
-    silentAfterMs: limits.announcerSilentMs,
+    intervalMs: limits.announceWantMs,
     fetchedBytes: 0,
     progressMs: nowMs,
     claims: new Map(),
@@ -167,6 +170,7 @@ function unlist(table: Table, announcer: Announcer): void {
 /** Takes over what an announcer says of itself. */
 export function updateAnnouncer(table: Table, announcer: Announcer, item: AnnounceItem, nowMs: number): void {
   announcer.heardMs = nowMs
+  if (item.wants && !announcer.wants) announcer.wantsSinceMs = nowMs
   announcer.wants = item.wants
   hold(table, announcer, item.have, nowMs)
   if (item.fetchedBytes !== undefined && item.fetchedBytes !== announcer.fetchedBytes) {

@@ -25,6 +25,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     have: session.complete ? { complete: true } : { complete: false, bits: session.have.slice() },
     wants: wantsMore(state, session),
     ...(isConnected(state, session) ? { isConnected: true } : {}),
+    neighbours: session.neighbours.size,
     fetching: fetchingRanges(session).slice(0, state.limits.fetchRangesMax),
     ...(lease === undefined ? {} : { lease }),
     ...(fetchedBytes > 0 ? { fetchedBytes } : {}),

@@ -14,7 +14,7 @@ export function settleUnread(state: SwarmState, session: Session): void {
     cancelChunk(state, session, index)
     if (session.phase[index] === phases.missing) dropBuffer(state, session, index)
   }
-  if (!forgetWhenEmpty(state, session)) tellDirectory(state, session, true)
+  if (!forgetWhenEmpty(state, session) && !session.complete) tellDirectory(state, session, true)
 }
 
 /** A session that holds, wants and awaits nothing is forgotten; neighbours and directory hear of it. */

@@ -4,7 +4,7 @@
  */
 import { limits } from '../../core/limits.ts'
 import type { Directory } from '../../core/directory/directory.ts'
-import type { AnnounceRequest, AnswerItem } from '../../core/directory/messages.ts'
+import type { AnnounceRequest, TimedAnswer } from '../../core/directory/messages.ts'
 import { fullBitfield } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
 import type { Witness } from '../../core/swarm/entry.ts'
@@ -175,7 +175,7 @@ function flood(node: SimNode): void {
   again()
 }
 
-function answerInstead(node: SimNode, change: (item: AnswerItem, request: AnnounceRequest) => AnswerItem): void {
+function answerInstead(node: SimNode, change: (item: TimedAnswer, request: AnnounceRequest) => TimedAnswer): void {
   const { life } = node
   if (life === undefined) return
   const honest: Directory = life.directory
@@ -188,7 +188,7 @@ function answerInstead(node: SimNode, change: (item: AnswerItem, request: Announ
   }
 }
 
-function grantAlways(item: AnswerItem, { from, items }: AnnounceRequest): AnswerItem {
+function grantAlways(item: TimedAnswer, { from, items }: AnnounceRequest): TimedAnswer {
   const wish = items.find(({ digest }) => digest === item.digest)?.lease
   if (wish === undefined) return item
   const { leaseAfterMs: _after, ...rest } = item
@@ -198,8 +198,8 @@ function grantAlways(item: AnswerItem, { from, items }: AnnounceRequest): Answer
 }
 
 /** It has all there is, and nobody else has anything; so nobody needs the origin. */
-function nameOnly(node: SimNode, { digest, size = 0 }: AnswerItem): AnswerItem {
+function nameOnly(node: SimNode, { digest, size = 0 }: TimedAnswer): TimedAnswer {
   const counts = new Uint8Array(chunkCountOf(size)).fill(1)
   const self = { peer: node.id, addresses: [`/sim/${node.id}`], complete: true }
-  return { digest, size, peers: [self], counts, leaseAfterMs: 100 }
+  return { digest, size, peers: [self], counts, leaseAfterMs: 100, announceAfterMs: limits.announceMs }
 }

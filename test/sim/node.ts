@@ -393,7 +393,8 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
     ({ directory, members }) => {
       members?.heard(node.id)
       const answer = directory.announce(request)
-      node.world.traffic.announceBytes += announceBytes(request, answer)
+      // What a host says to itself crosses no wire.
+      if (to !== node.id) node.world.traffic.announceBytes += announceBytes(request, answer)
       node.world.answered?.(answer, request)
       return answer
     },

@@ -16,11 +16,7 @@ function announceWith(address: PeerAddress): [AnnounceRequest, AnnounceAnswer] {
   const peers = Array.from({ length: 40 }, () => ({ ...address, complete: false }))
   return [
     { from: address, items: [{ digest, size, have, wants: true, fetching: [], origin: 'registry.example' }] },
-    {
-      items: [{ digest, size, peers, counts: new Uint8Array(400) }],
-      announceAfterMs: 500,
-      idleAnnounceAfterMs: 60_000,
-    },
+    { items: [{ digest, size, peers, counts: new Uint8Array(400), announceAfterMs: 500 }] },
   ]
 }
 

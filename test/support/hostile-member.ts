@@ -18,7 +18,7 @@ import type { PeerTransport } from '../../agent/transport/peer-transport.ts'
 import { createRateLimits } from '../../core/swarm/rate.ts'
 import { sleepBySystem } from '../../agent/upstream/retry.ts'
 import { OriginError } from '../../agent/upstream/origin-error.ts'
-import type { AnnounceAnswer, AnswerItem } from '../../core/directory/messages.ts'
+import type { AnnounceAnswer, TimedAnswer } from '../../core/directory/messages.ts'
 import { createOwners } from '../../core/directory/owners.ts'
 import { limits } from '../../core/limits.ts'
 import { digestHex, type Digest } from '../../core/oci/digest.ts'
@@ -175,15 +175,28 @@ async function* drops(): AsyncGenerator<Uint8Array> {
 }
 
 /** What its directory says instead of what is so. */
-const answerLies: Partial<Record<HostileOrders['lie'], (item: AnswerItem, self: PeerTransport) => AnswerItem>> = {
+const answerLies: Partial<Record<HostileOrders['lie'], (item: TimedAnswer, self: PeerTransport) => TimedAnswer>> = {
   'grants everybody': ({ leaseAfterMs: _after, ...item }) => {
     const lease = { id: Math.floor(systemClock.now()), start: 0, end: chunkCountOf(item.size ?? 1), ttlMs: 2000 }
     return { ...item, lease }
   },
-  'grants nobody': ({ digest, peers, size = 0 }) => ({ digest, size, peers, leaseAfterMs: 500 }),
+  'grants nobody': ({ digest, peers, size = 0 }) => ({
+    digest,
+    size,
+    peers,
+    leaseAfterMs: 500,
+    announceAfterMs: 500,
+  }),
   'names only itself': ({ digest, size = 0 }, transport) => {
     const peers = [{ peer: transport.self, addresses: transport.addresses(), complete: true }]
-    return { digest, size, peers, counts: new Uint8Array(chunkCountOf(size)).fill(1), leaseAfterMs: 500 }
+    return {
+      digest,
+      size,
+      peers,
+      counts: new Uint8Array(chunkCountOf(size)).fill(1),
+      leaseAfterMs: 500,
+      announceAfterMs: 500,
+    }
   },
 }
 

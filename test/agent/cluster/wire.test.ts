@@ -20,6 +20,7 @@ const request: AnnounceRequest = {
       have: { complete: false, bits: bitsOf(100, [0, 99]) },
       wants: true,
       isConnected: true,
+      neighbours: 12,
       fetching: [{ start: 1, end: 4 }],
       fetchedBytes: 12,
       lease: { chunks: 4, position: 9, insists: true, acrossOnly: false, theseOnly: true },
@@ -45,11 +46,10 @@ const answer: AnnounceAnswer = {
       leaseAfterMs: 12.25,
       lost: [2 ** 40],
       provide: true,
+      announceAfterMs: 500,
     },
-    { digest: digestOf(2), peers: [] },
+    { digest: digestOf(2), peers: [], announceAfterMs: 60_000 },
   ],
-  announceAfterMs: 500,
-  idleAnnounceAfterMs: 60_000,
 }
 
 const record: MemberRecord = {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createDirectoryClient } from '../../../core/directory/client.ts'
 import { limits } from '../../../core/limits.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../../core/directory/client.ts'
-import type { AnnounceAnswer, AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
+import type { AnnounceAnswer, AnnounceItem, TimedAnswer } from '../../../core/directory/messages.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
 import { hour, second } from '../../../core/units.ts'
@@ -21,7 +21,7 @@ interface Bench {
   readonly suspects: PeerId[]
   members: number
   /** Hosts that answer at once, and how; the others are silent. */
-  readonly replies: Map<PeerId, Partial<AnswerItem> | 'refuse'>
+  readonly replies: Map<PeerId, Partial<TimedAnswer> | 'refuse'>
   /** When hosts gave a sign of life otherwise. */
   readonly heardMs: Map<PeerId, number>
   /** What was emitted since the last look. */
@@ -78,9 +78,14 @@ function createBench(): Bench {
 const digest = digestOf(1)
 const wish = { lease: { chunks: 4, position: 0 } }
 
-function answerTo(call: Call, change: Partial<AnswerItem> = {}): AnnounceAnswer {
-  const items = call.request.items.map((item) => ({ digest: item.digest, size: item.size, peers: [], ...change }))
-  return { items, announceAfterMs: 500, idleAnnounceAfterMs: 60_000 }
+function answerTo(call: Call, change: Partial<TimedAnswer> = {}): AnnounceAnswer {
+  const base = { peers: [], announceAfterMs: 500 }
+  return { items: call.request.items.map(({ digest: of, size }) => ({ digest: of, size, ...base, ...change })) }
+}
+
+/** The answer of who hosts the digest no longer. */
+function asking(ask: PeerId): AnnounceAnswer {
+  return { items: [{ digest, peers: [], ask, announceAfterMs: 500 }] }
 }
 
 /** Announces one digest and gives the calls that leave. */
@@ -129,33 +134,47 @@ describe('announces', () => {
 
   it('come again when the answer says', () => {
     const bench = createBench()
-    for (const call of start(bench)) bench.client.answered(call.id, { ...answerTo(call), announceAfterMs: 700 })
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call, { announceAfterMs: 700 }))
     bench.pass(695)
     expect(bench.calls()).toEqual([])
     bench.pass(5)
-    expect(bench.calls().map(({ to }) => to)).toEqual(['owner'])
+    expect(bench.calls().map(({ to }) => to)).toEqual(['owner', 'standby'])
   })
 
-  it('come to the standby every two seconds, and as often as to the owner while something is fetched', () => {
+  it('come to the standby half a second after a lease was granted', () => {
     const bench = createBench()
-    bench.replies.set('owner', {})
-    for (const call of start(bench))
-      if (call.to === 'standby') bench.client.answered(call.id, { ...answerTo(call), announceAfterMs: 700 })
-    bench.pass(1995)
-    expect(bench.calls().map(({ to }) => to)).not.toContain('standby')
+    const [owner, standby] = start(bench, wish)
+    bench.client.answered(standby!.id, answerTo(standby!, { announceAfterMs: 4000 }))
+    bench.client.answered(owner!.id, answerTo(owner!, { lease: { id: 7, start: 0, end: 4, ttlMs: 1750 } }))
+    bench.items.set(digest, itemOf({ fetching: [{ start: 0, end: 4 }] }))
+    bench.pass(limits.announceMs - 5)
+    expect(bench.calls()).toEqual([])
     bench.pass(5)
-    expect(bench.calls().map(({ to }) => to)).toContain('standby')
-    const fetching = createBench()
-    for (const call of start(fetching, { fetching: [{ start: 0, end: 2 }] }))
-      fetching.client.answered(call.id, { ...answerTo(call), announceAfterMs: 700 })
-    fetching.pass(700)
-    expect(fetching.calls().map(({ to }) => to)).toEqual(['owner', 'standby'])
+    expect(bench.calls().map(({ to, request }) => [to, request.items[0]?.fetching])).toEqual([
+      ['owner', [{ start: 0, end: 4 }]],
+      ['standby', [{ start: 0, end: 4 }]],
+    ])
+  })
+
+  it('go to the owner alone where one has gained, and to both where one has lost', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call, { announceAfterMs: 4000 }))
+    const told = (change: Partial<AnnounceItem>): PeerId[] => {
+      bench.items.set(digest, itemOf(change))
+      bench.client.announce(digest, true)
+      bench.pass(20)
+      const calls = bench.calls()
+      for (const call of calls) bench.client.answered(call.id, answerTo(call, { announceAfterMs: 4000 }))
+      return calls.map(({ to }) => to).toSorted()
+    }
+    expect(told({ have: { complete: true }, wants: false })).toEqual(['owner'])
+    expect(told({ wants: false })).toEqual(['owner', 'standby'])
   })
 
   it('of what is merely held come again at the idle interval', () => {
     const bench = createBench()
     for (const call of start(bench, { have: { complete: true }, wants: false })) {
-      bench.client.answered(call.id, answerTo(call))
+      bench.client.answered(call.id, answerTo(call, { announceAfterMs: 60_000 }))
     }
     bench.pass(59_995)
     expect(bench.calls()).toEqual([])
@@ -179,7 +198,7 @@ describe('announces', () => {
     bench.pass(15)
     expect(bench.calls()).toEqual([])
     bench.pass(5)
-    expect(bench.calls()).toHaveLength(2)
+    expect(bench.calls()).toHaveLength(1)
   })
 
   it('go to the owner alone where they wish for a lease', () => {
@@ -223,7 +242,7 @@ describe('announces', () => {
   it('of what is merely held find a new owner in half the time that it listens', () => {
     const bench = createBench()
     for (const call of start(bench, { have: { complete: true }, wants: false })) {
-      bench.client.answered(call.id, answerTo(call))
+      bench.client.answered(call.id, answerTo(call, { announceAfterMs: 60_000 }))
     }
     bench.hosts.of = () => ['newcomer', 'owner']
     bench.client.membersChanged()
@@ -236,7 +255,9 @@ describe('announces', () => {
     const [owner] = start(bench, wish)
     const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
     bench.client.answered(owner!.id, answerTo(owner!, { lease }))
-    expect(bench.taken()).toEqual([{ type: 'directory', answer: { digest, size: sizeOf(100), peers: [], lease } }])
+    expect(bench.taken()).toMatchObject([
+      { type: 'directory', answer: { digest, size: sizeOf(100), peers: [], lease } },
+    ])
   })
 })
 
@@ -246,20 +267,12 @@ describe('"ask" instead of an answer', () => {
     const [owner, standby] = start(bench, wish)
     bench.client.answered(standby!.id, answerTo(standby!))
     bench.taken()
-    bench.client.answered(owner!.id, {
-      items: [{ digest, peers: [], ask: 'better' }],
-      announceAfterMs: 500,
-      idleAnnounceAfterMs: 60_000,
-    })
+    bench.client.answered(owner!.id, asking('better'))
     bench.client.tick()
     const [followed, ...rest] = bench.calls()
     expect(rest).toEqual([])
     expect(followed).toMatchObject({ to: 'better', request: { items: [wish] } })
-    bench.client.answered(followed!.id, {
-      items: [{ digest, peers: [], ask: 'owner' }],
-      announceAfterMs: 500,
-      idleAnnounceAfterMs: 60_000,
-    })
+    bench.client.answered(followed!.id, asking('owner'))
     bench.client.tick()
     expect(bench.calls().map(({ to }) => to)).not.toContain('better')
   })
@@ -542,6 +555,6 @@ it('says when it next has something to do', () => {
 it('survives a host that answers for digests it was not asked about', () => {
   const bench = createBench()
   const [owner] = start(bench)
-  bench.client.answered(owner!.id, { ...answerTo(owner!), items: [{ digest: digestOf(9), peers: [] }] })
+  bench.client.answered(owner!.id, answerTo(owner!, { digest: digestOf(9) }))
   expect(bench.taken()).toEqual([])
 })

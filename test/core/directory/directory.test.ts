@@ -10,7 +10,6 @@ import {
   digestNotHostedBy,
   digestOf,
   having,
-  itemOf,
   sizeOf,
   span,
 } from './world.ts'
@@ -58,6 +57,13 @@ describe('who holds what', () => {
     const { counts, peers } = world.say('b', { isConnected: true })
     expect(peers).toEqual([])
     expect(counts?.[0]).toBe(1)
+  })
+
+  it('names nobody to a leech that has as many neighbours as others announce', () => {
+    const world = createWorld()
+    for (const peer of ['a', 'b', 'c']) world.say(peer)
+    expect(world.say('c', { neighbours: 1 }).peers).toHaveLength(2)
+    expect(world.say('c', { neighbours: 2 }).peers).toEqual([])
   })
 
   it('names the announcers that rank highest with the asker, so that both sides choose alike', () => {
@@ -537,23 +543,45 @@ describe('who hosts', () => {
 describe('load', () => {
   it('asks for announces every second of who wants, and rarer the more announce', () => {
     const world = createWorld()
-    const afterMs = (peer: string): number =>
-      world.directory.announce({ from: addressOf(peer), items: [itemOf()] }).announceAfterMs
-    expect(afterMs('first')).toBe(1000)
-    for (const number of span(0, 999)) world.say(`leech-${number}`)
-    expect(afterMs('first')).toBe(3000)
-    world.clock.advance(6001)
-    world.say('first')
+    expect(world.sayAgainMs('first')).toBe(1000)
+    for (const number of span(0, 1499)) world.say(`leech-${number}`)
+    expect(world.sayAgainMs('first')).toBe(4500)
+    world.clock.advance(9007)
+    world.say('second')
     world.directory.tick()
-    expect(afterMs('first')).toBe(1000)
+    expect(world.sayAgainMs('second')).toBe(1000)
+  })
+
+  it('asks for them rarer the longer one has wanted, for leases too, and begins anew with the next want', () => {
+    const world = createWorld()
+    const held = having(100, span(0, 100))
+    world.say('holder', { ...held, wants: false })
+    world.say('a', wish)
+    world.clock.advance(6000)
+    expect(world.sayAgainMs('a', wish)).toBe(2000)
+    expect(world.say('a', wish).leaseAfterMs).toBe(2000)
+    world.clock.advance(60_000)
+    expect(world.sayAgainMs('a')).toBe(3000)
+    world.say('a', { ...held, wants: false })
+    world.clock.advance(1000)
+    expect(world.sayAgainMs('a')).toBe(1000)
+  })
+
+  it('asks for them every four seconds as standby, also of who fetches', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    const afterMs = [{}, { fetching: [{ start: 0, end: 2 }] }].map((change) =>
+      world.sayAgainMs('a', { digest, ...change }),
+    )
+    expect(afterMs).toEqual([4000, 4000])
   })
 
   it('keeps who fetches at half a second, however many announce', () => {
     const world = createWorld()
-    for (const number of span(0, 1000)) world.say(`leech-${number}`)
-    const from = addressOf('leech-0')
-    expect(world.directory.announce({ from, items: [itemOf(wish)] }).announceAfterMs).toBe(500)
-    expect(world.directory.announce({ from: addressOf('leech-1'), items: [itemOf()] }).announceAfterMs).toBe(3000)
+    for (const number of span(0, 1500)) world.say(`leech-${number}`)
+    expect(world.sayAgainMs('leech-0', wish)).toBe(500)
+    expect(world.sayAgainMs('leech-1')).toBe(4500)
   })
 
   it('lets hundreds join at once without naming one chunk twice', () => {

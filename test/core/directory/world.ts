@@ -1,7 +1,7 @@
 /** A directory host on virtual time, with announces made short. */
 import { createDirectory } from '../../../core/directory/directory.ts'
 import type { Directory } from '../../../core/directory/directory.ts'
-import type { AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
+import type { AnnounceItem, AnswerItem, TimedAnswer } from '../../../core/directory/messages.ts'
 import { createOwners } from '../../../core/directory/owners.ts'
 import type { Owners } from '../../../core/directory/owners.ts'
 import { digestFromHex } from '../../../core/oci/digest.ts'
@@ -61,6 +61,8 @@ export interface World {
   ready: boolean
   /** Announces one item and gives the answer to it. */
   say(peer: PeerId, change?: Partial<AnnounceItem>): AnswerItem
+  /** Announces one item and gives when to do so again. */
+  sayAgainMs(peer: PeerId, change?: Partial<AnnounceItem>): number
 }
 
 /** The host is `host`, alone among the members unless the test adds some. */
@@ -82,6 +84,11 @@ export function createWorld(options: { directory?: Parameters<typeof createDirec
     },
     options.directory,
   )
+  const announce = (peer: PeerId, change: Partial<AnnounceItem> = {}): TimedAnswer => {
+    const [answer] = directory.announce({ from: addressOf(peer), items: [itemOf(change)] }).items
+    if (answer === undefined) throw new Error('an item without an answer')
+    return answer
+  }
   const world: World = {
     clock,
     owners,
@@ -90,10 +97,10 @@ export function createWorld(options: { directory?: Parameters<typeof createDirec
     arrivingMs: 0,
     ready: true,
     say(peer, change) {
-      const [answer] = directory.announce({ from: addressOf(peer), items: [itemOf(change)] }).items
-      if (answer === undefined) throw new Error('an item without an answer')
+      const { announceAfterMs: _after, ...answer } = announce(peer, change)
       return answer
     },
+    sayAgainMs: (peer, change) => announce(peer, change).announceAfterMs,
   }
   return world
 }

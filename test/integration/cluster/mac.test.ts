@@ -75,7 +75,7 @@ async function listen(options: { keys?: MacKeys; clock?: Clock; self?: PeerId } 
     ({ from }) => from.peer,
     ({ from }) => {
       heard.push(`announce ${from.peer}`)
-      return { items: [], announceAfterMs: 500, idleAnnounceAfterMs: 60_000 }
+      return { items: [] }
     },
   )
   const listener = createClusterServer({
