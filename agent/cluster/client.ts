@@ -4,7 +4,7 @@ import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { randomToken } from './epochs.ts'
-import { readMacHeaders, writeMacHeaders } from './headers.ts'
+import { readAnswerHeaders, writeMacHeaders } from './headers.ts'
 import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
 import type { MacKey, MacKeys } from './mac.ts'
 import { unseal } from './seal.ts'
@@ -158,14 +158,11 @@ async function post(state: State, exchange: Exchange, epoch: string, key: MacKey
   const covered = { from: state.self, to, nonce: randomToken(), epoch, bodyHash: hashOf(body) }
   const mac = requestMac(key, { method: 'POST', path, ...covered })
   const answer = await carry(state, exchange, writeMacHeaders({ key: key.id, ...covered, mac }))
-  const told = readMacHeaders(answer.headers)
-  if (told === undefined || told.nonce !== covered.nonce || told.to !== state.self || told.key !== key.id) {
-    return undefined
-  }
-  if (to !== anyMember && told.from !== to) return undefined
-  if (told.bodyHash !== hashOf(answer.body)) return undefined
-  if (!isSameMac(told.mac, answerMac(key, { ...told, status: answer.status }))) return undefined
-  return { status: answer.status, epoch: told.epoch, body: answer.body }
+  const told = readAnswerHeaders(answer.headers)
+  if (told === undefined) return undefined
+  const { epoch: current } = told
+  const fields = { status: answer.status, requestMac: mac, epoch: current, bodyHash: hashOf(answer.body) }
+  return isSameMac(told.mac, answerMac(key, fields)) ? { ...answer, epoch: current } : undefined
 }
 
 async function carry(

@@ -1,4 +1,7 @@
-/** The headers that carry a message's MAC and what it covers; read strictly, before anything else is done with a message. */
+/**
+ * The headers that carry a message's MAC, and of what it covers that which the other side does not know; read strictly, before
+ * anything else is done with a message.
+ */
 import type { IncomingHttpHeaders } from 'node:http'
 import { anyMember } from './mac.ts'
 import type { PeerId } from '../../core/ports.ts'
@@ -21,6 +24,12 @@ export interface MacHeaders {
   readonly nonce: string
   readonly epoch: string
   readonly bodyHash: string
+  readonly mac: string
+}
+
+/** What an answer has: all else is the request's. */
+export interface AnswerHeaders {
+  readonly epoch: string
   readonly mac: string
 }
 
@@ -58,4 +67,15 @@ export function writeMacHeaders(headers: MacHeaders): Record<string, string> {
     [headerNames.bodyHash]: headers.bodyHash,
     [headerNames.mac]: headers.mac,
   }
+}
+
+/** Undefined when one of them is missing, repeated or malformed. */
+export function readAnswerHeaders(headers: IncomingHttpHeaders): AnswerHeaders | undefined {
+  const epoch = one(headers, headerNames.epoch, tokenGrammar)
+  const mac = one(headers, headerNames.mac, hashGrammar)
+  return epoch === undefined || mac === undefined ? undefined : { epoch, mac }
+}
+
+export function writeAnswerHeaders({ epoch, mac }: AnswerHeaders): Record<string, string> {
+  return { [headerNames.epoch]: epoch, [headerNames.mac]: mac }
 }

@@ -49,10 +49,8 @@ export interface RequestFields {
 /** Everything of an answer that its MAC covers. */
 export interface AnswerFields {
   readonly status: number
-  readonly from: PeerId
-  readonly to: PeerId
-  /** The request's, so that no answer serves for another. */
-  readonly nonce: string
+  /** Of the request, so that no answer serves for another, nor for another caller or member. */
+  readonly requestMac: string
   /** The answerer's token now. */
   readonly epoch: string
   readonly bodyHash: string
@@ -66,8 +64,8 @@ export function requestMac({ key }: MacKey, fields: RequestFields): string {
 }
 
 export function answerMac({ key }: MacKey, fields: AnswerFields): string {
-  const { status, from, to, nonce, epoch, bodyHash } = fields
-  return mac(key, ['shoal cluster answer 1', String(status), from, to, nonce, epoch, bodyHash])
+  const { status, requestMac: asked, epoch, bodyHash } = fields
+  return mac(key, ['shoal cluster answer 1', String(status), asked, epoch, bodyHash])
 }
 
 function mac(key: KeyObject, lines: readonly string[]): string {

@@ -11,7 +11,7 @@ import { listenError } from '../listen-error.ts'
 import { portOf } from '../system/port-of.ts'
 import { createEpochs } from './epochs.ts'
 import type { Epochs } from './epochs.ts'
-import { readMacHeaders, writeMacHeaders } from './headers.ts'
+import { readMacHeaders, writeAnswerHeaders } from './headers.ts'
 import type { MacHeaders } from './headers.ts'
 import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
 import type { MacKey, MacKeys } from './mac.ts'
@@ -145,19 +145,10 @@ async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
 }
 
 function send(state: State, response: ServerResponse, key: MacKey, to: MacHeaders, status: number, body: Buffer): void {
-  const fields = {
-    from: state.self,
-    to: to.from,
-    nonce: to.nonce,
-    epoch: state.epochs.current(),
-    bodyHash: hashOf(body),
-  }
-  const mac = answerMac(key, { status, ...fields })
-  response.writeHead(status, {
-    ...writeMacHeaders({ key: key.id, ...fields, mac }),
-    'content-length': body.length,
-    'content-type': 'application/json',
-  })
+  const epoch = state.epochs.current()
+  const mac = answerMac(key, { status, requestMac: to.mac, epoch, bodyHash: hashOf(body) })
+  response.sendDate = false
+  response.writeHead(status, { ...writeAnswerHeaders({ epoch, mac }), 'content-length': body.length })
   response.end(body)
 }
 

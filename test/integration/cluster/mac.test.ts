@@ -3,21 +3,29 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, request as httpRequest } from 'node:http'
 import type { IncomingMessage, RequestListener } from 'node:http'
-import { connect } from 'node:net'
+import { connect, createServer as createTcpServer } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createClusterClient } from '../../../agent/cluster/client.ts'
 import { createEpochs, randomToken } from '../../../agent/cluster/epochs.ts'
-import { headerNames, readMacHeaders, writeMacHeaders } from '../../../agent/cluster/headers.ts'
+import {
+  headerNames,
+  readAnswerHeaders,
+  readMacHeaders,
+  writeAnswerHeaders,
+  writeMacHeaders,
+} from '../../../agent/cluster/headers.ts'
 import { answerMac, anyMember, hashOf, macKeysOf, requestMac } from '../../../agent/cluster/mac.ts'
-import type { MacKeys, RequestFields } from '../../../agent/cluster/mac.ts'
+import type { AnswerFields, MacKeys, RequestFields } from '../../../agent/cluster/mac.ts'
 import { createClusterServer, routeOf } from '../../../agent/cluster/server.ts'
 import { announceCall, exchangeCall } from '../../../agent/cluster/wire.ts'
 import { createIdentity } from '../../../agent/identity/identity.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
+import { portOf } from '../../../agent/system/port-of.ts'
 import type { AnnounceRequest } from '../../../core/directory/messages.ts'
 import type { ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Clock, PeerId } from '../../../core/ports.ts'
+import { headersBytes } from '../../sim/wire-size.ts'
 
 const server = createIdentity().peer
 const caller = createIdentity().peer
@@ -141,7 +149,7 @@ const body = exchangeCall.writeRequest(exchangeFrom(caller))
 async function epochOf(port: number): Promise<string> {
   const answer = await sendForged(port, { fields: fieldsFor(body, ''), body })
   expect(answer.status).toBe(401)
-  return readMacHeaders(answer.headers)?.epoch ?? ''
+  return readAnswerHeaders(answer.headers)?.epoch ?? ''
 }
 
 function expectBare(answer: Raw, status: number): void {
@@ -359,41 +367,59 @@ describe('an outsider', () => {
   })
 })
 
-/** Listeners that answer: bare, with a MAC of another key, with one over another field, or with the answer to another nonce. */
+/** Listeners that answer: bare, with a MAC of another key, with one over another field, or with the answer to another request. */
 function impostors(): RequestListener[] {
   const reply = exchangeCall.writeAnswer({ from: recordOf(server), hash: 'E'.repeat(22), news: [] })
-  const honest = (request: IncomingMessage): Parameters<typeof answerMac>[1] => ({
-    status: 200,
-    from: server,
-    to: caller,
-    nonce: readMacHeaders(request.headers)?.nonce ?? '',
-    epoch: randomToken(),
-    bodyHash: hashOf(reply),
-  })
   const answering =
-    (
-      by: (request: IncomingMessage) => { key?: MacKeys[0]; covered?: object; sent?: object; status?: number },
-    ): RequestListener =>
+    (by: {
+      readonly key?: MacKeys[0]
+      readonly covered?: Partial<AnswerFields>
+      readonly epoch?: string
+      readonly status?: number
+    }): RequestListener =>
     (request, response) => {
-      const { key = keys[0], covered = {}, sent = {}, status = 200 } = by(request)
-      const fields = honest(request)
-      const mac = answerMac(key, { ...fields, ...covered })
-      response.writeHead(status, writeMacHeaders({ key: keys[0].id, ...fields, ...covered, ...sent, mac }))
+      const requestMacOf = readMacHeaders(request.headers)?.mac ?? ''
+      const fields = { status: 200, requestMac: requestMacOf, epoch: randomToken(), bodyHash: hashOf(reply) }
+      const mac = answerMac(by.key ?? keys[0], { ...fields, ...by.covered })
+      response.writeHead(by.status ?? 200, writeAnswerHeaders({ epoch: by.epoch ?? fields.epoch, mac }))
       response.end(reply)
     }
   const [foreign] = macKeysOf({ current: outside })
   return [
     (_request, response) => void response.end(reply),
-    answering(() => ({ key: foreign })),
-    answering(() => ({ covered: { nonce: randomToken() } })),
-    answering(() => ({ covered: { from: stranger } })),
-    answering(() => ({ covered: { to: stranger } })),
-    answering(() => ({ sent: { epoch: randomToken() } })),
-    answering(() => ({ sent: { from: stranger } })),
-    answering(() => ({ covered: { bodyHash: hashOf(Buffer.from('other')) } })),
-    answering(() => ({ status: 401 })),
+    answering({ key: foreign }),
+    answering({ covered: { requestMac: hashOf(Buffer.from('other')) } }),
+    answering({ epoch: randomToken() }),
+    answering({ covered: { bodyHash: hashOf(Buffer.from('other')) } }),
+    answering({ status: 401 }),
   ]
 }
+
+describe('a call', () => {
+  it('has headers of the weight that the simulator takes', async () => {
+    const { port } = await listen()
+    const lengths: number[] = []
+    const tap = createTcpServer((inward) => {
+      const outward = connect(port, '127.0.0.1')
+      for (const [from, to] of [
+        [inward, outward],
+        [outward, inward],
+      ] as const)
+        from.on('data', (data) => void lengths.push(data.length)).pipe(to)
+    }).listen(0, '127.0.0.1')
+    await once(tap, 'listening')
+    closers.push(async () => tap.close())
+    const asking = client()
+    const cluster = `127.0.0.1:${portOf(tap.address())}`
+    await asking.call(announceCall, server, cluster, announceFrom(caller))
+    lengths.length = 0
+    await asking.call(announceCall, server, cluster, announceFrom(caller))
+    const bodies =
+      announceCall.writeRequest(announceFrom(caller)).length + announceCall.writeAnswer({ items: [] }).length
+    const told = lengths.reduce((sum, length) => sum + length, 0) - bodies
+    expect(Math.abs(told - headersBytes)).toBeLessThan(headersBytes / 20)
+  })
+})
 
 describe('what is too large', () => {
   it('is refused though its sender is a member', async () => {
