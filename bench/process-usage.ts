@@ -1,6 +1,7 @@
-/** What a process has used, as Linux counts it. */
+/** What a process, or the whole machine, has used, as Linux counts it. */
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
 
 /** Largest resident size so far, in bytes. */
 export async function peakMemoryBytes(pid: number): Promise<number> {
@@ -16,4 +17,26 @@ export async function cpuSeconds(pid: number): Promise<number> {
   // The second field, the name, may hold spaces; what follows its last parenthesis starts with field 3.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
+
+/** Of the time of all cores since then, the share in which they were not idle; `since` is an earlier `coreTimes()`. */
+export function busyShare(since: CoreTimes): number {
+  const now = coreTimes()
+  return 1 - (now.idleMs - since.idleMs) / (now.allMs - since.allMs)
+}
+
+export interface CoreTimes {
+  readonly idleMs: number
+  readonly allMs: number
+}
+
+/** Of all cores together, since the machine started. */
+export function coreTimes(): CoreTimes {
+  let idleMs = 0
+  let allMs = 0
+  for (const { times } of cpus()) {
+    idleMs += times.idle
+    for (const ms of Object.values(times)) allMs += ms
+  }
+  return { idleMs, allMs }
 }

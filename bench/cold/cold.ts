@@ -8,7 +8,7 @@ import { type Image, fiveUnequalLayers, makeImage, pulledBlobs, totalBytes } fro
 import type { PullResult } from '../../cli/demo/pull.ts'
 import { MiB } from '../../core/units.ts'
 import { medians, rounded, roundedFields, spreads } from '../figures.ts'
-import { cpuSeconds, peakMemoryBytes } from '../process-usage.ts'
+import { busyShare, coreTimes, cpuSeconds, peakMemoryBytes } from '../process-usage.ts'
 import { fluidBoundSeconds } from '../fluid-bound.ts'
 import { type Remote, startRemote } from './remote.ts'
 import { type Host, makeTestbed } from './testbed.ts'
@@ -45,6 +45,7 @@ interface ColdRun extends Record<string, number> {
   readonly first_byte_s_max: number
   readonly rss_mib_max: number
   readonly cpu_s_per_gb: number
+  readonly cores_busy: number
 }
 
 const repository = 'bench/app'
@@ -131,7 +132,9 @@ async function measureRun(stage: Stage): Promise<ColdRun> {
   if (stage.hasEarlier) await Promise.all(pullAll(stage, mirrorOf, earlierRepository))
   const cpuBefore = await sumOf(pids, cpuSeconds)
   const sentBefore = await originBytes(stage)
+  const coresBefore = coreTimes()
   const results = await Promise.all(pullAll(stage, mirrorOf))
+  const coresBusy = busyShare(coresBefore)
   const cpu = (await sumOf(pids, cpuSeconds)) - cpuBefore
   const peaks = await Promise.all(pids.map(peakMemoryBytes))
   const sent = (await originBytes(stage)) - sentBefore
@@ -142,6 +145,7 @@ async function measureRun(stage: Stage): Promise<ColdRun> {
     first_byte_s_max: Math.max(...results.map((each) => each.firstLayerByteAtMs - each.startedAtMs)) / 1000,
     rss_mib_max: Math.max(...peaks) / MiB,
     cpu_s_per_gb: cpu / ((stage.imageBytes * results.length) / 1e9),
+    cores_busy: coresBusy,
   }
 }
 
