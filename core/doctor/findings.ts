@@ -342,7 +342,7 @@ Where nothing is counted: restart containerd, and run \`shoal doctor\` as root o
     severity: 'warning',
     what: 'The name of the seeds, {name}, has no address ({reason})',
     why: 'Agents find each other by it. Those that run already go on; new ones stay alone, and each takes whole images from the registry.',
-    fix: `Ask the resolver that the agent asks. In Kubernetes a pod with hostNetwork needs dnsPolicy ClusterFirstWithHostNet for it, and the headless Service pods behind it:
+    fix: `Ask the DNS server that the agent asks: one of --seeds-dns-servers, else the node's resolver. In Kubernetes a pod with hostNetwork needs the former (clusterDns.servers of the chart) or dnsPolicy ClusterFirstWithHostNet, and the headless Service pods behind it:
     getent ahosts {name}
     kubectl get endpointslices --all-namespaces --selector app.kubernetes.io/name=shoal`,
   },
