@@ -20,6 +20,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     random,
     ownersOf: () => hosts,
     learningMs: () => 0,
+    catchingUpMs: () => 0,
     arrivingMs: () => 0,
     ready: () => true,
     suspect: () => {},

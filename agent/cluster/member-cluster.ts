@@ -128,6 +128,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       random: random.fork('directory'),
       ownersOf: (digest) => owners.of(digest),
       learningMs: (digest) => owners.learningMs(digest),
+      catchingUpMs: (digest) => owners.catchingUpMs(digest),
       arrivingMs: () => owners.arrivingMs(),
       ready: () => state.members?.agreed() === true,
       suspect: (peer, by) => suspect(state, peer, by),

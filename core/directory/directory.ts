@@ -44,6 +44,8 @@ export interface DirectoryComponents {
   ownersOf(digest: Digest): readonly PeerId[]
   /** How long a table made now must listen before this host knows what its predecessor for the digest granted. */
   learningMs(digest: Digest): number
+  /** The same where it has a table. */
+  catchingUpMs(digest: Digest): number
   /** How long this host must still listen, whatever tables it has, since it has just come (back) into the cluster. */
   arrivingMs(): number
   /** This host's member list has agreed with its seed's. */
@@ -340,7 +342,7 @@ function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {
 function heldBackForMs(state: State, table: Table): number {
   const nowMs = state.clock.now()
   const listMs = state.ready() ? 0 : limits.announceMs
-  return Math.max(listMs, state.arrivingMs(), table.learnUntilMs - nowMs)
+  return Math.max(listMs, state.arrivingMs(), state.catchingUpMs(table.digest), table.learnUntilMs - nowMs)
 }
 
 function limitedForMs({ limitedOrigins, clock }: State, origin: string): number {

@@ -25,6 +25,11 @@ export interface Owners {
   of(digest: Digest): readonly PeerId[]
   /** How long this host, if first for the digest and without a table, must still listen to know what its predecessor granted. */
   learningMs(digest: Digest): number
+  /**
+   * The same with a table. A standby's is good; but where two that came before this host have gone, it was neither owner
+   * nor standby until the first of them went, and its table is of a time when fewer members were known.
+   */
+  catchingUpMs(digest: Digest): number
   /** How long it must still listen since it arrived, whatever tables it has. */
   arrivingMs(): number
 }
@@ -42,6 +47,15 @@ export function createOwners({ self, clock }: OwnersComponents): Owners {
     former.set(peer, { mark, sinceMs: clock.now() })
     ranked.clear()
   }
+
+  /** When those went that came before this host, the last first. */
+  const predecessorsMs = (digest: Digest): number[] => {
+    const own = rankOf(self, members.get(self) ?? markOf(self), digest)
+    const gone = [...former].filter(([peer, { mark }]) => outranks(rankOf(peer, mark, digest), own))
+    return gone.map(([, { sinceMs }]) => sinceMs).toSorted((a, b) => b - a)
+  }
+  const listeningMs = (sinceMs = Number.NEGATIVE_INFINITY): number =>
+    Math.max(0, sinceMs + limits.directoryLearnMs - clock.now())
 
   return {
     add(peer) {
@@ -76,14 +90,8 @@ export function createOwners({ self, clock }: OwnersComponents): Owners {
       ranked.set(digest, hosts)
       return hosts
     },
-    learningMs(digest) {
-      let knownMs = Number.NEGATIVE_INFINITY
-      const own = rankOf(self, members.get(self) ?? markOf(self), digest)
-      for (const [peer, { mark, sinceMs }] of former) {
-        if (sinceMs > knownMs && outranks(rankOf(peer, mark, digest), own)) knownMs = sinceMs
-      }
-      return Math.max(0, knownMs + limits.directoryLearnMs - clock.now())
-    },
+    learningMs: (digest) => listeningMs(predecessorsMs(digest)[0]),
+    catchingUpMs: (digest) => listeningMs(predecessorsMs(digest)[1]),
     arrivingMs: () => Math.max(0, arrivedMs + limits.directoryLearnMs - clock.now()),
   }
 }

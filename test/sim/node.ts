@@ -299,6 +299,7 @@ function createLife(node: SimNode): Life {
         random: random.fork('directory'),
         ownersOf,
         learningMs: (digest) => owners.learningMs(digest),
+        catchingUpMs: (digest) => owners.catchingUpMs(digest),
         arrivingMs: () => owners.arrivingMs(),
         ready: () => members?.agreed() ?? true,
         suspect,

@@ -35,5 +35,6 @@ export function createGivenOwners({ clock }: Engine, nodes: number): GivenOwners
       owners.remove(peer)
     },
     learningMs: () => Math.max(0, removedMs + limits.directoryLearnMs - clock.now()),
+    catchingUpMs: () => 0,
   }
 }

@@ -81,6 +81,7 @@ export function createSwarmNodes(
       random,
       ownersOf: () => [host ?? identity.peer],
       learningMs: () => 0,
+      catchingUpMs: () => 0,
       arrivingMs: () => 0,
       ready: () => true,
       suspect: () => {},

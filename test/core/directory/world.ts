@@ -9,7 +9,7 @@ import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
 import { bitfieldOf, setBit } from '../../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../../core/swarm/chunks.ts'
-import { KiB } from '../../../core/units.ts'
+import { limits } from '../../../core/limits.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
@@ -20,7 +20,7 @@ export function digestOf(number: number): Digest {
 
 /** The size of a blob of `chunks` chunks (up to 500). */
 export function sizeOf(chunks: number): number {
-  return chunks * 256 * KiB
+  return chunks * limits.chunkSizeMinBytes
 }
 
 /** A bitfield with these chunks. */
@@ -78,6 +78,7 @@ export function createWorld(options: { directory?: Parameters<typeof createDirec
       random: seededRandom('directory'),
       ownersOf: (digest) => owners.of(digest),
       learningMs: (digest) => owners.learningMs(digest),
+      catchingUpMs: (digest) => owners.catchingUpMs(digest),
       arrivingMs: () => world.arrivingMs,
       ready: () => world.ready,
       suspect: (peer) => void suspects.push(peer),
