@@ -3,12 +3,15 @@ import { GiB, hour, KiB, MiB, minute, second } from './units.ts'
 
 export const limits = {
   // Chunks
-  /** Below this a chunk's head, entry and hand-over cost more than they spread (research/kraken.md §8.3). */
-  chunkSizeMinBytes: 256 * KiB,
+  /** Two frames. Half of it would bring control messages above half a percent of what a thousand nodes receive of 100 MB. */
+  chunkSizeMinBytes: 128 * KiB,
   /** Above this one hop takes too long: 34 ms at 1 Gbit/s (research/kraken.md §8.2). */
   chunkSizeMaxBytes: 4 * MiB,
-  /** About this many chunks per blob keep a thousand nodes near the bound (research/kraken.md §8.1). */
-  chunksPerBlobAim: 500,
+  /**
+   * A chunk must be here before it goes on, so it takes a rollout as long as ten hops to begin and to end. Of 1 GB, with half as
+   * many chunks the slowest of a hundred nodes ends at 1.08 × the bound, with this many at 1.05 (bench/sim/README.md).
+   */
+  chunksPerBlobAim: 1000,
   /** One bulk frame: the grain at which stalls are judged and transfers move. */
   frameSizeBytes: 64 * KiB,
 
@@ -412,7 +415,7 @@ export const limits = {
   limitedOriginMaxMs: 5 * minute,
 
   // Small content
-  /** Up to this a blob is asked for whole, of one peer, without a swarm: two of the smallest chunks, 0.2 s at 25 Mbit/s. */
+  /** Up to this a blob is asked for whole, of one peer, without a swarm: four of the smallest chunks, 0.2 s at 25 Mbit/s. */
   smallContentMaxBytes: 512 * KiB,
   /** How many each asker is sent on to: one after the other spreads fastest, as with `uploadsActiveMax`. */
   relayFanOut: 2,

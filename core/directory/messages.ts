@@ -1,6 +1,6 @@
 /**
  * What agents say to the host of a digest's directory (its owner, its standby, or a tracker): `POST /directory/announce`.
- * Announces are idempotent: each item carries the whole state, a bitfield of 63 bytes for 500 chunks.
+ * Announces are idempotent: each item carries the whole state, a bitfield of 125 bytes for 1,000 chunks.
  */
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'

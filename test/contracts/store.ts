@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { BlobStore, StoredBlobState } from '../../core/ports.ts'
 import { fullBitfield } from '../../core/swarm/bitfield.ts'
+import { limits } from '../../core/limits.ts'
 import { KiB } from '../../core/units.ts'
 import { contentFrom, contentOf, fill } from '../support/content.ts'
 import { eventually } from '../support/disk-store.ts'
@@ -19,7 +20,7 @@ export interface StoreUnderTest {
 }
 
 /** Three chunks, the last one short. */
-const content = contentFrom('contract', 600 * KiB)
+const content = contentFrom('contract', 300 * KiB)
 const { digest, size } = content
 const corrupt = { code: 'CHUNK_CORRUPT' }
 
@@ -66,9 +67,9 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     for (const [offset, length] of [
       [0, size],
       [0, 0],
-      [256 * KiB - 1, 2],
+      [limits.chunkSizeMinBytes - 1, 2],
       [size - 1, 1],
-      [100, 300 * KiB],
+      [100, 150 * KiB],
     ] as const)
       expect(content.bytes.compare(await blob.read(offset, length), 0, length, offset, offset + length)).toBe(0)
     await blob.close()
@@ -113,7 +114,7 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     await restart()
     expect([...store.list()]).toEqual([partial(0b101)])
     const blob = await store.open(digest, size)
-    expect(Buffer.from(await blob.read(0, 256 * KiB))).toEqual(content.chunk(0))
+    expect(Buffer.from(await blob.read(0, limits.chunkSizeMinBytes))).toEqual(content.chunk(0))
     await expect(blob.read(0, size)).rejects.toMatchObject(corrupt)
     await fill(blob, content, [1])
     expect(content.bytes.equals(await blob.read(0, size))).toBe(true)
@@ -173,7 +174,7 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     expect(blob.have).toEqual(Uint8Array.of(0))
     await expect(blob.read(0, 1)).rejects.toMatchObject(corrupt)
     await fill(blob, content, [1])
-    expect(Buffer.from(await blob.read(256 * KiB, 256 * KiB))).toEqual(content.chunk(1))
+    expect(Buffer.from(await blob.read(limits.chunkSizeMinBytes, limits.chunkSizeMinBytes))).toEqual(content.chunk(1))
     await blob.close()
     await restart()
     expect(store.state(digest)).toEqual(partial(0b010))
@@ -214,11 +215,13 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     await restart()
     expect(store.state(digest)?.complete).toBe(true)
     const blob = await store.open(digest, size)
-    await expect(Promise.all([blob.read(256 * KiB, 1), blob.read(300 * KiB, 9)])).rejects.toMatchObject(corrupt)
+    await expect(Promise.all([blob.read(limits.chunkSizeMinBytes, 1), blob.read(150 * KiB, 9)])).rejects.toMatchObject(
+      corrupt,
+    )
     expect(blob.have).toEqual(Uint8Array.of(0b101))
     expect(blob.complete).toBe(false)
-    await expect(blob.read(256 * KiB, 1)).rejects.toMatchObject(corrupt)
-    expect(Buffer.from(await blob.read(0, 256 * KiB))).toEqual(content.chunk(0))
+    await expect(blob.read(limits.chunkSizeMinBytes, 1)).rejects.toMatchObject(corrupt)
+    expect(Buffer.from(await blob.read(0, limits.chunkSizeMinBytes))).toEqual(content.chunk(0))
     await fill(blob, content, [1])
     expect(content.bytes.equals(await blob.read(0, size))).toBe(true)
     await blob.close()
@@ -231,7 +234,7 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     await underTest.corrupt(digest, 1)
     await restart()
     const blob = await store.open(digest, size)
-    await expect(blob.read(256 * KiB, 1)).rejects.toMatchObject(corrupt)
+    await expect(blob.read(limits.chunkSizeMinBytes, 1)).rejects.toMatchObject(corrupt)
     await blob.close()
     await restart()
     expect(store.state(digest)).toEqual(partial(0b101))
@@ -261,7 +264,7 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
   })
 
   test('lets an unproven copy of another size go when the digest is opened anew', async () => {
-    const liar = await store.open(digest, 300 * KiB)
+    const liar = await store.open(digest, 150 * KiB)
     await liar.write(0, [content.chunk(0)], content.entry(0))
     await liar.close()
     await keep([0])

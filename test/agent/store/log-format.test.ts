@@ -14,7 +14,7 @@ import type { Entry } from '../../../core/swarm/entry.ts'
 import { KiB } from '../../../core/units.ts'
 import { contentFrom, flipped } from '../../support/content.ts'
 
-const content = contentFrom('log', 1000 * KiB)
+const content = contentFrom('log', 500 * KiB)
 const header = encodeHeader(content.digest, content.size)
 
 function logOf(records: readonly LogRecord[]): { bytes: Buffer; ends: number[] } {

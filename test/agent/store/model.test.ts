@@ -2,11 +2,12 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openTestStore, temporaryDirectory } from '../../support/disk-store.ts'
 import type { BlobStore, StoredBlob } from '../../../core/ports.ts'
+import { limits } from '../../../core/limits.ts'
 import { KiB } from '../../../core/units.ts'
 import { contentFrom } from '../../support/content.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 
-const contents = ['x', 'y'].map((seed) => contentFrom(seed, 900 * KiB))
+const contents = ['x', 'y'].map((seed) => contentFrom(seed, 450 * KiB))
 
 type Step =
   | { readonly do: 'write' | 'read'; readonly blob: number; readonly chunk: number }
@@ -56,7 +57,7 @@ async function take(store: BlobStore, open: StoredBlob[], step: Exclude<Step, { 
     case 'read':
       return content
         .chunk(step.chunk)
-        .equals(await stored.read(step.chunk * 256 * KiB, content.chunk(step.chunk).length))
+        .equals(await stored.read(step.chunk * limits.chunkSizeMinBytes, content.chunk(step.chunk).length))
     case 'complete':
       return stored.markComplete()
     case 'discard':

@@ -33,11 +33,11 @@ import {
 } from '../../support/disk-store.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 
-const content = contentFrom('one', 600 * KiB)
+const content = contentFrom('one', 300 * KiB)
 const { digest, size } = content
 
 /** Three chunks each, all different. */
-const several = ['a', 'b', 'c', 'd'].map((seed) => contentFrom(seed, 600 * KiB))
+const several = ['a', 'b', 'c', 'd'].map((seed) => contentFrom(seed, 300 * KiB))
 
 async function openForTest(...args: Parameters<typeof openTestStore>): Promise<DiskStore> {
   const store = await openTestStore(...args)
@@ -152,7 +152,7 @@ describe('the data directory', () => {
     const store = await openForTest(directory)
     const blob = await store.open(digest, size)
     await fill(blob, content)
-    truncateSync(dataPath(directory, digest), 300 * KiB)
+    truncateSync(dataPath(directory, digest), 150 * KiB)
     await expect(blob.read(0, size)).rejects.toMatchObject({ code: 'CHUNK_CORRUPT' })
     expect(blob.have).toEqual(Uint8Array.of(0b001))
     await blob.close()
@@ -177,7 +177,7 @@ describe('a damaged log', () => {
       most = Math.max(most, have)
       const blob = await store.open(digest, size)
       for (const index of [0, 1, 2]) {
-        const read = blob.read(index * 256 * KiB, content.chunk(index).length)
+        const read = blob.read(index * limits.chunkSizeMinBytes, content.chunk(index).length)
         const isHeld = (have & (1 << index)) !== 0
         expect(await outcomeOf(read, content.chunk(index))).toBe(isHeld ? 'right' : 'CHUNK_CORRUPT')
       }
@@ -208,8 +208,8 @@ describe('a damaged log', () => {
 })
 
 describe('room', () => {
-  /** Each of `several` takes 600 KiB and a log block. */
-  const options = { maxBytes: 2 * MiB, highWatermark: 0.8, lowWatermark: 0.6 }
+  /** Each of `several` takes 300 KiB and a log block. */
+  const options = { maxBytes: 1 * MiB, highWatermark: 0.8, lowWatermark: 0.6 }
   const empty: FilesystemUsage = { sizeBytes: 1e12, availableBytes: 1e12, inodes: 0, inodesFree: 0 }
 
   async function filled(usage: FilesystemUsage = empty) {
@@ -283,7 +283,7 @@ describe('room', () => {
 
   test('is counted in blocks, and the order of use outlives the process', async () => {
     const directory = directoryForTest()
-    const first = await openTestStore(directory, { options: { ...options, maxBytes: 10 * MiB } })
+    const first = await openTestStore(directory, { options: { ...options, maxBytes: 5 * MiB } })
     for (const each of [a, b, c]) await keep(first, each)
     await first.stop()
     for (const [each, year] of [
@@ -520,10 +520,10 @@ describe("containerd's content", () => {
   test('that took over from our own copy and is wrong, is dropped at its first read', async () => {
     const directory = directoryForTest()
     const contentDirectory = makeContentDirectory(directory)
-    const options = { containerdContentDirectory: contentDirectory, maxBytes: 700 * KiB }
+    const options = { containerdContentDirectory: contentDirectory, maxBytes: 350 * KiB }
     const store = await openForTest(directory, { options })
     await keep(store, content)
-    commitContent(contentDirectory, flipped(content.bytes, 300 * KiB), content)
+    commitContent(contentDirectory, flipped(content.bytes, 150 * KiB), content)
     await store.start()
     const evicted: Digest[] = []
     store.onEvicted((gone) => evicted.push(gone))
@@ -531,7 +531,7 @@ describe("containerd's content", () => {
     await keep(store, other, [0])
     const blob = await store.open(digest, size)
     expect(blob).toMatchObject({ source: 'containerd', complete: true })
-    expect(content.chunk(0).equals(await blob.read(0, 256 * KiB))).toBe(true)
+    expect(content.chunk(0).equals(await blob.read(0, limits.chunkSizeMinBytes))).toBe(true)
     expect(evicted).toEqual([])
     await expect(blob.read(0, size)).rejects.toMatchObject({ code: 'CHUNK_CORRUPT' })
     expect(evicted).toEqual([digest])

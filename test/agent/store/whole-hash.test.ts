@@ -2,11 +2,12 @@ import { describe, expect, test } from 'vitest'
 import { createProver } from '../../../agent/store/whole-hash.ts'
 import { ShoalError } from '../../../core/errors.ts'
 import { bitfieldOf, setBit } from '../../../core/swarm/bitfield.ts'
+import { limits } from '../../../core/limits.ts'
 import { KiB } from '../../../core/units.ts'
 import { contentFrom, contentOf, flipped, type Content } from '../../support/content.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 
-const content = contentFrom('proof', 2500 * KiB)
+const content = contentFrom('proof', 1250 * KiB)
 
 function provable({ digest, size, chunks }: Content, bytes: Uint8Array) {
   const reads: number[] = []
@@ -27,7 +28,7 @@ describe('a prover', () => {
       prover.advance()
     }
     expect(await prover.proved()).toBe(true)
-    expect(blob.reads).toEqual(Array.from({ length: 10 }, (_, index) => index * 256 * KiB))
+    expect(blob.reads).toEqual(Array.from({ length: 10 }, (_, index) => index * limits.chunkSizeMinBytes))
   })
 
   test('refutes a blob with one wrong bit', async () => {
@@ -46,7 +47,7 @@ describe('a prover', () => {
     blob.have.fill(0xff)
     let fails = 1
     const read = async (offset: number, length: number): Promise<Uint8Array> => {
-      if (offset >= 1024 * KiB && fails-- > 0) throw new ShoalError('CHUNK_CORRUPT', 'no')
+      if (offset >= 512 * KiB && fails-- > 0) throw new ShoalError('CHUNK_CORRUPT', 'no')
       return blob.read(offset, length)
     }
     const failed = Promise.withResolvers<void>()

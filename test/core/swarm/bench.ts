@@ -9,6 +9,7 @@ import { createState, type SwarmOptions, type SwarmState } from '../../../core/s
 import type { AnswerItem } from '../../../core/directory/messages.ts'
 import { digestFromHex, type Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
+import { limits } from '../../../core/limits.ts'
 import { KiB } from '../../../core/units.ts'
 import { createMemoryNotary } from '../../support/memory-notary.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
@@ -23,7 +24,7 @@ export type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand,
 type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: Type }>
 
 export function sizeOf(chunks: number): number {
-  return chunks * 256 * KiB
+  return chunks * limits.chunkSizeMinBytes
 }
 
 export function bitsOf(chunks: number, indices: Iterable<number>): Uint8Array {

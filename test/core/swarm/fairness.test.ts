@@ -3,11 +3,11 @@ import { expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { digestFromHex } from '../../../core/oci/digest.ts'
 import { createRateLimit } from '../../../core/swarm/rate.ts'
-import { KiB, MiB, second } from '../../../core/units.ts'
+import { MiB, second } from '../../../core/units.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import { createBench, sizeOf, span } from './bench.ts'
 
-const chunkBytes = 256 * KiB
+const chunkBytes = limits.chunkSizeMinBytes
 const chunks = 200
 const size = sizeOf(chunks)
 const layers = ['a1', 'b2', 'c3'].map((hex) => digestFromHex(hex.repeat(32)))

@@ -1,3 +1,4 @@
+import { limits } from '../../../core/limits.ts'
 import { describe, expect, it } from 'vitest'
 import {
   allOf,
@@ -160,7 +161,7 @@ function audit(bench: Bench, hash: (index: number) => string = hashOf): number[]
       expect(isEscape).toBe(true)
       for (let index = start; index < end; index++) {
         audited.push(index)
-        bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: 256 * 1024 })
+        bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: limits.chunkSizeMinBytes })
       }
       bench.handle({ type: 'origin-ended', digest, fetch })
     }

@@ -16,7 +16,10 @@ function wish(bench: Bench): unknown {
   return bench.swarm.announceState(digest)?.lease
 }
 
-function comes(bench: Bench, fetch: number, index: number, bytes = 256 * 1024): void {
+/** What a lease is wished for while no rate is known. */
+const firstChunks = limits.leaseFirstBytes / limits.chunkSizeMinBytes
+
+function comes(bench: Bench, fetch: number, index: number, bytes = limits.chunkSizeMinBytes): void {
   for (let left = bytes; left > 0; left -= 16_384)
     bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: Math.min(left, 16_384) })
 }
@@ -27,7 +30,10 @@ describe('a lease', () => {
     expect(bench.swarm.announceState(digest)).toBeUndefined()
     bench.read()
     expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
-    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true, lease: { chunks: 8, position: 0 } })
+    expect(bench.swarm.announceState(digest)).toMatchObject({
+      wants: true,
+      lease: { chunks: firstChunks, position: 0 },
+    })
   })
 
   it('is wished for by the first announce, and by no second one while that is on its way', () => {
@@ -45,7 +51,7 @@ describe('a lease', () => {
     bench.read()
     bench.joins('a', [0, 1])
     bench.answer({ counts: new Uint8Array(100).fill(1, 0, 5) })
-    expect(wish(bench)).toEqual({ chunks: 8, position: 5 })
+    expect(wish(bench)).toEqual({ chunks: firstChunks, position: 5 })
     bench.joins('b', span(0, 100))
     expect(wish(bench)).toBeUndefined()
   })
@@ -55,7 +61,7 @@ describe('a lease', () => {
     bench.read({ whole: false, start: sizeOf(4), end: sizeOf(6) })
     expect(wish(bench)).toEqual({ chunks: 2, position: 4, theseOnly: true })
     bench.read({ reader: 2 })
-    expect(wish(bench)).toEqual({ chunks: 8, position: 4 })
+    expect(wish(bench)).toEqual({ chunks: firstChunks, position: 4 })
   })
 
   it('is wished for no more while what only this node has takes long to leave it', () => {
@@ -78,7 +84,7 @@ describe('a lease', () => {
     bench.answer({ leaseAfterMs: 700 })
     expect(wish(bench)).toBeUndefined()
     bench.pass(700)
-    expect(wish(bench)).toEqual({ chunks: 8, position: 0 })
+    expect(wish(bench)).toEqual({ chunks: firstChunks, position: 0 })
   })
 
   it('is fetched, and its chunks signed as this origin gave them', () => {
@@ -106,7 +112,7 @@ describe('a lease', () => {
     expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [{ start: 0, end: 4 }] })
     expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
     bench.settle()
-    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7], fetchedBytes: 2 ** 20 })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7], fetchedBytes: sizeOf(4) })
     bench.pass(2100)
     expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
   })
@@ -114,7 +120,7 @@ describe('a lease', () => {
   it('is followed by the next without a gap', () => {
     const { bench, fetch } = createHolder()
     for (const index of span(0, 3)) comes(bench, fetch, index)
-    expect(wish(bench)).toEqual({ chunks: 8, position: 4 })
+    expect(wish(bench)).toEqual({ chunks: firstChunks, position: 4 })
     bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
     expect(bench.take('fetch-origin')).toEqual([])
     comes(bench, fetch, 3)
@@ -368,7 +374,7 @@ describe('a reader whom nothing reaches', () => {
     bench.pass(9900)
     expect(wish(bench)).toBeUndefined()
     bench.pass(200)
-    expect(wish(bench)).toEqual({ chunks: 8, position: 0, insists: true })
+    expect(wish(bench)).toEqual({ chunks: firstChunks, position: 0, insists: true })
   })
 
   it('has had no time to starve while it was but a prefetch', () => {

@@ -4,6 +4,7 @@ import { pickChunk } from '../../../core/swarm/picker.ts'
 import { createSession, openReader } from '../../../core/swarm/session.ts'
 import { phases, type Session, type SwarmState } from '../../../core/swarm/state.ts'
 import { virtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
+import { limits } from '../../../core/limits.ts'
 import { createStateOn, digest, origin, sizeOf, span } from './bench.ts'
 
 interface Desk {
@@ -106,12 +107,13 @@ describe('pickChunk for a ranged reader', () => {
   it('takes chunks in order, and none beyond what it may read ahead', () => {
     const desk = createDesk(100)
     read(desk, { start: sizeOf(10), whole: false })
-    const picks = span(0, 20).map(() => {
+    const ahead = limits.rangedAheadBytes / limits.chunkSizeMinBytes
+    const picks = span(0, ahead + 4).map(() => {
       const index = desk.pick(span(0, 100))
       if (index !== undefined) desk.session.phase[index] = phases.asked
       return index
     })
-    expect(picks.filter((index) => index !== undefined)).toEqual(span(10, 26))
+    expect(picks.filter((index) => index !== undefined)).toEqual(span(10, 10 + ahead))
   })
 
   it('ends where its range ends', () => {

@@ -50,7 +50,7 @@ function settleForged(bench: Bench): void {
     bench.pass(25)
     for (const { end, fetch, start } of bench.take('fetch-origin')) {
       for (let index = start; index < end; index++)
-        bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: 256 * 1024 })
+        bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: limits.chunkSizeMinBytes })
       bench.handle({ type: 'origin-ended', digest, fetch })
     }
     bench.settle()

@@ -89,7 +89,7 @@ describe('a request', () => {
   it('for what is not here is missing', () => {
     const bench = createSeed()
     bench.says('a', request(1, 100))
-    bench.says('a', request(2, 5, 256 * 1024))
+    bench.says('a', request(2, 5, limits.chunkSizeMinBytes))
     bench.says('a', { ...request(3), digest: `${digest.slice(0, -1)}0` as typeof digest } as PeerMessage)
     expect(bench.told('missing').map(({ id }) => id)).toEqual([1, 2, 3])
     expect(bench.take('upload')).toEqual([])

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
-import { KiB, second } from '../../../core/units.ts'
+import { second } from '../../../core/units.ts'
 import {
   createBench,
   digest,
@@ -111,7 +111,7 @@ describe('a chunk of a peer is handed out before the proof', () => {
     const bench = createReader(3)
     bench.answer({ lease: { id: 1, start: 0, end: 1, ttlMs: 2000 } })
     const [fetch] = bench.take('fetch-origin')
-    bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: 256 * KiB })
+    bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: limits.chunkSizeMinBytes })
     keep(bench)
     expect(mayTake(bench)).toBe(true)
     expect(mayTake(bench, 'evil.example')).toBe(false)
@@ -210,7 +210,7 @@ function hold(): Bench {
 function answer(bench: Bench, hash: string): void {
   const [fetch] = bench.take('fetch-origin').filter(({ isEscape }) => isEscape)
   expect(fetch).toMatchObject({ origin, start: 0, end: 1, offset: 0 })
-  bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: 256 * KiB })
+  bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: limits.chunkSizeMinBytes })
   bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch })
   bench.handle({ type: 'hashed', digest, index: 0, hash })
 }
