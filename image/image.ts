@@ -53,7 +53,8 @@ export async function makeContext(directory: string, { createdS }: Pick<Builder,
   await symlink(path.relative(path.dirname(imagePaths.command), path.join(imagePaths.library, 'shoal.mjs')), command)
 }
 
-async function makeBundle(directory: string): Promise<void> {
+/** The `shoal` command as the image has it: `shoal.mjs`, and what it loads beside it. */
+export async function makeBundle(directory: string): Promise<void> {
   const { output, ...input } = bundle
   await using made = await rolldown({ ...input, cwd: root })
   const { output: files } = await made.generate(output)
@@ -105,15 +106,20 @@ export async function pushImage(builder: Builder, name: string, target: string):
  * installed, and the libraries that it is linked to.
  */
 export async function makeLocalBases(builder: Builder): Promise<{ node: string; base: string }> {
-  const { stdout } = await run('ldd', [process.execPath])
-  const libraries = [...stdout.matchAll(/(?<file>\/\S+) \(0x/g)].map(({ groups }) => groups?.['file'] ?? '')
   const nameServices = path.join(builder.storage, 'nsswitch.conf')
   await write(nameServices, 'hosts: files dns\n')
-  const files = Object.fromEntries(libraries.map((library) => [library.slice(1), library]))
+  const files = { ...(await librariesOf(process.execPath)), 'etc/nsswitch.conf': nameServices }
   return {
-    base: await makeFilesImage(builder, 'localhost/local/base', { ...files, 'etc/nsswitch.conf': nameServices }),
+    base: await makeFilesImage(builder, 'localhost/local/base', files),
     node: await makeFilesImage(builder, 'localhost/local/node', { [imagePaths.node]: process.execPath }),
   }
+}
+
+/** What a program is linked to, for `makeFilesImage`. */
+export async function librariesOf(program: string): Promise<Record<string, string>> {
+  const { stdout } = await run('ldd', [program])
+  const libraries = [...stdout.matchAll(/(?<file>\/\S+) \(0x/g)].map(({ groups }) => groups?.['file'] ?? '')
+  return Object.fromEntries(libraries.map((library) => [library.slice(1), library]))
 }
 
 /** An image of nothing but files of this machine: where each comes from, by where it goes. Resolves to the image's name. */
@@ -121,15 +127,15 @@ export async function makeFilesImage(
   builder: Builder,
   name: string,
   files: Readonly<Record<string, string>>,
-  platform = thisPlatform,
+  { platform = thisPlatform, entrypoint = [] as readonly string[] } = {},
 ): Promise<string> {
   const context = path.join(builder.storage, 'contexts', name)
   for (const [to, from] of Object.entries(files)) {
     await mkdir(path.dirname(path.join(context, to)), { recursive: true })
     await copyFile(from, path.join(context, to))
   }
-  await writeFile(`${context}.Dockerfile`, 'FROM scratch\nCOPY . /\n')
-  await bud(builder, `${context}.Dockerfile`, context, ['--platform', platform, '--tag', name])
+  await writeFile(`${context}.Dockerfile`, `FROM scratch\nCOPY . /\nENTRYPOINT ${JSON.stringify(entrypoint)}\n`)
+  await bud(builder, `${context}.Dockerfile`, context, ['--platform', platform, '--manifest', name])
   return name
 }
 

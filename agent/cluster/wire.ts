@@ -269,8 +269,11 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
+/** Before every path: agents that speak another version find nothing here, and are to each other as if they were not there. */
+const clusterProtocol = '/shoal/cluster/1'
+
 function callOf<Request, Answer>(
-  path: string,
+  name: string,
   withinMs: number,
   request: z.ZodType<Request>,
   answer: z.ZodType<Answer>,
@@ -278,7 +281,7 @@ function callOf<Request, Answer>(
   const requests = codecOf(request)
   const answers = codecOf(answer)
   return {
-    path,
+    path: `${clusterProtocol}/${name}`,
     withinMs,
     writeRequest: (value) => requests.write(value),
     readRequest: (body) => requests.read(body),
@@ -288,27 +291,27 @@ function callOf<Request, Answer>(
 }
 
 export const announceCall = callOf<AnnounceRequest, AnnounceAnswer>(
-  '/directory/announce',
+  'directory/announce',
   limits.announceTimeoutMaxMs,
   announceRequest,
   announceAnswer,
 )
 export const exchangeCall = callOf<ExchangeRequest, ExchangeAnswer>(
-  '/members/exchange',
+  'members/exchange',
   limits.memberCallMs,
   exchangeRequest,
   exchangeAnswer,
 )
 
 export const locateCall = callOf<LocateRequest, LocateAnswer>(
-  '/directory/locate',
+  'directory/locate',
   limits.relayCallMs,
   locateRequest,
   locateAnswer,
 )
 
 export const possessionCall = callOf<PossessionRequest, PossessionAnswer>(
-  '/directory/possession',
+  'directory/possession',
   limits.relayCallMs,
   possessionRequest,
   possessionAnswer,
@@ -326,7 +329,7 @@ export const lookCall = callOf<LookRequest, LookAnswer>(
 const contentAnswerKinds = ['none', 'coming', 'content'] as const satisfies readonly ContentAnswer['kind'][]
 
 export const contentCall: Call<ContentRequest, ContentAnswer> = {
-  ...callOf<ContentRequest, never>('/content', limits.relayCallMs, contentRequest, z.never()),
+  ...callOf<ContentRequest, never>('content', limits.relayCallMs, contentRequest, z.never()),
   sealed: true,
   writeAnswer(answer) {
     const kind = Buffer.of(contentAnswerKinds.indexOf(answer.kind))

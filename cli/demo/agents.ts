@@ -28,6 +28,12 @@ export interface AgentOptions {
   readonly prefix?: readonly string[]
   /** More flags of `shoal agent`. */
   readonly flags?: readonly string[]
+  /** The command's file. Default: that of this checkout. */
+  readonly main?: string
+  /** In place of those that the command's own first line asks for. */
+  readonly nodeFlags?: readonly string[]
+  /** Variables beside this process's own. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface AgentProcess {
@@ -44,7 +50,7 @@ export interface AgentProcess {
 
 const commandFile = path.join(import.meta.dirname, '../main.ts')
 /** Those that the command's own first line asks for. */
-const nodeFlags = readFileSync(commandFile, 'utf8').split('\n', 1)[0]?.match(/--\S+/g) ?? []
+const ownNodeFlags = readFileSync(commandFile, 'utf8').split('\n', 1)[0]?.match(/--\S+/g) ?? []
 const stopTimeoutMs = 10 * second
 
 export async function makeClusterSecret(directory: string): Promise<string> {
@@ -75,14 +81,17 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
   const [command = '', ...words] = [
     ...prefix,
     process.execPath,
-    ...nodeFlags,
-    commandFile,
+    ...(options.nodeFlags ?? ownNodeFlags),
+    options.main ?? commandFile,
     'agent',
     ...given,
     ...(options.flags ?? []),
   ]
   await using log = await open(logFile, 'a')
-  const child = spawn(command, words, { stdio: ['ignore', log.fd, log.fd] })
+  const child = spawn(command, words, {
+    stdio: ['ignore', log.fd, log.fd],
+    env: { ...process.env, ...options.env },
+  })
   await once(child, 'spawn')
   guardian.adopt(child)
   return {
@@ -172,7 +181,8 @@ export async function readMetrics(ops: string): Promise<Map<string, number>> {
   return new Map(parseMetrics(await response.text()))
 }
 
-function parseMetrics(text: string): [string, number][] {
+/** The samples of a page in the Prometheus text format. */
+export function parseMetrics(text: string): [string, number][] {
   const samples = text.matchAll(/^(?<series>[^#\s{]+(?:\{.*\})?) (?<value>\S+)$/gm)
   return [...samples].map(({ groups }) => [groups?.['series'] ?? '', Number(groups?.['value'])])
 }

@@ -87,7 +87,7 @@ async function build(platforms: readonly ('linux/amd64' | 'linux/arm64')[]): Pro
 
 async function makeStandIns(builder: Builder): Promise<{ node: string; base: string }> {
   const files = { [imagePaths.node]: import.meta.filename }
-  const name = await makeFilesImage(builder, 'localhost/stand-in', files, 'linux/arm64')
+  const name = await makeFilesImage(builder, 'localhost/stand-in', files, { platform: 'linux/arm64' })
   return { node: name, base: name }
 }
 

@@ -261,7 +261,10 @@ describe('a tampered request is refused without a word', () => {
 
   it('other paths do not exist', async () => {
     const { port } = await listen()
-    for (const path of ['/', '/members', '/members/exchange/', '/members/exchange?x=1', '//members/exchange']) {
+    const known = exchangeCall.path
+    const ofAnotherVersion = known.replace('/1/', '/2/')
+    expect(ofAnotherVersion).not.toBe(known)
+    for (const path of ['/', '/members/exchange', `${known}/`, `${known}?x=1`, `/${known}`, ofAnotherVersion]) {
       const answer = await send(port, path, {}, body)
       expect(answer.status).toBe(404)
       expectBare(answer, 404)
