@@ -4,9 +4,18 @@ import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 
 /** Largest resident size so far, in bytes. */
-export async function peakMemoryBytes(pid: number): Promise<number> {
+export function peakMemoryBytes(pid: number): Promise<number> {
+  return statusBytes(pid, 'VmHWM')
+}
+
+/** Resident size now, in bytes. */
+export function memoryBytes(pid: number): Promise<number> {
+  return statusBytes(pid, 'VmRSS')
+}
+
+async function statusBytes(pid: number, field: string): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024
 }
 
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']))
