@@ -18,10 +18,12 @@ export interface Host {
 /** Enough for one full-size packet burst per timer tick at 10 Gbit/s and below; a queue of 50 ms, as switches have. */
 const shaping = 'burst 64kb latency 50ms'
 
+let made = 0
+
 /** The first host is the origin; needs root. Everything is removed with the guardian. */
 export async function makeTestbed(guardian: Guardian, hostCount: number, linkMbit: number): Promise<Host[]> {
   if (process.getuid?.() !== 0) throw new Error('network namespaces need root; run this as root')
-  const id = `shoal-bench-${process.pid}`
+  const id = `shoal-bench-${process.pid}-${made++}`
   const bridge = `${id}-switch`
   const hosts = Array.from({ length: hostCount }, (_, index) => makeHost(`${id}-${index}`, `10.77.0.${index + 1}`))
   for (const name of [bridge, ...hosts.map((host) => host.name)]) guardian.atEnd('ip', 'netns', 'delete', name)

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import path from 'node:path'
@@ -27,6 +27,7 @@ import {
 } from '../support/containerd/containerd.ts'
 import { type ContainerdBinary, describeContainerds } from '../support/containerd/versions.ts'
 import { deliveredBytes } from '../support/delivered-bytes.ts'
+import { snapshotOf } from '../support/directory-snapshot.ts'
 import { htpasswdAuth } from '../support/htpasswd.ts'
 
 const run = promisify(execFile)
@@ -57,7 +58,7 @@ function describeVersion(binary: ContainerdBinary): void {
     const hostsDir = hostsDirOf(directory)
     await mkdir(path.join(hostsDir, '_default'), { recursive: true })
     await writeFile(path.join(hostsDir, '_default/hosts.toml'), '# mine\n[host."http://127.0.0.1:9"]\n')
-    const before = await snapshot(hostsDir)
+    const before = await snapshotOf(hostsDir)
     const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [origin], protocol: 'https' })
     onTestFinished(() => stopAgent(agent))
     await agentReady(agent, 1)
@@ -73,7 +74,7 @@ function describeVersion(binary: ContainerdBinary): void {
     expect(await missingBlobs(containerd, image)).toEqual([])
     expect(await deliveredBytes(agent)).toBeGreaterThanOrEqual(layerBytes())
     await shoal('cleanup', hostsDir)
-    expect(await snapshot(hostsDir)).toEqual(before)
+    expect(await snapshotOf(hostsDir)).toEqual(before)
   })
 
   test.each(['http', 'https'] as const)(
@@ -106,18 +107,6 @@ function describeVersion(binary: ContainerdBinary): void {
 async function shoal(command: string, hostsDir: string, ...flags: string[]): Promise<void> {
   const main = path.join(import.meta.dirname, '../../cli/main.ts')
   await run(process.execPath, [main, command, '--containerd-registry-config-path', hostsDir, ...flags])
-}
-
-/** Names, bytes and modes of all that is in a directory. */
-async function snapshot(root: string): Promise<unknown[]> {
-  const names = (await readdir(root, { recursive: true })).toSorted()
-  return Promise.all(
-    names.map(async (name) => {
-      const file = path.join(root, name)
-      const { mode } = await lstat(file)
-      return { name, mode, content: (await lstat(file)).isFile() ? await readFile(file, 'utf8') : undefined }
-    }),
-  )
 }
 
 /** Has taken the mirror's port, under a CA of its own, and asks whoever comes for a password. */

@@ -24,6 +24,13 @@ export interface ContainerdOptions {
   readonly hostsDir: string
   /** Words before each command, such as `ip netns exec NAME`. */
   readonly prefix?: readonly string[]
+  /**
+   * Where its files are: of this machine, a directory that is `/` to containerd once `prefix` has made it so. It then has the paths
+   * that it has on nodes. Default: a new directory of its own.
+   */
+  readonly nodeRoot?: string
+  /** The image of which each pod's sandbox is made. Default: the one that containerd names, which can not be had here. */
+  readonly sandboxImage?: string
   /** 2.1 and later: read layers as parallel open-ended ranges of this many bytes. */
   readonly rangeBytes?: number
   /** CRI's: a layer's blob goes once it is unpacked. */
@@ -58,24 +65,26 @@ export interface Containerd {
 const readyTimeoutMs = 30 * second
 
 export async function startContainerd(guardian: Guardian, options: ContainerdOptions): Promise<Containerd> {
-  const directory = await guardian.directory()
-  const socket = path.join(directory, 'containerd.sock')
-  const configFile = path.join(directory, 'config.toml')
-  await mkdir(path.join(directory, 'cni'))
-  if (options.writeConfig !== undefined) await options.writeConfig({ directory, socket, configFile })
-  else await writeFile(configFile, containerdConfig(directory, socket, options))
+  const directory = options.nodeRoot ?? (await guardian.directory())
+  const paths = options.nodeRoot === undefined ? pathsIn(directory) : nodePaths
+  const onHost = (file: string) => (options.nodeRoot === undefined ? file : path.join(directory, file))
+  const configFile = onHost(paths.config)
+  await mkdir(onHost(paths.cni), { recursive: true })
+  await mkdir(path.dirname(configFile), { recursive: true })
+  if (options.writeConfig === undefined) await writeFile(configFile, containerdConfig(paths, options))
+  else await options.writeConfig({ directory, socket: paths.socket, configFile })
   const logFile = path.join(directory, 'containerd.log')
   await using log = await open(logFile, 'a')
   const { binary, prefix = [] } = options
-  const [command, ...words] = [...prefix, binary.containerd, '--config', configFile]
+  const [command, ...words] = [...prefix, binary.containerd, '--config', paths.config]
   const child = spawn(command, words, { stdio: ['ignore', log.fd, log.fd] })
   guardian.adopt(child)
   guardian.atEnd('umount', '--all-targets', '--recursive', '--quiet', directory)
-  const cri = connectCri(socket)
+  const cri = connectCri(onHost(paths.socket))
   await criReady(cri, logFile)
-  const contentDir = path.join(directory, 'root/io.containerd.content.v1.content')
+  const contentDir = path.join(onHost(paths.root), 'io.containerd.content.v1.content')
   async function ctr(...order: readonly string[]): Promise<string> {
-    const [program = '', ...given] = [...prefix, binary.ctr, '--address', socket, ...order]
+    const [program = '', ...given] = [...prefix, binary.ctr, '--address', paths.socket, ...order]
     return (await run(program, given)).stdout
   }
   return {
@@ -90,8 +99,33 @@ export async function startContainerd(guardian: Guardian, options: ContainerdOpt
     blobs: () => verifiedBlobs(path.join(contentDir, 'blobs/sha256')),
     async stop() {
       cri.close()
-      await stopProcess(child)
+      // `unshare` passes no signal on; all in its process namespace ends with it.
+      await stopProcess(child, options.nodeRoot === undefined ? 'SIGTERM' : 'SIGKILL')
     },
+  }
+}
+
+/** As containerd sees them. */
+type ContainerdPaths = Readonly<Record<'config' | 'root' | 'state' | 'socket' | 'cni' | 'opt', string>>
+
+/** Where nodes have them, and Shoal's chart looks for them. */
+const nodePaths: ContainerdPaths = {
+  config: '/etc/containerd/config.toml',
+  root: '/var/lib/containerd',
+  state: '/run/containerd',
+  socket: '/run/containerd/containerd.sock',
+  cni: '/etc/cni/net.d',
+  opt: '/opt/containerd',
+}
+
+function pathsIn(directory: string): ContainerdPaths {
+  return {
+    config: `${directory}/config.toml`,
+    root: `${directory}/root`,
+    state: `${directory}/state`,
+    socket: `${directory}/containerd.sock`,
+    cni: `${directory}/cni`,
+    opt: `${directory}/opt`,
   }
 }
 
@@ -149,46 +183,54 @@ async function criReady(cri: Cri, logFile: string): Promise<void> {
   }
 }
 
-function containerdConfig(directory: string, socket: string, options: ContainerdOptions): string {
+/** Where a machine does not let root lower an OOM score, pods run with containerd's own. */
+function containerdConfig(paths: ContainerdPaths, options: ContainerdOptions): string {
   const common = `
-root = "${directory}/root"
-state = "${directory}/state"
+root = "${paths.root}"
+state = "${paths.state}"
 [grpc]
-  address = "${socket}"
+  address = "${paths.socket}"
 [ttrpc]
-  address = "${socket}.ttrpc"
+  address = "${paths.socket}.ttrpc"
 [plugins."io.containerd.internal.v1.opt"]
-  path = "${directory}/opt"
+  path = "${paths.opt}"
 [plugins."io.containerd.nri.v1.nri"]
   disable = true
 `
-  const plugins = options.binary.major === 1 ? pluginsOf1(directory, options) : pluginsOf2(directory, options)
+  const plugins = options.binary.major === 1 ? pluginsOf1(paths, options) : pluginsOf2(paths, options)
   return `version = ${options.binary.major === 1 ? 2 : 3}\n${common}${plugins}`
 }
 
-function pluginsOf1(directory: string, options: ContainerdOptions): string {
-  const { snapshotter, hostsDir, discardUnpackedLayers = false } = options
+function pluginsOf1({ cni }: ContainerdPaths, options: ContainerdOptions): string {
+  const { snapshotter, hostsDir, sandboxImage, discardUnpackedLayers = false } = options
   return `
+[plugins."io.containerd.grpc.v1.cri"]
+  restrict_oom_score_adj = true
+${sandboxImage === undefined ? '' : `  sandbox_image = "${sandboxImage}"`}
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "${snapshotter}"
   discard_unpacked_layers = ${discardUnpackedLayers}
 [plugins."io.containerd.grpc.v1.cri".registry]
   config_path = "${hostsDir}"
 [plugins."io.containerd.grpc.v1.cri".cni]
-  conf_dir = "${directory}/cni"
+  conf_dir = "${cni}"
 `
 }
 
-function pluginsOf2(directory: string, options: ContainerdOptions): string {
-  const { snapshotter, hostsDir, rangeBytes = 0, discardUnpackedLayers = false } = options
+function pluginsOf2({ cni }: ContainerdPaths, options: ContainerdOptions): string {
+  const { snapshotter, hostsDir, sandboxImage, rangeBytes = 0, discardUnpackedLayers = false } = options
   return `
 [plugins."io.containerd.cri.v1.images"]
   snapshotter = "${snapshotter}"
   discard_unpacked_layers = ${discardUnpackedLayers}
+[plugins."io.containerd.cri.v1.images".pinned_images]
+${sandboxImage === undefined ? '' : `  sandbox = "${sandboxImage}"`}
 [plugins."io.containerd.cri.v1.images".registry]
   config_path = "${hostsDir}"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
-  conf_dir = "${directory}/cni"
+  conf_dir = "${cni}"
 [plugins."io.containerd.transfer.v1.local"]
   concurrent_layer_fetch_buffer = ${rangeBytes}
   max_concurrent_downloads = ${rangeBytes > 0 ? 4 : 3}

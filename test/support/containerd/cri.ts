@@ -1,4 +1,4 @@
-/** The kubelet's side of a pull: the CRI image service over containerd's socket. */
+/** The kubelet's side of a pull, and of a pod: the CRI over containerd's socket. */
 import path from 'node:path'
 import { credentials, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
@@ -14,32 +14,49 @@ export interface Cri {
   pull(reference: string, auth?: CriAuth): Promise<string>
   /** What containerd's image service knows; rejects while the service is starting. */
   list(): Promise<unknown>
+  /** A method of the runtime service, with and to messages as cri.proto has them. */
+  readonly runtime: (method: string, request: object) => Promise<Record<string, unknown>>
   close(): void
 }
 
 type Call = (request: object, answered: (error: Error | null, answer: Record<string, unknown>) => void) => void
 
 export function connectCri(socket: string): Cri {
-  const client = new (imageService())(`unix://${socket}`, credentials.createInsecure())
-  const call = (method: string, request: object) =>
-    new Promise<Record<string, unknown>>((resolve, reject) => {
-      const send: Call | undefined = client[method]?.bind(client)
-      send?.(request, (error, answer) => (error ? reject(error) : resolve(answer)))
-    })
+  const { ImageService, RuntimeService } = services()
+  const [images, runtime] = [ImageService, RuntimeService].map(
+    (Service) => new Service(`unix://${socket}`, credentials.createInsecure()),
+  ) as [Client, Client]
   return {
     async pull(reference, auth) {
-      const answer = await call('PullImage', { image: { image: reference }, ...(auth && { auth }) })
+      const answer = await call(images, 'PullImage', { image: { image: reference }, ...(auth && { auth }) })
       return String(answer['image_ref'])
     },
-    list: () => call('ListImages', {}),
-    close: () => client.close(),
+    list: () => call(images, 'ListImages', {}),
+    runtime: (method, request) => call(runtime, method, request),
+    close() {
+      images.close()
+      runtime.close()
+    },
   }
 }
 
-function imageService(): ServiceClientConstructor {
-  const definition = loadSync(path.join(import.meta.dirname, 'cri.proto'), { keepCase: true })
+type Client = InstanceType<ServiceClientConstructor>
+
+function call(client: Client, method: string, request: object): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    const send: Call | undefined = client[method]?.bind(client)
+    send?.(request, (error, answer) => (error ? reject(error) : resolve(answer)))
+  })
+}
+
+function services(): Record<'ImageService' | 'RuntimeService', ServiceClientConstructor> {
+  const definition = loadSync(path.join(import.meta.dirname, 'cri.proto'), {
+    keepCase: true,
+    enums: String,
+    defaults: true,
+  })
   const { runtime } = loadPackageDefinition(definition) as unknown as {
-    runtime: { v1: { ImageService: ServiceClientConstructor } }
+    runtime: { v1: Record<'ImageService' | 'RuntimeService', ServiceClientConstructor> }
   }
-  return runtime.v1.ImageService
+  return runtime.v1
 }

@@ -31,16 +31,23 @@ export async function findContainerd(source: ContainerdSource): Promise<Containe
 
 /** A suite for each version, skipped where it, or one of `parts`, can not be had. */
 export async function describeContainerds(suite: (binary: ContainerdBinary) => void, ...parts: Part[]): Promise<void> {
-  for (const source of containerdSources) {
-    const binary = await findContainerd(source)
-    const missing = typeof binary === 'string'
-    describe.skipIf(missing || lacks(...parts))(
-      `containerd ${missing ? `of ${source}: ${binary}` : binary.version}`,
-      () => {
-        suite(binary as ContainerdBinary)
-      },
-    )
-  }
+  for (const source of containerdSources) await describeContainerd(source, suite, ...parts)
+}
+
+/** The same for one version. */
+export async function describeContainerd(
+  source: ContainerdSource,
+  suite: (binary: ContainerdBinary) => void,
+  ...parts: Part[]
+): Promise<void> {
+  const binary = await findContainerd(source)
+  const missing = typeof binary === 'string'
+  describe.skipIf(missing || lacks(...parts))(
+    `containerd ${missing ? `of ${source}: ${binary}` : binary.version}`,
+    () => {
+      suite(binary as ContainerdBinary)
+    },
+  )
 }
 
 async function fetchInto(source: ContainerdSource): Promise<string> {

@@ -46,7 +46,7 @@ export async function describeHelms(suite: (helm: Helm) => void, majors = ['3', 
 }
 
 /** The program, or the reason why there is none, for a skip that can be seen. */
-async function findHelm(major: string): Promise<Helm | string> {
+export async function findHelm(major: string): Promise<Helm | string> {
   try {
     const { stdout } = await run(path.join(import.meta.dirname, 'fetch.sh'), [major])
     return createHelm(stdout.trim())
@@ -62,11 +62,12 @@ function createHelm(program: string): Helm {
       return stdout
     },
     async render(...args) {
-      const text = await helm.run('template', 'shoal', chartDirectory, '--namespace', 'shoal-system', ...args)
-      return text.replace(/^ {2}cluster-secret: [A-Za-z0-9+/]{43}=$/m, '  cluster-secret: drawn')
+      return (await rendered(args)).replace(/^ {2}cluster-secret: [A-Za-z0-9+/]{43}=$/m, '  cluster-secret: drawn')
     },
-    template: async (...args) => parseObjects(await helm.render(...args)),
+    template: async (...args) => parseObjects(await rendered(args)),
   }
+  const rendered = (args: readonly string[]) =>
+    helm.run('template', 'shoal', chartDirectory, '--namespace', 'shoal-system', ...args)
   return helm
 }
 

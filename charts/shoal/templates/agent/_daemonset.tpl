@@ -79,7 +79,8 @@ spec:
         - name: content
           hostPath:
             path: {{ . }}
-            type: Directory
+            # containerd 2 makes it at its first pull, which may be this image.
+            type: DirectoryOrCreate
         {{- end }}
         {{- if .agent.configure }}
         - name: registries
