@@ -3,16 +3,7 @@ import { createTable } from '../../../core/directory/table.ts'
 import { markOf, scoreOf } from '../../../core/directory/rendezvous.ts'
 import { limits } from '../../../core/limits.ts'
 import { GiB } from '../../../core/units.ts'
-import {
-  addressOf,
-  createWorld,
-  digestHostedBy,
-  digestNotHostedBy,
-  digestOf,
-  having,
-  sizeOf,
-  span,
-} from './world.ts'
+import { addressOf, createWorld, digestHostedBy, digestNotHostedBy, digestOf, having, sizeOf, span } from './world.ts'
 import type { World } from './world.ts'
 
 const pairScore = (a: string, b: string): number => scoreOf(markOf(a), markOf(b))
