@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto'
 import type { Clock, Notary, Random } from '../core/ports.ts'
 import type { RateLimits } from '../core/swarm/rate.ts'
+import type { CredentialLives } from './access/credential-lives.ts'
 import { createFindings, type Findings } from './access/findings.ts'
 import type { PolicyOf } from './access/policy.ts'
 import { createPossession, type Possession } from './access/possession.ts'
@@ -29,6 +30,8 @@ export interface ContentsComponents {
   /** Its answers are noted in `findings`. */
   readonly origin: OriginClient
   readonly byteOrigin: ByteOrigin
+  /** Of the credentials that callers show, for `byteOrigin`. */
+  readonly lives: Pick<CredentialLives, 'endsAtMs' | 'refusal'>
   readonly policyOf: PolicyOf
   readonly rates: RateLimits
   readonly metrics: Metrics

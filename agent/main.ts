@@ -7,7 +7,10 @@ import { createPlaces } from '../core/members/places.ts'
 import { compileRules } from '../core/rules.ts'
 import { createRateLimits, type RateLimits } from '../core/swarm/rate.ts'
 import { createAccess } from './access/access.ts'
+import { createKnownChallenges } from './access/challenges.ts'
+import { createCredentialLives } from './access/credential-lives.ts'
 import { createNotingOrigin } from './access/noting-origin.ts'
+import { createSparingOrigin } from './access/sparing-origin.ts'
 import { createPolicies, standardPolicy } from './access/policy.ts'
 import type { Cluster, ClusterSwarm } from './cluster/cluster.ts'
 import { createLoneCluster } from './cluster/lone-cluster.ts'
@@ -113,9 +116,12 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const rules = compileRules(config.rules)
   const sharing = createSharing(rules, () => ({ shared, unshared }))
   // The second is for the swarm only: what access, possession, tags and the mirror ask is asked by the caller's credential alone.
-  const { origin, byteOrigin } = createOwnOrigin({
-    origin: createNotingOrigin(ranges.origin, sharing.findings),
+  const challenges = createKnownChallenges()
+  const callersLives = createCredentialLives({ clock, challenges })
+  const { origin, byteOrigin, endsAtMs } = createOwnOrigin({
+    origin: createNotingOrigin(createSparingOrigin(ranges.origin, callersLives), sharing.findings),
     own,
+    lives: callersLives,
     clock,
     onOwn: observeOwnCredentials(metrics),
   })
@@ -125,6 +131,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const access = createAccess({
     origin: { ...origin, headManifest: tags.ask },
     clock,
+    challenges,
+    lives: callersLives,
     key: randomBytes(32),
     policyOf,
     observer: observeAccess(metrics, accessLogger),
@@ -132,7 +140,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const rates = createRateLimits(clock)
   setRates(rates, config)
   const places = createPlaces(config.border, (peer) => shared.cluster.placeOf(peer))
-  const common = { clock, random, notary, origin, byteOrigin, policyOf, rates, metrics }
+  const lives = { ...callersLives, endsAtMs }
+  const common = { clock, random, notary, origin, byteOrigin, lives, policyOf, rates, metrics }
   const standingAlone = (runner: ClusterSwarm) => createLoneCluster({ clock, random, self: identity.peer, runner })
   const shared = createContents(
     {

@@ -112,6 +112,10 @@ export const limits = {
   tokenLifeMs: 60 * second,
   /** However long a token claims to live, and where Basic is asked for, access is asked about again by then. */
   tokenLifeMaxMs: 1 * hour,
+  /** A caller's token that ends sooner is not shown any more: it would end on its way. */
+  tokenMarginMs: 250,
+  /** Clients may hold a token for good so much longer than its `exp` says: that has no fractions of a second, and they count from its arrival. */
+  tokenBelievedMs: 2 * second,
   /** A token answer; JWTs with many scopes take 8 KiB. */
   tokenAnswerMaxBytes: 64 * KiB,
   /** Tokens kept: repositories that one node pulls from within an hour, anonymously or by an account. */
@@ -329,7 +333,7 @@ export const limits = {
   originTriesMax: 3,
   originBackoffMs: 200,
   originBackoffMaxMs: 10 * second,
-  /** A credential that the origin refused is not tried again for this blob for this long. */
+  /** A credential that the origin refused is not tried again for this long. */
   originRefusedMs: 30 * second,
   /** Given-back leases in a row before the origin counts as gone. */
   originFailuresMax: 2,

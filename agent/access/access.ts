@@ -17,7 +17,8 @@ import type { Clock } from '../../core/ports.ts'
 import { anonymous, type Credential } from '../upstream/credential.ts'
 import { isOriginError, isOutage, OriginError } from '../upstream/origin-error.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
-import { createKnownChallenges } from './challenges.ts'
+import type { KnownChallenges } from './challenges.ts'
+import type { CredentialLives } from './credential-lives.ts'
 import { createGrants } from './grants.ts'
 import { enforcementReach, failoverReach, type OriginPolicy, type PolicyOf, type Reach } from './policy.ts'
 import { createProve, type ProvingOrigin } from './proof.ts'
@@ -43,6 +44,8 @@ export interface AccessObserver {
 export interface AccessComponents {
   readonly origin: ProvingOrigin
   readonly clock: Clock
+  readonly challenges: KnownChallenges
+  readonly lives: Pick<CredentialLives, 'noteShown'>
   /** At least 32 random bytes, of this process only. */
   readonly key: Uint8Array
   readonly policyOf: PolicyOf
@@ -55,9 +58,9 @@ interface Refusal {
   readonly error: OriginError
 }
 
-export function createAccess({ origin, clock, key, policyOf, observer }: AccessComponents): Access {
+export function createAccess(components: AccessComponents): Access {
+  const { origin, clock, challenges, lives, key, policyOf, observer } = components
   const grants = createGrants(clock)
-  const challenges = createKnownChallenges()
   const refusals = createBoundedMap<string, Refusal>(limits.accessRecordsMax)
   const proofs = createSingleFlight<void>()
   const prove = createProve({ origin, grants })
@@ -146,6 +149,7 @@ export function createAccess({ origin, clock, key, policyOf, observer }: AccessC
     const { access } = policyOf(subject.origin)
     if (access === 'open') return [anonymous, 'open']
     const shown = showCredential(caller, access, key)
+    if (shown !== undefined) lives.noteShown(shown.credential, shown.lifeMs)
     // A credential with a living grant is not made to wait for what nobody may do.
     if (shown !== undefined && isGranted(shown, subject)) return [shown.credential, 'granted']
     const byNobody = await confirmForNobody(subject, signal)

@@ -1,12 +1,12 @@
 /** The challenges that origins gave last: relayed where the origin can't give one now, but the caller's credential would help. */
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
-import type { Subject } from './subject.ts'
+import type { OriginRepository } from '../upstream/origin-client.ts'
 
 export interface KnownChallenges {
-  note(subject: Subject, challenges: readonly string[]): void
+  note(at: OriginRepository, challenges: readonly string[]): void
   /** For this repository; else as for another one of the same origin, with this one's name in the scope. */
-  for(subject: Subject): readonly string[]
+  for(at: OriginRepository): readonly string[]
 }
 
 interface Known {

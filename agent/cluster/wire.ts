@@ -69,6 +69,7 @@ const announceItem = z
         insists: z.boolean().exactOptional(),
         acrossOnly: z.boolean().exactOptional(),
         theseOnly: z.boolean().exactOptional(),
+        lifeMs: durationMs.exactOptional(),
       })
       .exactOptional(),
     released: z.array(count).max(limits.fetchRangesMax).exactOptional(),

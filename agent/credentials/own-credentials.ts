@@ -12,6 +12,8 @@ import { programEnvironment, type RunProgram } from './program.ts'
 import { openProviders, type ProviderOptions } from './providers.ts'
 
 export interface OwnCredentials {
+  /** Nothing is configured that could give any. */
+  readonly isEmpty: boolean
   /** Best first, each looked for when it is asked for; at most `limits.ownCredentialsMax`. Rejects with the signal's reason only. */
   candidates(at: OriginRepository, signal: AbortSignal): AsyncIterable<Credential>
 }
@@ -56,5 +58,5 @@ export async function openOwnCredentials(
     }
   }
 
-  return { candidates }
+  return { isEmpty: sources.length === 0, candidates }
 }

@@ -13,11 +13,14 @@ import type { Clock } from '../../core/ports.ts'
 import { anonymous, type Credential } from '../upstream/credential.ts'
 import type { OriginClient, OriginRepository } from '../upstream/origin-client.ts'
 import { isOriginError } from '../upstream/origin-error.ts'
+import type { CredentialLives } from '../access/credential-lives.ts'
 import type { OwnCredentials } from './own-credentials.ts'
 
 export type ByteOrigin = Pick<OriginClient, 'fetchRange' | 'getManifest'>
 
 export interface OwnOrigin {
+  /** Until when `byteOrigin` fetches for a caller's credential, by the clock given; Infinity where nothing tells. */
+  readonly endsAtMs: CredentialLives['endsAtMs']
   /** The client that was given; it notes which credentials the origin takes. */
   readonly origin: OriginClient
   /** Fetches by own credentials what a credential that has run out no longer can. */
@@ -27,12 +30,13 @@ export interface OwnOrigin {
 export interface OwnOriginComponents {
   readonly origin: OriginClient
   readonly own: OwnCredentials
+  readonly lives: Pick<CredentialLives, 'endsAtMs'>
   readonly clock: Clock
   /** Something was fetched by a credential of the agent's own. */
   readonly onOwn: () => void
 }
 
-export function createOwnOrigin({ origin, own, clock, onOwn }: OwnOriginComponents): OwnOrigin {
+export function createOwnOrigin({ origin, own, lives, clock, onOwn }: OwnOriginComponents): OwnOrigin {
   /** Until when we take over from a credential, since the origin has taken it. */
   const taken = createBoundedMap<string, number>(limits.callerCredentialsMax)
   /** Until when it isn't shown again, since the origin refused it and took one of ours. */
@@ -89,6 +93,8 @@ export function createOwnOrigin({ origin, own, clock, onOwn }: OwnOriginComponen
   }
 
   return {
+    endsAtMs: (at, credential) =>
+      !own.isEmpty && isAhead(taken.get(keyOf(at, credential))) ? Infinity : lives.endsAtMs(at, credential),
     origin: {
       ...origin,
       headManifest: (at, reference, credential, signal) =>

@@ -13,6 +13,7 @@ import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
 import type { Logger } from '../logging.ts'
+import type { CredentialLives } from '../access/credential-lives.ts'
 import type { Want } from '../registry/ports.ts'
 import type { PeerTransport, TransportEvent } from '../transport/peer-transport.ts'
 import type { Sleep } from '../upstream/retry.ts'
@@ -22,7 +23,7 @@ import { chunkKey } from './chunk-key.ts'
 import { createOriginFetches, type RangeOrigin } from './origin-fetches.ts'
 import { createProofs } from './proofs.ts'
 import { createRecentChunks } from './recent-chunks.ts'
-import { createSessions, entryOf, type BlobSession, type Sessions } from './sessions.ts'
+import { createSessions, dropSpentWants, entryOf, type BlobSession, type Sessions, wantsOf } from './sessions.ts'
 import { createUploads, type UploadOutcome } from './uploads.ts'
 import { createWrites } from './writes.ts'
 
@@ -42,6 +43,7 @@ export interface RunnerComponents {
   readonly store: BlobStore
   readonly transport: PeerTransport
   readonly origin: RangeOrigin
+  readonly lives: Pick<CredentialLives, 'endsAtMs' | 'refusal'>
   readonly rates: RateLimits
   readonly sleep: Sleep
   readonly logger: Logger
@@ -73,7 +75,7 @@ export interface Runner {
 export type RunnerOptions = Pick<SwarmOptions, 'witnesses' | 'places'>
 
 export function createRunner(components: RunnerComponents, options: RunnerOptions = {}): Runner {
-  const { store, transport, rates, logger, observer } = components
+  const { lives, store, transport, rates, logger, observer } = components
   const pool = createBufferPool()
   const recent = createRecentChunks(pool)
   const sessions = createSessions({ ...components, recent, onOpened: tellEntries, onLost })
@@ -85,7 +87,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   const swarm = createSwarm(
     { ...components, self: transport.self, emit: carryOut },
-    { ...options, download: rates.download },
+    { ...options, download: rates.download, credentialEndsAtMs },
   )
   const proofs = createProofs({ pool, onEnd: onProofEnd })
   const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
@@ -289,10 +291,17 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     await session.stored.discard(indices).catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
   }
 
+  function credentialEndsAtMs(digest: Digest, origin: string): number {
+    const session = sessions.find(digest)
+    const wants = session === undefined ? [] : wantsOf(session, origin)
+    return Math.max(...wants.map((want) => lives.endsAtMs(want, want.credential)))
+  }
+
   function fail({ digest, origin, failure }: Extract<SwarmCommand, { type: 'fail' }>): void {
     const session = sessions.find(digest)
     logger.info({ digest, failure: failure.kind }, 'no source is left for a blob')
     if (session === undefined) return
+    dropSpentWants(session, origin, lives)
     session.failures.set(origin, failure)
     session.changed.notify()
   }

@@ -8,6 +8,7 @@ import { hasBit } from '../../core/swarm/bitfield.ts'
 import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { OriginFailure } from '../../core/swarm/events.ts'
+import type { CredentialLives } from '../access/credential-lives.ts'
 import type { Want } from '../registry/ports.ts'
 import { sizeConflict } from '../store/shelves.ts'
 import type { OriginError } from '../upstream/origin-error.ts'
@@ -160,6 +161,14 @@ export function wantsOf(session: BlobSession, origin: string): Want[] {
     .map(([, want]) => want)
     .filter((want) => want.origin === origin)
     .toReversed()
+}
+
+/** Those of this origin can't be shown any more. */
+export function dropSpentWants(session: BlobSession, origin: string, lives: Pick<CredentialLives, 'refusal'>): void {
+  for (const want of wantsOf(session, origin)) {
+    const refusal = lives.refusal(want, want.credential)
+    if (refusal !== undefined) dropWant(session, want, refusal)
+  }
 }
 
 function wantKey({ origin, repository, credential }: Want): string {

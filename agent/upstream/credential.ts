@@ -57,6 +57,11 @@ export function revealAuthorization(credential: Credential): string | undefined 
   return secrets.get(credential)
 }
 
+/** Is it a token (RFC 6750), which its issuer ends, and no password? */
+export function isToken(credential: Credential): boolean {
+  return /^bearer /i.test(secrets.get(credential) ?? '')
+}
+
 /** The account; only to answer a challenge of the origin that it is for. */
 export function revealAccount(credential: Credential): Account | undefined {
   return accounts.get(credential)

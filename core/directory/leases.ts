@@ -38,8 +38,9 @@ export function grantLease(
   const source = from === undefined ? {} : { source: hintOf(from) }
   const lease: Lease = { id: nextId(), start, end, ...source, ttlMs: limits.leaseTtlMs }
   if (from !== undefined) from.lent++
+  const claim = { lease: lease.id, sinceMs: nowMs, endsAtMs: nowMs + (item.lease.lifeMs ?? Infinity) }
   for (let index = lease.start; index < lease.end; index++) {
-    if (!holds(asker, index)) addClaim(table, asker, index, lease.id, nowMs)
+    if (!holds(asker, index)) addClaim(table, asker, index, claim)
   }
   asker.grants++
   asker.lastLease = lease

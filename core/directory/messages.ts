@@ -42,6 +42,8 @@ export interface AnnounceItem {
     readonly acrossOnly?: boolean
     /** None but the `chunks` from `position` on: a reader of a part has no use for others, and leaves when it has its own. */
     readonly theseOnly?: boolean
+    /** The credential behind it lives no longer: what has not begun by then won't. */
+    readonly lifeMs?: number
   }
   /** Leases given back: fetched, or given up (their missing chunks may be granted anew at once). */
   readonly released?: readonly number[]

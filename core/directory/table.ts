@@ -4,7 +4,7 @@
  * A *claim* is one chunk that one announcer is fetching, under a lease granted here or (id 0) adopted from what it
  * announced, so that a successor knows the leases of an owner that died. A claim whose holder is silent, or shows neither
  * a new chunk nor more bytes, for `limits.leaseTtlMs` *lapses*; before the origin's first byte, which may be slow to come,
- * for `limits.leaseFirstByteMs`. The chunk is free again, but stays noted, so that its holder's next announce of the same
+ * for `limits.leaseFirstByteMs`, or until its holder's credential ends, who then can't ask again. The chunk is free again, but stays noted, so that its holder's next announce of the same
  * stalled fetch does not claim it anew; only new bytes do, where nobody else fetches it by then.
  */
 import { limits } from '../limits.ts'
@@ -20,6 +20,8 @@ import type { Mark } from './rendezvous.ts'
 interface Claim {
   readonly lease: number
   readonly sinceMs: number
+  /** Its holder has no credential after that. */
+  readonly endsAtMs: number
   lapsed: boolean
 }
 
@@ -224,9 +226,10 @@ function dropReleased(table: Table, announcer: Announcer, item: AnnounceItem): v
 
 function adoptFetches(table: Table, announcer: Announcer, fetching: readonly ChunkRange[], nowMs: number): void {
   if (table.whole !== undefined && table.whole !== announcer) return
+  const adopted = { lease: 0, sinceMs: nowMs, endsAtMs: Infinity }
   for (const { start, end } of fetching) {
     for (let index = start; index < Math.min(end, table.chunks); index++) {
-      if (!announcer.claims.has(index) && !holds(announcer, index)) addClaim(table, announcer, index, 0, nowMs)
+      if (!announcer.claims.has(index) && !holds(announcer, index)) addClaim(table, announcer, index, adopted)
     }
   }
 }
@@ -235,7 +238,7 @@ function adoptFetches(table: Table, announcer: Announcer, fetching: readonly Chu
 function reviveClaims(table: Table, announcer: Announcer, fetching: readonly ChunkRange[]): void {
   for (const [index, claim] of announcer.claims) {
     if (claim.lapsed && isFree(table, index) && covers(fetching, index)) {
-      addClaim(table, announcer, index, claim.lease, announcer.progressMs)
+      addClaim(table, announcer, index, { ...claim, sinceMs: announcer.progressMs })
     }
   }
 }
@@ -245,9 +248,14 @@ function covers(ranges: readonly ChunkRange[], index: number): boolean {
 }
 
 /** Notes that `announcer` fetches the chunk under `lease`; in place of a lapsed claim of its own, if there is one. */
-export function addClaim(table: Table, announcer: Announcer, index: number, lease: number, nowMs: number): void {
+export function addClaim(
+  table: Table,
+  announcer: Announcer,
+  index: number,
+  { lease, sinceMs, endsAtMs }: Omit<Claim, 'lapsed'>,
+): void {
   dropClaim(table, announcer, index)
-  announcer.claims.set(index, { lease, sinceMs: nowMs, lapsed: false })
+  announcer.claims.set(index, { lease, sinceMs, endsAtMs, lapsed: false })
   announcer.active++
   table.claimed[index]!++
   table.fetchers.add(announcer)
@@ -276,9 +284,10 @@ export function lapseStalled(table: Table, nowMs: number): void {
   }
 }
 
-function isStalled({ heardMs, progressMs }: Announcer, { sinceMs }: Claim, nowMs: number): boolean {
+function isStalled({ heardMs, progressMs }: Announcer, { sinceMs, endsAtMs }: Claim, nowMs: number): boolean {
   if (nowMs - Math.max(sinceMs, heardMs) >= limits.leaseTtlMs) return true
-  return progressMs > sinceMs ? nowMs - progressMs >= limits.leaseTtlMs : nowMs - sinceMs >= limits.leaseFirstByteMs
+  if (progressMs > sinceMs) return nowMs - progressMs >= limits.leaseTtlMs
+  return nowMs >= Math.min(sinceMs + limits.leaseFirstByteMs, Math.max(sinceMs + limits.leaseTtlMs, endsAtMs))
 }
 
 /** Leases that stalled, and of which others have or fetch a chunk by now. */

@@ -1,7 +1,7 @@
 /** How a digest's session ends: unwanted, gone from disk, or beyond hope. */
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
-import { peersMayHelp, stopOrigin } from './origin.ts'
+import { isSpent, peersMayHelp, stopOrigin } from './origin.ts'
 import { advanceCursors, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
 import { phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
 import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
@@ -75,14 +75,21 @@ export function fail(state: SwarmState, session: Session, failure: OriginTrouble
 
 /** The origin is gone for this node; peers may still have what is missing, or show within a moment that they do. */
 export function failWhenHopeless(state: SwarmState, session: Session, nowMs: number): void {
-  const { failure, leases } = session.supply
-  if (failure === undefined || leases.size > 0 || !isOriginGone(state, session, nowMs)) return
-  const isAlone = session.candidates.size === 0 && session.neighbours.size === 0
-  const graceMs = isAlone ? 0 : state.limits.hopelessAfterMs
+  const { leases } = session.supply
+  const failure = isSpent(state, session) ? refused : session.supply.failure
+  if (failure === undefined || leases.size > 0 || !isOriginGone(state, session, failure, nowMs)) return
+  const graceMs = isKnownAlone(session) ? 0 : state.limits.hopelessAfterMs
   if (nowMs - session.progressAtMs >= graceMs && !peersMayHelp(session)) fail(state, session, failure)
 }
 
-function isOriginGone(state: SwarmState, { supply }: Session, nowMs: number): boolean {
-  if (supply.failure?.kind === 'refused' || supply.failures >= state.limits.originFailuresMax) return true
+const refused = { kind: 'refused' } as const
+
+/** A lease that failed was granted by a directory, which would have named others; else that must have answered first. */
+function isKnownAlone({ candidates, counts, neighbours, supply }: Session): boolean {
+  return candidates.size === 0 && neighbours.size === 0 && (supply.failure !== undefined || counts !== undefined)
+}
+
+function isOriginGone(state: SwarmState, { supply }: Session, failure: OriginTrouble, nowMs: number): boolean {
+  if (failure.kind === 'refused' || supply.failures >= state.limits.originFailuresMax) return true
   return supply.restUntilMs - nowMs >= state.limits.originRefusedMs
 }

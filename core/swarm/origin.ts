@@ -39,7 +39,19 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   const { unranged } = session.supply
   const wish = unranged ? { chunks: session.count, position: 0 } : wishFrom(state, session, position)
   const across = isResting(state, session) ? { acrossOnly: true } : {}
-  return insists ? { ...wish, insists, ...across } : { ...wish, ...across }
+  const lifeMs = credentialLifeMs(state, session)
+  const life = lifeMs > 0 && lifeMs < Infinity ? { lifeMs: Math.min(lifeMs, state.limits.tokenLifeMaxMs) } : {}
+  return { ...wish, ...(insists ? { insists } : {}), ...across, ...life }
+}
+
+/** How long this node may still ask the origin. */
+function credentialLifeMs({ clock, credentialEndsAtMs }: SwarmState, { digest, origin }: Session): number {
+  return origin === undefined ? Infinity : credentialEndsAtMs(digest, origin) - clock.now()
+}
+
+/** Has it nothing left that the origin might take? Others may fetch then, and who comes with a new credential. */
+export function isSpent(state: SwarmState, session: Session): boolean {
+  return credentialLifeMs(state, session) <= 0
 }
 
 function wishFrom(state: SwarmState, session: Session, position: number): NonNullable<AnnounceItem['lease']> {
@@ -234,10 +246,12 @@ function starvedChunks({ limits }: SwarmState, { supply }: Session): number {
   return Math.min(Math.max(Math.floor(limits.starvedMs / supply.patienceMs), 1), limits.leaseChunksMax)
 }
 
-/** After a failure, or because the origin asked for it. */
-function isResting(state: SwarmState, { origin, supply }: Session): boolean {
+/** After a failure, because the origin asked for it, or since it would refuse. */
+function isResting(state: SwarmState, session: Session): boolean {
+  const { origin, supply } = session
   const nowMs = state.clock.now()
-  return nowMs < (state.originRests.get(origin ?? '') ?? 0) || nowMs < supply.restUntilMs
+  const restUntilMs = Math.max(state.originRests.get(origin ?? '') ?? 0, supply.restUntilMs)
+  return nowMs < restUntilMs || isSpent(state, session)
 }
 
 /** Gives the lease back once each of its chunks shows in `have`, or is given up. */
@@ -281,12 +295,18 @@ export function stopOrigin(state: SwarmState, session: Session): void {
 
 /** Starts what may start: one fetch a blob, and the next when the present one is nearly through. */
 export function startFetches(state: SwarmState, session: Session): void {
+  if (isSpent(state, session)) return surrenderUnbegun(state, session)
   const nowMs = state.clock.now()
   for (const lease of session.supply.leases) {
     if (lease.fetch !== undefined || lease.remaining.length === 0 || nowMs < lease.startAfterMs) continue
     if (leftToFetch(session) > leadBytes(state)) return
     startFetch(state, lease)
   }
+}
+
+/** An answer under way goes on to its end; what would have to be asked for is for somebody else. */
+function surrenderUnbegun(state: SwarmState, { supply }: Session): void {
+  for (const lease of supply.leases) if (lease.fetch === undefined) surrender(state, lease)
 }
 
 function leftToFetch(session: Session): number {

@@ -29,7 +29,15 @@ export interface SwarmOptions {
   readonly download?: RateLimit
   /** Where this node and its peers are. Default: everybody is equally near. */
   readonly places?: Places
+  /** How long this node's readers may ask an origin for a blob. Default: as long as it lets them. */
+  readonly credentialEndsAtMs?: CredentialEndsAtMs
 }
+
+/**
+ * When the last credential ends, by the clock given, that this node may show an origin for a blob: in the past where it has none
+ * any more, Infinity where nothing tells.
+ */
+export type CredentialEndsAtMs = (digest: Digest, origin: string) => number
 
 /**
  * Where a chunk is on its way in:
@@ -332,6 +340,7 @@ export interface SwarmState extends SwarmComponents {
   readonly mark: Mark
   readonly limits: SwarmLimits
   readonly places: Places
+  readonly credentialEndsAtMs: CredentialEndsAtMs
   readonly download: RateLimit
   readonly sessions: Map<Digest, Session>
   /** Sessions with readers, in turn. */
@@ -388,6 +397,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     limits: options.limits === undefined ? limits : { ...limits, ...options.limits },
     witnesses: options.witnesses ?? 1,
     places: options.places ?? nowhere,
+    credentialEndsAtMs: options.credentialEndsAtMs ?? (() => Infinity),
     download: options.download ?? createRateLimit(components.clock),
     sessions: new Map(),
     active: [],

@@ -159,6 +159,8 @@ test.skipIf(cannot)(
     await Promise.all(pulls)
     for (const agent of agents) agent.process.kill('SIGKILL')
     expect(emulator.bytesSent / totalBytes(pulledBlobs(image, 'amd64'))).toBeLessThanOrEqual(1.1)
+    // They say when they end.
+    expect(emulator.spentTokensShown).toBe(0)
   },
 )
 
@@ -179,6 +181,7 @@ function describeExpiry(binary: ContainerdBinary): void {
     await containerd.cri.pull(`${row.origin}/${row.repositories.private}:latest`, row.credentials)
     expect(await missingBlobs(containerd, image)).toEqual([])
     expect(emulator.tokensIssued).toBeGreaterThan(2)
+    expect(emulator.spentTokensShown).toBe(0)
     // containerd 1.6 shows a token for as long as it runs: it takes the rest from the registry, for which it has none yet.
     const direct = who === 'containerd' && binary.version.startsWith('1.6.') ? 1 : 0
     expect(new Set(askedDirectly(emulator).filter((asked) => asked.startsWith('/v2/'))).size).toBe(direct)

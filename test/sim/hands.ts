@@ -169,6 +169,7 @@ function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {
       blob,
       from: start * chunkSize + offset,
       to: Math.min(end * chunkSize, blob.size),
+      tokenEndsAtMs: node.tokenEndsAtMs,
     },
     {
       onFrame(index, from, to) {

@@ -97,6 +97,8 @@ export interface SimNode {
   /** Chunks that the disk refused. */
   readonly refused: { readonly blob: Blob; readonly index: number }[]
   behaviour: Behaviour
+  /** Of the last token that its containerd brought. */
+  tokenEndsAtMs: number
   /** Its machine is gone: it does not even refuse. */
   isSilent: boolean
   lives: number
@@ -180,6 +182,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     counts: { peerBytes: 0, crossedBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, retries: 0, bans: [] },
     refused: [],
     behaviour: 'honest',
+    tokenEndsAtMs: Infinity,
     isSilent: false,
     lives: 0,
     life: undefined,
@@ -269,6 +272,9 @@ function every(node: SimNode, periodMs: number, act: (life: Life) => void): void
   again(node.random.below(periodMs))
 }
 
+/** As agent/access keeps: a request takes a while to the origin. */
+export const tokenMarginMs = 100
+
 function createLife(node: SimNode): Life {
   const { id, notary, world } = node
   const { clock } = world.engine
@@ -283,7 +289,7 @@ function createLife(node: SimNode): Life {
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm(
     { self: id, clock, random: random.fork('swarm'), notary, emit },
-    { ...node.options.swarm, places },
+    { credentialEndsAtMs: () => node.tokenEndsAtMs - tokenMarginMs, ...node.options.swarm, places },
   )
   const ownersOf = (digest: Digest): readonly PeerId[] => owners.of(digest)
   return {

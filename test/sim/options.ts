@@ -30,6 +30,8 @@ export interface SimOptions {
   readonly originFirstByteMs: number
   readonly originUnranged: boolean
   readonly originFaultOneIn: number
+  /** How long a token lives that a pull brings: Infinity, where the origin asks for none. A new one comes when a layer has failed. */
+  readonly tokenMs: number
   /** Times that the origin answers nothing, or 429 with Retry-After, for `originTroubleMs`. */
   readonly originOutages: number
   readonly originLimits: number
@@ -91,6 +93,7 @@ export const quiet: SimOptions = {
   originFirstByteMs: 20,
   originUnranged: false,
   originFaultOneIn: 0,
+  tokenMs: Infinity,
   originOutages: 0,
   originLimits: 0,
   originTroubleMs: 0,

@@ -31,6 +31,8 @@ export interface OriginRequest {
   /** Bytes `[from, to)` of the blob. */
   readonly from: number
   readonly to: number
+  /** Of the token that it shows. */
+  readonly tokenEndsAtMs: number
 }
 
 export interface Origin {
@@ -49,6 +51,8 @@ export interface Origin {
   }): void
   /** Has it failed this node so far? */
   hasFailed(node: PeerId): boolean
+  /** Requests that showed a token which had ended. */
+  refusedTokens(): number
   /** What was sent, oldest first. */
   answers(): readonly Answer[]
 }
@@ -79,6 +83,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
   const answers: Answer[] = []
   let limitedUntilMs = 0
   let requests = 0
+  let refusedTokens = 0
 
   const drawFault = (): Fault => {
     if (!faults || options.faultOneIn === 0 || random.below(options.faultOneIn) > 0) return 'none'
@@ -102,10 +107,15 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       sink.onEnded(failure)
     }
     requests++
+    const arrivedAtMs = engine.clock.now() + delayMs
     engine.after(options.firstByteMs, () => {
       if (ended) return
       if (down) return end({ kind: 'unavailable' })
       if (refused.has(request.node)) return end({ kind: 'refused' })
+      if (arrivedAtMs >= request.tokenEndsAtMs) {
+        refusedTokens++
+        return end({ kind: 'refused' })
+      }
       const waitMs = limitedUntilMs - engine.clock.now()
       if (waitMs > 0) return end({ kind: 'rate-limited', retryAfterMs: waitMs })
       if (fault === 'unavailable') return end({ kind: 'unavailable' })
@@ -173,6 +183,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     get,
     sentBytes: () => link.sentBytes,
     requests: () => requests,
+    refusedTokens: () => refusedTokens,
     hasFailed: (node) => failed.has(node),
     answers: () => answers,
     set(change) {

@@ -1,7 +1,7 @@
 /** A containerd that pulls an image through its node: layers in order, some at a time, each read to its end. */
 import type { Engine } from './engine.ts'
 import type { Blob } from './matter.ts'
-import { later, type SimNode } from './node.ts'
+import { later, type SimNode, tokenMarginMs } from './node.ts'
 import type { ReadEnd } from './readers.ts'
 
 export interface PullOptions {
@@ -10,6 +10,8 @@ export interface PullOptions {
   readonly width: number
   /** Layers fetched ahead of the highest one requested (DESIGN, Life of a pull). */
   readonly prefetch: number
+  /** How long a token lives. */
+  readonly tokenMs: number
 }
 
 export interface Pull {
@@ -25,8 +27,11 @@ export interface Pull {
 /** After a layer failed, kubelet's next try; by then what a failed pull left in containerd is gone. */
 const retryMs = 1000
 
+/** The 401, the token service, and the request again. */
+const tokenServiceMs = 50
+
 export function createPull(engine: Engine, node: SimNode, options: PullOptions): Pull {
-  const { layers, prefetch, width } = options
+  const { layers, prefetch, tokenMs, width } = options
   let next = 0
   let finished = new Set<Blob>()
   const reading = new Map<Blob, () => void>()
@@ -40,6 +45,7 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
     reading.clear()
     ahead.clear()
     pull.startedAtMs = engine.clock.now()
+    bringToken()
     for (let slot = 0; slot < width; slot++) readNext()
   }
 
@@ -67,11 +73,25 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
   /** A layer of another digest fails the whole pull, and what else is being read of the image ends with it. */
   function onRead(blob: Blob, how: ReadEnd): void {
     reading.delete(blob)
+    if (how === 'failed' && isSpent()) return renew(blob)
     if (how === 'failed') return later(node, retryMs, () => read(blob))
     if (how === 'wrong') return startOver()
     finished.add(blob)
     if (finished.size === layers.length) pull.doneAtMs = engine.clock.now()
     else readNext()
+  }
+
+  /** As the agent has kept a margin, its reader may have ended a moment before. */
+  const isSpent = (): boolean => node.tokenEndsAtMs - engine.clock.now() <= tokenMarginMs
+
+  const bringToken = (): void => void (node.tokenEndsAtMs = engine.clock.now() + tokenMs)
+
+  /** containerd asks for the rest, hears 401, and shows another token. */
+  function renew(blob: Blob): void {
+    later(node, tokenServiceMs, () => {
+      if (isSpent()) bringToken()
+      read(blob)
+    })
   }
 
   function startOver(): void {

@@ -68,9 +68,7 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
     violated: (what) => void violations.push(`${engine.clock.now().toFixed(3)} ms: ${what}`),
   }
   for (let number = 0; number < options.nodes; number++) addNode(world, random, options, swarm, number)
-  const pulls = [...nodes.values()].map((node) =>
-    createPull(engine, node, { layers, width: options.width, prefetch: options.prefetch }),
-  )
+  const pulls = [...nodes.values()].map((node) => createPull(engine, node, { ...options, layers }))
   const traceHash = (): string => hash.copy().digest('hex').slice(0, 16)
   const given = { options, random, world, engine, layers, nodes: [...nodes.values()], pulls }
   return { ...given, violations, allowances: [], blindMs: new Map(), traceHash }

@@ -77,6 +77,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
     store,
     transport,
     origin: { fetchRange: async () => Promise.reject(new OriginError('unavailable', 'it asks no origin')) },
+    lives: { endsAtMs: () => Infinity, refusal: () => undefined },
     rates: createRateLimits(clock),
     sleep: sleepBySystem,
     logger,

@@ -1,7 +1,10 @@
 /** Nodes that run agent/swarm for real, on twins of network, disk and origin, with one directory among them. */
+import { createKnownChallenges } from '../../agent/access/challenges.ts'
+import { createCredentialLives, type CredentialLives } from '../../agent/access/credential-lives.ts'
 import { createFindings } from '../../agent/access/findings.ts'
 import { createNotingOrigin } from '../../agent/access/noting-origin.ts'
 import { createPossession } from '../../agent/access/possession.ts'
+import { createSparingOrigin } from '../../agent/access/sparing-origin.ts'
 import { askContent, type AskContentComponents, askSize } from '../../agent/cluster/ask-content.ts'
 import { createNotary } from '../../agent/identity/notary.ts'
 import { createIdentity } from '../../agent/identity/identity.ts'
@@ -33,6 +36,8 @@ export interface SwarmNode {
   readonly runner: Runner
   readonly small: SmallContents
   readonly rates: RateLimits
+  /** Of the credentials that its callers show. */
+  readonly lives: CredentialLives
   /** Content bytes that came to this node, by source. */
   readonly received: { origin: number; peer: number }
   /** Peers that it banned, and chunks that its readers took from the origin because nobody vouched. */
@@ -91,7 +96,8 @@ export function createSwarmNodes(
       clock: systemClock,
       tell: (news) => hosting.possession({ from, ...news }),
     })
-    const origin = createNotingOrigin(registry, findings)
+    const lives = createCredentialLives({ clock: systemClock, challenges: createKnownChallenges() })
+    const origin = createNotingOrigin(createSparingOrigin(registry, lives), findings)
     const possession = createPossession({
       clock: systemClock,
       origin,
@@ -124,6 +130,7 @@ export function createSwarmNodes(
         store,
         transport,
         origin,
+        lives,
         rates,
         sleep,
         logger,
@@ -190,7 +197,7 @@ export function createSwarmNodes(
       await runner.stop()
       await transport.stop()
     }
-    const node = { blobs, store, runner, small, rates, received, counts, stop }
+    const node = { blobs, store, runner, small, rates, lives, received, counts, stop }
     nodes.push(node)
     return node
   }

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { createAccess } from '../../../agent/access/access.ts'
+import { createKnownChallenges } from '../../../agent/access/challenges.ts'
+import { createCredentialLives } from '../../../agent/access/credential-lives.ts'
+import { createSparingOrigin } from '../../../agent/access/sparing-origin.ts'
 import type { OriginPolicy } from '../../../agent/access/policy.ts'
 import type { Subject } from '../../../agent/access/subject.ts'
 import { anonymous, revealAuthorization } from '../../../agent/upstream/credential.ts'
@@ -30,9 +33,13 @@ function world(policy: Partial<OriginPolicy> = {}) {
   const clock = virtualClock()
   const registry = createMemoryOrigin({ [origin]: repositories })
   const outcomes: string[] = []
+  const challenges = createKnownChallenges()
+  const lives = createCredentialLives({ clock, challenges })
   const access = createAccess({
-    origin: registry,
+    origin: createSparingOrigin(registry, lives),
     clock,
+    challenges,
+    lives,
     key: new Uint8Array(32).fill(3),
     policyOf: policyWith(policy),
     observer: {
@@ -428,9 +435,12 @@ describe('a token that says when it ends', () => {
     await authorize(manifestOf('team/shut'), bearer)
     clock.advance(10_000)
     expect(await authorize(blobOf('team/shut'), bearer)).toBe(bearer)
-    registry.fail(down)
     clock.advance(10_000)
-    await expect(authorize(blobOf('team/shut'), bearer)).rejects.toMatchObject({ kind: 'unavailable' })
+    const askedBefore = registry.calls.length
+    await expect(authorize(blobOf('team/shut'), bearer)).rejects.toMatchObject({ kind: 'unauthorized' })
+    expect(asked(registry).slice(askedBefore)).toEqual([`headBlob ${digestOf(layer)} nobody`])
+    registry.fail(down)
+    await expect(authorize(blobOf('team/shut'), bearer)).rejects.toMatchObject({ kind: 'unauthorized' })
   })
 
   test.each([token('soon'), token(undefined), 'Bearer a.b.c', 'Bearer opaque'])(

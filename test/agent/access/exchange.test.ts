@@ -1,6 +1,8 @@
 /** Mode `exchange`: what a caller shows, and what it hears. The exchange itself: test/integration/upstream/accounts.test.ts. */
 import { expect, test } from 'vitest'
 import { createAccess } from '../../../agent/access/access.ts'
+import { createKnownChallenges } from '../../../agent/access/challenges.ts'
+import { createCredentialLives } from '../../../agent/access/credential-lives.ts'
 import type { OriginPolicy } from '../../../agent/access/policy.ts'
 import type { Subject } from '../../../agent/access/subject.ts'
 import { type Credential, revealAccount, revealAuthorization } from '../../../agent/upstream/credential.ts'
@@ -27,6 +29,8 @@ function world(failover: OriginPolicy['failover'] = 'Deny') {
   const clock = virtualClock()
   const digest = digestOf(Buffer.from('{}'))
   const registry = { shown: [] as Credential[], fails: undefined as OriginError | undefined }
+  const known = createKnownChallenges()
+  const lives = createCredentialLives({ clock, challenges: known })
   const access = createAccess({
     origin: {
       async headManifest(_at, _reference, credential) {
@@ -39,6 +43,8 @@ function world(failover: OriginPolicy['failover'] = 'Deny') {
       passThrough: () => Promise.reject(down),
     },
     clock,
+    challenges: known,
+    lives,
     key: new Uint8Array(32).fill(3),
     policyOf: policyWith({ access: 'exchange', failover, failoverMs: hour }),
     observer: { decided: () => {}, failedOver: () => {} },

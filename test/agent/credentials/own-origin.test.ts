@@ -1,6 +1,8 @@
 import { buffer } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import type { OwnCredentials } from '../../../agent/credentials/own-credentials.ts'
+import { createKnownChallenges } from '../../../agent/access/challenges.ts'
+import { createCredentialLives } from '../../../agent/access/credential-lives.ts'
 import { createOwnOrigin } from '../../../agent/credentials/own-origin.ts'
 import { anonymous, createCredential, type Credential } from '../../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
@@ -48,19 +50,24 @@ function world(ours: readonly string[]) {
     },
   }
   const looked: string[] = []
+  const lives = createCredentialLives({ clock, challenges: createKnownChallenges() })
   const own: OwnCredentials = {
+    isEmpty: false,
     async *candidates({ repository: name }) {
       looked.push(name)
       for (const one of ours) yield credential(one)
     },
   }
   let ownFetches = 0
-  const { origin, byteOrigin } = createOwnOrigin({ origin: answering, own, clock, onOwn: () => ownFetches++ })
+  const onOwn = () => void ownFetches++
+  const { origin, byteOrigin, endsAtMs } = createOwnOrigin({ origin: answering, own, lives, clock, onOwn })
   return {
     clock,
     memory,
     origin,
     byteOrigin,
+    endsAtMs,
+    lives,
     looked,
     turn: (name?: string) => memory.hold(holding(name)),
     /** What the origin says to Alice from now on, whoever is let in. */
@@ -186,4 +193,14 @@ test('without one of ours that is taken, the caller hears what the origin said t
   turn('another')
   await expect(fetch(alice)).rejects.toMatchObject({ kind: 'unauthorized', challenges: ['Basic realm="test"'] })
   expect(shown()).toEqual(['alice', 'alice', 'ours'])
+})
+
+test('a token that ends ends no fetching by ours, once the origin has taken it', async () => {
+  const { clock, endsAtMs, fetch, lives } = world(['ours'])
+  lives.noteShown(alice, 60_000)
+  expect(endsAtMs(at, alice)).toBe(60_000 - limits.tokenMarginMs)
+  await fetch(alice)
+  expect(endsAtMs(at, alice)).toBe(Infinity)
+  clock.advance(limits.credentialTakeoverMs)
+  expect(endsAtMs(at, alice)).toBeLessThan(clock.now())
 })

@@ -415,6 +415,29 @@ describe('leases', () => {
     expect(world.say('c', wish).lease).toBeUndefined()
   })
 
+  it('move on where nothing has come when the credential behind them ends: its holder can not ask again', () => {
+    const world = createWorld()
+    world.say('a', { lease: { ...wish.lease, lifeMs: 2500 } })
+    const still = { fetching: [{ start: 0, end: 10 }] }
+    world.clock.advance(1500)
+    world.say('a', still)
+    world.clock.advance(999)
+    world.say('a', still)
+    expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
+    world.clock.advance(1)
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0 })
+  })
+
+  it('stay with a holder whose credential has ended while its bytes come', () => {
+    const world = createWorld()
+    world.say('a', { lease: { ...wish.lease, lifeMs: 500 } })
+    for (let bytes = 1; bytes < 10; bytes++) {
+      world.clock.advance(500)
+      world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: bytes })
+    }
+    expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
+  })
+
   it('wait for a rate-limited origin, in every digest and for all', () => {
     const world = createWorld()
     world.say('a', { origin: 'docker.io', originRetryAfterMs: 3000 })

@@ -40,6 +40,8 @@ export interface Emulator {
   readonly bytesSent: number
   /** Tokens so far, the caller's and the agent's. */
   readonly tokensIssued: number
+  /** Requests that showed a token which had run out. */
+  readonly spentTokensShown: number
   /** The URLs that are out, and the next `count` ones, have expired when they are used. */
   expireSignedUrls(count: number): void
   /** How many more requests or manifests, as the row counts, until 429. */
@@ -122,6 +124,9 @@ export async function startEmulator(row: RegistryRow, options: EmulatorOptions):
     },
     get tokensIssued() {
       return access.issued()
+    },
+    get spentTokensShown() {
+      return access.spentShown()
     },
     expireSignedUrls: (count) => signed.expire(count),
     limit: (left) => limit.set(left),
@@ -221,6 +226,7 @@ interface Access {
   /** Path of the exchange, where there is one. */
   readonly exchange: string | undefined
   issued(): number
+  spentShown(): number
 }
 
 function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Access {
@@ -229,6 +235,7 @@ function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Acces
   const open = row.repositories.open && fullName(row, row.repositories.open)
   const tokens = new Map<string, { readonly trusted: boolean; readonly expiresAtMs: number }>()
   const refreshTokens = new Set([credentials.password])
+  let spentShown = 0
 
   function isOpen(repository: string | undefined): boolean {
     return repository !== undefined && repository === open
@@ -250,7 +257,9 @@ function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Acces
       return mayRead ? undefined : { ...access.refusal, status: 401, challenge: true }
     }
     const token = tokens.get(authorization.replace(/^Bearer /, ''))
-    if (token === undefined || Date.now() > token.expiresAtMs) return access.invalid
+    const isSpent = token !== undefined && Date.now() > token.expiresAtMs
+    if (isSpent) spentShown++
+    if (token === undefined || isSpent) return access.invalid
     return token.trusted || isOpen(repository) || repository === undefined ? undefined : access.refusal
   }
 
@@ -302,6 +311,7 @@ function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Acces
     giveRefreshToken,
     exchange: identities && new URL(identities.url).pathname,
     issued: () => tokens.size,
+    spentShown: () => spentShown,
   }
 }
 

@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest'
+import { createKnownChallenges } from '../../../agent/access/challenges.ts'
+import { createCredentialLives } from '../../../agent/access/credential-lives.ts'
+import { createSparingOrigin } from '../../../agent/access/sparing-origin.ts'
+import {
+  anonymous,
+  createAccountCredential,
+  createCredential,
+  type Credential,
+} from '../../../agent/upstream/credential.ts'
+import { OriginError } from '../../../agent/upstream/origin-error.ts'
+import { limits } from '../../../core/limits.ts'
+import { second } from '../../../core/units.ts'
+import { createMemoryOrigin } from '../../support/memory-origin.ts'
+import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+
+const at = { origin: 'registry.test', repository: 'team/app' }
+const challenge = 'Bearer realm="https://registry.test/token"'
+const refusal = new OriginError('unauthorized', 'no', { status: 401, challenges: [challenge] })
+const key = new Uint8Array(32)
+const token = createCredential('Bearer one', key)!
+const password = createCredential('Basic dTpw', key)!
+const never = new AbortController().signal
+
+function world() {
+  const clock = virtualClock()
+  const challenges = createKnownChallenges()
+  challenges.note(at, [challenge])
+  return { clock, lives: createCredentialLives({ clock, challenges }) }
+}
+
+describe('a token', () => {
+  test('that says when it ends has ended a moment before; its caller hears the challenge that brings another, in words that it must heed while it takes the token for good', () => {
+    const { clock, lives } = world()
+    lives.noteShown(token, 300 * second)
+    const endsAtMs = 300 * second - limits.tokenMarginMs
+    expect(lives.endsAtMs(at, token)).toBe(endsAtMs)
+    clock.advance(endsAtMs - 1)
+    expect(lives.refusal(at, token)).toBeUndefined()
+    clock.advance(1)
+    expect(lives.refusal(at, token)).toMatchObject({
+      kind: 'unauthorized',
+      status: 401,
+      challenges: ['Bearer error="invalid_token",realm="https://registry.test/token"'],
+    })
+    clock.advance(limits.tokenMarginMs + limits.tokenBelievedMs)
+    expect(lives.refusal(at, token)?.challenges).toEqual([challenge])
+  })
+
+  test('does not live longer because it is shown again', () => {
+    const { clock, lives } = world()
+    lives.noteShown(token, 10 * second)
+    clock.advance(5 * second)
+    lives.noteShown(token, 10 * second)
+    expect(lives.endsAtMs(at, token)).toBe(10 * second - limits.tokenMarginMs)
+  })
+
+  test('that is new and has ended by the time of day of this node is for the origin to judge: the time may be wrong', () => {
+    const { lives } = world()
+    lives.noteShown(token, 0)
+    lives.noteShown(token, -5)
+    expect(lives.endsAtMs(at, token)).toBe(Infinity)
+    expect(lives.refusal(at, token)).toBeUndefined()
+  })
+
+  test('that says nothing ends with a 401, for that repository and half a minute', () => {
+    const { clock, lives } = world()
+    lives.noteShown(token, undefined)
+    expect(lives.endsAtMs(at, token)).toBe(Infinity)
+    lives.noteRefusal(at, token, refusal)
+    expect(lives.endsAtMs(at, token)).toBe(-Infinity)
+    expect(lives.refusal(at, token)).toBe(refusal)
+    expect(lives.refusal({ ...at, repository: 'team/other' }, token)).toBeUndefined()
+    clock.advance(limits.originRefusedMs)
+    expect(lives.refusal(at, token)).toBeUndefined()
+  })
+
+  test.each([
+    ['a 403', token, new OriginError('denied', 'no', { status: 403 })],
+    ['an outage', token, new OriginError('unavailable', 'no connection')],
+    ['a 401 to a password', password, refusal],
+    [
+      'a 401 to a name and password',
+      createAccountCredential({ kind: 'password', username: 'u', password: 'p' }, key)!,
+      refusal,
+    ],
+    ['a 401 to nobody', anonymous, refusal],
+  ])('ends by no other answer: %s', (_, credential, error) => {
+    const { lives } = world()
+    lives.noteRefusal(at, credential, error)
+    expect(lives.refusal(at, credential)).toBeUndefined()
+  })
+})
+
+test('a client that spares its origin asks nothing by a token that has ended, in any way', async () => {
+  const layer = someBytes(100)
+  const memory = createMemoryOrigin({ [at.origin]: { [at.repository]: repository('{}', [layer], 'Bearer two') } })
+  const { lives } = world()
+  const origin = createSparingOrigin(memory, lives)
+  const digest = digestOf(layer)
+  const range = { ...at, kind: 'blob', digest, start: 0, end: 100, size: 100 } as const
+  const questions = (shown: Credential) => [
+    () => origin.headManifest(at, 'v1', shown, never),
+    () => origin.getManifest(at, 'v1', shown, never),
+    () => origin.headBlob(at, digest, shown, never),
+    () => origin.fetchRange(range, shown, never),
+    () => origin.passThrough(at, 'tags/list', '', shown, never),
+  ]
+  for (const ask of questions(token)) await expect(ask()).rejects.toMatchObject({ kind: 'unauthorized' })
+  expect(memory.calls).toHaveLength(1)
+  for (const ask of questions(createCredential('Bearer two', key)!)) await ask()
+  expect(memory.calls).toHaveLength(6)
+})

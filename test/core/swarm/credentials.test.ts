@@ -1,0 +1,102 @@
+/** Credentials that end: who has none left asks for no lease, hands back what it has, and leaves fetching to others. */
+import { describe, expect, it } from 'vitest'
+import { limits } from '../../../core/limits.ts'
+import { second } from '../../../core/units.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+import { type Bench, createBench, digest, origin, span } from './bench.ts'
+
+const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
+
+/** A reader whose credential lives so long. */
+function createReader(lifeMs: number): { bench: Bench; renew: (lifeMs: number) => void } {
+  const clock = virtualClock(1000)
+  let endsAtMs = clock.now() + lifeMs
+  const bench = createBench({ clock, credentialEndsAtMs: (of, at) => (of === digest && at === origin ? endsAtMs : 0) })
+  bench.read()
+  return { bench, renew: (ms) => void (endsAtMs = clock.now() + ms) }
+}
+
+const wish = (bench: Bench) => bench.swarm.announceState(digest)?.lease
+
+describe('a credential that ends', () => {
+  it('is told with the wish for a lease, and an hour at most', () => {
+    const { bench, renew } = createReader(3 * second)
+    bench.pass(1000)
+    expect(wish(bench)).toMatchObject({ lifeMs: 2 * second })
+    renew(1e9)
+    expect(wish(bench)).toMatchObject({ lifeMs: limits.tokenLifeMaxMs })
+    renew(Infinity)
+    expect(wish(bench)).not.toHaveProperty('lifeMs')
+  })
+
+  it('brings no lease any more once it has ended, and no request', () => {
+    const { bench } = createReader(1 * second)
+    bench.joins('peer', [])
+    bench.pass(1000)
+    expect(wish(bench)).toBeUndefined()
+    bench.handle({ type: 'directory-silent', digest })
+    bench.answer({ lease })
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('hands back at once what has not begun, and takes what is under way to its end', () => {
+    const { bench } = createReader(1 * second)
+    bench.joins('peer', [])
+    bench.answer({ lease })
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+    const [fetch] = bench.take('fetch-origin')
+    bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: 1024 })
+    bench.take('announce')
+    bench.pass(1000)
+    expect(bench.swarm.announceState(digest)).toMatchObject({ released: [8], fetching: [{ start: 0, end: 4 }] })
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(bench.take('stop-fetch')).toEqual([])
+  })
+
+  it('is not shown for a second try', () => {
+    const { bench } = createReader(1 * second)
+    bench.joins('peer', [])
+    bench.answer({ lease })
+    const [fetch] = bench.take('fetch-origin')
+    bench.pass(1000)
+    bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch, failure: { kind: 'unavailable' } })
+    bench.pass(500)
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('ends the readers at once where nobody else is, so that they bring a new one', () => {
+    const { bench } = createReader(1 * second)
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.pass(975)
+    expect(bench.take('fail')).toEqual([])
+    bench.pass(25)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+  })
+
+  it('ends no reader before the directory has said whether there are others', () => {
+    const { bench } = createReader(0)
+    bench.pass(limits.hopelessAfterMs - limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toHaveLength(1)
+  })
+
+  it('ends no reader whose bytes others bring', () => {
+    const { bench } = createReader(1 * second)
+    bench.joins('peer', span(0, 100))
+    bench.pass(1000 + 2 * limits.hopelessAfterMs)
+    expect(bench.take('fail')).toEqual([])
+  })
+
+  it('is forgotten when a new one comes', () => {
+    const { bench, renew } = createReader(1 * second)
+    bench.joins('peer', [])
+    bench.pass(1000)
+    renew(1 * second)
+    bench.pass(limits.tickMs)
+    expect(wish(bench)).toMatchObject({ position: 0 })
+    expect(bench.take('fail')).toEqual([])
+  })
+})
