@@ -31,7 +31,7 @@ export interface ContentsComponents {
   readonly origin: OriginClient
   readonly byteOrigin: ByteOrigin
   /** Of the credentials that callers show, for `byteOrigin`. */
-  readonly lives: Pick<CredentialLives, 'endsAtMs' | 'refusal'>
+  readonly lives: Pick<CredentialLives, 'ending' | 'lifeOf'>
   readonly policyOf: PolicyOf
   readonly rates: RateLimits
   readonly metrics: Metrics

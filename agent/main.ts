@@ -118,7 +118,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   // The second is for the swarm only: what access, possession, tags and the mirror ask is asked by the caller's credential alone.
   const challenges = createKnownChallenges()
   const callersLives = createCredentialLives({ clock, challenges })
-  const { origin, byteOrigin, endsAtMs } = createOwnOrigin({
+  const { origin, byteOrigin, lifeOf } = createOwnOrigin({
     origin: createNotingOrigin(createSparingOrigin(ranges.origin, callersLives), sharing.findings),
     own,
     lives: callersLives,
@@ -140,7 +140,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const rates = createRateLimits(clock)
   setRates(rates, config)
   const places = createPlaces(config.border, (peer) => shared.cluster.placeOf(peer))
-  const lives = { ...callersLives, endsAtMs }
+  const lives = { ...callersLives, lifeOf }
   const common = { clock, random, notary, origin, byteOrigin, lives, policyOf, rates, metrics }
   const standingAlone = (runner: ClusterSwarm) => createLoneCluster({ clock, random, self: identity.peer, runner })
   const shared = createContents(

@@ -226,16 +226,19 @@ not there is 404. What Harbor's policy forbids is its own 412 with its own words
 
 The bytes of a blob are fetched by the credential of whoever wants it on this node, the latest first. One that has run out (a token may
 say when, as a JWT does; else a 401 does) is not shown again: another one goes on, or other nodes do by theirs. A node without any that
-lives asks for no lease, and hands back what it has not begun. When all are spent, the response ends early, and the agent answers
-401 to who asks for the rest. containerd 1.7 and later then bring a new token, and the layer goes on through the agent; 1.6 knows only the
+lives asks for no lease, and hands back what it has not begun. When all are spent, the response of one reader ends early, and the agent
+answers 401 to who asks for the rest. containerd 1.7 and later then bring a new token, and the layer goes on through the agent; 1.6 knows only the
 token that has run out, and takes the rest of the layer from the registry itself, past the other nodes. Mode \`exchange\`
 ([access.md](access.md)) and credentials of the agent's own ([credentials.md](credentials.md)) spare it that. With layers that take
 three times as long as tokens live, every pull completes on containerd 1.6, 1.7 and 2.1, and four nodes whose clients bring new
 tokens take such an image from the registry about once, and show it no token that has run out:
 \`npm test -- --project e2e test/e2e/registries.test.ts -t 'token lives|four nodes'\`, with \`TOKEN_SECONDS=10\` for tokens of ten seconds.
 
-Where containerd 2.1 reads a layer as parallel ranges, it brings a new token for a range once: a pull fails there when one range takes
-longer than a token lives.
+Where containerd 2.1 reads a layer as parallel ranges (\`concurrent_layer_fetch_buffer\`), it gives up a range that hears of an invalid token twice,
+or of any 401 six times, and with it the pull. So a range that came with a good token and waits for its
+first byte is not told that it has become invalid: it hears 401 when containerd knows that by its own clock. The lowest range gets its
+bytes first, and one range at a time is sent for a new token, while the others go on by that:
+\`npm test -- --project e2e test/e2e/registries.test.ts -t 'parallel ranges'\`.
 
 ## Sources
 

@@ -114,8 +114,12 @@ export const limits = {
   tokenLifeMaxMs: 1 * hour,
   /** A caller's token that ends sooner is not shown any more: it would end on its way. */
   tokenMarginMs: 250,
-  /** Clients may hold a token for good so much longer than its `exp` says: that has no fractions of a second, and they count from its arrival. */
-  tokenBelievedMs: 2 * second,
+  /** And its client may take it for good so much longer: `exp` has no fractions of a second, and clients count from the token's arrival. */
+  tokenBelievedMs: 1.75 * second,
+  /** Where it tells when it was issued, until it would have ended if it had been issued when it was first shown here: this much longer at most. */
+  tokenBelievedMaxMs: 5 * second,
+  /** Of several readers without one that lives one is sent for another, and has so long until the next is: a 401, a token service, and a HEAD at the origin. */
+  tokenRenewalMs: 2 * second,
   /** A token answer; JWTs with many scopes take 8 KiB. */
   tokenAnswerMaxBytes: 64 * KiB,
   /** Tokens kept: repositories that one node pulls from within an hour, anonymously or by an account. */

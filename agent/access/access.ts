@@ -90,11 +90,13 @@ export function createAccess(components: AccessComponents): Access {
     signal: AbortSignal,
   ): Promise<'origin' | 'failover'> {
     if (isGranted(shown, subject)) return 'origin'
-    const { credential, lifeMs } = shown
+    const { credential, term } = shown
     const thisContent = policyOf(subject.origin).enforcement === 'NewImage' && credential !== anonymous
     const question = `${repositoryOf(subject)} ${credential.key} ${contentText(subject)}`
     try {
-      await proofs(question, signal, (shared) => prove(subject, credential, { thisContent, lifeMs }, shared))
+      await proofs(question, signal, (shared) =>
+        prove(subject, credential, { thisContent, lifeMs: term?.leftMs }, shared),
+      )
       return 'origin'
     } catch (error) {
       // Whether it is down for nobody as well is found out with the next request, and not when the last answer is old.
@@ -149,7 +151,7 @@ export function createAccess(components: AccessComponents): Access {
     const { access } = policyOf(subject.origin)
     if (access === 'open') return [anonymous, 'open']
     const shown = showCredential(caller, access, key)
-    if (shown !== undefined) lives.noteShown(shown.credential, shown.lifeMs)
+    if (shown !== undefined) lives.noteShown(shown.credential, shown.term)
     // A credential with a living grant is not made to wait for what nobody may do.
     if (shown !== undefined && isGranted(shown, subject)) return [shown.credential, 'granted']
     const byNobody = await confirmForNobody(subject, signal)

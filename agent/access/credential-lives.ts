@@ -1,24 +1,40 @@
 /**
- * How long the credentials of callers count: a token says when it ends, and the origin says, with a 401, that it has. Nothing
- * that is known to have ended is shown to an origin again, so that who has nothing better leaves fetching to others at once.
+ * How long the tokens of callers count: one says when it ends, or its origin says, with a 401, that it has. A token that is known
+ * to have ended is shown to no origin again, so that who has nothing better leaves fetching to others at once.
+ *
+ * A caller that comes with such a token hears that it is invalid, and brings another. One that came with a good one, and waits
+ * for bytes, must not hear that: containerd 2 heeds it once in a request, and gives up at the second time. It hears a mere 401,
+ * once it can tell by itself that its token has ended; before, it would only show it again.
  */
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
+import { type CredentialLife, endlessLife } from '../../core/swarm/state.ts'
 import { type Credential, isToken } from '../upstream/credential.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
 import { isOriginError, OriginError } from '../upstream/origin-error.ts'
 import type { KnownChallenges } from './challenges.ts'
 
 export interface CredentialLives {
-  /** A caller shows it. `lifeMs`: how much longer it says that it lives. */
-  noteShown(credential: Credential, lifeMs: number | undefined): void
-  /** The origin did not take it for this repository: 401 to a token is final. */
-  noteRefusal(at: OriginRepository, credential: Credential, error: unknown): void
-  /** Until when it may be shown, by the clock given; Infinity where nothing tells. */
-  endsAtMs(at: OriginRepository, credential: Credential): number
-  /** What its caller hears, once it has ended: a 401, with the challenge that brings a new one. */
+  /** A caller shows it, and it says this of itself. */
+  noteShown(credential: Credential, term: Term | undefined): void
+  /** The origin takes it for this repository. */
+  noteTaken(at: OriginRepository, credential: Credential): void
+  /** The origin answered a request that showed it with this error. */
+  noteError(at: OriginRepository, credential: Credential, error: unknown): void
+  lifeOf(at: OriginRepository, credential: Credential): CredentialLife
+  /** Once it has ended, what an origin would say to it: a 401, with the challenge that brings another. */
   refusal(at: OriginRepository, credential: Credential): OriginError | undefined
+  /** The same, for who showed it when it was good. */
+  ending(at: OriginRepository, credential: Credential): OriginError | undefined
+}
+
+/** How long a token says that it lives. */
+export interface Term {
+  /** From now on, by this node's time of day. */
+  readonly leftMs: number
+  /** From its issue to its end. */
+  readonly wholeMs?: number | undefined
 }
 
 interface Components {
@@ -26,55 +42,80 @@ interface Components {
   readonly challenges: Pick<KnownChallenges, 'for'>
 }
 
+/** A 401 of the origin, to a token that it had taken before or not: that one never was any good. */
 interface Refused {
-  readonly untilMs: number
+  readonly atMs: number
   readonly error: OriginError
+  readonly wasTaken: boolean
 }
 
 export function createCredentialLives({ clock, challenges }: Components): CredentialLives {
-  const ends = createBoundedMap<string, number>(limits.accessRecordsMax)
+  const told = createBoundedMap<string, CredentialLife>(limits.accessRecordsMax)
+  const taken = createBoundedMap<string, true>(limits.accessRecordsMax)
   const refusals = createBoundedMap<string, Refused>(limits.accessRecordsMax)
 
   function refusedAt(at: OriginRepository, credential: Credential): Refused | undefined {
     const refused = refusals.get(keyOf(at, credential))
-    return refused !== undefined && clock.now() < refused.untilMs ? refused : undefined
+    return refused !== undefined && clock.now() < refused.atMs + limits.originRefusedMs ? refused : undefined
   }
 
-  function endsAtMs(at: OriginRepository, credential: Credential): number {
-    return refusedAt(at, credential) === undefined ? (ends.get(credential.key) ?? Infinity) : -Infinity
+  function lifeOf(at: OriginRepository, credential: Credential): CredentialLife {
+    const refused = refusedAt(at, credential)
+    const life = told.get(credential.key) ?? endlessLife
+    if (refused === undefined || life.endsAtMs <= refused.atMs) return life
+    return refused.wasTaken ? endedAt(refused.atMs) : noLife
+  }
+
+  function termFromNow({ leftMs, wholeMs = 0 }: Term): CredentialLife {
+    const { endsAtMs, renewableAtMs } = endedAt(clock.now() + leftMs - limits.tokenMarginMs)
+    const believedUntilMs = Math.min(clock.now() + wholeMs, endsAtMs + limits.tokenBelievedMaxMs)
+    return { endsAtMs, renewableAtMs: Math.max(renewableAtMs, believedUntilMs) }
+  }
+
+  function refusalIn(words: Words, at: OriginRepository, credential: Credential): OriginError | undefined {
+    if (clock.now() < lifeOf(at, credential).endsAtMs) return undefined
+    const refused = refusedAt(at, credential)
+    if (refused?.wasTaken === false) return refused.error
+    const known = refused?.error.challenges ?? challenges.for(at)
+    const details = { status: 401, challenges: known.map(words), isUnasked: true }
+    return new OriginError('unauthorized', `the token for ${at.origin} has run out`, details)
   }
 
   return {
-    noteShown({ key }, lifeMs) {
-      if (lifeMs === undefined || ends.get(key) !== undefined) return
+    noteShown({ key }, term) {
+      if (term === undefined || told.get(key) !== undefined) return
       // One that is new here and has ended already says that this node's time of day is wrong, or that it has: the origin knows.
-      ends.set(key, lifeMs <= 0 ? Infinity : clock.now() + lifeMs - limits.tokenMarginMs)
+      told.set(key, term.leftMs <= 0 ? endlessLife : termFromNow(term))
     },
-    noteRefusal(at, credential, error) {
+    noteTaken: (at, credential) => taken.set(keyOf(at, credential), true),
+    noteError(at, credential, error) {
       // A password that is refused now may be right in a moment.
       if (!isOriginError(error, 'unauthorized') || !isToken(credential)) return
-      refusals.set(keyOf(at, credential), { untilMs: clock.now() + limits.originRefusedMs, error })
+      const key = keyOf(at, credential)
+      refusals.set(key, { atMs: clock.now(), error, wasTaken: taken.get(key) === true })
     },
-    endsAtMs,
-    refusal(at, credential) {
-      const refused = refusedAt(at, credential)
-      if (refused !== undefined) return refused.error
-      const overMs = clock.now() - endsAtMs(at, credential)
-      if (overMs < 0) return undefined
-      const isBelieved = overMs < limits.tokenMarginMs + limits.tokenBelievedMs
-      const known = challenges.for(at)
-      const details = { status: 401, challenges: isBelieved ? known.map(saysInvalid) : known, isUnasked: true }
-      return new OriginError('unauthorized', `the token for ${at.origin} has run out`, details)
-    },
+    lifeOf,
+    refusal: (at, credential) => refusalIn(withError, at, credential),
+    ending: (at, credential) => refusalIn(withoutError, at, credential),
   }
 }
 
-/**
- * To who takes its token for good the challenge must say that it is not (RFC 6750, 3.1), or it is shown again. To others it does
- * not say so: containerd gives up a request that has heard it twice.
- */
-function saysInvalid(challenge: string): string {
-  return challenge.replace(/^Bearer +(?!.*\berror=)/i, '$&error="invalid_token",')
+const noLife: CredentialLife = { endsAtMs: -Infinity, renewableAtMs: -Infinity }
+
+function endedAt(endsAtMs: number): CredentialLife {
+  return { endsAtMs, renewableAtMs: endsAtMs + limits.tokenBelievedMs }
+}
+
+type Words = (challenge: string) => string
+
+/** RFC 6750, 3.1. */
+function withError(challenge: string): string {
+  return withoutError(challenge).replace(/^Bearer +/i, '$&error="invalid_token",')
+}
+
+/** RFC 6750, 3: `error` says what was wrong with the token that was shown, and `error_description` the same in words. */
+function withoutError(challenge: string): string {
+  return challenge.replaceAll(/, *error(?:_description)?="(?:[^"\\]|\\.)*"/gi, '')
 }
 
 function keyOf({ origin, repository }: OriginRepository, credential: Credential): string {

@@ -3,13 +3,14 @@ import { z } from 'zod'
 import { second } from '../../core/units.ts'
 import { parseJson } from '../credentials/parsing.ts'
 import { type Account, createAccountCredential, createCredential, type Credential } from '../upstream/credential.ts'
+import type { Term } from './credential-lives.ts'
 import type { OriginPolicy } from './policy.ts'
 import type { Caller } from './subject.ts'
 
 export interface ShownCredential {
   readonly credential: Credential
   /** Undefined where the credential does not say. */
-  readonly lifeMs?: number | undefined
+  readonly term?: Term | undefined
 }
 
 /** Undefined where the caller shows nothing that may be passed on. */
@@ -23,7 +24,7 @@ export function showCredential(
   const account = basic && createAccountCredential(basic, hmacKey)
   if (account !== undefined) return { credential: account }
   const credential = createCredential(authorization, hmacKey)
-  return credential && { credential, lifeMs: lifeMsOf(authorization) }
+  return credential && { credential, term: termOf(authorization) }
 }
 
 /** The name and password of `Basic` (RFC 7617); Docker's name for an identity token is `<token>`. */
@@ -36,13 +37,15 @@ function basicAccount(authorization: string): Account | undefined {
 }
 
 /**
- * What a JSON Web Token says of its end (RFC 7519, 4.1.4), by this node's own time of day. Nobody checks it here, since it can
- * only shorten what the origin grants. Undefined for whatever else.
+ * What a JSON Web Token says of its end and issue (RFC 7519, 4.1.4 and 4.1.6). Nobody checks it here, since it can only shorten
+ * what the origin grants. Undefined for whatever else.
  */
-function lifeMsOf(authorization: string): number | undefined {
+function termOf(authorization: string): Term | undefined {
   const payload = /^bearer +[^.]*\.([^.]*)\.[^.]*$/i.exec(authorization)?.[1]
-  const { exp } = claims.safeParse(parseJson(Buffer.from(payload ?? '', 'base64url').toString())).data ?? {}
-  return exp === undefined ? undefined : Math.max(0, exp * second - Date.now())
+  const { exp, iat } = claims.safeParse(parseJson(Buffer.from(payload ?? '', 'base64url').toString())).data ?? {}
+  if (exp === undefined) return undefined
+  const leftMs = Math.max(0, exp * second - Date.now())
+  return { leftMs, wholeMs: iat === undefined ? undefined : (exp - iat) * second }
 }
 
-const claims = z.object({ exp: z.number().optional() })
+const claims = z.object({ exp: z.number().optional(), iat: z.number().optional() })

@@ -5,15 +5,17 @@ import type { CredentialLives } from './credential-lives.ts'
 
 export function createSparingOrigin(
   origin: OriginClient,
-  lives: Pick<CredentialLives, 'noteRefusal' | 'refusal'>,
+  lives: Pick<CredentialLives, 'noteError' | 'noteTaken' | 'refusal'>,
 ): OriginClient {
   async function ask<Value>(at: OriginRepository, shown: Credential, send: () => Promise<Value>): Promise<Value> {
     const refusal = lives.refusal(at, shown)
     if (refusal !== undefined) throw refusal
     try {
-      return await send()
+      const value = await send()
+      lives.noteTaken(at, shown)
+      return value
     } catch (error) {
-      lives.noteRefusal(at, shown, error)
+      lives.noteError(at, shown, error)
       throw error
     }
   }

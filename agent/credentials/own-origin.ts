@@ -10,6 +10,7 @@
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
+import { endlessLife } from '../../core/swarm/state.ts'
 import { anonymous, type Credential } from '../upstream/credential.ts'
 import type { OriginClient, OriginRepository } from '../upstream/origin-client.ts'
 import { isOriginError } from '../upstream/origin-error.ts'
@@ -19,8 +20,8 @@ import type { OwnCredentials } from './own-credentials.ts'
 export type ByteOrigin = Pick<OriginClient, 'fetchRange' | 'getManifest'>
 
 export interface OwnOrigin {
-  /** Until when `byteOrigin` fetches for a caller's credential, by the clock given; Infinity where nothing tells. */
-  readonly endsAtMs: CredentialLives['endsAtMs']
+  /** How long `byteOrigin` fetches for a caller's credential. */
+  readonly lifeOf: CredentialLives['lifeOf']
   /** The client that was given; it notes which credentials the origin takes. */
   readonly origin: OriginClient
   /** Fetches by own credentials what a credential that has run out no longer can. */
@@ -30,7 +31,7 @@ export interface OwnOrigin {
 export interface OwnOriginComponents {
   readonly origin: OriginClient
   readonly own: OwnCredentials
-  readonly lives: Pick<CredentialLives, 'endsAtMs'>
+  readonly lives: Pick<CredentialLives, 'lifeOf'>
   readonly clock: Clock
   /** Something was fetched by a credential of the agent's own. */
   readonly onOwn: () => void
@@ -93,8 +94,8 @@ export function createOwnOrigin({ origin, own, lives, clock, onOwn }: OwnOriginC
   }
 
   return {
-    endsAtMs: (at, credential) =>
-      !own.isEmpty && isAhead(taken.get(keyOf(at, credential))) ? Infinity : lives.endsAtMs(at, credential),
+    lifeOf: (at, credential) =>
+      !own.isEmpty && isAhead(taken.get(keyOf(at, credential))) ? endlessLife : lives.lifeOf(at, credential),
     origin: {
       ...origin,
       headManifest: (at, reference, credential, signal) =>

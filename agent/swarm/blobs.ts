@@ -76,7 +76,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     if (range.end === range.start) await possession.prove(want, options.signal)
     let reader: ReturnType<typeof openReader> | undefined
     const progress = {
-      failed: () => failureOf(session, want),
+      failed: () => failureOf(session, want, reader?.id),
       mayTake: (index: number) => runner.swarm.mayDeliver(want.digest, index, want.origin),
       moved: (position: number) => reader?.moved(position),
       lacking(position: number) {
@@ -84,7 +84,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
         reader ??= openReader(session, want, rest, { whole: options.whole, prefetch: false })
       },
     }
-    const showing = createShowing(components, session, want, options)
+    const showing = createShowing(components, session, want, { ...options, failed: progress.failed })
     const pieceSize = pieceSizeOf(session.size)
     const buffers: PieceBuffers = [runner.pool.take(pieceSize), runner.pool.take(pieceSize)]
     try {
@@ -112,6 +112,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     session.positions.set(reader, range.start)
     runner.post({ type: 'reader-opened', digest, size, origin: want.origin, reader, ...range, ...kind })
     return {
+      id: reader,
       moved(position: number) {
         session.positions.set(reader, position)
         pruneUnkept(session)
@@ -119,6 +120,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
       },
       close() {
         session.positions.delete(reader)
+        session.endedReaders.delete(reader)
         pruneUnkept(session)
         runner.post({ type: 'reader-closed', digest, reader })
       },

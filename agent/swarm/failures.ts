@@ -4,8 +4,9 @@ import type { Want } from '../registry/ports.ts'
 import { type BlobSession, refusalOf, type SessionFailure } from './sessions.ts'
 
 /** What a reader hears when a blob can't be had from anywhere; undefined as long as it may come. */
-export function failureOf(session: BlobSession, want: Want): ShoalError | undefined {
-  const failure = session.failures.get(want.origin)
+export function failureOf(session: BlobSession, want: Want, reader: number | undefined): ShoalError | undefined {
+  const ended = reader === undefined ? undefined : session.endedReaders.get(reader)
+  const failure = ended ?? session.failures.get(want.origin)
   return failure && failureError(failure, session, want)
 }
 

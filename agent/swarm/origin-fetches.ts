@@ -5,7 +5,10 @@ import type { ByteRange } from '../../core/oci/range.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { OriginFailure, SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { RateLimits } from '../../core/swarm/rate.ts'
+import type { Clock } from '../../core/ports.ts'
+import type { CredentialLives } from '../access/credential-lives.ts'
 import type { Logger } from '../logging.ts'
+import type { Want } from '../registry/ports.ts'
 import type { OriginClient, RangeAnswer } from '../upstream/origin-client.ts'
 import { isOriginError, type OriginError, toOriginFailure } from '../upstream/origin-error.ts'
 import type { Sleep } from '../upstream/retry.ts'
@@ -22,6 +25,8 @@ type FetchCommand = Extract<SwarmCommand, { type: 'fetch-origin' }>
 
 export interface OriginFetchComponents {
   readonly origin: RangeOrigin
+  readonly clock: Clock
+  readonly lives: Pick<CredentialLives, 'lifeOf'>
   readonly sessions: Sessions
   readonly buffers: ChunkBuffers
   readonly writes: Writes
@@ -39,7 +44,7 @@ export interface OriginFetches {
 }
 
 export function createOriginFetches(components: OriginFetchComponents): OriginFetches {
-  const { post, sessions, logger } = components
+  const { clock, lives, post, sessions, logger } = components
   const { download, origin: originRate } = components.rates
   /** What comes counts as downloaded too: the swarm hears of it and counts that. */
   const pace = createPace([originRate, download], components.sleep)
@@ -92,6 +97,7 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
   ): Promise<RangeAnswer | undefined> {
     let refusal: OriginError | undefined
     for (const want of wantsOf(session, origin)) {
+      if (hasEnded(want)) continue
       const { credential, repository, kind } = want
       const { digest, size } = session
       try {
@@ -102,12 +108,17 @@ export function createOriginFetches(components: OriginFetchComponents): OriginFe
         )
       } catch (error) {
         if (!isOriginError(error, 'unauthorized', 'denied', 'not-found')) throw error
-        dropWant(session, want, error)
+        // One that has run out is passed over by then.
+        if (!hasEnded(want)) dropWant(session, want, error)
         refusal = error
       }
     }
     if (refusal === undefined) return undefined
     throw refusal
+  }
+
+  function hasEnded(want: Want): boolean {
+    return lives.lifeOf(want, want.credential).endsAtMs <= clock.now()
   }
 
   async function receive(

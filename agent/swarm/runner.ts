@@ -9,7 +9,7 @@ import { countBits } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunksOf } from '../../core/swarm/chunks.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { RateLimits } from '../../core/swarm/rate.ts'
-import type { SwarmOptions } from '../../core/swarm/state.ts'
+import type { CredentialLife, SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
 import type { Logger } from '../logging.ts'
@@ -23,7 +23,7 @@ import { chunkKey } from './chunk-key.ts'
 import { createOriginFetches, type RangeOrigin } from './origin-fetches.ts'
 import { createProofs } from './proofs.ts'
 import { createRecentChunks } from './recent-chunks.ts'
-import { createSessions, dropSpentWants, entryOf, type BlobSession, type Sessions, wantsOf } from './sessions.ts'
+import { createSessions, noteSpentWants, entryOf, type BlobSession, type Sessions, wantsOf } from './sessions.ts'
 import { createUploads, type UploadOutcome } from './uploads.ts'
 import { createWrites } from './writes.ts'
 
@@ -43,7 +43,7 @@ export interface RunnerComponents {
   readonly store: BlobStore
   readonly transport: PeerTransport
   readonly origin: RangeOrigin
-  readonly lives: Pick<CredentialLives, 'endsAtMs' | 'refusal'>
+  readonly lives: Pick<CredentialLives, 'ending' | 'lifeOf'>
   readonly rates: RateLimits
   readonly sleep: Sleep
   readonly logger: Logger
@@ -87,7 +87,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   const swarm = createSwarm(
     { ...components, self: transport.self, emit: carryOut },
-    { ...options, download: rates.download, credentialEndsAtMs },
+    { ...options, download: rates.download, credentialLife },
   )
   const proofs = createProofs({ pool, onEnd: onProofEnd })
   const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
@@ -291,18 +291,23 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     await session.stored.discard(indices).catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
   }
 
-  function credentialEndsAtMs(digest: Digest, origin: string): number {
+  function credentialLife(digest: Digest, origin: string): CredentialLife {
     const session = sessions.find(digest)
-    const wants = session === undefined ? [] : wantsOf(session, origin)
-    return Math.max(...wants.map((want) => lives.endsAtMs(want, want.credential)))
+    let longest: CredentialLife = { endsAtMs: -Infinity, renewableAtMs: -Infinity }
+    for (const want of session === undefined ? [] : wantsOf(session, origin)) {
+      const life = lives.lifeOf(want, want.credential)
+      if (life.endsAtMs > longest.endsAtMs) longest = life
+    }
+    return longest
   }
 
-  function fail({ digest, origin, failure }: Extract<SwarmCommand, { type: 'fail' }>): void {
+  function fail({ digest, origin, reader, failure }: Extract<SwarmCommand, { type: 'fail' }>): void {
     const session = sessions.find(digest)
     logger.info({ digest, failure: failure.kind }, 'no source is left for a blob')
     if (session === undefined) return
-    dropSpentWants(session, origin, lives)
-    session.failures.set(origin, failure)
+    noteSpentWants(session, origin, lives)
+    if (reader === undefined) session.failures.set(origin, failure)
+    else if (session.positions.has(reader)) session.endedReaders.set(reader, failure)
     session.changed.notify()
   }
 

@@ -34,6 +34,8 @@ export interface BlobSession {
   readonly refusals: BoundedMap<string, OriginError>
   /** Why readers of an origin get no more. */
   readonly failures: BoundedMap<string, SessionFailure>
+  /** Why one reader gets no more, while others may. */
+  readonly endedReaders: Map<number, SessionFailure>
   /** The whole blob matched its digest. */
   proved: boolean
   /** Grows when the blob's chunks are thrown away: what a reader took before means nothing after. */
@@ -128,6 +130,7 @@ function createSession(
     wants: createBoundedMap(limits.wantsPerBlob),
     refusals: createBoundedMap(limits.wantsPerBlob),
     failures: createBoundedMap(limits.wantsPerBlob),
+    endedReaders: new Map(),
     proved: stored.complete,
     generation: 0,
     provedBytes: 0,
@@ -163,11 +166,11 @@ export function wantsOf(session: BlobSession, origin: string): Want[] {
     .toReversed()
 }
 
-/** Those of this origin can't be shown any more. */
-export function dropSpentWants(session: BlobSession, origin: string, lives: Pick<CredentialLives, 'refusal'>): void {
+/** What readers hear whose credentials for this origin have run out. */
+export function noteSpentWants(session: BlobSession, origin: string, lives: Pick<CredentialLives, 'ending'>): void {
   for (const want of wantsOf(session, origin)) {
-    const refusal = lives.refusal(want, want.credential)
-    if (refusal !== undefined) dropWant(session, want, refusal)
+    const ending = lives.ending(want, want.credential)
+    if (ending !== undefined) session.refusals.set(wantKey(want), ending)
   }
 }
 

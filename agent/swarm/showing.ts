@@ -15,9 +15,8 @@ import { limits } from '../../core/limits.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
 import type { Clock } from '../../core/ports.ts'
 import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
-import type { Want } from '../registry/ports.ts'
+import type { ReadOptions, Want } from '../registry/ports.ts'
 import { within } from '../system/within.ts'
-import { failureOf } from './failures.ts'
 import { entryOf, hashOf, readHeld, type BlobSession } from './sessions.ts'
 
 export interface Showing {
@@ -37,7 +36,7 @@ export function createShowing(
   { clock, possession, findings }: ShowingComponents,
   session: BlobSession,
   want: Want,
-  { whole, signal }: { readonly whole: boolean; readonly signal: AbortSignal },
+  { whole, signal, failed }: ReadOptions & { readonly failed: () => Error | undefined },
 ): Showing {
   /** What was once found holds until the read is over: a credential may expire meanwhile. */
   let isHad = false
@@ -82,7 +81,7 @@ export function createShowing(
   }
 
   async function wait(): Promise<void> {
-    const failure = failureOf(session, want)
+    const failure = failed()
     if (failure !== undefined) throw failure
     await within(session.changed.next(signal), limits.possessionWaitMs)
   }

@@ -1,8 +1,9 @@
 /** How a digest's session ends: unwanted, gone from disk, or beyond hope. */
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
-import { isSpent, peersMayHelp, stopOrigin } from './origin.ts'
-import { advanceCursors, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
+import { lifeOf, peersMayHelp, stopOrigin } from './origin.ts'
+import { cancelUnwanted } from './requests.ts'
+import { advanceCursors, closeReader, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
 import { phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
 import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 
@@ -76,13 +77,40 @@ export function fail(state: SwarmState, session: Session, failure: OriginTrouble
 /** The origin is gone for this node; peers may still have what is missing, or show within a moment that they do. */
 export function failWhenHopeless(state: SwarmState, session: Session, nowMs: number): void {
   const { leases } = session.supply
-  const failure = isSpent(state, session) ? refused : session.supply.failure
+  const { endsAtMs, renewableAtMs } = lifeOf(state, session)
+  const failure = endsAtMs <= nowMs ? refused : session.supply.failure
   if (failure === undefined || leases.size > 0 || !isOriginGone(state, session, failure, nowMs)) return
   const graceMs = isKnownAlone(session) ? 0 : state.limits.hopelessAfterMs
-  if (nowMs - session.progressAtMs >= graceMs && !peersMayHelp(session)) fail(state, session, failure)
+  if (nowMs - session.progressAtMs < graceMs || peersMayHelp(session)) return
+  if (endsAtMs > nowMs || endsAtMs === -Infinity) fail(state, session, failure)
+  else if (nowMs >= renewableAtMs) renew(state, session, nowMs)
 }
 
 const refused = { kind: 'refused' } as const
+
+/**
+ * What this node may show has run out: whoever has read the longest ends, and is to come back with more. One at a time, since
+ * it brings bytes to the others too, and containerd gives up a range that has heard of a token's end several times.
+ */
+function renew(state: SwarmState, session: Session, nowMs: number): void {
+  const { digest, origin = '', readers, supply } = session
+  if (nowMs - supply.renewedAtMs < state.limits.tokenRenewalMs) return
+  const own = [...readers.values()].filter((reader) => reader.origin === origin)
+  const ending = own.find(({ prefetch }) => !prefetch) ?? own[0]
+  if (ending === undefined) return
+  supply.renewedAtMs = nowMs
+  state.emit({ type: 'fail', digest, origin, reader: ending.id, failure: refused })
+  endReader(state, session, ending.id)
+}
+
+/** This reader wants no more. */
+export function endReader(state: SwarmState, session: Session, reader: number): void {
+  const { origin } = session
+  const wasLast = closeReader(state, session, reader)
+  if (wasLast) settleUnread(state, session)
+  else if (session.origin !== origin) stopOrigin(state, session)
+  cancelUnwanted(state, session)
+}
 
 /** A lease that failed was granted by a directory, which would have named others; else that must have answered first. */
 function isKnownAlone({ candidates, counts, neighbours, supply }: Session): boolean {

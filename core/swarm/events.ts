@@ -186,7 +186,8 @@ export type SwarmCommand =
   | {
       readonly type: 'fail'
       readonly digest: Digest
-      /** Whose readers end. */
+      /** Whose readers end: all of them, or this one only. */
       readonly origin: string
+      readonly reader?: number
       readonly failure: OriginFailure | { readonly kind: 'corrupt' }
     }

@@ -12,6 +12,8 @@ import { countBytes, patienceMs } from './link.ts'
 import { leavingMs } from './spreading.ts'
 import { isDemanded, isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
 import {
+  type CredentialLife,
+  endlessLife,
   isOwn,
   ownSource,
   phases,
@@ -39,19 +41,19 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   const { unranged } = session.supply
   const wish = unranged ? { chunks: session.count, position: 0 } : wishFrom(state, session, position)
   const across = isResting(state, session) ? { acrossOnly: true } : {}
-  const lifeMs = credentialLifeMs(state, session)
+  const lifeMs = lifeOf(state, session).endsAtMs - state.clock.now()
   const life = lifeMs > 0 && lifeMs < Infinity ? { lifeMs: Math.min(lifeMs, state.limits.tokenLifeMaxMs) } : {}
   return { ...wish, ...(insists ? { insists } : {}), ...across, ...life }
 }
 
-/** How long this node may still ask the origin. */
-function credentialLifeMs({ clock, credentialEndsAtMs }: SwarmState, { digest, origin }: Session): number {
-  return origin === undefined ? Infinity : credentialEndsAtMs(digest, origin) - clock.now()
+/** Of the last credential that this node may show the origin. */
+export function lifeOf({ credentialLife }: SwarmState, { digest, origin }: Session): CredentialLife {
+  return origin === undefined ? endlessLife : credentialLife(digest, origin)
 }
 
-/** Has it nothing left that the origin might take? Others may fetch then, and who comes with a new credential. */
-export function isSpent(state: SwarmState, session: Session): boolean {
-  return credentialLifeMs(state, session) <= 0
+/** Nothing is left that the origin would take: others may fetch then, and who comes with a new credential. */
+function isSpent(state: SwarmState, session: Session): boolean {
+  return lifeOf(state, session).endsAtMs <= state.clock.now()
 }
 
 function wishFrom(state: SwarmState, session: Session, position: number): NonNullable<AnnounceItem['lease']> {

@@ -61,7 +61,14 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
 }
 
 /** How a node stands with an origin that it has not asked. */
-const untried = { askAfterMs: 0, restUntilMs: 0, unranged: false, failures: 0, failure: undefined }
+const untried = {
+  askAfterMs: 0,
+  restUntilMs: 0,
+  unranged: false,
+  failures: 0,
+  failure: undefined,
+  renewedAtMs: -Infinity,
+}
 
 /** Asks this origin from now on: how another one failed says nothing about it. */
 export function turnTo(state: SwarmState, session: Session, origin: string | undefined): void {
@@ -267,19 +274,23 @@ export function wantsMore(state: SwarmState, session: Session): boolean {
   return !session.complete && nextWanted(state, session, () => true) !== undefined
 }
 
-/** The first chunk, in the order in which readers will need them, that is wanted, missing, and passes `test`. */
+/**
+ * The first chunk, in the order in which readers will need them, that is wanted, missing, and passes `test`. Of several parts the
+ * lowest: who reads a blob by parallel ranges needs them in this order, and one that waited for all that came later would wait too long.
+ */
 export function nextWanted(state: SwarmState, session: Session, test: (index: number) => boolean): number | undefined {
   let found: number | undefined
+  let lowestPart = Infinity
   for (const reader of session.readers.values()) {
     const end = reader.whole ? session.count : aheadLimit(session, reader, state.limits.rangedAheadBytes)
     const index =
       firstMissing(session, reader.cursor, end, test) ??
       (reader.whole ? firstMissing(session, 0, reader.cursor, test) : undefined)
     if (index === undefined) continue
-    if (!reader.whole && !reader.prefetch) return index
-    if (found === undefined || !reader.prefetch) found = index
+    if (!reader.whole && !reader.prefetch) lowestPart = Math.min(lowestPart, index)
+    else if (found === undefined || !reader.prefetch) found = index
   }
-  return found
+  return lowestPart === Infinity ? found : lowestPart
 }
 
 function firstMissing(

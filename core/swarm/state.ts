@@ -29,15 +29,19 @@ export interface SwarmOptions {
   readonly download?: RateLimit
   /** Where this node and its peers are. Default: everybody is equally near. */
   readonly places?: Places
-  /** How long this node's readers may ask an origin for a blob. Default: as long as it lets them. */
-  readonly credentialEndsAtMs?: CredentialEndsAtMs
+  /** Of the credential of this node's readers that lives the longest, of those for this blob and origin. Default: they live for ever. */
+  readonly credentialLife?: (digest: Digest, origin: string) => CredentialLife
 }
 
-/**
- * When the last credential ends, by the clock given, that this node may show an origin for a blob: in the past where it has none
- * any more, Infinity where nothing tells.
- */
-export type CredentialEndsAtMs = (digest: Digest, origin: string) => number
+/** By the clock given; Infinity where nothing tells, -Infinity where there is none. */
+export interface CredentialLife {
+  /** Until when it may be shown to the origin. */
+  readonly endsAtMs: number
+  /** From when on its owner can tell, and would bring another one. */
+  readonly renewableAtMs: number
+}
+
+export const endlessLife: CredentialLife = { endsAtMs: Infinity, renewableAtMs: Infinity }
 
 /**
  * Where a chunk is on its way in:
@@ -146,6 +150,8 @@ export interface OriginSupply {
   /** Leases given up in a row. */
   failures: number
   failure: OriginTrouble | undefined
+  /** When a reader was last ended for want of a credential that lives. */
+  renewedAtMs: number
   /** How long a reader now waits without a byte before it helps itself. */
   patienceMs: number
   /** Bytes taken from the origin since the session began. */
@@ -340,7 +346,7 @@ export interface SwarmState extends SwarmComponents {
   readonly mark: Mark
   readonly limits: SwarmLimits
   readonly places: Places
-  readonly credentialEndsAtMs: CredentialEndsAtMs
+  readonly credentialLife: (digest: Digest, origin: string) => CredentialLife
   readonly download: RateLimit
   readonly sessions: Map<Digest, Session>
   /** Sessions with readers, in turn. */
@@ -397,7 +403,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     limits: options.limits === undefined ? limits : { ...limits, ...options.limits },
     witnesses: options.witnesses ?? 1,
     places: options.places ?? nowhere,
-    credentialEndsAtMs: options.credentialEndsAtMs ?? (() => Infinity),
+    credentialLife: options.credentialLife ?? (() => endlessLife),
     download: options.download ?? createRateLimit(components.clock),
     sessions: new Map(),
     active: [],

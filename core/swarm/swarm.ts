@@ -7,7 +7,7 @@ import { second } from '../units.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
-import { abandonBuffers, failWhenHopeless, forgetWhenEmpty, loseChunks, settleUnread } from './ending.ts'
+import { abandonBuffers, endReader, failWhenHopeless, forgetWhenEmpty, loseChunks } from './ending.ts'
 import type { SwarmEvent } from './events.ts'
 import { adoptEntries } from './evidence.ts'
 import { audit } from './forgery.ts'
@@ -27,7 +27,6 @@ import {
   onOriginUnranged,
   pumpOrigin,
   startFetches,
-  stopOrigin,
   trustAgain,
   watchFetches,
 } from './origin.ts'
@@ -44,25 +43,8 @@ import {
   peerOf,
   releaseIdle,
 } from './peers.ts'
-import {
-  cancelUnwanted,
-  moveWaiting,
-  onBusy,
-  onMissing,
-  onQueued,
-  overtakeSlow,
-  requestMore,
-  watchTransfers,
-} from './requests.ts'
-import {
-  adoptHeld,
-  advanceCursors,
-  closeReader,
-  createSession,
-  moveReader,
-  openReader,
-  tellDirectory,
-} from './session.ts'
+import { moveWaiting, onBusy, onMissing, onQueued, overtakeSlow, requestMore, watchTransfers } from './requests.ts'
+import { adoptHeld, advanceCursors, createSession, moveReader, openReader, tellDirectory } from './session.ts'
 import { createState, type Session, type SwarmComponents, type SwarmOptions, type SwarmState } from './state.ts'
 import { endDeflections, onSuggested } from './suggestions.ts'
 import { takeTurns } from './turns.ts'
@@ -159,7 +141,7 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
     case 'reader-moved':
       return withSession(state, event.digest, (session) => moveReader(state, session, event.reader, event.position))
     case 'reader-closed':
-      return withSession(state, event.digest, (session) => onReaderClosed(state, session, event.reader))
+      return withSession(state, event.digest, (session) => endReader(state, session, event.reader))
     case 'peer-connected':
       onConnected(state, event.peer, event.address)
       return refuseBanned(state, event.peer)
@@ -256,14 +238,6 @@ function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'r
   // The announce carries the wish: without this the next tick would announce it again.
   askForLease(state, session)
   connectMore(state, session)
-}
-
-function onReaderClosed(state: SwarmState, session: Session, reader: number): void {
-  const { origin } = session
-  const wasLast = closeReader(state, session, reader)
-  if (wasLast) settleUnread(state, session)
-  else if (session.origin !== origin) stopOrigin(state, session)
-  cancelUnwanted(state, session)
 }
 
 function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {

@@ -69,6 +69,7 @@ async function startMachine(
   emulators: readonly Emulator[],
   binary: ContainerdBinary,
   more: readonly string[] = [],
+  rangeBytes = 0,
 ): Promise<Machine> {
   const prefix = await amongRegistries(guardian, emulators, authority.caFile)
   const flags = [...originFlags(emulators, authority.caFile), ...more]
@@ -77,7 +78,7 @@ async function startMachine(
   await agentReady(agent, 1)
   const hostsDir = await writeHosts(await guardian.directory(), agent.mirror)
   const snapshotter = await usableSnapshotter(guardian)
-  return { agent, containerd: await startContainerd(guardian, { binary, snapshotter, hostsDir, prefix }) }
+  return { agent, containerd: await startContainerd(guardian, { binary, snapshotter, hostsDir, prefix, rangeBytes }) }
 }
 
 /** Paths that containerd itself asked of a registry. */
@@ -186,4 +187,26 @@ function describeExpiry(binary: ContainerdBinary): void {
     const direct = who === 'containerd' && binary.version.startsWith('1.6.') ? 1 : 0
     expect(new Set(askedDirectly(emulator).filter((asked) => asked.startsWith('/v2/'))).size).toBe(direct)
   })
+
+  test.skipIf(binary.major === 1).each([
+    ['tells when it ends', false],
+    ['tells nothing', true],
+  ])(
+    'a layer read as parallel ranges, which wait for longer than a token lives that %s',
+    async (what, opaqueTokens) => {
+      const row = expiring
+      const image = await newImage(`ranges, and a token that ${what}`, [4 * tokenSeconds * MiB, 100 * KiB])
+      const { emulator } = await play(row, image, image, { tokenSeconds, opaqueTokens, blobBytesPerSecond: MiB })
+      onTestFinished(() => emulator.stop())
+      const { agent, containerd } = await startMachine([emulator], binary, [], (tokenSeconds / 2) * MiB)
+      onTestFinished(() => containerd.stop())
+      onTestFinished(() => void agent.process.kill('SIGKILL'))
+      await containerd.cri.pull(`${row.origin}/${row.repositories.private}:latest`, row.credentials)
+      expect(await missingBlobs(containerd, image)).toEqual([])
+      expect(emulator.tokensIssued).toBeGreaterThan(3)
+      // That of one must be tried to be known.
+      expect(emulator.spentTokensShown).toBeLessThanOrEqual(opaqueTokens ? emulator.tokensIssued : 0)
+      expect(askedDirectly(emulator).filter((asked) => asked.startsWith('/v2/'))).toEqual([])
+    },
+  )
 }

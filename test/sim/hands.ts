@@ -64,7 +64,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
       return world.network.hangUp(node.id, command.peer)
     case 'fail':
       node.counts.fails++
-      return later(node, 0, () => node.readers.fail(command.digest))
+      return later(node, 0, () => node.readers.fail(command.digest, command.reader))
   }
 }
 

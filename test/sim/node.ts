@@ -10,7 +10,7 @@ import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
-import type { SwarmOptions } from '../../core/swarm/state.ts'
+import type { CredentialLife, SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { createAssembly, hollowAssembly, type Assembly } from './assembly.ts'
 import { costs, createCpu, type Cpu } from './cpu.ts'
@@ -272,8 +272,9 @@ function every(node: SimNode, periodMs: number, act: (life: Life) => void): void
   again(node.random.below(periodMs))
 }
 
-/** As agent/access keeps: a request takes a while to the origin. */
-export const tokenMarginMs = 100
+function tokenLife({ tokenEndsAtMs }: SimNode): CredentialLife {
+  return { endsAtMs: tokenEndsAtMs - limits.tokenMarginMs, renewableAtMs: tokenEndsAtMs }
+}
 
 function createLife(node: SimNode): Life {
   const { id, notary, world } = node
@@ -289,7 +290,7 @@ function createLife(node: SimNode): Life {
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm(
     { self: id, clock, random: random.fork('swarm'), notary, emit },
-    { credentialEndsAtMs: () => node.tokenEndsAtMs - tokenMarginMs, ...node.options.swarm, places },
+    { credentialLife: () => tokenLife(node), ...node.options.swarm, places },
   )
   const ownersOf = (digest: Digest): readonly PeerId[] => owners.of(digest)
   return {

@@ -1,7 +1,7 @@
 /** A containerd that pulls an image through its node: layers in order, some at a time, each read to its end. */
 import type { Engine } from './engine.ts'
 import type { Blob } from './matter.ts'
-import { later, type SimNode, tokenMarginMs } from './node.ts'
+import { later, type SimNode } from './node.ts'
 import type { ReadEnd } from './readers.ts'
 
 export interface PullOptions {
@@ -81,8 +81,7 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
     else readNext()
   }
 
-  /** As the agent has kept a margin, its reader may have ended a moment before. */
-  const isSpent = (): boolean => node.tokenEndsAtMs - engine.clock.now() <= tokenMarginMs
+  const isSpent = (): boolean => node.tokenEndsAtMs <= engine.clock.now()
 
   const bringToken = (): void => void (node.tokenEndsAtMs = engine.clock.now() + tokenMs)
 

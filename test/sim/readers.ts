@@ -40,7 +40,8 @@ export interface Readers {
   open(request: ReadRequest): () => void
   /** Takes what has come of this digest. */
   advance(digest: Digest): void
-  fail(digest: Digest): void
+  /** All that read it, or this one. */
+  fail(digest: Digest, reader?: number): void
   /** The agent stops. */
   closeAll(): void
   /** The node crashed: nobody hears of it. */
@@ -111,8 +112,9 @@ export function createReaders(components: ReadersComponents): Readers {
     advance(digest) {
       for (const reader of readers.values()) if (reader.blob.digest === digest) advance(reader)
     },
-    fail(digest) {
-      for (const reader of of(digest)) if (readers.delete(reader.id)) reader.onEnd('failed')
+    fail(digest, id) {
+      for (const reader of of(digest))
+        if ((id === undefined || id === reader.id) && readers.delete(reader.id)) reader.onEnd('failed')
     },
     closeAll: () => [...readers.values()].forEach(close),
     clear: () => readers.clear(),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MiB, second } from '../../core/units.ts'
+import { endlessLife } from '../../core/swarm/state.ts'
 import { tell, type Story } from './story.ts'
 
 /** At the rate of the origin's link: three times as long as tokens live. */
@@ -40,7 +41,7 @@ describe('tokens that live a third of the time that a layer takes', () => {
   })
 
   it('cost a refusal each where they do not say when they end, and no byte more', () => {
-    const story = tell({ nodes: 8, layerBytes, tokenMs }, { credentialEndsAtMs: () => Infinity })
+    const story = tell({ nodes: 8, layerBytes, tokenMs }, { credentialLife: () => endlessLife })
     story.begin()
     expect(story.end()).toBe(true)
     expect(story.originRatio()).toBe(1)

@@ -15,6 +15,7 @@ import { systemClock } from '../../agent/system/clock.ts'
 import { systemRandom } from '../../agent/system/random.ts'
 import { createPeerTransport } from '../../agent/transport/libp2p-transport.ts'
 import type { PeerTransport } from '../../agent/transport/peer-transport.ts'
+import { endlessLife } from '../../core/swarm/state.ts'
 import { createRateLimits } from '../../core/swarm/rate.ts'
 import { sleepBySystem } from '../../agent/upstream/retry.ts'
 import { OriginError } from '../../agent/upstream/origin-error.ts'
@@ -77,7 +78,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
     store,
     transport,
     origin: { fetchRange: async () => Promise.reject(new OriginError('unavailable', 'it asks no origin')) },
-    lives: { endsAtMs: () => Infinity, refusal: () => undefined },
+    lives: { lifeOf: () => endlessLife, ending: () => undefined },
     rates: createRateLimits(clock),
     sleep: sleepBySystem,
     logger,

@@ -31,49 +31,75 @@ function world() {
 }
 
 describe('a token', () => {
-  test('that says when it ends has ended a moment before; its caller hears the challenge that brings another, in words that it must heed while it takes the token for good', () => {
+  test('that says when it ends has ended a moment before; its caller hears the challenge that brings another, and that it is invalid if it comes with it only then', () => {
     const { clock, lives } = world()
-    lives.noteShown(token, 300 * second)
+    lives.noteShown(token, { leftMs: 300 * second })
     const endsAtMs = 300 * second - limits.tokenMarginMs
-    expect(lives.endsAtMs(at, token)).toBe(endsAtMs)
+    expect(lives.lifeOf(at, token).endsAtMs).toBe(endsAtMs)
     clock.advance(endsAtMs - 1)
     expect(lives.refusal(at, token)).toBeUndefined()
     clock.advance(1)
-    expect(lives.refusal(at, token)).toMatchObject({
-      kind: 'unauthorized',
-      status: 401,
-      challenges: ['Bearer error="invalid_token",realm="https://registry.test/token"'],
-    })
-    clock.advance(limits.tokenMarginMs + limits.tokenBelievedMs)
-    expect(lives.refusal(at, token)?.challenges).toEqual([challenge])
+    const saying = (challenges: string[]) => ({ kind: 'unauthorized', status: 401, challenges })
+    expect(lives.refusal(at, token)).toMatchObject(saying([challenge.replace('Bearer ', '$&error="invalid_token",')]))
+    expect(lives.ending(at, token)).toMatchObject(saying([challenge]))
+  })
+
+  test.each([
+    ['a moment longer', undefined, 10 * second + limits.tokenBelievedMs - limits.tokenMarginMs],
+    ['until as long after it came as after its issue', 14 * second, 14 * second],
+    ['a few seconds longer at most', 300 * second, 10 * second + limits.tokenBelievedMaxMs - limits.tokenMarginMs],
+  ])('is taken for good by its caller %s', (_, wholeMs, untilMs) => {
+    const { lives } = world()
+    lives.noteShown(token, { leftMs: 10 * second, wholeMs })
+    expect(lives.lifeOf(at, token).renewableAtMs).toBe(untilMs)
   })
 
   test('does not live longer because it is shown again', () => {
     const { clock, lives } = world()
-    lives.noteShown(token, 10 * second)
+    lives.noteShown(token, { leftMs: 10 * second })
     clock.advance(5 * second)
-    lives.noteShown(token, 10 * second)
-    expect(lives.endsAtMs(at, token)).toBe(10 * second - limits.tokenMarginMs)
+    lives.noteShown(token, { leftMs: 10 * second })
+    expect(lives.lifeOf(at, token).endsAtMs).toBe(10 * second - limits.tokenMarginMs)
   })
 
   test('that is new and has ended by the time of day of this node is for the origin to judge: the time may be wrong', () => {
     const { lives } = world()
-    lives.noteShown(token, 0)
-    lives.noteShown(token, -5)
-    expect(lives.endsAtMs(at, token)).toBe(Infinity)
+    lives.noteShown(token, { leftMs: 0 })
+    lives.noteShown(token, { leftMs: -5 })
+    expect(lives.lifeOf(at, token).endsAtMs).toBe(Infinity)
     expect(lives.refusal(at, token)).toBeUndefined()
   })
 
-  test('that says nothing ends with a 401, for that repository and half a minute', () => {
+  test('that the origin never took was never any good: its caller hears what the origin said, for that repository and half a minute', () => {
     const { clock, lives } = world()
     lives.noteShown(token, undefined)
-    expect(lives.endsAtMs(at, token)).toBe(Infinity)
-    lives.noteRefusal(at, token, refusal)
-    expect(lives.endsAtMs(at, token)).toBe(-Infinity)
+    expect(lives.lifeOf(at, token).endsAtMs).toBe(Infinity)
+    lives.noteError(at, token, refusal)
+    expect(lives.lifeOf(at, token).endsAtMs).toBe(-Infinity)
+    expect(lives.lifeOf(at, token).renewableAtMs).toBe(-Infinity)
     expect(lives.refusal(at, token)).toBe(refusal)
     expect(lives.refusal({ ...at, repository: 'team/other' }, token)).toBeUndefined()
     clock.advance(limits.originRefusedMs)
     expect(lives.refusal(at, token)).toBeUndefined()
+  })
+
+  test('that says nothing ends with a 401 once it was taken; who showed it before is not told that it is invalid: containerd would give up', () => {
+    const { clock, lives } = world()
+    const words = [
+      'error="invalid_token"',
+      'error_description="it \\"expired\\", sorry"',
+      'scope="repository:team/app:pull"',
+    ]
+    const error = new OriginError('unauthorized', 'no', { status: 401, challenges: [[challenge, ...words].join(',')] })
+    clock.advance(5 * second)
+    lives.noteTaken(at, token)
+    lives.noteError(at, token, error)
+    expect(lives.lifeOf(at, token).endsAtMs).toBe(5 * second)
+    expect(lives.lifeOf(at, token).renewableAtMs).toBe(5 * second + limits.tokenBelievedMs)
+    expect(lives.ending(at, token)).toMatchObject({
+      status: 401,
+      challenges: [`${challenge},scope="repository:team/app:pull"`],
+    })
   })
 
   test.each([
@@ -88,7 +114,7 @@ describe('a token', () => {
     ['a 401 to nobody', anonymous, refusal],
   ])('ends by no other answer: %s', (_, credential, error) => {
     const { lives } = world()
-    lives.noteRefusal(at, credential, error)
+    lives.noteError(at, credential, error)
     expect(lives.refusal(at, credential)).toBeUndefined()
   })
 })

@@ -60,13 +60,13 @@ function world(ours: readonly string[]) {
   }
   let ownFetches = 0
   const onOwn = () => void ownFetches++
-  const { origin, byteOrigin, endsAtMs } = createOwnOrigin({ origin: answering, own, lives, clock, onOwn })
+  const { origin, byteOrigin, lifeOf } = createOwnOrigin({ origin: answering, own, lives, clock, onOwn })
   return {
     clock,
     memory,
     origin,
     byteOrigin,
-    endsAtMs,
+    lifeOf,
     lives,
     looked,
     turn: (name?: string) => memory.hold(holding(name)),
@@ -196,11 +196,11 @@ test('without one of ours that is taken, the caller hears what the origin said t
 })
 
 test('a token that ends ends no fetching by ours, once the origin has taken it', async () => {
-  const { clock, endsAtMs, fetch, lives } = world(['ours'])
-  lives.noteShown(alice, 60_000)
-  expect(endsAtMs(at, alice)).toBe(60_000 - limits.tokenMarginMs)
+  const { clock, lifeOf, fetch, lives } = world(['ours'])
+  lives.noteShown(alice, { leftMs: 60_000 })
+  expect(lifeOf(at, alice).endsAtMs).toBe(60_000 - limits.tokenMarginMs)
   await fetch(alice)
-  expect(endsAtMs(at, alice)).toBe(Infinity)
+  expect(lifeOf(at, alice).endsAtMs).toBe(Infinity)
   clock.advance(limits.credentialTakeoverMs)
-  expect(endsAtMs(at, alice)).toBeLessThan(clock.now())
+  expect(lifeOf(at, alice).endsAtMs).toBeLessThan(clock.now())
 })

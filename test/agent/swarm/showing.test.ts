@@ -30,7 +30,7 @@ async function startReading({ whole = true } = {}) {
   const store = createMemoryStore()
   const sessions = createSessions({ store, clock, recent, onOpened: () => {}, onLost: () => {} })
   const session = await sessions.acquire(digest, bytes.length)
-  const known = { has: true, isHeld: false, isKnown: false, isGiven: false }
+  const known = { has: true, isHeld: false, isKnown: false, isGiven: false, failure: undefined as Error | undefined }
   const asked: string[] = []
   const possession: Possession = {
     prove: async () => void asked.push('has'),
@@ -51,7 +51,11 @@ async function startReading({ whole = true } = {}) {
   }
   const findings = { has: () => known.has, isHeld: () => known.isHeld }
   const { signal } = new AbortController()
-  const showing = createShowing({ clock, possession, findings }, session, want, { whole, signal })
+  const showing = createShowing({ clock, possession, findings }, session, want, {
+    whole,
+    signal,
+    failed: () => known.failure,
+  })
   const mayShow = (index: number): boolean => showing.mayShow(index, hashOf(session, index))
   return {
     clock,
@@ -180,8 +184,8 @@ test('who has waited for the proof for long has the origin send the chunk, and w
 })
 
 test('a read whose blob can be had from nowhere ends with that', async () => {
-  const { receive, session, seek } = await startReading()
+  const { receive, known, seek } = await startReading()
   await receive(0, proved)
-  session.failures.set(want.origin, { kind: 'refused' })
-  await expect(seek(0)).rejects.toMatchObject({ code: 'ORIGIN_NOT_FOUND' })
+  known.failure = notHere
+  await expect(seek(0)).rejects.toBe(notHere)
 })

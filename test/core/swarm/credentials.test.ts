@@ -1,17 +1,24 @@
 /** Credentials that end: who has none left asks for no lease, hands back what it has, and leaves fetching to others. */
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
+import type { Digest } from '../../../core/oci/digest.ts'
 import { second } from '../../../core/units.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import { type Bench, createBench, digest, origin, span } from './bench.ts'
 
+/** So much longer its reader takes the credential for good. */
+const believedMs = 1750
 const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
 
 /** A reader whose credential lives so long. */
 function createReader(lifeMs: number): { bench: Bench; renew: (lifeMs: number) => void } {
   const clock = virtualClock(1000)
   let endsAtMs = clock.now() + lifeMs
-  const bench = createBench({ clock, credentialEndsAtMs: (of, at) => (of === digest && at === origin ? endsAtMs : 0) })
+  const credentialLife = (of: Digest, at: string) => {
+    const ends = of === digest && at === origin ? endsAtMs : 0
+    return { endsAtMs: ends, renewableAtMs: ends + believedMs }
+  }
+  const bench = createBench({ clock, credentialLife })
   bench.read()
   return { bench, renew: (ms) => void (endsAtMs = clock.now() + ms) }
 }
@@ -66,13 +73,30 @@ describe('a credential that ends', () => {
     expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7], fetching: [] })
   })
 
-  it('ends the readers at once where nobody else is, so that they bring a new one', () => {
+  it('ends the readers where nobody else is, once they can tell as well, so that they bring a new one', () => {
     const { bench } = createReader(1 * second)
     bench.answer({ counts: new Uint8Array(100) })
-    bench.pass(975)
+    bench.pass(1000 + believedMs - limits.tickMs)
     expect(bench.take('fail')).toEqual([])
-    bench.pass(25)
-    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, reader: 1, failure: { kind: 'refused' } }])
+  })
+
+  it('ends one reader at a time, the oldest first, and gives it time to come back', () => {
+    const { bench, renew } = createReader(0)
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.read({ reader: 2, start: 1024, whole: false })
+    const ended = () => bench.take('fail').map(({ reader }) => reader)
+    bench.pass(believedMs)
+    expect(ended()).toEqual([1])
+    bench.pass(limits.tokenRenewalMs - limits.tickMs)
+    expect(ended()).toEqual([])
+    bench.read({ reader: 3 })
+    bench.pass(limits.tickMs)
+    expect(ended()).toEqual([2])
+    renew(1000)
+    bench.pass(limits.tickMs)
+    expect(wish(bench)).toBeDefined()
   })
 
   it('ends no reader before the directory has said whether there are others', () => {

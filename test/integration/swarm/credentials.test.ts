@@ -96,7 +96,7 @@ test('a lease goes to a node whose token lives', async () => {
 test('a token that is known to end is shown no longer: the bytes come by other nodes, or its caller hears the challenge', async () => {
   const [spent, living] = [tiringOrigin({ old: Infinity }), tiringOrigin({ young: Infinity })]
   const [first, second] = await Promise.all([spent, living].map(({ origin }) => nodes.add(origin)))
-  first!.lives.noteShown(wantedBy('old').credential, 1)
+  first!.lives.noteShown(wantedBy('old').credential, { leftMs: 1 })
   await expect(readDigest(first!, 'old')).rejects.toMatchObject({ kind: 'unauthorized', status: 401 })
   const held = await second!.blobs.open(wantedBy('young'), new AbortController().signal)
   expect(await readDigest(second!, 'young')).toBe(want.digest)

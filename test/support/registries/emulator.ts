@@ -26,6 +26,8 @@ export interface EmulatorOptions {
   readonly blobBytesPerSecond?: number
   /** How long a token lives, where that is not what the row says. */
   readonly tokenSeconds?: number
+  /** Tokens tell nothing of themselves. Default: they are JWTs. */
+  readonly opaqueTokens?: boolean
 }
 
 export interface Emulator {
@@ -59,7 +61,7 @@ export async function startEmulator(row: RegistryRow, options: EmulatorOptions):
   const realm = row.access.scheme === 'bearer' ? new URL(row.access.realm) : undefined
   const hosts = [...new Set([api.host, realm?.host ?? api.host, storage?.host ?? api.host])]
   const seen: SeenRequest[] = []
-  const access = createAccess(row, options.tokenSeconds)
+  const access = createAccess(row, options)
   const signed = createSignedUrls()
   const limit = createPullLimit(row)
   const serveContent = serveRegistry(options.repositories)
@@ -229,7 +231,7 @@ interface Access {
   spentShown(): number
 }
 
-function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Access {
+function createAccess(row: RegistryRow, { tokenSeconds, opaqueTokens = false }: EmulatorOptions): Access {
   const { access, credentials } = row
   const identities = access.scheme === 'bearer' ? access.exchange : undefined
   const open = row.repositories.open && fullName(row, row.repositories.open)
@@ -285,7 +287,7 @@ function createAccess(row: RegistryRow, tokenSeconds: number | undefined): Acces
 
   function sendToken(exchange: Exchange, { fields, lifetimeSeconds }: BearerAccess, trusted: boolean): void {
     const lifetime = tokenSeconds ?? lifetimeSeconds
-    const token = jwtLike(lifetime)
+    const token = opaqueTokens ? randomUUID() : jwtLike(lifetime)
     tokens.set(token, { trusted, expiresAtMs: Date.now() + seconds(lifetime) })
     const given = Object.fromEntries(fields.map((field) => [field, token]))
     say(exchange, {
@@ -337,8 +339,9 @@ function jwtPart(value: unknown): string {
 
 /** As most registries' tokens are, for clients that look inside: a signature that nobody checks, and the expiry. */
 function jwtLike(lifetimeSeconds: number): string {
-  const exp = Math.floor(Date.now() / second) + lifetimeSeconds
-  return `${jwtPart({ alg: 'RS256', typ: 'JWT' })}.${jwtPart({ exp, jti: randomUUID() })}.${jwtPart('signature')}`
+  const iat = Math.floor(Date.now() / second)
+  const claims = { iat, exp: iat + lifetimeSeconds, jti: randomUUID() }
+  return `${jwtPart({ alg: 'RS256', typ: 'JWT' })}.${jwtPart(claims)}.${jwtPart('signature')}`
 }
 
 // What comes from where
