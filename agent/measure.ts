@@ -50,12 +50,14 @@ export function observeAccess(metrics: Metrics, logger: Logger): AccessObserver 
     decided: (outcome) => metrics.add('shoal_access_total', 1, { outcome }),
     failedOver: ({ origin, repository }, { failover }) =>
       logger.warn({ origin, repository, failover }, 'the registry is down; what it said before counts'),
+    recovered: ({ origin, repository }) => logger.warn({ origin, repository }, 'the registry answers again'),
   }
 }
 
 export function observeTags(metrics: Metrics, logger: Logger): TagsComponents['onStale'] {
-  return ({ origin, repository }, tag, { digest, staleMs }) => {
+  return ({ origin, repository }, tag, { digest, staleMs }, isNews) => {
     metrics.add('shoal_stale_tags_total', 1)
+    if (!isNews) return
     logger.warn({ origin, repository, tag, digest, staleMs }, 'the registry is down; the tag is told as it last was')
   }
 }

@@ -38,7 +38,10 @@ export interface Access {
 export interface AccessObserver {
   /** `failover`: the origin is down, and policy says yes. */
   decided(outcome: 'open' | 'granted' | 'failover' | 'refused'): void
+  /** From now on an older yes counts for this repository, since its origin is down. */
   failedOver(subject: Subject, policy: OriginPolicy): void
+  /** The origin answers questions about this repository again. */
+  recovered(subject: Subject): void
 }
 
 export interface AccessComponents {
@@ -63,6 +66,8 @@ export function createAccess(components: AccessComponents): Access {
   const grants = createGrants(clock)
   const refusals = createBoundedMap<string, Refusal>(limits.accessRecordsMax)
   const proofs = createSingleFlight<void>()
+  /** Repositories that are read by an older yes now. */
+  const failingOver = createBoundedMap<string, true>(limits.accessRecordsMax)
   const prove = createProve({ origin, grants })
 
   function isGranted({ credential }: ShownCredential, subject: Subject): boolean {
@@ -97,14 +102,29 @@ export function createAccess(components: AccessComponents): Access {
       await proofs(question, signal, (shared) =>
         prove(subject, credential, { thisContent, lifeMs: term?.leftMs }, shared),
       )
+      noteRecovery(subject)
       return 'origin'
     } catch (error) {
+      if (isOriginError(error) && !error.isUnasked && error.status !== undefined && error.status < 500)
+        noteRecovery(subject)
       // Whether it is down for nobody as well is found out with the next request, and not when the last answer is old.
       if (isOutage(error)) refusals.delete(repositoryOf(subject))
       if (isOutage(error) && failsOver(shown, subject)) return 'failover'
       noteRefusal(credential, subject, error)
       throw error
     }
+  }
+
+  function noteFailover(subject: Subject): void {
+    if (failingOver.get(repositoryOf(subject)) === true) return
+    failingOver.set(repositoryOf(subject), true)
+    observer.failedOver(subject, policyOf(subject.origin))
+  }
+
+  function noteRecovery(subject: Subject): void {
+    if (failingOver.get(repositoryOf(subject)) === undefined) return
+    failingOver.delete(repositoryOf(subject))
+    observer.recovered(subject)
   }
 
   function noteRefusal(credential: Credential, subject: Subject, error: unknown): void {
@@ -168,7 +188,7 @@ export function createAccess(components: AccessComponents): Access {
     try {
       const [credential, outcome] = await decide(caller, subject, signal)
       observer.decided(outcome)
-      if (outcome === 'failover') observer.failedOver(subject, policyOf(subject.origin))
+      if (outcome === 'failover') noteFailover(subject)
       return credential
     } catch (error) {
       if (error instanceof ShoalError) observer.decided('refused')

@@ -29,8 +29,8 @@ export interface TagsComponents {
   readonly origin: Pick<Origin, 'headManifest'>
   readonly clock: Clock
   readonly policyOf: PolicyOf
-  /** A tag is told as the origin last said it. */
-  readonly onStale: (at: OriginRepository, tag: string, resolved: ResolvedTag) => void
+  /** A tag is told as the origin last said it. `isNews`: for the first time since that answered. */
+  readonly onStale: (at: OriginRepository, tag: string, resolved: ResolvedTag, isNews: boolean) => void
 }
 
 export function createTags({ origin, clock, policyOf, onStale }: TagsComponents): Tags {
@@ -38,6 +38,8 @@ export function createTags({ origin, clock, policyOf, onStale }: TagsComponents)
   const known = createBoundedMap<string, KnownTag>(limits.tagsMax)
   /** For outages, in which access decides who may be told. */
   const last = createBoundedMap<string, KnownTag>(limits.tagsMax)
+  /** Those that were told so. */
+  const stale = createBoundedMap<string, true>(limits.tagsMax)
 
   async function ask(
     at: OriginRepository,
@@ -53,6 +55,7 @@ export function createTags({ origin, clock, policyOf, onStale }: TagsComponents)
       const said = { head, saidAtMs: clock.now() }
       known.set(`${keyOf(at, reference)} ${credential.key}`, said)
       last.set(keyOf(at, reference), said)
+      stale.delete(keyOf(at, reference))
     }
     return head
   }
@@ -68,10 +71,11 @@ export function createTags({ origin, clock, policyOf, onStale }: TagsComponents)
     try {
       return await ask(at, tag, credential, signal)
     } catch (error) {
-      const stale = isOutage(error) ? staleAnswer(at, tag) : undefined
-      if (stale === undefined) throw error
-      onStale(at, tag, stale)
-      return stale
+      const answer = isOutage(error) ? staleAnswer(at, tag) : undefined
+      if (answer === undefined) throw error
+      onStale(at, tag, answer, stale.get(keyOf(at, tag)) === undefined)
+      stale.set(keyOf(at, tag), true)
+      return answer
     }
   }
 

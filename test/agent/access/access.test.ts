@@ -45,6 +45,7 @@ function world(policy: Partial<OriginPolicy> = {}) {
     observer: {
       decided: (outcome) => outcomes.push(outcome),
       failedOver: ({ repository: name }, { failover }) => outcomes.push(`${name} by ${failover}`),
+      recovered: ({ repository: name }) => outcomes.push(`${name} recovered`),
     },
   })
   /** The `Authorization` that the origin would be shown; undefined: nobody's. */
@@ -231,6 +232,19 @@ describe('while the origin is down', () => {
       await expect(authorize(blobOf('team/open'))).rejects.toMatchObject({ kind: 'unavailable' })
     },
   )
+
+  test('that an older yes counts is told once for each repository, and that it answers again as well', async () => {
+    const { registry, clock, authorize, outcomes } = world()
+    await authorize(manifestOf('team/open'))
+    clock.advance(limits.accessOpenMs)
+    for (const failure of [down, undefined, down]) {
+      registry.fail(failure)
+      for (const subject of [manifestOf('team/open'), blobOf('team/open')]) await authorize(subject)
+      clock.advance(limits.accessOpenMs)
+    }
+    const told = outcomes.filter((outcome) => outcome.startsWith('team/open'))
+    expect(told).toEqual(['team/open by Deny', 'team/open recovered', 'team/open by Deny'])
+  })
 
   const tenants = {
     'team/shut': {

@@ -47,7 +47,7 @@ function world(failover: OriginPolicy['failover'] = 'Deny') {
     lives,
     key: new Uint8Array(32).fill(3),
     policyOf: policyWith({ access: 'exchange', failover, failoverMs: hour }),
-    observer: { decided: () => {}, failedOver: () => {} },
+    observer: { decided: () => {}, failedOver: () => {}, recovered: () => {} },
   })
   const authorize = (authorization?: string) => access.authorize({ authorization }, subject, never)
   return { clock, registry, authorize }

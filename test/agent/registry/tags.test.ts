@@ -21,7 +21,8 @@ function world(policy: Partial<OriginPolicy> = {}) {
     origin,
     clock,
     policyOf: policyWith(policy),
-    onStale: ({ repository: name }, tag, { staleMs }) => told.push(`${name}:${tag} ${staleMs}`),
+    onStale: ({ repository: name }, tag, { staleMs }, isNews) =>
+      told.push(`${name}:${tag} ${staleMs}${isNews ? '' : ' again'}`),
   })
   return { clock, origin, tags, told }
 }
@@ -62,6 +63,17 @@ describe('while the origin is down', () => {
       await expect(tags.resolve(at, 'v1', anonymous, never)).rejects.toBe(down)
     },
   )
+
+  test('that a tag is told as it was is news once, until the origin answers', async () => {
+    const { clock, origin, tags, told } = world({ failover: 'Allow' })
+    for (const failure of [undefined, down, down, undefined, down]) {
+      origin.fail(failure)
+      await tags.resolve(at, 'v1', anonymous, never)
+      clock.advance(limits.tagTtlMs)
+    }
+    const age = limits.tagTtlMs
+    expect(told).toEqual([`team/app:v1 ${age}`, `team/app:v1 ${2 * age} again`, `team/app:v1 ${age}`])
+  })
 
   test('Deny: a tag means nothing', async () => {
     const { clock, origin, tags } = world({ failover: 'Deny' })
