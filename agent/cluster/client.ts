@@ -7,7 +7,7 @@ import { randomToken } from './epochs.ts'
 import { readAnswerHeaders, writeMacHeaders } from './headers.ts'
 import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
 import type { MacKey, MacKeys } from './mac.ts'
-import { unseal } from './seal.ts'
+import { seal, unseal } from './seal.ts'
 import type { Call } from './wire.ts'
 
 export interface ClusterClientComponents {
@@ -72,18 +72,14 @@ async function callMember<Request, Answer>(
   body: Request,
 ): Promise<Answer> {
   const recipient = recipientAt(state, cluster)
-  const exchange: Exchange = {
-    path: call.path,
-    to,
-    cluster,
-    body: call.writeRequest(body),
-    signal: AbortSignal.timeout(call.withinMs),
-  }
+  const written = call.writeRequest(body)
+  const signal = AbortSignal.timeout(call.withinMs)
   for (const key of [recipient.key, ...state.keys.filter((other) => other !== recipient.key)]) {
-    const answer = await postFresh(state, exchange, recipient, key)
+    const shown = call.sealed === 'both' ? seal(key, written) : written
+    const answer = await postFresh(state, { path: call.path, to, cluster, body: shown, signal }, recipient, key)
     if (answer === undefined) continue
     recipient.key = key
-    const plain = call.sealed === true ? unseal(key, answer.body) : answer.body
+    const plain = call.sealed !== undefined ? unseal(key, answer.body) : answer.body
     const parsed = answer.status === 200 && plain !== undefined ? call.readAnswer(plain) : undefined
     if (parsed === undefined) throw unreachable(cluster, new Error(`it answered ${answer.status}, unreadably`))
     return parsed

@@ -1,6 +1,6 @@
 /**
  * Hides what members send each other from whoever listens on the network: AES-256-GCM, under a key of its own for each
- * message, so that no nonce can come twice. Announces go without; the content of images may be private.
+ * message, so that no nonce can come twice. Announces go without; the content of images may be private, and the names of repositories.
  *
  *   16 bytes of salt │ 16 bytes of tag │ the bytes
  */

@@ -15,8 +15,8 @@ import { readMacHeaders, writeAnswerHeaders } from './headers.ts'
 import type { MacHeaders } from './headers.ts'
 import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
 import type { MacKey, MacKeys } from './mac.ts'
-import { seal } from './seal.ts'
-import type { Call } from './wire.ts'
+import { seal, unseal } from './seal.ts'
+import type { Call, Sealed } from './wire.ts'
 
 export interface ClusterServerComponents {
   readonly clock: Clock
@@ -29,7 +29,7 @@ export interface ClusterRoute {
   readonly path: string
   /** May it be called by who knows only an address, not who listens there? */
   readonly byAddress: boolean
-  readonly sealed?: true
+  readonly sealed?: Sealed
   /** Undefined when the body is malformed or speaks for another than `from`. */
   handle(from: PeerId, body: Buffer): Promise<Buffer | undefined>
 }
@@ -112,9 +112,10 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
     await refuse(request, response, 401)
     return
   }
-  const answer = admission === 'fresh' ? await route.handle(headers.from, body) : undefined
+  const asked = route.sealed === 'both' ? unseal(key, body) : body
+  const answer = admission === 'fresh' && asked !== undefined ? await route.handle(headers.from, asked) : undefined
   const status = answer !== undefined ? 200 : admission === 'stale' ? 401 : 400
-  const shown = answer !== undefined && route.sealed === true ? seal(key, answer) : answer
+  const shown = answer !== undefined && route.sealed !== undefined ? seal(key, answer) : answer
   send(state, response, key, headers, status, shown ?? Buffer.alloc(0))
 }
 

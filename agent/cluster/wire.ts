@@ -216,13 +216,16 @@ const exchangeAnswer = z.strictObject({
     .exactOptional(),
 })
 
+/** Of a call: its answer, or request and answer. */
+export type Sealed = 'answer' | 'both'
+
 /** One kind of call: how its request and its answer travel. `read…` gives undefined for what is malformed. */
 export interface Call<Request, Answer> {
   readonly path: string
   /** How long its caller waits for the answer. */
   readonly withinMs: number
-  /** Nobody but the two may read the answer (seal.ts). */
-  readonly sealed?: true
+  /** What nobody but the two may read (seal.ts). */
+  readonly sealed?: Sealed
   writeRequest(request: Request): Buffer
   readRequest(body: Buffer): Request | undefined
   writeAnswer(answer: Answer): Buffer
@@ -311,12 +314,16 @@ export const locateCall = callOf<LocateRequest, LocateAnswer>(
   locateAnswer,
 )
 
-export const possessionCall = callOf<PossessionRequest, PossessionAnswer>(
-  'directory/possession',
-  limits.relayCallMs,
-  possessionRequest,
-  possessionAnswer,
-)
+/** Sealed, since names of repositories may be private. */
+export const possessionCall: Call<PossessionRequest, PossessionAnswer> = {
+  ...callOf<PossessionRequest, PossessionAnswer>(
+    'directory/possession',
+    limits.relayCallMs,
+    possessionRequest,
+    possessionAnswer,
+  ),
+  sealed: 'both',
+}
 
 /** Is a member there, which one, and what time is it? Changes nothing. */
 export const lookCall = callOf<LookRequest, LookAnswer>(
@@ -331,7 +338,7 @@ const contentAnswerKinds = ['none', 'coming', 'content'] as const satisfies read
 
 export const contentCall: Call<ContentRequest, ContentAnswer> = {
   ...callOf<ContentRequest, never>('content', limits.relayCallMs, contentRequest, z.never()),
-  sealed: true,
+  sealed: 'answer',
   writeAnswer(answer) {
     const kind = Buffer.of(contentAnswerKinds.indexOf(answer.kind))
     return answer.kind === 'content' ? Buffer.concat([kind, answer.bytes]) : kind

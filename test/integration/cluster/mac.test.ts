@@ -17,10 +17,11 @@ import {
 import { answerMac, anyMember, hashOf, macKeysOf, requestMac } from '../../../agent/cluster/mac.ts'
 import type { AnswerFields, MacKeys, RequestFields } from '../../../agent/cluster/mac.ts'
 import { createClusterServer, routeOf } from '../../../agent/cluster/server.ts'
-import { announceCall, exchangeCall } from '../../../agent/cluster/wire.ts'
+import { announceCall, exchangeCall, possessionCall } from '../../../agent/cluster/wire.ts'
 import { createIdentity } from '../../../agent/identity/identity.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { portOf } from '../../../agent/system/port-of.ts'
+import { digestFromHex } from '../../../core/oci/digest.ts'
 import type { AnnounceRequest } from '../../../core/directory/messages.ts'
 import type { ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
 import { limits } from '../../../core/limits.ts'
@@ -86,11 +87,20 @@ async function listen(options: { keys?: MacKeys; clock?: Clock; self?: PeerId } 
       return { items: [] }
     },
   )
+  const possessionRoute = routeOf(
+    possessionCall,
+    { byAddress: false },
+    ({ from }) => from,
+    ({ asks }) => {
+      heard.push('possession')
+      return { known: asks === undefined ? [] : [{ fact: asks.fact, ageMs: 1 }] }
+    },
+  )
   const listener = createClusterServer({
     clock: options.clock ?? systemClock,
     self,
     keys: options.keys ?? keys,
-    routes: [exchangeRoute, announceRoute],
+    routes: [exchangeRoute, announceRoute, possessionRoute],
   })
   const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
   closers.push(() => listener.close())
@@ -441,3 +451,45 @@ it('says that nobody listens', async () => {
   const asking = client().call(exchangeCall, server, cluster, exchangeFrom(caller))
   await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE', cause: { code: 'ECONNREFUSED' } })
 })
+
+describe('what names repositories', () => {
+  const fact = { kind: 'has', origin: 'registry.example', repository: 'secret/plans' } as const
+  const question = { from: caller, digest: digestFromHex('ab'.repeat(32)), asks: { fact, claims: true }, tells: [] }
+
+  it('is read by the two who talk, and not on the way', async () => {
+    const { port } = await listen({ keys: macKeysOf({ current: previous, previous: current }) })
+    const { cluster, overheard } = await listenBetween(port)
+    const asking = client(macKeysOf({ current }))
+    expect(await asking.call(possessionCall, server, cluster, question)).toEqual({ known: [{ fact, ageMs: 1 }] })
+    expect(overheard()).toContain(possessionCall.path)
+    for (const word of [fact.repository, fact.origin, question.digest]) expect(overheard()).not.toContain(word)
+  })
+
+  it('is not taken in the open, whoever sends it', async () => {
+    const { port, heard } = await listen()
+    const open = possessionCall.writeRequest(question)
+    const fields = fieldsFor(open, await epochOf(port), { path: possessionCall.path })
+    expect(await sendForged(port, { fields, body: open })).toMatchObject({ status: 400, body: '' })
+    expect(heard).toEqual([])
+  })
+})
+
+/** A listener on the way to `port`, and what it has heard of both sides. */
+async function listenBetween(port: number): Promise<{ cluster: string; overheard: () => string }> {
+  const parts: Buffer[] = []
+  const between = createTcpServer((near) => {
+    const far = connect(port, '127.0.0.1')
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.on('data', (bytes: Buffer) => void parts.push(bytes))
+      from.on('error', () => to.destroy())
+      from.pipe(to)
+    }
+  })
+  between.listen(0, '127.0.0.1')
+  await once(between, 'listening')
+  closers.push(async () => between.close())
+  return { cluster: `127.0.0.1:${portOf(between.address())}`, overheard: () => Buffer.concat(parts).toString('latin1') }
+}
