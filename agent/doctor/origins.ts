@@ -52,7 +52,7 @@ async function look(asking: Asking, origin: string): Promise<OriginFacts> {
 /** Any answer is one, but that something is broken there. */
 async function ask({ egress, send }: Asking, site: Site, url: URL, target = egress.target(site, url)): Promise<Answer> {
   const signal = AbortSignal.timeout(limits.doctorQuestionMs)
-  const answer = await send(site, target, { method: 'GET' }, undefined, signal)
+  const answer = await send(site, target, { method: 'GET', repository: '' }, undefined, signal)
   discard(answer.body)
   if (answer.status >= 500) throw new Error(`it answers ${answer.status}`)
   return answer

@@ -74,6 +74,24 @@ const unavailableCodes = new Set([
   'UND_ERR_SOCKET',
 ])
 
+/** Of these, those of who got no connection. */
+const connectCodes = new Set([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_PRX_CONN',
+])
+
+/** There was no connection over which anything was asked. */
+export function isConnectFailure(error: unknown): boolean {
+  return isOriginError(error, 'unavailable') && connectCodes.has(codeOf(error.cause))
+}
+
 /** What a failed connection or a broken body means. */
 export function bodyError(cause: unknown, host: string): OriginError {
   if (isOriginError(cause)) return cause

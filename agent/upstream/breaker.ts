@@ -1,7 +1,11 @@
 /**
- * Leaves hosts alone that do not answer, so that a dead one costs its callers no timeout each: a breaker for each host that
- * is asked on behalf of one origin. What an origin redirects to is held against that origin alone; and only what it makes of
- * requests without a credential counts, since a caller may know one that it chokes on, and an outage opens doors (access/policy.ts).
+ * Leaves alone what does not answer, so that it costs its callers no timeout each. What counts against whom:
+ *
+ *   no connection to a host of an origin          → that host, for all who ask on behalf of this origin
+ *   5xx, or silence, about a repository of it     → that repository, asked by this credential of that host
+ *
+ * For an outage opens doors (access/policy.ts): who knows a repository, or has a credential, that an origin chokes on must not make
+ * the rest of it seem down. What an origin redirects to is held against that origin alone.
  *
  *   closed ── `breakerFailures` in a row ──→ open ── its rest is over ──→ one request tries ── answer ──→ closed
  *                                             ↑                                  │
@@ -10,14 +14,15 @@
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
+import { isConnectFailure } from './bodies.ts'
 import { anonymous } from './credential.ts'
 import type { Answer, Send } from './exchange.ts'
 import { isOutage, kindOfStatus, OriginError } from './origin-error.ts'
 
 export interface Breakers {
-  /** `send`, but for hosts that are left alone: asking those is `unavailable` at once. */
+  /** `send`, but for what is left alone: asking that is `unavailable` at once. */
   guard(send: Send): Send
-  /** The hosts that are left alone now. */
+  /** The hosts of which all, or something, is left alone now. */
   resting(): readonly RestingHost[]
 }
 
@@ -27,14 +32,17 @@ export interface RestingHost {
   readonly host: string
 }
 
-/** A host that is left alone for `restMs`, or that has answered again. */
+/** What is left alone for `restMs`, or has answered again. */
 export interface BreakerChange extends RestingHost {
+  /** Undefined: all of the host. */
+  readonly repository: string | undefined
   readonly restMs: number | undefined
 }
 
 interface Breaker {
   readonly origin: string
   readonly host: string
+  readonly repository: string | undefined
   failures: number
   open: Rest | undefined
 }
@@ -42,29 +50,38 @@ interface Breaker {
 interface Rest {
   readonly untilMs: number
   readonly restMs: number
-  /** One request is finding out whether the host is back. */
+  /** One request is finding out whether it is back. */
   isTried: boolean
 }
 
 type Outcome = 'answered' | 'failed' | 'unknown'
 
 export function createBreakers(clock: Clock, onChange: (change: BreakerChange) => void): Breakers {
-  const breakers = createBoundedMap<string, Breaker>(limits.originHostsMax)
+  const ofHosts = createBoundedMap<string, Breaker>(limits.originHostsMax)
+  const ofRepositories = createBoundedMap<string, Breaker>(limits.accessRecordsMax)
 
-  function find(origin: string, { origin: target, host }: URL): Breaker {
+  function findHost(origin: string, { origin: target, host }: URL): Breaker {
     const key = `${origin} ${target}`
-    const breaker = breakers.get(key) ?? { origin, host, failures: 0, open: undefined }
-    breakers.set(key, breaker)
+    const breaker = ofHosts.get(key) ?? { origin, host, repository: undefined, failures: 0, open: undefined }
+    ofHosts.set(key, breaker)
     return breaker
   }
 
-  /** Is this the request that tries? Throws for those that may not. */
-  function enter({ host, open }: Breaker): boolean {
-    if (open === undefined) return false
-    if (open.isTried || clock.now() < open.untilMs)
-      throw new OriginError('unavailable', `${host} did not answer and is left alone for a moment`, { isUnasked: true })
-    open.isTried = true
-    return true
+  function findRepository(origin: string, { origin: target, host }: URL, repository: string, by: string): Breaker {
+    const key = `${origin} ${target} ${repository} ${by}`
+    const breaker = ofRepositories.get(key) ?? { origin, host, repository, failures: 0, open: undefined }
+    ofRepositories.set(key, breaker)
+    return breaker
+  }
+
+  function isShut({ open }: Breaker): boolean {
+    return open !== undefined && (open.isTried || clock.now() < open.untilMs)
+  }
+
+  /** Is this the request that tries? */
+  function enter({ open }: Breaker): boolean {
+    if (open !== undefined) open.isTried = true
+    return open !== undefined
   }
 
   function leave(breaker: Breaker, outcome: Outcome, isTrial: boolean): void {
@@ -73,7 +90,7 @@ export function createBreakers(clock: Clock, onChange: (change: BreakerChange) =
       case 'answered':
         breaker.failures = 0
         breaker.open = undefined
-        if (open !== undefined) onChange({ ...breaker, restMs: undefined })
+        if (open !== undefined) onChange(changeOf(breaker, undefined))
         return
       case 'failed':
         breaker.failures++
@@ -88,34 +105,53 @@ export function createBreakers(clock: Clock, onChange: (change: BreakerChange) =
     const lastMs = breaker.open?.restMs
     const restMs = lastMs === undefined ? limits.breakerRestMs : Math.min(2 * lastMs, limits.breakerRestMaxMs)
     breaker.open = { untilMs: clock.now() + restMs, restMs, isTried: false }
-    onChange({ ...breaker, restMs })
+    onChange(changeOf(breaker, restMs))
   }
 
   function guard(send: Send): Send {
     return async (site, target, message, ...more) => {
-      const breaker = find(site.origin, target.url)
-      const isTrial = enter(breaker)
-      const failed = (message.credential ?? anonymous) === anonymous ? 'failed' : 'unknown'
-      let outcome: Outcome = 'unknown'
+      const { repository, credential = anonymous } = message
+      const levels = [
+        findHost(site.origin, target.url),
+        findRepository(site.origin, target.url, repository, credential.key),
+      ] as const
+      const { host } = target.url
+      if (levels.some(isShut))
+        throw new OriginError('unavailable', `${host} did not answer and is left alone for a moment`, {
+          isUnasked: true,
+        })
+      const trials = levels.map(enter)
+      let outcomes: readonly [Outcome, Outcome] = ['unknown', 'unknown']
       try {
         const answer = await send(site, target, message, ...more)
-        outcome = isFailure(answer) ? failed : 'answered'
+        outcomes = ['answered', isFailure(answer) ? 'failed' : 'answered']
         return answer
       } catch (error) {
-        if (isOutage(error)) outcome = failed
+        outcomes = outcomesOf(error)
         throw error
       } finally {
-        leave(breaker, outcome, isTrial)
+        for (const [at, breaker] of levels.entries()) leave(breaker, outcomes[at]!, trials[at]!)
       }
     }
   }
 
   function resting(): RestingHost[] {
-    const open = [...breakers].filter(([, breaker]) => breaker.open !== undefined)
-    return open.map(([, { origin, host }]) => ({ origin, host }))
+    const open = [...ofHosts, ...ofRepositories].filter(([, breaker]) => breaker.open !== undefined)
+    const hosts = new Map(open.map(([, { origin, host }]) => [`${origin} ${host}`, { origin, host }]))
+    return [...hosts.values()]
   }
 
   return { guard, resting }
+}
+
+function changeOf({ origin, host, repository }: Breaker, restMs: number | undefined): BreakerChange {
+  return { origin, host, repository, restMs }
+}
+
+/** For the host and for the repository. */
+function outcomesOf(error: unknown): readonly [Outcome, Outcome] {
+  if (!isOutage(error)) return ['unknown', 'unknown']
+  return isConnectFailure(error) ? ['failed', 'unknown'] : ['unknown', 'failed']
 }
 
 function isFailure({ status }: Answer): boolean {

@@ -14,6 +14,8 @@ import type { Token, Tokens } from './tokens.ts'
 /** What is sent, wherever it is sent to. */
 export interface Message {
   readonly method: 'GET' | 'HEAD' | 'POST'
+  /** What it is about, and what a token must be good for; '' for the registry itself. */
+  readonly repository: string
   readonly accept?: string
   readonly range?: string
   /** The body of a POST. */
@@ -25,8 +27,6 @@ export interface Message {
 export interface Ask extends Message {
   readonly site: Site
   readonly url: URL
-  /** What a token must be good for. */
-  readonly repository: string
   readonly credential: Credential
 }
 

@@ -115,7 +115,7 @@ export interface OriginClient {
     credential: Credential,
     signal: AbortSignal,
   ): Promise<PassedThrough>
-  /** Hosts that are left alone for a moment, since they do not answer. */
+  /** Hosts that are left alone for a moment, in all or some things, since they do not answer. */
   hostsResting(): readonly RestingHost[]
   close(): Promise<void>
 }
@@ -165,7 +165,12 @@ export function createOriginClient(
   const heads = createSingleFlight<ManifestHead>()
   const manifests = createSingleFlight<Manifest>()
 
-  function asking(at: OriginRepository, path: string, message: Message, credential: Credential): Ask {
+  function asking(
+    at: OriginRepository,
+    path: string,
+    message: Omit<Message, 'repository'>,
+    credential: Credential,
+  ): Ask {
     if (!isRepositoryName(at.repository)) throw new RangeError(`not a repository name: ${at.repository}`)
     const site = egress.site(at.origin)
     const repository = repositoryAt(site.origin, at.repository)
@@ -284,9 +289,10 @@ export function createOriginClient(
 }
 
 function logBreaker(logger: OriginClientComponents['logger']): (change: BreakerChange) => void {
-  return ({ origin, host, restMs }) => {
-    if (restMs === undefined) logger.warn({ origin, host }, 'a host of a registry answers again')
-    else logger.warn({ origin, host, restMs }, 'a host of a registry does not answer; it is left alone')
+  return ({ origin, host, repository, restMs }) => {
+    const about = repository === undefined ? { origin, host } : { origin, host, repository }
+    if (restMs === undefined) logger.warn(about, 'a host of a registry answers again')
+    else logger.warn({ ...about, restMs }, 'a host of a registry does not answer; it is left alone')
   }
 }
 

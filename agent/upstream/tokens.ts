@@ -92,7 +92,8 @@ export function createTokens({ clock, egress, send, logger }: Components): Token
     const realm = realmOf(challenged, bearer)
     if (realm === undefined) return undefined
     const scopes = (bearer.parameters.get('scope') ?? `repository:${challenged.repository}:pull`).split(' ')
-    const wanted = { realm, service: bearer.parameters.get('service'), scopes }
+    const { repository } = challenged
+    const wanted = { realm, service: bearer.parameters.get('service'), scopes, repository }
     const service = tokenRequest(wanted, revealAccount(challenged.credential))
     const key = keyOf(challenged)
     return flight(`${key} ${service.target.url.href} ${scopes.join(' ')}`, signal, async (shared) => {
@@ -142,21 +143,22 @@ interface TokenWanted {
   readonly realm: Target
   readonly service: string | undefined
   readonly scopes: readonly string[]
+  readonly repository: string
 }
 
-function tokenRequest({ realm, service, scopes }: TokenWanted, account: Account | undefined): TokenRequest {
+function tokenRequest({ realm, service, scopes, repository }: TokenWanted, account: Account | undefined): TokenRequest {
   const url = new URL(realm.url)
   url.hash = ''
   if (account?.kind === 'identity-token') {
     const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'shoal', refresh_token: account.token })
     if (service !== undefined) form.set('service', service)
     form.set('scope', scopes.join(' '))
-    const message = { method: 'POST', accept: 'application/json', form } as const
+    const message = { method: 'POST', repository, accept: 'application/json', form } as const
     return { target: { ...realm, url }, message, authorization: undefined }
   }
   if (service !== undefined) url.searchParams.set('service', service)
   for (const scope of scopes) url.searchParams.append('scope', scope)
-  const message = { method: 'GET', accept: 'application/json' } as const
+  const message = { method: 'GET', repository, accept: 'application/json' } as const
   return { target: { ...realm, url }, message, authorization: basicOf(account) }
 }
 

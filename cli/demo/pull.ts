@@ -20,7 +20,7 @@ export interface PullOptions {
   readonly concurrency?: number
   /** Called for each piece of a body with its length. */
   readonly onBytes?: (bytes: number) => void
-  /** The `Authorization` that answers a host's `WWW-Authenticate`; asked once per host unless that one expires. */
+  /** The `Authorization` that answers a host's `WWW-Authenticate`; asked again when a host says 401 to it. */
   readonly authorize?: (challenge: string) => Promise<string | undefined>
   /** Called when the manifest is known: what the pull will move in all. */
   readonly onTotal?: (bytes: number) => void
@@ -163,7 +163,11 @@ async function firstAnswer(
   throw new Error(`no host has it: ${failures.join('; ')}`)
 }
 
-/** Shows nothing until the host asks for it. */
+/** How often containerd answers the challenges of one request (remotes/docker/resolver.go), and that of a token called invalid. */
+const challengesMax = 5
+const invalidMax = 1
+
+/** Shows nothing until the host asks for it, and something else when it asks again. */
 async function ask(
   client: Client,
   url: URL,
@@ -175,13 +179,17 @@ async function ask(
     const headers = { ...options.headers, ...(authorization !== undefined && { authorization }) }
     return request(url, { ...options, headers, agent, signal })
   }
-  const first = await send()
-  const challenge = first.statusCode === 401 ? first.headers['www-authenticate'] : undefined
-  const authorization = challenge && (await client.authorize?.(challenge))
-  if (!authorization) return first
-  first.resume()
-  authorizations.set(url.host, authorization)
-  return send()
+  let invalid = 0
+  for (let challenges = 0; ; challenges++) {
+    const answer = await send()
+    const challenge = answer.statusCode === 401 ? answer.headers['www-authenticate'] : undefined
+    if (challenge?.includes('error=') === true) invalid++
+    if (challenge === undefined || challenges === challengesMax || invalid > invalidMax) return answer
+    const authorization = await client.authorize?.(challenge)
+    if (authorization === undefined) return answer
+    answer.resume()
+    authorizations.set(url.host, authorization)
+  }
 }
 
 /** A reset in mid-body is an error of the request; Node's response tells it from a FIN only when destroyed with it. */

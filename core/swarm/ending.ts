@@ -8,7 +8,7 @@ import { phases, type OriginTrouble, type Session, type SwarmState } from './sta
 import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 
 /** No reader is left: nothing more is fetched, and what is held goes on being served. */
-export function settleUnread(state: SwarmState, session: Session): void {
+function settleUnread(state: SwarmState, session: Session): void {
   tellGained(state, session)
   stopOrigin(state, session)
   for (const index of session.buffers.keys()) {

@@ -23,6 +23,8 @@ const token = createCredential('Bearer one', key)!
 const password = createCredential('Basic dTpw', key)!
 const never = new AbortController().signal
 
+const saying = (text: string) => ({ kind: 'unauthorized', status: 401, challenges: [text] })
+
 function world() {
   const clock = virtualClock()
   const challenges = createKnownChallenges()
@@ -39,9 +41,8 @@ describe('a token', () => {
     clock.advance(endsAtMs - 1)
     expect(lives.refusal(at, token)).toBeUndefined()
     clock.advance(1)
-    const saying = (challenges: string[]) => ({ kind: 'unauthorized', status: 401, challenges })
-    expect(lives.refusal(at, token)).toMatchObject(saying([challenge.replace('Bearer ', '$&error="invalid_token",')]))
-    expect(lives.ending(at, token)).toMatchObject(saying([challenge]))
+    expect(lives.refusal(at, token)).toMatchObject(saying(challenge.replace('Bearer ', '$&error="invalid_token",')))
+    expect(lives.ending(at, token)).toMatchObject(saying(challenge))
   })
 
   test.each([

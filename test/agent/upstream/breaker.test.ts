@@ -10,7 +10,13 @@ import { virtualClock } from '../../support/virtual-clock.ts'
 const site: Site = { origin: 'a.b', baseUrl: new URL('https://a.b'), caFiles: [], trusted: false }
 const registry: Target = { url: new URL('https://a.b/v2/'), reach: 'public' }
 const storage: Target = { url: new URL('https://storage.a.b/x'), reach: 'public' }
-const refused = new OriginError('unavailable', 'no connection')
+const refused = new OriginError('unavailable', 'no connection', {
+  cause: Object.assign(new Error('no'), { code: 'ECONNREFUSED' }),
+})
+/** After a connection. */
+const silent = new OriginError('unavailable', 'no answer', {
+  cause: Object.assign(new Error('no'), { code: 'UND_ERR_HEADERS_TIMEOUT' }),
+})
 const { breakerFailures, breakerRestMs, breakerRestMaxMs } = limits
 
 /** `answer` is a status, or what is thrown. */
@@ -33,8 +39,8 @@ function world() {
       challenges: [],
     }
   })
-  const ask = (target = registry, of = site, credential: Credential = anonymous) =>
-    send(of, target, { method: 'HEAD', credential }, undefined, new AbortController().signal).then(
+  const ask = (target = registry, of = site, credential: Credential = anonymous, repository = 'team/app') =>
+    send(of, target, { method: 'HEAD', repository, credential }, undefined, new AbortController().signal).then(
       ({ status }) => status,
       (error: unknown) => (error instanceof OriginError && error.isUnasked ? 'left alone' : error),
     )
@@ -56,6 +62,7 @@ function world() {
 
 test.each([
   ['no connection', refused],
+  ['silence', silent],
   ['500', 500],
   ['503', 503],
 ] as const)('%s, five times in a row: the host is left alone, and callers hear so at once', async (_name, answer) => {
@@ -155,18 +162,37 @@ test('a storage that is down does not count against its registry, nor one origin
   expect(await ask(storage, { ...site, origin: 'c.d' })).toBe(200)
 })
 
-test('a credential that a host chokes on does not make it count as dead, and tells nothing about one that does', async () => {
-  const { clock, ask, askTimes, answers, changes, breakers } = world()
-  const caller = { key: 'caller' }
-  for (const choked of [500, refused]) {
-    answers(choked)
-    await askTimes(2 * breakerFailures, registry, site, caller)
-  }
-  expect(breakers.resting()).toHaveLength(0)
+test('a host to which there is no connection is left alone whatever it is asked for, by whomever', async () => {
+  const { ask, askTimes, answers, changes } = world()
+  answers(refused)
   await askTimes(breakerFailures)
+  expect(await ask(registry, site, { key: 'caller' }, 'team/other')).toBe('left alone')
+  expect(changes).toMatchObject([{ repository: undefined, restMs: breakerRestMs }])
+})
+
+test.each([
+  ['500', 500],
+  ['silence', silent],
+] as const)('%s closes one repository to one credential, and no other to anybody', async (_name, answer) => {
+  const { clock, ask, askTimes, answers, sent, changes, breakers } = world()
+  const caller = { key: 'caller' }
+  answers(answer)
+  await askTimes(breakerFailures)
+  expect(await ask()).toBe('left alone')
+  const asked = sent.length
+  expect(await ask(registry, site, caller)).toBe(answer)
+  expect(await ask(registry, site, anonymous, 'team/other')).toBe(answer)
+  expect(sent).toHaveLength(asked + 2)
+  expect(breakers.resting()).toHaveLength(1)
+  await askTimes(breakerFailures, registry, site, caller)
   expect(await ask(registry, site, caller)).toBe('left alone')
   clock.advance(breakerRestMs)
-  expect(await ask(registry, site, caller)).toBe(refused)
-  expect(await ask()).toBe(refused)
-  expect(changes.map(({ restMs }) => restMs)).toEqual([breakerRestMs, 2 * breakerRestMs])
+  answers(200)
+  expect(await ask(registry, site, caller)).toBe(200)
+  expect(changes.map(({ repository, restMs }) => `${repository} ${restMs}`)).toEqual([
+    `team/app ${breakerRestMs}`,
+    `team/app ${breakerRestMs}`,
+    'team/app undefined',
+  ])
+  expect(breakers.resting()).toHaveLength(1)
 })

@@ -54,3 +54,20 @@ test('a limit of rate holds for whom it was said to, until then', async () => {
   server.respond(plain(404))
   await expect(ask(client, server)).rejects.toMatchObject({ kind: 'not-found' })
 })
+
+test('a repository that fails for nobody in particular is not down for who has a credential, nor are others for anybody', async () => {
+  const server = await origin({
+    answer: (request, response) => {
+      const isSick = request.headers.authorization === undefined && request.url?.includes('/team/app/') === true
+      plain(isSick ? 500 : 401)(request, response)
+    },
+  })
+  const { client } = plainWorld([server], {}, virtualClock())
+  for (let requests = 0; requests < 2 * breakerFailures; requests++)
+    await expect(ask(client, server)).rejects.toMatchObject({ kind: 'unavailable' })
+  await expect(ask(client, server)).rejects.toMatchObject({ isUnasked: true })
+  // Else a policy for outages would open what its credential may no longer read.
+  await expect(ask(client, server, shown('Basic dTpw'))).rejects.toMatchObject({ kind: 'unauthorized' })
+  const other = { origin: server.host, repository: 'team/other' }
+  await expect(client.headManifest(other, 'v1', anonymous, never)).rejects.toMatchObject({ kind: 'unauthorized' })
+})
