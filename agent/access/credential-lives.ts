@@ -115,7 +115,9 @@ function withError(challenge: string): string {
 
 /** RFC 6750, 3: `error` says what was wrong with the token that was shown, and `error_description` the same in words. */
 function withoutError(challenge: string): string {
-  return challenge.replaceAll(/, *error(?:_description)?="(?:[^"\\]|\\.)*"/gi, '')
+  return challenge
+    .replaceAll(/(?<=(?:^bearer|,) *)error(?:_description)?="(?:[^"\\]|\\.)*"(?: *, *|$)/gi, '')
+    .replace(/, *$/, '')
 }
 
 function keyOf({ origin, repository }: OriginRepository, credential: Credential): string {

@@ -131,7 +131,7 @@ describe.skipIf(typeof installed === 'string')('containerd pulls through the age
 })
 
 /** Layers take three times as long as tokens live. */
-const tokenSeconds = Number(process.env['TOKEN_SECONDS'] ?? 2)
+const tokenSeconds = Number(process.env['TOKEN_SECONDS'] ?? 3)
 const expiring = registryRows.find(({ name }) => name === 'Docker Distribution (token)')!
 
 test.skipIf(cannot)(
@@ -195,7 +195,7 @@ function describeExpiry(binary: ContainerdBinary): void {
     'a layer read as parallel ranges, which wait for longer than a token lives that %s',
     async (what, opaqueTokens) => {
       const row = expiring
-      const image = await newImage(`ranges, and a token that ${what}`, [4 * tokenSeconds * MiB, 100 * KiB])
+      const image = await newImage(`ranges, and a token that ${what}`, [3 * tokenSeconds * MiB, 100 * KiB])
       const { emulator } = await play(row, image, image, { tokenSeconds, opaqueTokens, blobBytesPerSecond: MiB })
       onTestFinished(() => emulator.stop())
       const { agent, containerd } = await startMachine([emulator], binary, [], (tokenSeconds / 2) * MiB)

@@ -86,12 +86,14 @@ describe('a token', () => {
 
   test('that says nothing ends with a 401 once it was taken; who showed it before is not told that it is invalid: containerd would give up', () => {
     const { clock, lives } = world()
-    const words = [
-      'error="invalid_token"',
-      'error_description="it \\"expired\\", sorry"',
-      'scope="repository:team/app:pull"',
+    const [invalid, because] = ['error="invalid_token"', 'error_description="it \\"expired\\", sorry"']
+    const told = [
+      `${challenge},${invalid},${because},scope="s"`,
+      `Bearer ${invalid}, ${because}, realm="r"`,
+      `${challenge},scope="s", ${invalid}`,
+      'Bearer realm="r",service="no error=\\"x\\" here"',
     ]
-    const error = new OriginError('unauthorized', 'no', { status: 401, challenges: [[challenge, ...words].join(',')] })
+    const error = new OriginError('unauthorized', 'no', { status: 401, challenges: told })
     clock.advance(5 * second)
     lives.noteTaken(at, token)
     lives.noteError(at, token, error)
@@ -99,7 +101,7 @@ describe('a token', () => {
     expect(lives.lifeOf(at, token).renewableAtMs).toBe(5 * second + limits.tokenBelievedMs)
     expect(lives.ending(at, token)).toMatchObject({
       status: 401,
-      challenges: [`${challenge},scope="repository:team/app:pull"`],
+      challenges: [`${challenge},scope="s"`, 'Bearer realm="r"', `${challenge},scope="s"`, told[3]],
     })
   })
 

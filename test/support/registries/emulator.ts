@@ -42,7 +42,7 @@ export interface Emulator {
   readonly bytesSent: number
   /** Tokens so far, the caller's and the agent's. */
   readonly tokensIssued: number
-  /** Requests that showed a token which had run out. */
+  /** Requests that showed a token which had run out a second before: they may take a while to come. */
   readonly spentTokensShown: number
   /** The URLs that are out, and the next `count` ones, have expired when they are used. */
   expireSignedUrls(count: number): void
@@ -259,8 +259,9 @@ function createAccess(row: RegistryRow, { tokenSeconds, opaqueTokens = false }: 
       return mayRead ? undefined : { ...access.refusal, status: 401, challenge: true }
     }
     const token = tokens.get(authorization.replace(/^Bearer /, ''))
-    const isSpent = token !== undefined && Date.now() > token.expiresAtMs
-    if (isSpent) spentShown++
+    const overMs = Date.now() - (token?.expiresAtMs ?? Infinity)
+    const isSpent = overMs > 0
+    if (overMs > second) spentShown++
     if (token === undefined || isSpent) return access.invalid
     return token.trusted || isOpen(repository) || repository === undefined ? undefined : access.refusal
   }
