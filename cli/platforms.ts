@@ -108,7 +108,7 @@ spec:
     },
     remarks: [
       'containerd has no `config_path` there, its file is read-only, and the settings know neither a CA nor headers. So the mirror speaks plain HTTP, to every process of the node, and a process that takes its port while no agent runs is sent what containerd sends ([security.md](security.md)).',
-      'For nodes that are replaced and not changed: settings are applied at their start.',
+      '`shoal doctor` knows no mirrors of settings, and says CONFIG_PATH_UNSET there.',
     ],
   },
   {

@@ -626,8 +626,8 @@ export const limits = {
   storeContainerdLookMs: 1 * minute,
   /** While it can not be read it is tried this often: containerd makes it when it first pulls something. */
   storeContainerdRetryMs: 2 * second,
-  /** Files of containerd's that are known and announced: a node has hundreds to thousands, and each takes some 5 KiB here. */
-  storeContainerdBlobsMax: 10_000,
+  /** Files of containerd's that are known and announced: a node has hundreds to thousands, and each takes 14 KiB here (3,000 small ones: 43 MiB). */
+  storeContainerdBlobsMax: 5000,
   /** What came within this time is in the page cache still, mostly, and is hashed at once. */
   storeContainerdFreshMs: 10 * minute,
   /**

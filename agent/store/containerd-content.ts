@@ -13,7 +13,9 @@ import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { closeFile, containerdBlob, isSame, openSame, type VouchedCopy } from './containerd-blob.ts'
 import { createContainerdFiles, type SeenFile } from './containerd-files.ts'
 import { errnoOf, type Disk } from './disk.ts'
+import { hashFileRange } from './hash.ts'
 import { createHashQueue } from './hash-queue.ts'
+import type { HashResult } from './hash-worker.ts'
 import { createHasher } from './hasher.ts'
 import type { StoreLogger } from './logger.ts'
 
@@ -89,7 +91,7 @@ export function createContainerdContent(
     const fd = await openCandidate(digest, candidate)
     if (fd === undefined) return
     try {
-      const result = isStopped ? undefined : await hasher.hash({ fd, size, chunkSize: chunkSizeOf(size) })
+      const result = isStopped ? undefined : await hashesOf(fd, size)
       const isCurrent = (await isSame(fd, identity)) && candidates.get(digest) === candidate && isUnknown(candidate)
       if (result === undefined || !isCurrent || isStopped) return
       if (result.whole === digestHex(digest)) accept(digest, candidate, result.chunks)
@@ -97,6 +99,13 @@ export function createContainerdContent(
     } finally {
       await closeFile(fd)
     }
+  }
+
+  /** What is one chunk is hashed here: a thread of low priority may wait long for its turn, and a manifest is wanted first. */
+  async function hashesOf(fd: number, size: number): Promise<HashResult | undefined> {
+    if (chunkCountOf(size) !== 1) return hasher.hash({ fd, size, chunkSize: chunkSizeOf(size) })
+    const whole = await hashFileRange(disk, fd, 0, size)
+    return { whole, chunks: Buffer.from(whole, 'hex') }
   }
 
   function accept(digest: Digest, candidate: Candidate, hashes: Uint8Array): void {
