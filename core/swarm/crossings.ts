@@ -7,7 +7,7 @@ import type { Lease as Grant, PeerHint } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import { gainLeased, isForeign, isFree, lose, sendJoin } from './neighbours.ts'
 import { dial, peerOf } from './peers.ts'
-import { isHere, tellDirectory } from './session.ts'
+import { isHere, knowOthers, tellDirectory } from './session.ts'
 import { phases, type Crossing, type Session, type SwarmState } from './state.ts'
 
 /** Takes over a lease; chunks that are here or on their way stay as they are. */
@@ -18,6 +18,8 @@ export function beginCrossing(state: SwarmState, session: Session, grant: Grant,
       if (session.phase[index] === phases.missing) remaining.add(index)
   const crossing = { id: grant.id, source: source.peer, remaining, progressAtMs: state.clock.now() }
   session.supply.crossings.add(crossing)
+  session.supply.holderNamedAtMs = state.clock.now()
+  knowOthers(state, session)
   if (remaining.size === 0) return endCrossing(state, session, crossing)
   const peer = peerOf(state, source.peer)
   if (peer.connected) sendJoin(state, session, peer)

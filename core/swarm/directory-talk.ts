@@ -4,7 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import { bitfieldOf } from './bitfield.ts'
 import { chunkCountOf } from './chunks.ts'
 import { crossedBytes, crossingChunks } from './crossings.ts'
-import { leaseWish, onGranted, onLost } from './origin.ts'
+import { leaseWish, onCounts, onGranted, onLost } from './origin.ts'
 import { addCandidates, connectMore, isConnected } from './peers.ts'
 import { knowOthers, wantsMore } from './session.ts'
 import type { Session, SwarmState } from './state.ts'
@@ -64,6 +64,7 @@ export function onAnswer(state: SwarmState, answer: AnswerItem): void {
   }
   if (answer.ask !== undefined) return
   if (answer.peers.length > 0 || answer.counts?.some((count) => count > 0) === true) knowOthers(state, session)
+  if (answer.peers.some(({ complete }) => complete)) session.supply.holderNamedAtMs = state.clock.now()
   addCandidates(state, session, answer.peers)
   if (answer.size === undefined || answer.size === session.size) takeSupply(state, session, answer)
   if (session.readers.size > 0 && wantsMore(state, session)) connectMore(state, session)
@@ -78,7 +79,7 @@ function releasedNow(state: SwarmState, { supply }: Session): number[] {
 
 /** An answer without a word on leases is that of a standby, and leaves the wish open. */
 function takeSupply(state: SwarmState, session: Session, { counts, lease, leaseAfterMs, lost }: AnswerItem): void {
-  if (counts?.length === session.count) session.counts = counts
+  if (counts?.length === session.count) onCounts(state, session, counts)
   for (const id of lost ?? []) onLost(state, session, id)
   if (lease === undefined && leaseAfterMs === undefined) return
   session.supply.askingUntilMs = 0

@@ -65,14 +65,25 @@ function wishFrom(state: SwarmState, session: Session, position: number): NonNul
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
 function isStarving(state: SwarmState, session: Session): boolean {
   if (!isDemanded(session)) return false
-  const { othersSinceMs, progressAtMs, promisedAtMs, supply } = session
+  const { nowhereAtMs, othersSinceMs, progressAtMs, promisedAtMs, supply } = session
   const { starvedAloneMs, starvedMs, starvedPromisedMs } = state.limits
   const nowMs = state.clock.now()
   const isMisled = hasLiars(state, session)
   const isShort = isMisled || isAlone(session, nowMs - starvedAloneMs)
   const waitMs = isShort ? Math.min(supply.patienceMs, starvedAloneMs) : supply.patienceMs
   const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
-  return nowMs >= Math.max(Math.max(progressAtMs, othersSinceMs) + waitMs, promisedUntilMs)
+  return nowMs >= Math.max(Math.max(progressAtMs, othersSinceMs, nowhereAtMs) + waitMs, promisedUntilMs)
+}
+
+/**
+ * The directory has told what others hold; while that is nothing of what is missing here, nobody can be said to withhold it. But
+ * whom it names may have it across a border, where it does not count, or lie, as the other host does not know.
+ */
+export function onCounts(state: SwarmState, session: Session, counts: Uint8Array): void {
+  session.counts = counts
+  const isNamed = session.supply.holderNamedAtMs >= session.progressAtMs
+  const held = nextWanted(state, session, (index) => !isNowhere(session, index))
+  if (held === undefined && !isNamed) session.nowhereAtMs = state.clock.now()
 }
 
 /** Is no peer reached, since then? Where a connection has just broken, another one soon follows. */

@@ -112,6 +112,8 @@ export interface Session {
   progressAtMs: number
   /** When this node first knew of anybody else in the swarm; Infinity: it does not. */
   othersSinceMs: number
+  /** When the directory last knew of nobody who holds any of what is missing; -Infinity: it did not. */
+  nowhereAtMs: number
   /** When the last neighbour was lost; -Infinity: there was none. */
   leftAloneAtMs: number
   /** When a peer last said that a request waits, or that its queue is full. */
@@ -138,6 +140,8 @@ export interface OriginSupply {
   origin: string | undefined
   readonly leases: Set<Lease>
   readonly crossings: Set<Crossing>
+  /** When somebody was last named who has what is missing: all of it, or, in a lease, across the border; -Infinity: never. */
+  holderNamedAtMs: number
   /** Lease ids to give back and since when; named in each announce for `releasedToldMs`. */
   readonly released: Map<number, number>
   /** A lease is being asked for until then, or until the directory answers. */

@@ -103,6 +103,19 @@ describe('a lease to cross is', () => {
     expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
   })
 
+  it('followed by another until the reader, to whom none brings anything, insists on the origin', () => {
+    const bench = createBench({ places })
+    bench.read()
+    const wishes = span(1, 10).map((id) => {
+      bench.answer({ counts: new Uint8Array(100), lease: { ...lease, id } })
+      bench.handle({ type: 'dial-failed', peer: 'far' })
+      bench.pass(500)
+      bench.answer({ counts: new Uint8Array(100) })
+      return stateOf(bench)?.lease?.insists === true
+    })
+    expect(wishes).toEqual([false, false, false, true, true, true, true, true, true])
+  })
+
   it('wished for also while the origin rests', () => {
     const bench = createBench({ places })
     bench.read()

@@ -422,6 +422,20 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toMatchObject({ insists: true })
   })
 
+  it('has had no time to starve while those whom it knew had nothing of what it lacks', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.pass(9000)
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(9900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
   it('is patient while peers say that it will come', () => {
     const bench = createBench()
     bench.read()
