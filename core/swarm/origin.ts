@@ -464,8 +464,9 @@ export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unran
   const { fetch, isWhole, session } = lease
   session.supply.unranged = true
   tellDirectory(state, session, true)
-  if (!isWhole && lease.id !== undefined && session.candidates.size + session.neighbours.size > 0) {
-    // Others may hold leases too. The directory lets one of us have the whole blob, so that the origin sends it once.
+  const knowsOthers = session.candidates.size + session.neighbours.size > 0 || hasBorder(state)
+  if (!isWhole && lease.id !== undefined && knowsOthers) {
+    // Others may hold leases too, also behind a border. The directory lets one of us have the whole blob, so that the origin sends it once.
     surrender(state, lease)
     return
   }

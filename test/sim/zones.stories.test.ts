@@ -1,6 +1,7 @@
 /** Three zones whose nodes pull cold: what crosses between them. */
 import { describe, expect, it } from 'vitest'
 import { KiB, MiB } from '../../core/units.ts'
+import { makeLiar } from './liars.ts'
 import type { SimNode } from './node.ts'
 import type { SimOptions } from './options.ts'
 import { tell, type Story } from './story.ts'
@@ -79,5 +80,17 @@ describe('a border between zones', () => {
     expect(story.end()).toBe(true)
     expect(story.originRatio()).toBe(0)
     expect(crossedInto(story)).toBeLessThan(1.1)
+  })
+
+  it('does not keep a node waiting for good where only liars across have what it lacks', () => {
+    const story = begin({ ...border, nodes: 2, zones: 2, realBytes: true }, [1])
+    makeLiar(story.node(1), 'sends rubbish')
+    expect(story.end()).toBe(true)
+    expect(story.originRatio()).toBe(1)
+  })
+
+  it('parts nodes that are each alone in their zone, and yet one alone has an origin that ignores Range send the blob', () => {
+    const story = pull({ ...border, nodes: 3, originUnranged: true })
+    expect(story.originRatio()).toBeLessThan(1.2)
   })
 })

@@ -1,12 +1,24 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
-import { createBench, digest, fetched, entryOf, hashOf, origin, sizeOf, span, type Bench } from './bench.ts'
+import { createPlaces } from '../../../core/members/places.ts'
+import {
+  createBench,
+  digest,
+  fetched,
+  entryOf,
+  hashOf,
+  origin,
+  sizeOf,
+  span,
+  type Bench,
+  type BenchOptions,
+} from './bench.ts'
 
 const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
 
 /** A reader's node that holds a lease of four chunks and fetches them. */
-function createHolder(): { bench: Bench; fetch: number } {
-  const bench = createBench()
+function createHolder(options: BenchOptions = {}): { bench: Bench; fetch: number } {
+  const bench = createBench(options)
   bench.read()
   bench.answer({ lease })
   return { bench, fetch: bench.take('fetch-origin')[0]!.fetch }
@@ -312,17 +324,21 @@ describe('a fetch', () => {
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 100, complete: true })
   })
 
-  it('whose origin ignores Range is given up where others may hold leases too', () => {
-    const { bench, fetch } = createHolder()
-    bench.joins('peer', [])
-    bench.handle({ type: 'origin-unranged', digest, fetch })
-    expect(bench.take('stop-fetch')).toHaveLength(1)
-    expect(bench.swarm.announceState(digest)).toMatchObject({
-      unranged: true,
-      released: [7],
-      lease: { chunks: 100, position: 0 },
-    })
-  })
+  it.each(['here', 'behind a border'])(
+    'whose origin ignores Range is given up where others %s may hold leases too',
+    (where) => {
+      const places = createPlaces(where === 'here' ? 'none' : 'zone', () => ({ zone: 'own' }))
+      const { bench, fetch } = createHolder({ places })
+      if (where === 'here') bench.joins('peer', [])
+      bench.handle({ type: 'origin-unranged', digest, fetch })
+      expect(bench.take('stop-fetch')).toHaveLength(1)
+      expect(bench.swarm.announceState(digest)).toMatchObject({
+        unranged: true,
+        released: [7],
+        lease: { chunks: 100, position: 0 },
+      })
+    },
+  )
 })
 
 it('an origin that ignores Range is left alone by each lease until one grants the whole blob', () => {
