@@ -113,8 +113,8 @@ function nextRange(
   const isAcross = (index: number): boolean => !insists && elsewhere?.isHeld(index) === true
   const taken = (index: number): boolean => {
     if (!mayAskOrigin && !isAcross(index)) return true
-    if (insists) return table.claimed[index] !== 0 || holds(asker, index)
-    return !isFree(table, index) || elsewhere?.isComing(index) === true
+    if (elsewhere?.isComing(index) === true) return true
+    return insists ? table.claimed[index] !== 0 || holds(asker, index) : !isFree(table, index)
   }
   const position = Math.min(Math.max(0, wish.position), table.chunks)
   const limit = wish.theseOnly === true ? Math.min(position + wish.chunks, table.chunks) : table.chunks

@@ -59,6 +59,12 @@ describe('leases with a border', () => {
     expect(host.say('b1', wish({ insists: true })).lease).not.toHaveProperty('source')
   })
 
+  it('send nobody, who may insist, to the origin for what another area is fetching', () => {
+    const host = world()
+    host.say('a1', wish())
+    expect(host.say('b1', wish({ insists: true })).lease).toMatchObject({ start: 4, end: 8 })
+  })
+
   it('let one agent of all areas have the blob of an origin that ignores Range, and the others what it has', () => {
     const host = world()
     expect(host.say('a1', { ...wish(), unranged: true }).lease).toMatchObject({ start: 0, end: chunks })
