@@ -33,15 +33,22 @@ function againBytes({ options }: Sim, blob: Blob): number {
   return options.originUnranged ? blob.size : 0
 }
 
-/** Nodes are about to part: both sides may fetch what they do not both have, in each group that is in touch until now. */
+/**
+ * Nodes are about to part: both sides may fetch what they do not both have, in each group that is in touch until now, and behind
+ * a border each area of each side, since no directory sends it across.
+ */
 export function notePartition(sim: Sim, side: ReadonlySet<PeerId>): void {
   let bytes = 0
   for (const group of groupsOf(sim)) {
-    const here = group.filter(({ id }) => side.has(id))
-    const there = group.filter(({ id }) => !side.has(id))
-    if (here.length > 0 && there.length > 0) bytes += notInBoth(sim, here, there)
+    const parts = Map.groupBy(group, (node) => `${side.has(node.id)} ${areaOf(node)}`)
+    const isParted = new Set(group.map(({ id }) => side.has(id))).size > 1
+    if (isParted) bytes += lackedBy(sim, [...parts.values()])
   }
   allow(sim, `${side.size} nodes parted`, bytes)
+}
+
+function areaOf({ options }: SimNode): string {
+  return options.border === 'none' ? '' : options.zone
 }
 
 /**
@@ -64,7 +71,7 @@ export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
  */
 export function noteInsistence(sim: Sim, { items }: AnnounceAnswer, { from, items: asked }: AnnounceRequest): void {
   const node = sim.world.nodes.get(from.peer)!
-  const isMisled = node.counts.bans.length > 0
+  const isMisled = node.counts.liarsBytes > 0
   if (!isMisled && isAmongMost(sim, node)) return
   const why = isMisled ? 'misled by a liar' : 'parted from most'
   const insisting = new Set(asked.filter(({ lease }) => lease?.insists === true).map(({ digest }) => digest))
@@ -98,12 +105,13 @@ function groupsOf(sim: Sim): SimNode[][] {
   return groups
 }
 
-function notInBoth(sim: Sim, here: readonly SimNode[], there: readonly SimNode[]): number {
+/** What parts lack, each on its own; one copy of what all of them lack is nothing beyond the image. */
+function lackedBy(sim: Sim, parts: readonly (readonly SimNode[])[]): number {
   let bytes = 0
   for (const blob of sim.layers)
     for (let index = 0; index < chunkCountOf(blob.size); index++) {
-      const isInBoth = [here, there].every((nodes) => nodes.some((node) => holds(node, blob, index)))
-      if (!isInBoth) bytes += chunkLengthOf(blob.size, index)
+      const lacking = parts.filter((nodes) => !nodes.some((node) => holds(node, blob, index))).length
+      bytes += Math.min(lacking, parts.length - 1) * chunkLengthOf(blob.size, index)
     }
   return bytes
 }

@@ -82,6 +82,7 @@ function createSums(): { add(result: RunResult): void; lines(): string[] } {
       count('broken connections', options.breaks)
       count('liars', options.spoilers)
       count('bans', bans)
+      count('borders between zones', options.border === 'none' ? 0 : options.zones - 1)
       count('origin outages', options.originOutages)
       count('origin rate limits', options.originLimits)
       count('responses that failed and were tried again', fails)

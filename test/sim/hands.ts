@@ -150,6 +150,7 @@ export function sign(node: SimNode, { digest, size }: Blob, index: number, hashe
 export function takeFrame(node: SimNode, peer: SimNode, id: number, piece: Piece): void {
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
+  if (peer.behaviour === 'spoils') node.counts.liarsBytes += piece.length
   if (peer.options.zone !== node.options.zone) node.counts.crossedBytes += piece.length
   node.life.members?.heard(peer.id)
   node.life.assembly.append(peer.id, id, piece)

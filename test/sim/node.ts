@@ -88,6 +88,8 @@ export interface SimNode {
     /** Those of them that came from another zone. */
     crossedBytes: number
     originBytes: number
+    /** Those from peers that send wrong ones. */
+    liarsBytes: number
     fails: number
     wrongBytes: number
     /** Pulls that ended with a layer of another digest, and were tried again. */
@@ -179,7 +181,16 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       origin: world.originName,
     }),
     obey,
-    counts: { peerBytes: 0, crossedBytes: 0, originBytes: 0, fails: 0, wrongBytes: 0, retries: 0, bans: [] },
+    counts: {
+      peerBytes: 0,
+      crossedBytes: 0,
+      originBytes: 0,
+      liarsBytes: 0,
+      fails: 0,
+      wrongBytes: 0,
+      retries: 0,
+      bans: [],
+    },
     refused: [],
     behaviour: 'honest',
     tokenEndsAtMs: Infinity,

@@ -176,7 +176,19 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     diskRefusesOneIn: oneOf(0, 0, 0, 20),
     rangedReads: oneOf(0, 10),
     faultsUntilMs: oneOf(500, 2000, 5000),
+    // What came later has draws of its own, so that the worlds of older seeds stay as they were.
+    ...drawZones(random.fork('has zones')),
+    ...(random.fork('narrow links').below(8) === 0 ? narrowLinks : {}),
   }
+}
+
+/** 12 Mbit/s. Slower ones, with all else that goes wrong, make leases lapse whose bytes wait in a link's queue. */
+const narrowLinks = { linkBytesPerMs: 1500, linkSpread: 1 }
+
+/** In every third world nodes stand in zones, and most of these are behind borders. */
+function drawZones(random: Random): Pick<SimOptions, 'zones' | 'zonesKnown' | 'border'> {
+  if (random.below(3) > 0) return { zones: 1, zonesKnown: false, border: 'none' }
+  return { zones: 2 + random.below(3), zonesKnown: true, border: random.below(3) > 0 ? 'zone' : 'none' }
 }
 
 /** Mostly as many as make a swarm, sometimes so few that a fault hits every second one, and sometimes a crowd. */
