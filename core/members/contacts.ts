@@ -28,8 +28,8 @@ export interface Contact {
   readonly witnesses: Map<PeerId, number>
   /** Who asked this member to look, and does not know yet what it found. */
   readonly askers: Set<PeerId>
-  /** Who knows that this member hears nothing of it. */
-  readonly told: Set<PeerId>
+  /** Who was told that this member hears nothing of it, and when: that may not have arrived. */
+  readonly told: Map<PeerId, number>
   /** When it last proved wrong who took it for dead or silent. */
   wrongedMs: number
 }
@@ -45,7 +45,7 @@ export function createContact(): Contact {
     toldDead: false,
     witnesses: new Map(),
     askers: new Set(),
-    told: new Set(),
+    told: new Map(),
     wrongedMs: Number.NEGATIVE_INFINITY,
   }
 }
@@ -97,4 +97,10 @@ export function verdictOn(contact: Contact, circumstances: Circumstances): Verdi
 /** What was said too long ago counts no more. */
 export function forgetWitnesses({ witnesses }: Contact, nowMs: number): void {
   for (const [peer, saidMs] of witnesses) if (nowMs - saidMs > limits.accusationMs) witnesses.delete(peer)
+}
+
+/** Who was told that long ago and yet nothing has come of it, is told again. */
+export function isTold({ told }: Contact, peer: PeerId, nowMs: number): boolean {
+  const toldMs = told.get(peer)
+  return toldMs !== undefined && nowMs - toldMs < limits.memberDeadMs
 }

@@ -18,6 +18,7 @@ import {
   type Contact,
   createContact,
   forgetWitnesses,
+  isTold,
   silenceMs,
   verdictOn,
   witnessesNeeded,
@@ -456,16 +457,17 @@ function suspectAnew(state: State, peer: PeerId, contact: Contact): void {
 
 /** Others are asked to look, one more than have to agree; and whoever asked this member hears what it found. */
 function accuse(state: State, peer: PeerId, contact: Contact): void {
+  const nowMs = state.clock.now()
   const targets = new Set(contact.askers)
   const wanted = witnessesNeeded(contact, circumstancesOf(state)) + 1 - contact.witnesses.size
   for (let count = 0; count < wanted; count++) {
-    const isNew = (one: PeerId): boolean => one !== peer && !contact.told.has(one) && !targets.has(one)
+    const isNew = (one: PeerId): boolean => one !== peer && !isTold(contact, one, nowMs) && !targets.has(one)
     const other = state.list.pick(state.random, (one) => isNew(one) && isReachable(state, one))
     if (other !== undefined) targets.add(other)
   }
   contact.askers.clear()
   for (const target of targets) {
-    contact.told.add(target)
+    contact.told.set(target, nowMs)
     exchangeWith(state, target, { accusations: [accusationOf(state, peer)] })
   }
 }
@@ -492,7 +494,7 @@ function accused(state: State, { peer, incarnation }: Accusation, by: PeerId): v
     return
   }
   contact.witnesses.set(by, state.clock.now())
-  if (!contact.told.has(by)) contact.askers.add(by)
+  if (!isTold(contact, by, state.clock.now())) contact.askers.add(by)
   if (contact.suspected) judge(state, peer, contact)
   else call(state, peer, [])
 }

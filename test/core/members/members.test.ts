@@ -245,6 +245,16 @@ describe('a partition', () => {
     expect(allList(world, peers)).toBe(true)
   })
 
+  it('keeps nobody in the list who died meanwhile, though none but those who were parted can agree on it', () => {
+    const { world, peers } = settled('two of four', 4)
+    const [left, right, ...dead] = peers
+    for (const peer of dead) world.kill(peer, false)
+    split(world, (peer) => peer === left)
+    world.run(3000)
+    world.reaches = () => true
+    expect(world.runUntil(() => allList(world, [left!, right!]), 30_000)).toBeLessThan(5000)
+  })
+
   it('longer than the dead are remembered heals by way of the seeds', () => {
     const { world, peers } = settled('long', 6)
     split(world, (peer) => peer === 'node-0' || peer === 'node-1')
