@@ -22,7 +22,7 @@ interface LoadedFile {
 /** A file that is not there is read as an empty one: containerd then goes by its defaults. */
 export async function readContainerdConfig(file: string, version: string | undefined): Promise<ReadContainerdConfig> {
   try {
-    const files = await loadWithImports(file)
+    const files = await loadWithImports(file, version)
     const changedMs = Math.max(0, ...files.map((loaded) => loaded.changedMs))
     const options = containerdOptions(
       files.map(({ table }) => table),
@@ -35,7 +35,7 @@ export async function readContainerdConfig(file: string, version: string | undef
 }
 
 /** In the order in which they are merged: each file before what it imports, and nothing twice. */
-async function loadWithImports(first: string): Promise<LoadedFile[]> {
+async function loadWithImports(first: string, version: string | undefined): Promise<LoadedFile[]> {
   const loaded = new Map<string, LoadedFile>()
   const pending = [first]
   for (let file = pending.shift(); file !== undefined; file = pending.shift()) {
@@ -44,7 +44,7 @@ async function loadWithImports(first: string): Promise<LoadedFile[]> {
     const one = await load(file, file === first)
     loaded.set(file, one)
     for (const pattern of textsOf(one.table['imports']))
-      pending.push(...(await matching(path.resolve(path.dirname(file), pattern))))
+      pending.push(...(await matching(path.dirname(file), pattern, version)))
   }
   return [...loaded.values()]
 }
@@ -60,10 +60,12 @@ async function load(file: string, mayBeMissing: boolean): Promise<LoadedFile> {
   }
 }
 
-async function matching(pattern: string): Promise<string[]> {
-  if (!pattern.includes('*')) return [pattern]
+/** 1.6 takes a pattern that is not absolute as one below its working directory, and that of a service is `/`. */
+async function matching(directory: string, pattern: string, version: string | undefined): Promise<string[]> {
+  if (!pattern.includes('*')) return [path.resolve(directory, pattern)]
+  const base = isAtLeast(version, 1, 7) === false ? '/' : directory
   const found: string[] = []
-  for await (const file of glob(pattern)) found.push(file)
+  for await (const file of glob(path.resolve(base, pattern))) found.push(file)
   return found.toSorted()
 }
 

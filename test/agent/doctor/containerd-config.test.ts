@@ -78,6 +78,8 @@ describe('imports', () => {
     const { config, changedMs } = await readContainerdConfig(at('config.toml'), '2.1.9')
     expect(config).toMatchObject({ kind: 'read', configPath: '/b' })
     expect(changedMs).toBeGreaterThan(0)
+    const by16 = await readContainerdConfig(at('config.toml'), '1.6.20')
+    expect(by16.config).toMatchObject({ configPath: undefined })
   })
 
   test.each([
