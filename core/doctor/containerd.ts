@@ -1,4 +1,5 @@
 /** Does containerd read the directory that `shoal configure` writes? (facts/protocols.md §1.1) */
+import { limits } from '../limits.ts'
 import type { ContainerdFacts, ContainerdConfig, ContentDirectory, NodeSettings } from './facts.ts'
 import { finding, type Finding } from './findings.ts'
 import { isAtLeast } from './versions.ts'
@@ -39,7 +40,7 @@ function judgeConfigPath(config: ReadConfig, version: string | undefined, { root
 
 function judgeProcess({ process }: ContainerdFacts, { file, discardsLayers }: ReadConfig): Finding[] {
   return [
-    ...(process !== undefined && process.changedMs > process.startedMs
+    ...(process !== undefined && process.changedMs > process.startedMs + limits.doctorStartMs
       ? [finding('CONTAINERD_NOT_RESTARTED', { file })]
       : []),
     ...(discardsLayers ? [finding('LAYERS_DISCARDED', { file })] : []),

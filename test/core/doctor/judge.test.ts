@@ -120,8 +120,12 @@ describe('containerd', () => {
       { config: { kind: 'unreadable', file: '/x', reason: 'EACCES' } },
       ['CONTAINERD_CONFIG_UNREADABLE'],
     ],
-    ['a file that was changed since', { process: { startedMs: 1, changedMs: 2 } }, ['CONTAINERD_NOT_RESTARTED']],
-    ['a file that was changed before', { process: { startedMs: 2, changedMs: 1 } }, []],
+    [
+      'a file that was changed since',
+      { process: { startedMs: 0, changedMs: 2 * second } },
+      ['CONTAINERD_NOT_RESTARTED'],
+    ],
+    ['a file that was changed just before', { process: { startedMs: 0, changedMs: second } }, []],
     ['discarded layers', { config: { ...config, discardsLayers: true } }, ['LAYERS_DISCARDED']],
   ])('%s', (_name, change, codes) => {
     expect(codesOf({ containerd: { ...healthy.containerd, ...change } })).toEqual(codes)
