@@ -421,6 +421,9 @@ export const limits = {
   /** Origins whose rate limits are remembered, and for how long at most: a lasting limit is told again. */
   limitedOriginsMax: 1000,
   limitedOriginMaxMs: 5 * minute,
+  /** An agent that an origin did not answer says so for this long after. As many must say it, and one agent then fetches each digest from there at a time. */
+  sickOriginMs: 10 * second,
+  sickOriginWitnesses: 2,
 
   // Small content
   /** Up to this a blob is asked for whole, of one peer, without a swarm: four of the smallest chunks, 0.2 s at 25 Mbit/s. */

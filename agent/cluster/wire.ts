@@ -76,6 +76,7 @@ const announceItem = z
     unranged: z.boolean().exactOptional(),
     origin: originName.exactOptional(),
     originRetryAfterMs: durationMs.exactOptional(),
+    originFails: z.boolean().exactOptional(),
     leaves: z.boolean().exactOptional(),
   })
   .refine(

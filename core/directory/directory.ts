@@ -23,6 +23,7 @@ import type {
 import { neighboursOf } from './neighbours.ts'
 import { createPossessions, type Possessions } from './possession.ts'
 import { createRelays, type Relays } from './relays.ts'
+import { createSickOrigins, type SickOrigins } from './sick-origins.ts'
 import {
   addAnnouncer,
   countsOf,
@@ -86,6 +87,7 @@ interface State extends DirectoryComponents {
   /** Who lately announced a digest that it wants or fetches, longest ago first. */
   readonly callers: Map<PeerId, number>
   readonly limitedOrigins: Map<string, number>
+  readonly sickOrigins: SickOrigins
   leaseId: number
   providedMs: number
 }
@@ -102,6 +104,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     announcers: 0,
     callers: new Map(),
     limitedOrigins: new Map(),
+    sickOrigins: createSickOrigins(components.clock),
     leaseId: components.random.below(2 ** 40),
     providedMs: Number.NEGATIVE_INFINITY,
   }
@@ -200,6 +203,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   const rank = hosts.indexOf(state.self)
   const owner = rank === 0 ? undefined : hosts[0]
   noteRateLimit(state, item)
+  noteSickness(state, from.peer, item)
   const nobody = { digest, peers: [], announceAfterMs: intervalMs(state, item, rank) }
   if (rank < 0) return { ...nobody, ...(owner === undefined ? {} : { ask: owner }) }
   if (item.lease !== undefined) for (const before of hosts.slice(0, rank)) state.suspect(before, from.peer)
@@ -323,7 +327,8 @@ function leaseFor(
   const heldBackMs = heldBackForMs(state, table)
   if (heldBackMs > 0) return { leaseAfterMs: heldBackMs }
   const limitedMs = limitedForMs(state, originOf(item))
-  const sources = { elsewhere: elsewhereOf(state.tables, table), origin: limitedMs <= 0 }
+  const isSick = state.sickOrigins.isSick(originOf(item))
+  const sources = { elsewhere: elsewhereOf(state.tables, table), origin: limitedMs <= 0, isSick }
   if (limitedMs > 0 && sources.elsewhere === undefined) return { leaseAfterMs: limitedMs }
   const wish = { ...item, lease: item.lease }
   const lease = grantLease(table, announcer, wish, state.clock.now(), sources, () => state.leaseId++)
@@ -363,6 +368,11 @@ function noteRateLimit({ limitedOrigins, clock }: State, item: AnnounceItem): vo
   limitedOrigins.set(origin, Math.max(untilMs, knownMs ?? 0))
 }
 
+/** Who only holds the content has not asked. */
+function noteSickness({ sickOrigins }: State, peer: PeerId, item: AnnounceItem): void {
+  if (isBusy(item)) sickOrigins.note(peer, originOf(item), item.originFails === true)
+}
+
 function mayProvide(state: State, table: Table, announcer: Announcer): boolean {
   const nowMs = state.clock.now()
   if (!announcer.complete || nowMs - state.providedMs < limits.provideEveryMs) return false
@@ -378,6 +388,7 @@ function mayProvide(state: State, table: Table, announcer: Announcer): boolean {
 function tick(state: State): void {
   const nowMs = state.clock.now()
   state.relays.tick()
+  state.sickOrigins.tick()
   for (const table of state.tables.values()) {
     lapseStalled(table, nowMs)
     endMourning(table, nowMs)

@@ -17,6 +17,8 @@ export interface Sources {
   readonly elsewhere: Elsewhere | undefined
   /** The origin may be asked now. */
   readonly origin: boolean
+  /** It does not answer several agents: one asks at a time. */
+  readonly isSick: boolean
 }
 
 /** `nextId` numbers leases so that those of two hosts do not collide. */
@@ -53,11 +55,13 @@ function find(
   asker: Announcer,
   wish: NonNullable<AnnounceItem['lease']>,
   nowMs: number,
-  { elsewhere, origin }: Sources,
+  { elsewhere, isSick, origin }: Sources,
 ): Found | undefined {
   const mayAskOrigin = origin && wish.acrossOnly !== true
-  if (mayAskOrigin && !table.unranged) return nextRange(table, asker, wish, nowMs, elsewhere, true)
-  const across = elsewhere === undefined ? undefined : nextRange(table, asker, wish, nowMs, elsewhere, false)
+  const ofOrigin = { mayAskOrigin: true, holdersMax: isSick ? 1 : Infinity }
+  if (mayAskOrigin && !table.unranged) return nextRange(table, asker, wish, nowMs, elsewhere, ofOrigin)
+  const ofOthers = { mayAskOrigin: false, holdersMax: Infinity }
+  const across = elsewhere === undefined ? undefined : nextRange(table, asker, wish, nowMs, elsewhere, ofOthers)
   return across ?? (mayAskOrigin ? wholeBlob(table, asker, wish.insists === true, elsewhere) : undefined)
 }
 
@@ -103,9 +107,9 @@ function nextRange(
   wish: NonNullable<AnnounceItem['lease']>,
   nowMs: number,
   elsewhere: Elsewhere | undefined,
-  mayAskOrigin: boolean,
+  { mayAskOrigin, holdersMax }: { readonly mayAskOrigin: boolean; readonly holdersMax: number },
 ): Found | undefined {
-  if (!hasTurn(table, asker, nowMs)) return undefined
+  if (!hasTurn(table, asker, nowMs, holdersMax)) return undefined
   const insists = wish.insists === true
   const share = insists ? wish.chunks : fairShare(table)
   const most = Math.min(wish.chunks, limits.leasedChunksMax - asker.active, share)
@@ -153,10 +157,10 @@ export function holdersAmong(announcers: number): number {
  * somebody who asks again in half a second is an idle origin. One that falls free is kept for who was turned away and has
  * had fewer leases, so that many agents, and not the fastest, become the first holders.
  */
-function hasTurn(table: Table, asker: Announcer, nowMs: number): boolean {
+function hasTurn(table: Table, asker: Announcer, nowMs: number, holdersMax: number): boolean {
   const isHolder = asker.active > 0
   const others = table.fetchers.size - (isHolder ? 1 : 0)
-  const isRoom = others < holdersAmong(table.announcers.size)
+  const isRoom = others < Math.min(holdersAmong(table.announcers.size), holdersMax)
   const free = isRoom && (isHolder || !someoneWaitsLonger(table, asker, nowMs))
   if (!free && asker.active === 0) table.waiting.set(asker.peer, nowMs + limits.leaseTtlMs)
   return free

@@ -53,6 +53,8 @@ export interface AnnounceItem {
   readonly origin?: string
   /** The origin asked for a pause (429, or 503 with Retry-After): nobody gets a lease for it before this has passed. */
   readonly originRetryAfterMs?: number
+  /** The origin does not answer the announcer: no connection, no answer in time, or 5xx. Others then ask less of it (sick-origins.ts). */
+  readonly originFails?: boolean
   /** The announcer no longer holds or wants this digest. */
   readonly leaves?: boolean
 }

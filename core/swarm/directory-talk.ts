@@ -18,6 +18,8 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
   const fetchedBytes = session.supply.fetchedBytes + crossedBytes(session)
   const { origin } = session
   const released = releasedNow(state, session)
+  const failedAtMs = state.originFailedAtMs.get(origin ?? '') ?? -Infinity
+  const originFails = state.clock.now() - failedAtMs < state.limits.sickOriginMs
   const originRetryAfterMs = (state.originRests.get(origin ?? '') ?? 0) - state.clock.now()
   return {
     digest,
@@ -33,6 +35,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     ...(unranged ? { unranged } : {}),
     ...(origin === undefined ? {} : { origin }),
     ...(originRetryAfterMs > 0 ? { originRetryAfterMs } : {}),
+    ...(originFails ? { originFails } : {}),
   }
 }
 

@@ -409,6 +409,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   const nowMs = state.clock.now()
   if (fetch.firstByteAtMs === undefined) {
     fetch.firstByteAtMs = nowMs
+    state.originFailedAtMs.delete(session.origin ?? '')
     state.originFirstByteMs = smoothed(state.originFirstByteMs, nowMs - fetch.startedAtMs)
     // The lease is about to lapse if the directory does not hear of it.
     if (lease.tries > 0) tellDirectory(state, session, true)
@@ -540,7 +541,8 @@ function giveUp(state: SwarmState, lease: Lease, failure: OriginFailure, waitMs:
   supply.failure = failure
   const restMs = failure.kind === 'refused' ? limits.originRefusedMs : waitMs
   supply.restUntilMs = nowMs + restMs
-  // Only the origin's own word, 429 or 503, is passed on: that this node does not reach it may be this node's trouble.
+  if (failure.kind === 'unavailable') state.originFailedAtMs.set(session.origin ?? '', nowMs)
+  // The origin's own word, 429 or 503, holds for all.
   if ('retryAfterMs' in failure && failure.retryAfterMs !== undefined)
     state.originRests.set(session.origin ?? '', nowMs + failure.retryAfterMs)
   surrender(state, lease)

@@ -390,6 +390,8 @@ export interface SwarmState extends SwarmComponents {
   originFirstByteMs: number
   /** Origins that asked to be left alone, and until when. */
   readonly originRests: Map<string, number>
+  /** Origins that did not answer, and when; until they do. */
+  readonly originFailedAtMs: BoundedMap<string, number>
   /** By peer ID or address: the wrong blob for which it signed, and until when its word is not enough (trust.ts). */
   readonly suspects: BoundedMap<string, { readonly digest: Digest; readonly untilMs: number }>
   /** By origin, and peer ID or address: until when its word is not taken (trust.ts). */
@@ -444,6 +446,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     originRateBytesPerMs: undefined,
     originFirstByteMs: 0,
     originRests: new Map(),
+    originFailedAtMs: createBoundedMap(limits.limitedOriginsMax),
     suspects: createBoundedMap(limits.suspectsMax),
     disbelieved: createBoundedMap(limits.disbelievedMax),
     left: new Map(),

@@ -28,6 +28,7 @@ const request: AnnounceRequest = {
       unranged: false,
       origin: 'docker.io',
       originRetryAfterMs: 1500.5,
+      originFails: true,
       leaves: false,
     },
     { digest: digestOf(2), size: 0, have: { complete: true }, wants: false, fetching: [] },

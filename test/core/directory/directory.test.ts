@@ -451,6 +451,35 @@ describe('leases', () => {
     expect(world.say('c', other).lease).toMatchObject({ start: 10 })
   })
 
+  it('of an origin that does not answer two agents are for one agent at a time, of all others as before', () => {
+    const world = createWorld()
+    const fails = { origin: 'docker.io', originFails: true }
+    world.say('a', fails)
+    world.say('b', fails)
+    expect(world.say('c', { origin: 'docker.io', ...wish }).lease).toMatchObject({ start: 0 })
+    expect(world.say('d', { origin: 'docker.io', ...wish }).lease).toBeUndefined()
+    const elsewhere = { digest: digestOf(2), origin: 'quay.io', ...wish }
+    for (const peer of ['c', 'd']) expect(world.say(peer, elsewhere).lease).toBeDefined()
+    world.directory.memberGone('c')
+    expect(world.say('d', { origin: 'docker.io', ...wish }).lease).toMatchObject({ start: 0 })
+  })
+
+  it('are not withheld on the word of one, however often it says so', () => {
+    const world = createWorld()
+    for (const digest of [1, 2, 3])
+      world.say('liar', { digest: digestOf(digest), origin: 'docker.io', originFails: true })
+    for (const peer of ['a', 'b', 'c']) expect(world.say(peer, { origin: 'docker.io', ...wish }).lease).toBeDefined()
+  })
+
+  it.each(['the origin answers one of them', 'ten seconds have passed'])('are for many again when %s', (what) => {
+    const world = createWorld()
+    for (const peer of ['a', 'b']) world.say(peer, { origin: 'docker.io', originFails: true })
+    if (what.startsWith('ten')) world.clock.advance(10_000)
+    else world.say('a', { origin: 'docker.io' })
+    world.directory.tick()
+    for (const peer of ['c', 'd']) expect(world.say(peer, { origin: 'docker.io', ...wish }).lease).toBeDefined()
+  })
+
   it('wait five minutes for an origin at most', () => {
     const world = createWorld()
     expect(world.say('a', { originRetryAfterMs: 86_400_000, ...wish }).leaseAfterMs).toBe(300_000)

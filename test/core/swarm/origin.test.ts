@@ -254,7 +254,7 @@ describe('a fetch', () => {
     },
   )
 
-  it('that this node does not reach the origin is told to nobody', () => {
+  it('that the origin does not answer this node is told, for a while or until it does; no pause for all', () => {
     const { bench, fetch } = createHolder()
     bench.joins('peer', [])
     let id = fetch
@@ -264,6 +264,20 @@ describe('a fetch', () => {
       id = bench.take('fetch-origin')[0]?.fetch ?? -1
     }
     expect(bench.swarm.announceState(digest)).not.toHaveProperty('originRetryAfterMs')
+    expect(bench.swarm.announceState(digest)).toMatchObject({ originFails: true })
+    bench.pass(limits.sickOriginMs)
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('originFails')
+  })
+
+  it('whose bytes come again is not told to fail any more', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [])
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'unavailable', retryAfterMs: 5000 } })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ originFails: true })
+    bench.pass(5000)
+    bench.answer({ lease: { ...lease, id: 8 } })
+    comes(bench, bench.take('fetch-origin')[0]!.fetch, 0, 1024)
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('originFails')
   })
 
   it('that was refused ends the readers, unless peers may have the blob', () => {
