@@ -72,8 +72,9 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
     }
   }
 
+  /** With `bytes` that are reserved already and not yet written. */
   function excessFor(bytes: number): Excess {
-    const ownBytes = usedBytes + reservedBytes + bytes
+    const ownBytes = usedBytes + reservedBytes
     const ownTarget = (options.maxBytes * options.lowWatermark) / options.highWatermark
     const own = ownBytes > options.maxBytes ? ownBytes - ownTarget : 0
     if (filesystem === undefined) return { bytes: own, blobs: 0 }
@@ -111,13 +112,19 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
 
   async function reserve(bytes: number): Promise<() => void> {
     if (clock.now() < brokenUntil) throw new ShoalError('DISK_FAILED', 'the disk failed a moment ago')
-    if (filesystem === undefined || writtenSinceLook >= limits.storeSpaceLookBytes) await measure()
-    if (!fits(bytes)) await makeRoom(bytes)
-    if (!fits(bytes)) {
-      noteFullness(true)
-      throw new ShoalError('DISK_FULL', `no room for ${bytes} bytes`)
-    }
+    // Before room is made for it, so that no other writer takes that room.
     reservedBytes += bytes
+    try {
+      if (filesystem === undefined || writtenSinceLook >= limits.storeSpaceLookBytes) await measure()
+      if (!fits(bytes)) await makeRoom(bytes)
+      if (!fits(bytes)) {
+        noteFullness(true)
+        throw new ShoalError('DISK_FULL', `no room for ${bytes} bytes`)
+      }
+    } catch (error) {
+      reservedBytes -= bytes
+      throw error
+    }
     writtenSinceLook += bytes
     return () => {
       reservedBytes -= bytes

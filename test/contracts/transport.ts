@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterEach, expect, test } from 'vitest'
 import type { PeerTransport } from '../../agent/transport/peer-transport.ts'
+import { limits } from '../../core/limits.ts'
 import { digestFromHex } from '../../core/oci/digest.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
@@ -97,7 +98,7 @@ export function transportContract(create: (clock: VirtualClock) => Promise<PeerT
   test('messages of every kind arrive whole and in order', async () => {
     const [alice, bob] = await pair()
     const sent: PeerMessage[] = [
-      { type: 'join', digest, size: 3 * MiB, have: Uint8Array.of(0b101, 0b1000) },
+      { type: 'join', digest, size: 12 * limits.chunkSizeMinBytes, have: Uint8Array.of(0b101, 0b1000) },
       { type: 'have', digest, indices: [11, 3] },
       { type: 'request', id: 7, digest, index: 3, offset: 65_536 },
       { type: 'queued', id: 7, ahead: 2 },
