@@ -34,7 +34,7 @@ interface Outcome {
 /** Projects some of whose suites run the programs of test/support/needs.ts. */
 const usesRealParts = ['integration', 'e2e']
 /** vitest's own timeouts do not end a loop that never yields. */
-const deadlineMs = 10 * minute
+const deadlineMs = 20 * minute
 const skippedStatuses = ['skipped', 'pending', 'disabled', 'todo']
 
 const { wanted, rest } = splitArguments(process.argv.slice(2))
