@@ -2,6 +2,7 @@
  * Two tenants with pull secrets on the nodes of one cluster: real containerd asks as kubelet has it ask, of a real docker-registry
  * behind a token service. B has a containerd of its own, so that whatever it holds came through an agent or from a registry.
  */
+import { type Failover, failovers } from '../../agent/access/policy.ts'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -31,6 +32,8 @@ const guardian = createGuardian()
 const binary = await findContainerd('installed')
 const pusher = 'ci:push-secret'
 const ofA = { username: 'team-a', password: 'a-secret' }
+/** Another account of A's, which is never revoked. */
+const alsoOfA = { username: 'team-a-too', password: 'another-secret' }
 const ofB = { username: 'team-b', password: 'b-secret' }
 
 const refused = /failed to pull and unpack image/
@@ -105,6 +108,7 @@ beforeAll(async () => {
     users: {
       ci: { password: 'push-secret', pulls: 'push' },
       [ofA.username]: { password: ofA.password, pulls: ['team-a/app'] },
+      [alsoOfA.username]: { password: alsoOfA.password, pulls: ['team-a/app'] },
       [ofB.username]: { password: ofB.password, pulls: ['team-b/app'] },
     },
   })
@@ -203,4 +207,42 @@ describe.skipIf(typeof binary === 'string' || lacks('docker-registry', 'skopeo',
     recorder.close()
     await containerd.stop()
   })
+
+  describe('while the registry is down', () => {
+    /** What `Allow` gives to anybody is tried in test/integration/agent/tenants. */
+    const policies = failovers.filter((failover) => failover !== 'Allow')
+    const nodes = new Map<Failover, AgentProcess>()
+    beforeAll(async () => {
+      for (const failover of policies) nodes.set(failover, await startNodeOfA(failover))
+      await registry.stop()
+    })
+    afterAll(() => Promise.all([...nodes.values()].map(stopAgent)))
+
+    test.each(policies)('and failover is %s, B gets nothing of it, by any name', async (failover) => {
+      const { containerd, recorder } = await startNode(nodes.get(failover))
+      for (const repository of ['team-a/app', 'team-b/app'])
+        for (const digest of [imageOfA.index.digest, imageOfA.platforms[0]?.manifest.digest]) {
+          const name = `${registry.address}/${repository}@${digest}`
+          await expect(containerd.cri.pull(name, ofB)).rejects.toThrow(refused)
+        }
+      await expect(containerd.cri.pull(`${registry.address}/team-a/app:${imageOfA.tag}`, ofB)).rejects.toThrow(refused)
+      expect(givenOf(imageOfA, recorder)).toEqual([])
+      recorder.close()
+      await containerd.stop()
+    })
+  })
 })
+
+/** An agent with that policy, through which A has just pulled. */
+async function startNodeOfA(failover: Failover): Promise<AgentProcess> {
+  const directory = await guardian.directory()
+  const flags = ['--origin-failover', failover]
+  const agent = await startAgent(guardian, { directory, seeds: [], plainOrigins: [registry.address], flags })
+  await agentReady(agent, 1)
+  const { containerd, recorder } = await startNode(agent)
+  await containerd.cri.pull(`${registry.address}/team-a/app:${imageOfA.tag}`, alsoOfA)
+  expect(givenOf(imageOfA, recorder)).toHaveLength(pulledBlobs(imageOfA, 'amd64').length)
+  recorder.close()
+  await containerd.stop()
+  return agent
+}
