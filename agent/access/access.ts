@@ -107,7 +107,7 @@ export function createAccess(components: AccessComponents): Access {
     } catch (error) {
       if (isOriginError(error) && !error.isUnasked && error.status !== undefined && error.status < 500)
         noteRecovery(subject)
-      // Whether it is down for nobody as well is found out with the next request, and not when the last answer is old.
+      // What it said to nobody before is no answer any more: whether it is down for nobody as well is to be found out.
       if (isOutage(error)) refusals.delete(repositoryOf(subject))
       if (isOutage(error) && failsOver(shown, subject)) return 'failover'
       noteRefusal(credential, subject, error)
@@ -178,10 +178,15 @@ export function createAccess(components: AccessComponents): Access {
     if (byNobody === 'origin') return [anonymous, 'open']
     if (byNobody === 'failover') return [anonymous, 'failover']
     if (shown === undefined) throw answerToNobody(byNobody, subject)
-    const confirmed = await confirm(shown, subject, signal).catch((error: unknown) => {
+    try {
+      const confirmed = await confirm(shown, subject, signal)
+      return [shown.credential, confirmed === 'origin' ? 'granted' : 'failover']
+    } catch (error) {
+      // The no to nobody was of before the outage. containerd would take a 503 now and a yes next for content of another kind.
+      const isNews = isOutage(error) && !isOutage(byNobody)
+      if (isNews && (await confirmForNobody(subject, signal)) === 'failover') return [anonymous, 'failover']
       throw access === 'exchange' ? unchallenged(error) : error
-    })
-    return [shown.credential, confirmed === 'origin' ? 'granted' : 'failover']
+    }
   }
 
   async function authorize(caller: Caller, subject: Subject, signal: AbortSignal): Promise<Credential> {

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { codeOf } from '../../../agent/kept-file.ts'
 import { stopProcess } from '../../../cli/demo/docker-registry.ts'
 import type { Guardian } from '../../../cli/demo/guardian.ts'
 import { type Descriptor, type Image, pulledBlobs } from '../../../cli/demo/image.ts'
@@ -243,11 +244,21 @@ ${sandboxImage === undefined ? '' : `  sandbox = "${sandboxImage}"`}
 async function verifiedBlobs(directory: string): Promise<Map<Digest, number>> {
   const blobs = new Map<Digest, number>()
   for (const name of await readdir(directory)) {
-    const file = path.join(directory, name)
-    const hash = createHash('sha256')
-    await pipeline(createReadStream(file), hash)
-    if (hash.digest('hex') !== name) throw new Error(`containerd holds a wrong ${name}`)
-    blobs.set(digestFromHex(name), (await stat(file)).size)
+    const size = await verifiedSize(path.join(directory, name), name)
+    if (size !== undefined) blobs.set(digestFromHex(name), size)
   }
   return blobs
+}
+
+/** Undefined: containerd has just collected it, as it does with what a pull that failed has left. */
+async function verifiedSize(file: string, name: string): Promise<number | undefined> {
+  const hash = createHash('sha256')
+  try {
+    await pipeline(createReadStream(file), hash)
+    if (hash.digest('hex') !== name) throw new Error(`containerd holds a wrong ${name}`)
+    return (await stat(file)).size
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
 }
