@@ -4,6 +4,7 @@ import { request } from 'undici'
 import type { AgentAnswer } from '../../core/doctor/facts.ts'
 import { type FindingCode, findingTable, severities, type Finding } from '../../core/doctor/findings.ts'
 import { limits } from '../../core/limits.ts'
+import { parseJson } from '../credentials/parsing.ts'
 import { readAtMost } from '../upstream/bodies.ts'
 import { reasonOf } from './reasons.ts'
 
@@ -71,12 +72,4 @@ async function getJson(url: string): Promise<unknown> {
   const { body } = await request(url, { signal })
   const bytes = await readAtMost(body, limits.doctorAnswerMaxBytes, limits.doctorQuestionMs)
   return parseJson(bytes?.toString() ?? '')
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -6,7 +6,7 @@ import net, { type Socket } from 'node:net'
 import tls, { TLSSocket } from 'node:tls'
 import type { MirrorAnswer } from '../../core/doctor/facts.ts'
 import { limits } from '../../core/limits.ts'
-import { reasonOf } from './reasons.ts'
+import { noAnswer, reasonOf } from './reasons.ts'
 
 export interface MirrorEntry {
   readonly url: string
@@ -99,5 +99,3 @@ function failure(error: unknown): MirrorAnswer {
   if (reason.startsWith('ERR_SSL') || reason === 'EPROTO') return { kind: 'no TLS' }
   return { kind: 'failed', reason: error instanceof Error && error.name === 'AbortError' ? noAnswer : reason }
 }
-
-const noAnswer = `no answer within ${limits.doctorQuestionMs / 1000} s`

@@ -4,6 +4,9 @@ import type { Checked } from '../../core/doctor/facts.ts'
 import { limits } from '../../core/limits.ts'
 import { second } from '../../core/units.ts'
 import { codeOf } from '../kept-file.ts'
+import { within } from '../system/within.ts'
+
+export const noAnswer = `no answer within ${limits.doctorQuestionMs / second} s`
 
 /** The errno, or what OpenSSL calls it, else the first line of what was said. */
 export function reasonOf(error: unknown): string {
@@ -30,10 +33,6 @@ export function innermostReason(error: unknown): string {
 
 /** Rejects where `work` takes longer than one question may. */
 export async function inTime<Value>(work: Promise<Value>): Promise<Value> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => late.reject(new Error(`no answer within ${limits.doctorQuestionMs / second} s`)),
-    limits.doctorQuestionMs,
-  )
-  return Promise.race([work, late.promise]).finally(() => clearTimeout(timer))
+  if (await within(work, limits.doctorQuestionMs)) return work
+  throw new Error(noAnswer)
 }

@@ -33,7 +33,8 @@ export async function lookFromWithin(config: AgentConfig, sources: SelfSources):
     unranged: ranges.unranged(),
   }
   // Another one each time: so all are tried, and each as often as it tries others.
-  const tried = others.length === 0 ? [] : others.slice(random.below(others.length)).slice(0, 1)
+  const at = random.below(Math.max(others.length, 1))
+  const tried = others.slice(at, at + 1)
   const facts = await gatherSelf(config, { inside, others: tried, containerdVersion: asks.version() })
   // Until containerd asks nobody can know, and that is no fault.
   return judge(facts).filter(({ code }) => code !== 'CONTAINERD_VERSION_UNKNOWN')
