@@ -35,7 +35,9 @@ function judgeConfigPath(config: ReadConfig, version: string | undefined, { root
   const isNew = isAtLeast(version, 2, 1) ?? section === sectionOf2
   const isSplit = config.pullsLocally || !isNew
   if (entries.length > 1 && !isSplit) return [finding('CONFIG_PATH_LIST', at)]
-  return entries.includes(root) ? [] : [finding('CONFIG_PATH_ELSEWHERE', { ...at, flags })]
+  if (entries.some((entry) => isSameDirectory(entry, root))) return []
+  const [directory = found] = entries
+  return [finding('CONFIG_PATH_ELSEWHERE', { ...at, directory, flags })]
 }
 
 function judgeProcess({ process }: ContainerdFacts, { file, discardsLayers }: ReadConfig): Finding[] {
@@ -49,7 +51,13 @@ function judgeProcess({ process }: ContainerdFacts, { file, discardsLayers }: Re
 
 /** `contentRoot`: where containerd keeps its content, by its configuration. */
 export function judgeContent({ directory, answer }: ContentDirectory, contentRoot: string | undefined): Finding[] {
-  if (contentRoot !== undefined && contentRoot !== directory)
+  if (contentRoot !== undefined && !isSameDirectory(contentRoot, directory))
     return [finding('CONTENT_DIR_ELSEWHERE', { directory, found: contentRoot })]
   return answer.ok ? [] : [finding('CONTENT_DIR_UNREADABLE', { directory, reason: answer.reason })]
+}
+
+/** Whatever slashes there are more than it takes: containerd, as every system call, passes over them. */
+function isSameDirectory(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((directory) => directory.split('/').filter(Boolean).join('/'))
+  return a === b
 }

@@ -87,7 +87,7 @@ What they named goes into a hosts.toml below {root}.`,
     why: `containerd does not see the mirror there. ${pastShoal}`,
     fix: `Write where containerd reads, and give doctor and the agent the same option:
     shoal cleanup --containerd-registry-config-path {root}
-    shoal configure {flags} --containerd-registry-config-path {found}`,
+    shoal configure {flags} --containerd-registry-config-path {directory}`,
   },
   CONFIG_PATH_LIST: {
     severity: 'error',

@@ -108,6 +108,7 @@ describe('containerd', () => {
     ['a list, in 2.0', containerd({ configPath: list }, '2.0.10'), []],
     ['a list, where 2.1 pulls locally', containerd({ configPath: list, pullsLocally: true }), []],
     ['a list without ours, before 2.1', containerd({ configPath: '/a:/b' }, '1.7.24'), ['CONFIG_PATH_ELSEWHERE']],
+    ['ours, with slashes more', containerd({ configPath: '//etc/containerd/certs.d/' }), []],
   ])('config_path: %s', (_name, facts, codes) => {
     expect(codesOf(facts)).toEqual(codes)
   })
@@ -129,6 +130,16 @@ describe('containerd', () => {
     ['discarded layers', { config: { ...config, discardsLayers: true } }, ['LAYERS_DISCARDED']],
   ])('%s', (_name, change, codes) => {
     expect(codesOf({ containerd: { ...healthy.containerd, ...change } })).toEqual(codes)
+  })
+
+  test('a list without ours: what is to be pasted names one directory', () => {
+    const [found] = judge({ ...healthy, ...containerd({ configPath: '/a:/b' }, '1.7.24') })
+    expect(found?.what).toContain('is /a:/b;')
+    expect(found?.fix).toMatch(/--containerd-registry-config-path \/a$/)
+  })
+
+  test('is one directory, however many slashes its configuration has', () => {
+    expect(codesOf(containerd({ root: '/var/lib//containerd/' }))).toEqual([])
   })
 
   test.each<[string, Facts['content'], string[]]>([
