@@ -1,6 +1,6 @@
 /** Files with secrets that are made once and kept: whole or not at all, on disk before anybody relies on them, for their owner only. */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, unlink } from 'node:fs/promises'
 import path from 'node:path'
 
 /** The text of a file; undefined where there is none. Rejects as `node:fs` does. */
@@ -9,6 +9,16 @@ export async function readIfThere(file: string): Promise<string | undefined> {
     return await readFile(file, 'utf8')
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** What is in a directory; nothing where there is none. Rejects as `node:fs` does. */
+export async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []
     throw error
   }
 }

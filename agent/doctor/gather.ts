@@ -95,7 +95,7 @@ export async function gatherSelf(
   const asked = { root: settings.root, registries: [], mirror: settings.mirror, agentCa: keys?.agentCa }
   const ports = others.map((text) => hostPort(1).parse(text))
   const [hosts, disk, content, cluster, newContent, descriptors] = await Promise.all([
-    lookIntoHosts(asked).then(ofShoal, () => []),
+    lookIntoHosts(asked).then(ofShoal),
     lookAtDisk(config.dataDir),
     containerdContentDir === undefined ? undefined : contentFacts(containerdContentDir),
     config.standalone ? undefined : lookAtCluster(config, { others: ports, isDialed: (at) => ports.includes(at) }),

@@ -1,5 +1,5 @@
 /** The directories in which containerd looks for mirrors, and what it finds there. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { TomlTable } from 'smol-toml'
 import type { HostsDirectory, HostsState } from '../../core/doctor/facts.ts'
@@ -13,6 +13,7 @@ import {
   parseHostsFile,
   textsOf,
 } from '../containerd/hosts-file.ts'
+import { namesIn } from '../kept-file.ts'
 import { askMirror, type MirrorEntry } from './ask-mirror.ts'
 import { reasonOf } from './reasons.ts'
 
@@ -28,13 +29,16 @@ export interface HostsQuestion {
   readonly agentCa: string | undefined
 }
 
-/** Rejects where `root` can not be listed. */
 export async function lookIntoHosts(question: HostsQuestion): Promise<HostsDirectory[]> {
-  const there = await readdir(question.root).catch((error: unknown) => {
-    if (reasonOf(error) === 'ENOENT') return []
-    throw error
-  })
-  return Promise.all(directoriesOf(question.registries, there).map((each) => look(each, question)))
+  const { root, registries } = question
+  let there: string[]
+  try {
+    there = await namesIn(root)
+  } catch (error) {
+    const state = { kind: 'unreadable', reason: reasonOf(error) } as const
+    return [{ directory: root, file: root, registries: registries.join(', ') || everyRegistry, expected: true, state }]
+  }
+  return Promise.all(directoriesOf(registries, there).map((each) => look(each, question)))
 }
 
 interface Lookup {
@@ -44,6 +48,8 @@ interface Lookup {
   readonly expected: boolean
 }
 
+const everyRegistry = 'all registries'
+
 /** Hidden ones, and those that no registry can have, are passed over. */
 const registryDirectory = /^[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+|_\d+_)?$/
 
@@ -51,7 +57,7 @@ const registryDirectory = /^[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+|_\d+_)?$/
 export function directoriesOf(registries: readonly string[], there: readonly string[]): Lookup[] {
   if (registries.length === 0) {
     const own = there.filter((name) => registryDirectory.test(name)).toSorted()
-    const everything = { registries: 'all registries', expected: true, name: find([defaultDirectory], there) }
+    const everything = { registries: everyRegistry, expected: true, name: find([defaultDirectory], there) }
     return [everything, ...own.map((name) => ({ name, registries: name, expected: false }))]
   }
   return registries.map((registry) => ({

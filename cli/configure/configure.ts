@@ -1,12 +1,12 @@
 /** `shoal configure` and `shoal cleanup`: containerd asks this node's mirror first, and no longer. */
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
-import { codeOf } from '../../agent/kept-file.ts'
+import { codeOf, namesIn } from '../../agent/kept-file.ts'
 import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
 import { ShoalError } from '../../core/errors.ts'
 import type { CleanupOptions, ConfigureOptions } from './configure-options.ts'
 import { emptyDirectory, giveDirectory } from './data-directory.ts'
-import { namesIn, planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
+import { planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
 import { defaultDirectory, directoryNames, mirrorUrl } from '../../agent/containerd/hosts-file.ts'
 
 /** What became of one directory. */

@@ -1,10 +1,9 @@
 /** The data directory on a node where only root can make it: given to an agent that does not run as root, and emptied when that has gone. */
 import { lchown, lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { codeOf } from '../../agent/kept-file.ts'
+import { codeOf, namesIn } from '../../agent/kept-file.ts'
 import { lockDirectory } from '../../agent/store/directory-lock.ts'
 import { ShoalError } from '../../core/errors.ts'
-import { namesIn } from './hosts-directory.ts'
 
 /**
  * Makes the directory where it lacks, and gives it and all that is in it to the user and group of that number. Rejects with

@@ -4,9 +4,9 @@
  * can be repeated after a crash at any of them.
  */
 import { randomBytes } from 'node:crypto'
-import { link, lstat, mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { link, lstat, mkdir, rename, rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
-import { codeOf, readIfThere, syncDirectory, writeDurably } from '../../agent/kept-file.ts'
+import { codeOf, namesIn, readIfThere, syncDirectory, writeDurably } from '../../agent/kept-file.ts'
 import {
   caFileName,
   directoriesMadeFor,
@@ -128,14 +128,5 @@ export async function removeIfEmpty(directory: string): Promise<void> {
     await syncDirectory(path.dirname(directory))
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(codeOf(error))) throw error
-  }
-}
-
-export async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []
-    throw error
   }
 }

@@ -166,6 +166,23 @@ const faults: Record<string, Fault> = {
     exit: 1,
     plant: rehost((text) => text.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:9')),
   },
+  'where hosts.toml should be nothing can be listed': {
+    codes: ['CONFIG_PATH_ELSEWHERE', 'HOSTS_UNREADABLE'],
+    exit: 1,
+    plant: given((node) => ['--containerd-registry-config-path', node.configFile]),
+  },
+  'of registries that are named one has a directory of its own': {
+    codes: ['HOSTS_MISSING'],
+    exit: 1,
+    plant: async (node) => {
+      await mkdir(path.join(node.root, 'other.corp'))
+      await writeFile(hosts(node, 'other.corp'), '[host."https://mirror.corp"]\n')
+      // Only those are asked for: the directory that another registry has is in nobody's way.
+      const named = [registry.address, origin.address]
+      await rename(path.join(node.root, '_default'), path.join(node.root, registry.address))
+      return ['--mirrored-registries', named.join(',')]
+    },
+  },
   "a registry's own directory comes first": {
     codes: ['HOSTS_SHADOWED'],
     exit: 0,
