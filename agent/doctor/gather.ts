@@ -131,8 +131,7 @@ async function originFacts(
     ...(image === undefined ? [] : [image.origin]),
   ]
   const origins = [...new Set(named.length === 0 ? [config.defaultOrigin] : named)]
-  const ranged = image && (await isRanged(image, options))
-  const facts = await lookAtOrigins(origins, options)
+  const [ranged, facts] = await Promise.all([image && isRanged(image, options), lookAtOrigins(origins, options)])
   return facts.map((each) => (each.origin === image?.origin ? { ...each, ranged } : each))
 }
 
