@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { configSchema, optionGroups } from '../agent/config.ts'
 import { metricTable } from '../agent/metrics.ts'
-import { findingCodes, findingTable, severities, type Severity } from '../core/doctor/findings.ts'
+import { findingCodes, findingTable, severities, type Severity, severityMeanings } from '../core/doctor/findings.ts'
 import { errorTable } from '../core/errors.ts'
 import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
 import { chartReadme, valuesSchema } from './chart/chart-files.ts'
@@ -134,12 +134,6 @@ and OCI code.
 
 ${table(['Code', 'Status', 'OCI code', 'What to do'], rows)}
 `
-}
-
-const severityMeanings: Readonly<Record<Severity, string>> = {
-  error: 'Pulls of this node go past Shoal, fail, or will.',
-  warning: 'Pulls work, but slower or not for long, or something can not be told from here.',
-  info: 'Nothing to repair, but good to know.',
 }
 
 function doctorPage(): string {

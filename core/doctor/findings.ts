@@ -3,9 +3,15 @@
  * do about it. What stands in braces is filled in with this node's own paths and names; docs/doctor.md has them as they are here.
  */
 
-/** `error`: pulls go past Shoal, fail, or will. `warning`: they work, but slower or not for long. `info`: good to know. */
+/** Worst first. */
 export const severities = ['error', 'warning', 'info'] as const
 export type Severity = (typeof severities)[number]
+
+export const severityMeanings: Readonly<Record<Severity, string>> = {
+  error: 'Pulls of this node go past Shoal, fail, or will.',
+  warning: 'Pulls work, but slower or not for long, or something can not be told from here.',
+  info: 'Nothing to repair, but good to know.',
+}
 
 interface FindingSpec {
   readonly severity: Severity
