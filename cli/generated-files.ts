@@ -156,11 +156,17 @@ ${table(['Severity', 'Meaning'], rows)}
 ## In the agent
 
 The agent looks as well, at its start and every five minutes, beside its work and never in the way of a pull. It sees what only it
-can know (when containerd last asked, which registries send no parts), and of the node what it may read: containerd's files only where
-they are mounted and ${code('shoal configure')} has run. It asks no registry for this. What it finds is in its log, in
+can know (when containerd last asked, which registries send no parts), and of the node what it may read: containerd's configuration and
+${code('hosts.toml')} only where ${code('shoal configure')} has written that and the agent may read it (it is for root alone). It asks no registry for this. What it finds is in its log, in
 ${code('shoal_doctor_finding')} ([metrics.md](metrics.md)) and in ${code('/readyz')}, as details of the part ${code('doctor')}; that part is not ready where
 no pull of the node can go through Shoal, which is said below. ${code('shoal doctor')} asks the agent too, at ${code('/doctor')} of its ops listener,
 which answers to this node alone.
+
+The chart mounts neither into the agent's container, which has the data directory and containerd's content. So there the agent
+judges neither, and its part ${code('doctor')} is ready whatever is wrong with them; only ${code('PULLS_PASS_BY')} shows that pulls go past it.
+${code('shoal doctor')} run inside that container takes what is not mounted for missing: on every node it says ${code('CONFIG_PATH_UNSET')} and
+${code('HOSTS_MISSING')} there, and ${code('CONTENT_DIR_ELSEWHERE')} where that is not below /var/lib/containerd. What it says of containerd's
+files holds only where it runs on the node itself.
 
 ## Findings
 

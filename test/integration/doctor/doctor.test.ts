@@ -390,6 +390,18 @@ describe.skipIf(!isHere)('containerd 1.6.20', () => {
     expect(await look()).toEqual({ status: 200, gauge: 0 })
   })
 
+  test("what is not there for an agent, as in the chart's pods, it does not judge; doctor there takes it for missing", async () => {
+    const plant = async (): Promise<void> => {
+      await movedAside(node.root)
+      await movedAside(node.configFile)
+    }
+    const codes = ['CONFIG_PATH_UNSET', 'HOSTS_MISSING', 'CONTENT_DIR_ELSEWHERE']
+    expect(await found(node, { plant })).toEqual({ codes, exit: 1 })
+    const { findings } = (await (await fetch(`${node.agent.ops}/doctor`)).json()) as { findings: object[] }
+    expect(findings).toEqual([])
+    expect((await fetch(`${node.agent.ops}/readyz`)).status).toBe(200)
+  })
+
   test("containerd's release is known from its requests", async () => {
     const { secret, authority } = await readMirrorKeys(node.agent.dataDir)
     const headers = { 'user-agent': 'containerd/1.7.24~ds1', 'shoal-node-secret': secret }
