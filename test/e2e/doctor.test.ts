@@ -1,6 +1,6 @@
 /** `shoal doctor` beside real containerd: a node that pulls is healthy, and configurations mean here what they mean to containerd. */
 import { execFile } from 'node:child_process'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { parse } from 'smol-toml'
@@ -10,7 +10,7 @@ import { agentReady, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../cli/demo/image.ts'
-import { MiB } from '../../core/units.ts'
+import { hour, MiB, second } from '../../core/units.ts'
 import {
   hostsDirOf,
   missingBlobs,
@@ -19,6 +19,7 @@ import {
   usableSnapshotter,
 } from '../support/containerd/containerd.ts'
 import { type ContainerdBinary, describeContainerds } from '../support/containerd/versions.ts'
+import { agentFlags } from '../support/doctor-node.ts'
 
 const run = promisify(execFile)
 const main = path.join(import.meta.dirname, '../../cli/main.ts')
@@ -57,13 +58,11 @@ function describeVersion(binary: ContainerdBinary): void {
     const agent = await startAgent(guardian, options)
     onTestFinished(() => stopAgent(agent))
     await agentReady(agent, 1)
-    const { spawnargs } = agent.process
-    const own = spawnargs.slice(spawnargs.indexOf('agent') + 1)
     const mirror = new URL(agent.mirror).host
     const configure = ['configure', '--data-dir', agent.dataDir, '--mirror-listen', mirror]
     await run(process.execPath, [main, ...configure, '--containerd-registry-config-path', hostsDir])
     const doctor = async (): Promise<unknown> => {
-      const { stdout } = await run(process.execPath, [main, 'doctor', '--json', ...own])
+      const { stdout } = await run(process.execPath, [main, 'doctor', '--json', ...agentFlags(agent)])
       return JSON.parse(stdout)
     }
 
@@ -73,7 +72,8 @@ function describeVersion(binary: ContainerdBinary): void {
     const report = (await (await fetch(`${agent.ops}/doctor`)).json()) as { containerdVersion: string }
     expect(report.containerdVersion).toBe(binary.version)
 
-    await run('touch', [configFile])
+    const laterSeconds = (Date.now() + hour) / second
+    await utimes(configFile, laterSeconds, laterSeconds)
     expect(await doctor()).toMatchObject({ healthy: true, findings: [{ code: 'CONTAINERD_NOT_RESTARTED' }] })
   })
 

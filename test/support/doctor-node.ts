@@ -59,7 +59,7 @@ export async function startDoctorNode(guardian: Guardian, options: DoctorNodeOpt
   const agent = await start('node', [seed.clusterAddress])
   await agentReady(agent, 2)
 
-  const flags = flagsOf(agent)
+  const flags = agentFlags(agent)
   const ofConfigure = [`--containerd-registry-config-path=${root}`, ...pick(flags, configureFlags)]
 
   const shoal: DoctorNode['shoal'] = (command, ...more) =>
@@ -90,7 +90,8 @@ async function runShoal(words: readonly string[]): ReturnType<DoctorNode['shoal'
 
 const configureFlags = ['--data-dir', '--mirror-listen', '--mirror-protocol']
 
-function flagsOf({ process: child }: AgentProcess): string[] {
+/** With which it was started. */
+export function agentFlags({ process: child }: AgentProcess): string[] {
   const words = child.spawnargs
   return words.slice(words.indexOf('agent') + 1)
 }

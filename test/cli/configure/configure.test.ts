@@ -56,9 +56,10 @@ async function snapshot(): Promise<unknown[]> {
   return Promise.all(
     kept.map(async (name) => {
       const file = path.join(directory, name)
-      const { ino, mode, mtimeMs } = await lstat(file)
-      if ((await lstat(file)).isDirectory()) return { name, mode }
-      const content = (await lstat(file)).isSymbolicLink() ? await readlink(file) : await readFile(file, 'utf8')
+      const stats = await lstat(file)
+      const { ino, mode, mtimeMs } = stats
+      if (stats.isDirectory()) return { name, mode }
+      const content = stats.isSymbolicLink() ? await readlink(file) : await readFile(file, 'utf8')
       return { name, ino, mode, mtimeMs, content }
     }),
   )
