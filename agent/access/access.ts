@@ -135,12 +135,12 @@ export function createAccess(components: AccessComponents): Access {
   }
 
   /** As `confirm`, for nobody: an error where it rejects, and a recent no is not asked for again. */
-  async function confirmForNobody(subject: Subject, signal: AbortSignal): Promise<'origin' | 'failover' | OriginError> {
+  async function confirmForNobody(subject: Subject, signal: AbortSignal): Promise<'open' | 'failover' | OriginError> {
     const id = repositoryOf(subject)
     const refusal = refusals.get(id)
     if (refusal !== undefined && clock.now() - refusal.refusedAtMs < limits.accessClosedMs) return refusal.error
     try {
-      return await confirm({ credential: anonymous }, subject, signal)
+      return (await confirm({ credential: anonymous }, subject, signal)) === 'origin' ? 'open' : 'failover'
     } catch (error) {
       if (!isOriginError(error)) throw error
       // Anything else (a missing tag, an outage) says nothing about the repository.
@@ -175,16 +175,15 @@ export function createAccess(components: AccessComponents): Access {
     // A credential with a living grant is not made to wait for what nobody may do.
     if (shown !== undefined && isGranted(shown, subject)) return [shown.credential, 'granted']
     const byNobody = await confirmForNobody(subject, signal)
-    if (byNobody === 'origin') return [anonymous, 'open']
-    if (byNobody === 'failover') return [anonymous, 'failover']
+    if (!isOriginError(byNobody)) return [anonymous, byNobody]
     if (shown === undefined) throw answerToNobody(byNobody, subject)
     try {
       const confirmed = await confirm(shown, subject, signal)
       return [shown.credential, confirmed === 'origin' ? 'granted' : 'failover']
     } catch (error) {
       // The no to nobody was of before the outage. containerd would take a 503 now and a yes next for content of another kind.
-      const isNews = isOutage(error) && !isOutage(byNobody)
-      if (isNews && (await confirmForNobody(subject, signal)) === 'failover') return [anonymous, 'failover']
+      const anew = isOutage(error) && !isOutage(byNobody) ? await confirmForNobody(subject, signal) : byNobody
+      if (!isOriginError(anew)) return [anonymous, anew]
       throw access === 'exchange' ? unchallenged(error) : error
     }
   }

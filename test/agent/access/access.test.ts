@@ -333,6 +333,15 @@ describe('while the origin is down', () => {
     expect(await authorize(manifestOf('team/shut'), other)).toBeUndefined()
   })
 
+  test('a credential that the origin chokes on does not close what it shows to everybody since', async () => {
+    const { registry, authorize, outcomes } = world()
+    await expect(authorize(manifestOf('team/shut'))).rejects.toMatchObject({ status: 401 })
+    registry.hold({ [origin]: { 'team/shut': repository('{}', [layer]) } })
+    registry.fail(new OriginError('unavailable', 'choked', { status: 500 }), 'somebody')
+    expect(await authorize(manifestOf('team/shut'), other)).toBeUndefined()
+    expect(outcomes).toEqual(['refused', 'open'])
+  })
+
   test('Allow: an origin that answers nobody is not down, whatever it makes of a credential', async () => {
     const { registry, clock, authorize } = world({ failover: 'Allow' })
     await authorize(manifestOf('team/shut'), secret)
