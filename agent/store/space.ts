@@ -55,6 +55,8 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
   const { clock, disk, logger } = components
   let usedBytes = 0
   let reservedBytes = 0
+  /** Of those that have not been told yet whether they may write. */
+  let waitingBytes = 0
   let writtenSinceLook = 0
   let filesystem: FilesystemUsage | undefined
   let brokenUntil = -Infinity
@@ -72,9 +74,8 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
     }
   }
 
-  /** With `bytes` that are reserved already and not yet written. */
   function excessFor(bytes: number): Excess {
-    const ownBytes = usedBytes + reservedBytes
+    const ownBytes = usedBytes + reservedBytes + bytes
     const ownTarget = (options.maxBytes * options.lowWatermark) / options.highWatermark
     const own = ownBytes > options.maxBytes ? ownBytes - ownTarget : 0
     if (filesystem === undefined) return { bytes: own, blobs: 0 }
@@ -100,7 +101,7 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
     await previous.catch(() => {})
     await measure()
     if (fits(bytes)) return
-    await components.evict(excessFor(bytes))
+    await components.evict(excessFor(waitingBytes))
     await measure()
   }
 
@@ -112,18 +113,18 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
 
   async function reserve(bytes: number): Promise<() => void> {
     if (clock.now() < brokenUntil) throw new ShoalError('DISK_FAILED', 'the disk failed a moment ago')
-    // Before room is made for it, so that no other writer takes that room.
-    reservedBytes += bytes
+    waitingBytes += bytes
     try {
       if (filesystem === undefined || writtenSinceLook >= limits.storeSpaceLookBytes) await measure()
-      if (!fits(bytes)) await makeRoom(bytes)
+      // Whoever comes while room is made for others takes none of it: it finds room for all, or waits until it is its turn.
+      if (!fits(waitingBytes)) await makeRoom(bytes)
       if (!fits(bytes)) {
         noteFullness(true)
         throw new ShoalError('DISK_FULL', `no room for ${bytes} bytes`)
       }
-    } catch (error) {
-      reservedBytes -= bytes
-      throw error
+      reservedBytes += bytes
+    } finally {
+      waitingBytes -= bytes
     }
     writtenSinceLook += bytes
     return () => {

@@ -14,6 +14,8 @@ function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity) {
   const evictions: Excess[] = []
   const { lines, logger } = logLines()
   const clock = virtualClock()
+  /** Come when something has been evicted, and before those hear of it that wait for that. */
+  const comers: (() => void)[] = []
   const disk = { ...realDisk, usage: async (): Promise<FilesystemUsage> => filesystem }
   const space: Space = createSpace(
     {
@@ -26,6 +28,7 @@ function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity) {
         space.add(-freed)
         filesystem.availableBytes += freed
         filesystem.inodesFree += 2 * excess.blobs
+        for (const come of comers.splice(0)) come()
       },
     },
     { directory: '/nowhere', maxBytes: 400, highWatermark: 0.8, lowWatermark: 0.7 },
@@ -36,7 +39,7 @@ function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity) {
     filesystem.availableBytes -= bytes
     free()
   }
-  return { space, filesystem, evictions, write, lines, clock }
+  return { space, filesystem, evictions, write, comers, lines, clock }
 }
 
 describe('the space of the store', () => {
@@ -105,6 +108,18 @@ describe('the space of the store', () => {
     await write(400)
     await Promise.all([space.reserve(10), space.reserve(10)])
     expect(evictions).toHaveLength(1)
+  })
+
+  test.each([1, 6])('is kept for whom it was made, and made for %i who came meanwhile as well', async (count) => {
+    const { space, write, comers } = world()
+    await write(400)
+    const others: Promise<() => void>[] = []
+    for (let comer = 0; comer < count; comer++) comers.push(() => others.push(space.reserve(300 / count)))
+    const free = await space.reserve(60)
+    expect(await Promise.all(others)).toHaveLength(count)
+    await expect(space.reserve(41)).rejects.toMatchObject(full)
+    free()
+    await space.reserve(41)
   })
 
   test('writes nothing for a while after the disk failed', async () => {
