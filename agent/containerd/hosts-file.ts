@@ -55,8 +55,7 @@ export function hostsFile(mirror: MirrorHost, before: TomlTable, directoriesMade
 
 /** The directories in which containerd looks for `registry`, in its order; after them comes `_default`. */
 export function directoryNames(registry: string): string[] {
-  const [host, port] = registry.split(':')
-  return port === undefined ? [registry, registry] : [`${host}_${port}_`, registry]
+  return [registry.replace(/:([^:]*)$/, '_$1_'), registry]
 }
 
 /** Throws where it is no TOML. */

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { parseConfig } from '../../../agent/config.ts'
 import {
   directoriesMadeFor,
+  directoryNames,
   fromDockerCertificates,
   hostsFile,
   isHostsFileOfShoal,
@@ -121,6 +122,16 @@ test('a file is known for ours, with what was made for it', () => {
   const text = hostsFile(mirror, {}, 3)
   expect([isHostsFileOfShoal(text), directoriesMadeFor(text)]).toEqual([true, 3])
   expect([isHostsFileOfShoal(ours), directoriesMadeFor(ours)]).toEqual([false, 0])
+})
+
+/** `hostDirectory` of containerd's remotes/docker/config/hosts.go: it looks for the last colon, of whatever. */
+test.each([
+  ['docker.io', 'docker.io'],
+  ['registry.corp:5000', 'registry.corp_5000_'],
+  ['[fd00::7]:5000', '[fd00::7]_5000_'],
+  ['[fd00::7]', '[fd00:_7]_'],
+])('containerd looks for %s in %s first', (registry, first) => {
+  expect(directoryNames(registry)).toEqual([first, registry])
 })
 
 test.each([
