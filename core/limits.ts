@@ -34,6 +34,8 @@ export const limits = {
   mirrorHeadersMaxBytes: 32 * KiB,
   /** A request is one small packet over loopback; slower is a slowloris. */
   mirrorRequestMs: 10 * second,
+  /** containerd gives up a connection to the mirror after this (`dial_timeout`): on loopback nothing takes longer. 1.x ignores it, and is refused at once where nobody listens. */
+  mirrorDialMs: 200,
   /** Longer than containerd keeps an idle connection (30 s), so that it never sends into one that we just closed. */
   mirrorKeepAliveMs: 75 * second,
   /** Open connections: kubelet's parallel pulls times containerd's parallel ranges stay in the hundreds. */

@@ -7,7 +7,7 @@ import { formatHostPort, onThisNode } from '../config-values.ts'
 import type { AgentConfig } from '../config.ts'
 import { nodeSecretHeader } from '../mirror-tls/node-secret.ts'
 import { classifyAddress } from '../upstream/addresses.ts'
-import { millisecond } from '../../core/units.ts'
+import { limits } from '../../core/limits.ts'
 
 export interface MirrorHost {
   readonly url: string
@@ -23,8 +23,6 @@ export const defaultDirectory = '_default'
 /** Beside hosts.toml, so that containerd finds it wherever the data directory is mounted. */
 export const caFileName = 'shoal-ca.pem'
 
-/** On loopback nothing takes longer. containerd 1.x ignores it, and is refused at once where nobody listens. */
-const dialTimeout = `${200 * millisecond}ms`
 const notice =
   '# Written by `shoal configure`, which overwrites changes; `shoal cleanup` puts back what was here before.\n'
 const madeNotice = /^# Directories that were made for it: (\d+)$/m
@@ -85,7 +83,7 @@ export function mirrorUrl({
 function hostEntry({ resolvesTags, secret }: MirrorHost): TomlTable {
   return {
     capabilities: resolvesTags ? ['pull', 'resolve'] : ['pull'],
-    dial_timeout: dialTimeout,
+    dial_timeout: `${limits.mirrorDialMs}ms`,
     ...(secret !== undefined && { ca: caFileName, header: { [nodeSecretHeader]: secret } }),
   }
 }
