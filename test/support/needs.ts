@@ -1,5 +1,6 @@
 /** The real programs that some suites run, and what to do where they are missing. */
 import { accessSync, constants } from 'node:fs'
+import { networkInterfaces } from 'node:os'
 import path from 'node:path'
 
 const inPath = (program: string) => (): boolean => findProgram(program) !== undefined
@@ -16,6 +17,7 @@ const parts = {
   openssl: { isHere: inPath('openssl'), help: 'apt-get install openssl' },
   skopeo: { isHere: inPath('skopeo'), help: 'apt-get install skopeo' },
   ip: { isHere: inPath('ip'), help: 'apt-get install iproute2' },
+  network: { isHere: () => outsideAddress() !== undefined, help: 'connect this machine to a network' },
   tc: { isHere: inPath('tc'), help: 'apt-get install iproute2' },
 } as const
 
@@ -27,6 +29,12 @@ export const partNames = Object.keys(parts) as readonly Part[]
 export function findProgram(program: string): string | undefined {
   const directories = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`.split(':')
   return directories.map((directory) => path.join(directory, program)).find((file) => isExecutable(file))
+}
+
+/** An IPv4 address of this machine by which others reach it. */
+export function outsideAddress(): string | undefined {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? [])
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address
 }
 
 function isExecutable(file: string): boolean {

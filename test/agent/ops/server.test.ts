@@ -1,6 +1,9 @@
+import { once } from 'node:events'
+import http from 'node:http'
 import { afterEach, expect, test } from 'vitest'
 import { type OpsServer, type Readiness, startOpsServer } from '../../../agent/ops/server.ts'
 import { createMetrics } from '../../../agent/metrics.ts'
+import { lacks, outsideAddress } from '../../support/needs.ts'
 
 const servers: OpsServer[] = []
 afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())))
@@ -48,6 +51,22 @@ test('a page for this node is made for each who asks', async () => {
   expect(await (await get('/doctor')).json()).toEqual({ asked: 1 })
   expect(await (await get('/doctor')).json()).toEqual({ asked: 2 })
 })
+
+test.skipIf(lacks('network'))(
+  'a page for this node is neither shown to who asks from elsewhere, nor made',
+  async () => {
+    let asked = 0
+    const { get } = await start({}, { doctor: async () => ({ asked: ++asked }) })
+    const { port } = new URL((await get('/healthz')).url)
+    const statusFrom = async (localAddress: string): Promise<number | undefined> => {
+      const [response] = await once(http.get({ port, path: '/doctor', localAddress, agent: false }), 'response')
+      return response.resume().statusCode
+    }
+    expect(await statusFrom(outsideAddress() ?? '')).toBe(404)
+    expect(asked).toBe(0)
+    expect(await statusFrom('127.0.0.1')).toBe(200)
+  },
+)
 
 test('anything else is not found', async () => {
   const { get } = await start({})
