@@ -1,9 +1,10 @@
 /** What a watch does not tell is found by the next listing. */
 import { mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createContainerdFiles } from '../../../agent/store/containerd-files.ts'
-import { type Digest } from '../../../core/oci/digest.ts'
+import type { Digest } from '../../../core/oci/digest.ts'
+import { hour } from '../../../core/units.ts'
 import { type Content, contentOf } from '../../support/content.ts'
 import {
   commitContent,
@@ -19,8 +20,8 @@ const [first, second, third] = ['one', 'two', 'three'].map((text) => contentOf(B
   Content,
 ]
 
-/** What is there, as it was told; listed every few milliseconds. */
-function watchForTest(contentDirectory: string, options: { blobsMax?: number } = {}) {
+/** What is there, as it was told; listed every few milliseconds, unless told otherwise. */
+function watchForTest(contentDirectory: string, options: { blobsMax?: number; lookMs?: number } = {}) {
   const there = new Set<Digest>()
   const { lines, logger } = logLines()
   const files = createContainerdFiles(
@@ -33,17 +34,22 @@ function watchForTest(contentDirectory: string, options: { blobsMax?: number } =
 
 describe('a directory', () => {
   test('that another one takes the place of, is left for that one, which is watched too', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
     const root = directoryForTest()
     const contentDirectory = makeContentDirectory(root)
     commitContent(contentDirectory, first.bytes)
-    const { files, there } = watchForTest(contentDirectory)
+    const lookMs = 1 * hour
+    const { files, there } = watchForTest(contentDirectory, { lookMs })
     await files.start()
     expect(there).toEqual(new Set([first.digest]))
     renameSync(contentDirectory, join(root, 'before'))
     makeContentDirectory(root)
     commitContent(contentDirectory, second.bytes)
+    await vi.advanceTimersByTimeAsync(lookMs)
     await eventually(() => there.has(second.digest))
     await eventually(() => !there.has(first.digest))
+    // Within the hour until the next listing.
     commitContent(contentDirectory, third.bytes)
     await eventually(() => there.has(third.digest))
   })
