@@ -290,9 +290,12 @@ export function createOriginClient(
 
 function logBreaker(logger: OriginClientComponents['logger']): (change: BreakerChange) => void {
   return ({ origin, host, repository, restMs }) => {
-    const about = repository === undefined ? { origin, host } : { origin, host, repository }
-    if (restMs === undefined) logger.warn(about, 'a host of a registry answers again')
-    else logger.warn({ ...about, restMs }, 'a host of a registry does not answer; it is left alone')
+    const [about, who] =
+      repository === undefined
+        ? [{ origin, host }, 'a host of a registry']
+        : [{ origin, host, repository }, 'a host of a registry, asked about this repository,']
+    if (restMs === undefined) logger.warn(about, `${who} answers again`)
+    else logger.warn({ ...about, restMs }, `${who} does not answer; it is left alone`)
   }
 }
 
