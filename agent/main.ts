@@ -115,9 +115,9 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   )
   const rules = compileRules(config.rules)
   const sharing = createSharing(rules, () => ({ shared, unshared }))
-  // The second is for the swarm only: what access, possession, tags and the mirror ask is asked by the caller's credential alone.
   const challenges = createKnownChallenges()
   const callersLives = createCredentialLives({ clock, challenges })
+  // The second is for the swarm only: what access, possession, tags and the mirror ask is asked by the caller's credential alone.
   const { origin, byteOrigin, lifeOf } = createOwnOrigin({
     origin: createNotingOrigin(createSparingOrigin(ranges.origin, callersLives), sharing.findings),
     own,

@@ -44,9 +44,10 @@ export function createHashQueue(hash: (digest: Digest) => Promise<number>): Hash
   }
 
   function take(): { readonly digest: Digest; readonly isOld: boolean } | undefined {
-    const first = isStopped ? undefined : urgent.pop()
+    if (isStopped) return undefined
+    const first = urgent.pop()
     if (first !== undefined) return { digest: first, isOld: false }
-    if (isStopped || resting !== undefined) return undefined
+    if (resting !== undefined) return undefined
     if (!isSorted) backlog.sort((a, b) => a.modifiedMs - b.modifiedMs)
     isSorted = true
     const newest = backlog.pop()

@@ -91,8 +91,8 @@ export function createTokens({ clock, egress, send, logger }: Components): Token
   async function obtainBearer(challenged: Challenged, bearer: Challenge, signal: AbortSignal) {
     const realm = realmOf(challenged, bearer)
     if (realm === undefined) return undefined
-    const scopes = (bearer.parameters.get('scope') ?? `repository:${challenged.repository}:pull`).split(' ')
     const { repository } = challenged
+    const scopes = (bearer.parameters.get('scope') ?? `repository:${repository}:pull`).split(' ')
     const wanted = { realm, service: bearer.parameters.get('service'), scopes, repository }
     const service = tokenRequest(wanted, revealAccount(challenged.credential))
     const key = keyOf(challenged)
