@@ -2,9 +2,9 @@
  * Two tenants with pull secrets on the nodes of one cluster: real containerd asks as kubelet has it ask, of a real docker-registry
  * behind a token service. B has a containerd of its own, so that whatever it holds came through an agent or from a registry.
  */
-import { type Failover, failovers } from '../../agent/access/policy.ts'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Failover, failovers } from '../../agent/access/policy.ts'
 import {
   type AgentProcess,
   agentReady,
