@@ -328,7 +328,7 @@ export const possessionCall: Call<PossessionRequest, PossessionAnswer> = {
 
 /** Is a member there, which one, and what time is it? Changes nothing. */
 export const lookCall = callOf<LookRequest, LookAnswer>(
-  '/members/look',
+  'members/look',
   limits.memberCallMs,
   z.strictObject({ from: peer }),
   z.strictObject({ peer, addresses, timeMs: count }),

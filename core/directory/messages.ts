@@ -1,5 +1,5 @@
 /**
- * What agents say to the host of a digest's directory (its owner, its standby, or a tracker): `POST /directory/announce`.
+ * What agents say to the host of a digest's directory (its owner, its standby, or a tracker): `POST …/directory/announce`.
  * Announces are idempotent: each item carries the whole state, a bitfield of 125 bytes for 1,000 chunks.
  */
 import type { Digest } from '../oci/digest.ts'
@@ -109,7 +109,7 @@ export interface AnnounceAnswer {
   readonly items: readonly TimedAnswer[]
 }
 
-/** Who has small content, or how long a blob is: `POST /directory/locate`. Idempotent. */
+/** Who has small content, or how long a blob is: `POST …/directory/locate`. Idempotent. */
 export interface LocateRequest {
   readonly from: PeerId
   readonly digest: Digest
@@ -142,7 +142,7 @@ export interface AgedFact {
   readonly ageMs: number
 }
 
-/** Which repository and which origin have a content: `POST /directory/possession`. Idempotent. */
+/** Which repository and which origin have a content: `POST …/directory/possession`. Idempotent. */
 export interface PossessionRequest {
   readonly from: PeerId
   readonly digest: Digest

@@ -1,4 +1,4 @@
-/** What members say to each other about who is a member: `POST /members/exchange`. */
+/** What members say to each other about who is a member: `POST …/members/exchange`. */
 import type { PeerId } from '../ports.ts'
 
 /** `left`: said goodbye itself. `dead`: others found it unreachable. */

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { ContentAnswer } from '../../../agent/cluster/ask-content.ts'
-import { announceCall, contentCall, exchangeCall, locateCall, possessionCall } from '../../../agent/cluster/wire.ts'
+import {
+  announceCall,
+  contentCall,
+  exchangeCall,
+  locateCall,
+  lookCall,
+  possessionCall,
+} from '../../../agent/cluster/wire.ts'
 import type { AnnounceAnswer, AnnounceRequest } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
@@ -99,6 +106,18 @@ describe('messages survive the wire', () => {
     const leaving = { from: address, items: [bench.swarm.announceState(digest)!] }
     expect(announceCall.readRequest(announceCall.writeRequest(leaving))).toEqual(leaving)
   })
+})
+
+it('calls go to paths of one version', () => {
+  const calls = [announceCall, contentCall, exchangeCall, locateCall, lookCall, possessionCall]
+  expect(calls.map(({ path }) => path)).toEqual([
+    '/shoal/cluster/1/directory/announce',
+    '/shoal/cluster/1/content',
+    '/shoal/cluster/1/members/exchange',
+    '/shoal/cluster/1/directory/locate',
+    '/shoal/cluster/1/members/look',
+    '/shoal/cluster/1/directory/possession',
+  ])
 })
 
 describe('small content', () => {
