@@ -220,7 +220,9 @@ function put(state: State, record: MemberRecord): void {
   // A departure and a sign of new life both end what was noted of the old one.
   state.contacts.delete(record.peer)
   state.called.delete(record.peer)
-  if (before?.state === 'dead' && record.state === 'alive') contactOf(state, record.peer).wrongedMs = state.clock.now()
+  // A process that raises its incarnation has heard that others miss it.
+  const isFalseAlarm = record.state === 'alive' && (before?.state === 'dead' || before?.life === record.life)
+  if (isFalseAlarm) contactOf(state, record.peer).wrongedMs = state.clock.now()
   if (record.state !== 'alive' && state.seeds?.includes(record.cluster) === true)
     state.seedMs = Math.min(state.seedMs, state.clock.now() + state.random.below(missingWaitMs(state)))
   if (isGone(record)) state.emit({ type: 'gone', record })

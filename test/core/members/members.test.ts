@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { createMembers } from '../../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../../core/members/members.ts'
+import type { ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
@@ -324,8 +325,37 @@ function pass(bench: Bench, ms: number): void {
 }
 
 function tell(bench: Bench, from: string, ...news: ReturnType<typeof recordOf>[]): ReturnType<Members['handle']> {
-  const request = { from: recordOf(from), hash: 'other', news, accusations: [], vouched: [], compare: false, want: [] }
-  return bench.members.handle(request)
+  return bench.members.handle({ ...requestFrom(from), news })
+}
+
+function requestFrom(from: string): ExchangeRequest {
+  return { from: recordOf(from), hash: 'other', news: [], accusations: [], vouched: [], compare: false, want: [] }
+}
+
+/** A member refutes its death, of which this one was told, and so long after falls silent, as one other finds too. */
+function isDeadByOneWitness(afterMs: number): boolean {
+  const bench = createBench()
+  const others = [recordOf('a'), recordOf('b')]
+  tell(bench, 'x')
+  tell(bench, 'a', recordOf('x', { state: 'dead' }))
+  talk(bench, afterMs, [...others, recordOf('x', { incarnation: 2 })])
+  talk(bench, 2 * limits.memberSilentMs, others)
+  bench.members.suspect('x', 'a')
+  talk(bench, limits.memberDeadMs, others)
+  return bench.members.get('x')?.state === 'dead'
+}
+
+/** Passes time in which these members, and no others, call and answer. */
+function talk(bench: Bench, ms: number, records: readonly MemberRecord[]): void {
+  for (let passed = 0; passed < ms; passed += 100) {
+    for (const from of records) bench.members.handle({ ...requestFrom(from.peer), from })
+    for (const output of bench.taken()) {
+      const from = records.find(({ peer }) => output.type === 'exchange' && output.peer === peer)
+      if (output.type === 'exchange' && from !== undefined)
+        bench.members.exchanged(output.id, { from, hash: bench.members.hash(), news: [] })
+    }
+    pass(bench, 100)
+  }
 }
 
 describe('records', () => {
@@ -396,15 +426,7 @@ describe('records', () => {
   it('of an accused self are raised as well', () => {
     const bench = createBench()
     const accusations = [{ peer: 'self', incarnation: 1 }]
-    const answer = bench.members.handle({
-      from: recordOf('a'),
-      hash: 'other',
-      news: [],
-      accusations,
-      vouched: [],
-      compare: false,
-      want: [],
-    })
+    const answer = bench.members.handle({ ...requestFrom('a'), accusations })
     expect(answer.from).toMatchObject({ incarnation: 2, state: 'alive' })
   })
 
@@ -414,6 +436,10 @@ describe('records', () => {
     bench.taken()
     tell(bench, 'x', recordOf('x', { incarnation: 2 }))
     expect(bench.taken().map(({ type }) => type)).not.toContain('came')
+  })
+
+  it('that are refuted make it take a second witness for a minute, though nobody here believed them', () => {
+    expect([500, limits.falseAlarmMs + 500].map(isDeadByOneWitness)).toEqual([false, true])
   })
 
   it('of whoever answers at another member’s address do not count as that member', () => {
