@@ -361,6 +361,8 @@ export const limits = {
   starvedPromisedMs: 60 * second,
 
   // Directory: hosting
+  /** Owner and standby: who knows of a digest, and is asked. A third would cost half as many announces again, and two seldom die at once. */
+  hostsPerDigest: 2,
   /** Owner, standby and those who would follow: enough to pass over three silent ones. */
   hostsRankedMax: 5,
   /** Digests whose ranking is remembered: an agent's images some times over; a lookup among 20,000 members costs 0.2 ms. */

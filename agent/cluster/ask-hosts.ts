@@ -1,4 +1,5 @@
 /** One question to the hosts of a digest's directory. */
+import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
 
 /**
@@ -9,7 +10,7 @@ export async function askHosts<Answer extends { readonly ask?: PeerId }>(
   hosts: readonly PeerId[],
   ask: (host: PeerId) => Promise<Answer>,
 ): Promise<Answer | undefined> {
-  for (const host of hosts.slice(0, 2)) {
+  for (const host of hosts.slice(0, limits.hostsPerDigest)) {
     const answer = await ask(host).catch(() => undefined)
     if (answer === undefined) continue
     return answer.ask === undefined ? answer : ask(answer.ask).catch(() => undefined)

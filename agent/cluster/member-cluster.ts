@@ -443,7 +443,7 @@ function askPossession(state: State, question: PossessionQuestion): Promise<Poss
 /** Who does not hear of it asks, or finds out anew. */
 function tellPossession(state: State, news: PossessionNews): void {
   const request = { from: state.transport.self, ...news }
-  for (const host of state.owners.of(news.digest).slice(0, 2))
+  for (const host of state.owners.of(news.digest).slice(0, limits.hostsPerDigest))
     possession(state, host, request).catch((error: unknown) => report(state, error, host))
 }
 

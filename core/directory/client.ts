@@ -206,7 +206,7 @@ function retarget(state: State, subject: Subject, withinMs: number): void {
   const nowMs = state.clock.now()
   const ranked = state.hosts(subject.digest)
   const wanted = subject.redirect === undefined ? ranked : [subject.redirect, ...ranked]
-  const targets = [...new Set(wanted)].filter((host) => !state.silent.has(host)).slice(0, 2)
+  const targets = [...new Set(wanted)].filter((host) => !state.silent.has(host)).slice(0, limits.hostsPerDigest)
   if (targets.length === 0) subject.isCutOff = true
   const known = new Map(subject.lines)
   const [first] = known.keys()

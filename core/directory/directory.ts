@@ -129,7 +129,7 @@ function announce(state: State, { from, items }: AnnounceRequest): AnnounceAnswe
 /** Whom to ask of a digest that this host is neither first nor second for. */
 function properHostOf(state: State, digest: Digest): PeerId | undefined {
   const hosts = state.ownersOf(digest)
-  return hosts.slice(0, 2).includes(state.self) ? undefined : hosts[0]
+  return hosts.slice(0, limits.hostsPerDigest).includes(state.self) ? undefined : hosts[0]
 }
 
 function possession(state: State, request: PossessionRequest): PossessionAnswer {
