@@ -410,7 +410,7 @@ export const limits = {
   announceIdleMs: 1 * minute,
   /** An announcer unheard for this long, and for three of its intervals, has gone (DESIGN, Members: dead within 5 s). */
   announcerSilentMs: 5 * second,
-  /** Digests in one host's directory: its share of all digests times two; a table is about 2 KiB. */
+  /** Digests in one host's directory: its share of all digests times two; a table takes 4 bytes a chunk, 4 KiB of a large layer. */
   directoryDigestsMax: 20_000,
   /** Announcers over all digests of one host: about 0.5 KiB each, so 25 MiB. */
   directoryAnnouncersMax: 50_000,
@@ -422,7 +422,7 @@ export const limits = {
   provideEveryMs: 1 * second,
   /** Half of `dhtRecordMs`, so that a record never lapses while its seed lives. */
   provideAgainMs: 30 * minute,
-  /** Origins whose rate limits are remembered, and for how long at most: a lasting limit is told again. */
+  /** Origins whose rate limits, or failures to answer, are remembered; and for how long a limit is at most: a lasting one is told again. */
   limitedOriginsMax: 1000,
   limitedOriginMaxMs: 5 * minute,
   /** An agent that an origin did not answer says so for this long after. As many must say it, and one agent then fetches each digest from there at a time. */
@@ -654,7 +654,7 @@ export const limits = {
   sessionIdleMs: 10 * second,
   /** Chunks waiting for the disk; the origin's body is paused beyond it. */
   writeBacklogMaxBytes: 32 * MiB,
-  /** Chunks kept in memory after they were written: two of the largest, or 32 of the smallest. */
+  /** Chunks kept in memory after they were written: two of the largest, or 64 of the smallest. */
   recentChunksMaxBytes: 8 * MiB,
   /** Chunk-sized memory kept for the next chunks instead of being freed. */
   pooledMaxBytes: 16 * MiB,
@@ -676,7 +676,10 @@ export const limits = {
    */
   memberSilentMs: 1 * second,
   memberAgainMs: 0.5 * second,
-  /** After this long, and with a witness, it is dead: a second until it is called, this, and the news, are within 5 s (DESIGN). */
+  /**
+   * After this long, and with a witness, it is dead: a second until it is called, this, and the news, are within 5 s (DESIGN). Who
+   * was told of its silence so long ago is told again, since that may not have arrived.
+   */
   memberDeadMs: 2.5 * second,
   /** A call may be answered this late: a lost SYN is sent again after 1 s and 3 s. */
   memberCallMs: 5 * second,

@@ -18,7 +18,7 @@ export function digestOf(number: number): Digest {
   return digestFromHex(number.toString(16).padStart(64, '0'))
 }
 
-/** The size of a blob of `chunks` chunks (up to 500). */
+/** The size of a blob of `chunks` chunks (up to `limits.chunksPerBlobAim`). */
 export function sizeOf(chunks: number): number {
   return chunks * limits.chunkSizeMinBytes
 }
