@@ -21,6 +21,11 @@ export function hostOf(address: Multiaddr): string {
   return plainHost(address.getComponents()[0]?.value ?? '')
 }
 
+/** The TCP port of an address. */
+export function tcpPortOf(address: Multiaddr): number {
+  return Number(address.getComponents().find(({ name }) => name === 'tcp')?.value)
+}
+
 /** As in `hostOf`. */
 export function plainHost(host: string): string {
   return ipaddr.isValid(host) ? ipaddr.process(host).toString() : host
@@ -56,10 +61,6 @@ export function tcpAddress(host: string, port: number): string {
 
 /** What a listener is told to others as: its port at the one address that the configuration gives. */
 export function advertised(listening: readonly Multiaddr[], advertiseAddress: string): Multiaddr[] {
-  const ports = new Set(listening.map((address) => Number(address.getComponents().find(isTcp)?.value)))
+  const ports = new Set(listening.map(tcpPortOf))
   return [...ports].map((port) => multiaddr(tcpAddress(advertiseAddress, port)))
-}
-
-function isTcp(component: { readonly name: string }): boolean {
-  return component.name === 'tcp'
 }

@@ -1,13 +1,12 @@
 /** Does a peer let this node in? Once, as a stranger that knows the secret: the handshake, the hello, and the lane it offers. */
 import type { Connection } from '@libp2p/interface'
-import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PeerId } from '../../core/ports.ts'
 import { decodeAnswer, encodeHello, type LaneOffer } from '../../core/wire/hello.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
 import type { HostPort } from '../config-values.ts'
 import { createIdentity } from '../identity/identity.ts'
 import { systemClock } from '../system/clock.ts'
-import { hostOf, targetsOf } from './addresses.ts'
+import { hostOf, targetsOf, tcpPortOf } from './addresses.ts'
 import { controlProtocol, framesOf } from './control.ts'
 import { createGate } from './gate.ts'
 import { laneTo } from './lanes.ts'
@@ -38,7 +37,7 @@ export async function probePeer(
   const identity = createIdentity()
   const node = await createNode({ identity, secrets, gate, log: silent }, { advertiseAddress: '127.0.0.1' })
   const [target] = targetsOf(peer, addresses)
-  const peers = { host: target === undefined ? '' : hostOf(target), port: portOf(target) }
+  const peers = target === undefined ? { host: '', port: 0 } : { host: hostOf(target), port: tcpPortOf(target) }
   try {
     await node.start()
     const connection = await node.dial(target === undefined ? [] : [target], { signal })
@@ -51,12 +50,9 @@ export async function probePeer(
   }
 }
 
-function portOf(address: Multiaddr | undefined): number {
-  return Number(address?.getComponents()[1]?.value ?? 0)
-}
-
 async function hello(connection: Connection, signal: AbortSignal): Promise<LaneOffer> {
   const stream = await connection.newStream(controlProtocol, { signal })
+  signal.addEventListener('abort', () => stream.abort(new Error('it did not answer in time')))
   const frames = framesOf(stream)
   stream.send(encodeHello(1))
   const { value, done } = await frames.next()
