@@ -411,25 +411,14 @@ function impostors(): RequestListener[] {
 describe('a call', () => {
   it('has headers of the weight that the simulator takes', async () => {
     const { port } = await listen()
-    const lengths: number[] = []
-    const tap = createTcpServer((inward) => {
-      const outward = connect(port, '127.0.0.1')
-      for (const [from, to] of [
-        [inward, outward],
-        [outward, inward],
-      ] as const)
-        from.on('data', (data) => void lengths.push(data.length)).pipe(to)
-    }).listen(0, '127.0.0.1')
-    await once(tap, 'listening')
-    closers.push(async () => tap.close())
+    const { cluster, overheard } = await listenBetween(port)
     const asking = client()
-    const cluster = `127.0.0.1:${portOf(tap.address())}`
     await asking.call(announceCall, server, cluster, announceFrom(caller))
-    lengths.length = 0
+    const before = overheard().length
     await asking.call(announceCall, server, cluster, announceFrom(caller))
     const bodies =
       announceCall.writeRequest(announceFrom(caller)).length + announceCall.writeAnswer({ items: [] }).length
-    const told = lengths.reduce((sum, length) => sum + length, 0) - bodies
+    const told = overheard().length - before - bodies
     expect(Math.abs(told - headersBytes)).toBeLessThan(headersBytes / 20)
   })
 })
@@ -474,7 +463,7 @@ describe('what names repositories', () => {
   })
 })
 
-/** A listener on the way to `port`, and what it has heard of both sides. */
+/** A listener on the way to `port`, and what it has heard of both sides, a character a byte. */
 async function listenBetween(port: number): Promise<{ cluster: string; overheard: () => string }> {
   const parts: Buffer[] = []
   const between = createTcpServer((near) => {
