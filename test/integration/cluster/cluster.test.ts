@@ -160,5 +160,6 @@ it('one alone hosts its own directory, and is asked to tell the DHT of what it h
   agent.items.set(digestOf(1), itemOf({ have: { complete: true }, wants: false }))
   agent.cluster.announce(digestOf(1), true)
   await until(() => agent.answers.length > 0)
-  expect(agent.answers).toMatchObject([{ digest: digestOf(1), size: sizeOf(100), peers: [], provide: true }])
+  const told = { size: sizeOf(100), peers: [], provide: true, announceAfterMs: limits.announceIdleMs }
+  expect(agent.answers).toEqual([{ digest: digestOf(1), ...told }])
 })
