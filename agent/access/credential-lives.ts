@@ -9,7 +9,7 @@
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
-import { type CredentialLife, endlessLife } from '../../core/swarm/state.ts'
+import { type CredentialLife, endlessLife, noLife } from '../../core/swarm/state.ts'
 import { type Credential, isToken } from '../upstream/credential.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
 import { isOriginError, OriginError } from '../upstream/origin-error.ts'
@@ -99,8 +99,6 @@ export function createCredentialLives({ clock, challenges }: Components): Creden
     ending: (at, credential) => refusalIn(withoutError, at, credential),
   }
 }
-
-const noLife: CredentialLife = { endsAtMs: -Infinity, renewableAtMs: -Infinity }
 
 function endedAt(endsAtMs: number): CredentialLife {
   return { endsAtMs, renewableAtMs: endsAtMs + limits.tokenBelievedMs }

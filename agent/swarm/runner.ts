@@ -9,7 +9,7 @@ import { countBits } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunksOf } from '../../core/swarm/chunks.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { RateLimits } from '../../core/swarm/rate.ts'
-import type { CredentialLife, SwarmOptions } from '../../core/swarm/state.ts'
+import { type CredentialLife, noLife, type SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
 import { limits } from '../../core/limits.ts'
 import type { Logger } from '../logging.ts'
@@ -293,7 +293,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   function credentialLife(digest: Digest, origin: string): CredentialLife {
     const session = sessions.find(digest)
-    let longest: CredentialLife = { endsAtMs: -Infinity, renewableAtMs: -Infinity }
+    let longest = noLife
     for (const want of session === undefined ? [] : wantsOf(session, origin)) {
       const life = lives.lifeOf(want, want.credential)
       if (life.endsAtMs > longest.endsAtMs) longest = life

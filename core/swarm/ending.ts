@@ -4,7 +4,7 @@ import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { lifeOf, peersMayHelp, stopOrigin } from './origin.ts'
 import { cancelUnwanted } from './requests.ts'
 import { advanceCursors, closeReader, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
-import { phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
+import { noLife, phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
 import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 
 /** No reader is left: nothing more is fetched, and what is held goes on being served. */
@@ -82,7 +82,7 @@ export function failWhenHopeless(state: SwarmState, session: Session, nowMs: num
   if (failure === undefined || leases.size > 0 || !isOriginGone(state, session, failure, nowMs)) return
   const graceMs = isKnownAlone(session) ? 0 : state.limits.hopelessAfterMs
   if (nowMs - session.progressAtMs < graceMs || peersMayHelp(session)) return
-  if (endsAtMs > nowMs || endsAtMs === -Infinity) fail(state, session, failure)
+  if (endsAtMs > nowMs || endsAtMs === noLife.endsAtMs) fail(state, session, failure)
   else if (nowMs >= renewableAtMs) renew(state, session, nowMs)
 }
 

@@ -42,6 +42,7 @@ export interface CredentialLife {
 }
 
 export const endlessLife: CredentialLife = { endsAtMs: Infinity, renewableAtMs: Infinity }
+export const noLife: CredentialLife = { endsAtMs: -Infinity, renewableAtMs: -Infinity }
 
 /**
  * Where a chunk is on its way in:
