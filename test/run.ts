@@ -33,7 +33,7 @@ interface Outcome {
 
 /** Projects some of whose suites run the programs of test/support/needs.ts. */
 const usesRealParts = ['integration', 'e2e']
-/** vitest's own timeouts do not end a loop that never yields. */
+/** vitest's own timeouts do not end a loop that never yields. The slowest project, e2e, needs ten minutes where other work uses the cores. */
 const deadlineMs = 20 * minute
 const skippedStatuses = ['skipped', 'pending', 'disabled', 'todo']
 
