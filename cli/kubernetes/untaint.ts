@@ -46,21 +46,27 @@ const nodeSchema = z.object({
 /** Runs until it is stopped. What fails is said, and tried again. */
 export async function untaintReadyNodes(components: UntaintComponents, options: UntaintOptions): Promise<void> {
   const { api, pause, print, isStopped } = components
-  let done: ReadonlySet<string> = new Set()
-  while (!isStopped()) {
+  let done = new Set<string>()
+  const orSay = async (act: () => Promise<void>): Promise<void> => {
     try {
-      const ready = await readyNodes(api, options.service)
-      // One that was not ready in between may be another node of that name, with a taint of its own.
-      const still = new Set([...done].filter((node) => ready.has(node)))
-      done = still
-      for (const node of ready) {
-        if (still.has(node)) continue
-        if (await untaint(api, node, options.taint)) print(`${node}: its agent is ready; ${options.taint} is gone\n`)
-        still.add(node)
-      }
+      await act()
     } catch (error) {
       print(`${error instanceof Error ? error.message : String(error)}\n`)
     }
+  }
+  while (!isStopped()) {
+    await orSay(async () => {
+      const ready = await readyNodes(api, options.service)
+      // One that was not ready in between may be another node of that name, with a taint of its own.
+      done = done.intersection(ready)
+      for (const node of ready.difference(done)) {
+        // Each by itself: one that is refused keeps no other waiting.
+        await orSay(async () => {
+          if (await untaint(api, node, options.taint)) print(`${node}: its agent is ready; ${options.taint} is gone\n`)
+          done.add(node)
+        })
+      }
+    })
     await pause(limits.untaintLookMs)
   }
 }

@@ -35,6 +35,7 @@ async function run(nodes: Record<string, object[]>, looks: readonly (Look | Erro
           }
         },
         async merge(path, patch) {
+          if (path.endsWith('/refused')) throw new Error(`${path}: HTTP 403`)
           patches.push([path, patch])
           return {}
         },
@@ -80,6 +81,14 @@ test('a node of the same name that comes later is looked at again', async () => 
 
 test('what fails is said and tried again', async () => {
   const { patches, said } = await run({ a: [own] }, [new Error('HTTP 503'), { serving: ['a'] }])
-  expect(said).toMatch(/^HTTP 503\n/)
+  expect(said).toBe('HTTP 503\na: its agent is ready; shoal/agent-not-ready is gone\n')
   expect(patches).toHaveLength(1)
+})
+
+test('a node that may not be changed is tried again, and keeps no other waiting', async () => {
+  const serving = ['refused', 'a']
+  const { asked, said } = await run({ refused: [own], a: [own] }, [{ serving }, { serving }])
+  const refused = '/api/v1/nodes/refused: HTTP 403\n'
+  expect(said).toBe(`${refused}a: its agent is ready; shoal/agent-not-ready is gone\n${refused}`)
+  expect(asked).toEqual(['/api/v1/nodes/refused', '/api/v1/nodes/a', '/api/v1/nodes/refused'])
 })
