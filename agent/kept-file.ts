@@ -54,7 +54,7 @@ export async function syncDirectory(directory: string): Promise<void> {
   await handle.sync()
 }
 
-/** `ENOENT` and the like; the text of an error that has none. */
+/** `ENOENT` and the like; the text of an error that has none: a DOMException's is a number, which says nothing. */
 export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : String(error)
 }

@@ -765,6 +765,8 @@ export const limits = {
   /** One read of the API, with all tries; the agent starts without what it did not get. A connection within a cluster is made at once. */
   kubernetesMs: 15 * second,
   kubernetesConnectMs: 3 * second,
+  /** The longest wait before such a try: a node's way to Services is there within seconds of its start. */
+  kubernetesRetryMs: 2 * second,
   /** How often a DaemonSet is looked at while it is waited for. */
   daemonSetLookMs: 2 * second,
   /** How often it is looked which agents have become ready, whose nodes then lose their taint. */

@@ -6,7 +6,6 @@ import { formatHostPort } from '../../agent/config-values.ts'
 import { codeOf } from '../../agent/kept-file.ts'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
-import { second } from '../../core/units.ts'
 
 /** Paths are those of the API, as `/api/v1/nodes/n1`. Both reject with `KUBERNETES_FAILED`. */
 export interface ClusterApi {
@@ -59,7 +58,7 @@ async function exchange(url: string, accountDirectory: string, patch: object | u
   const inAccount = (name: string) => readFile(path.join(accountDirectory, name), 'utf8')
   const headers = { authorization: `Bearer ${(await inAccount('token')).trim()}`, accept: 'application/json' }
   const agent = new Agent({ connect: { ca: await inAccount('ca.crt'), timeout: limits.kubernetesConnectMs } })
-  const dispatcher = agent.compose(interceptors.retry({ errorCodes: passing, maxTimeout: 2 * second }))
+  const dispatcher = agent.compose(interceptors.retry({ errorCodes: passing, maxTimeout: limits.kubernetesRetryMs }))
   try {
     const common = { dispatcher, signal: AbortSignal.timeout(limits.kubernetesMs) }
     const { statusCode, body } = await (patch === undefined
