@@ -86,7 +86,7 @@ function describePods(helm: Helm): void {
       for (const { container, from } of agents) {
         const config = await agentConfigOf(container, configOf(objects, from))
         expect(config.standalone).toBe(variant === 'standalone')
-        expect(config.advertiseAddress).toMatch(/^10\.0\.0\.7$/)
+        expect(config.advertiseAddress).toBe('10.0.0.7')
       }
     })
 
@@ -155,6 +155,17 @@ function describePods(helm: Helm): void {
       clusterListen: { host: 'fd00::7', port: 5052 },
       bulkListen: { host: 'fd00::7', port: 5054 },
     })
+  })
+
+  test('containers have names of 63 characters at most, however long those of the release and the pool are', async () => {
+    const objects = await render(
+      '--set',
+      `fullnameOverride=${'r'.repeat(63)},pools.${'p'.repeat(16)}.nodeSelector.x=y`,
+      '--is-upgrade',
+    )
+    const names = containersOf(objects).map(({ container }) => container.name)
+    expect(names).toContain(`${'r'.repeat(38)}-cleanup-${'p'.repeat(16)}`)
+    expect(names.filter((name) => name.length > 63)).toEqual([])
   })
 
   test('a pool overrides what is false, zero or empty too', async () => {

@@ -2,11 +2,11 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The beginning of all names; room is left for what follows it. */}}
+{{/* The beginning of all names; room is left for what follows it: of a container, which has 63 characters, `-cleanup-<pool>`. */}}
 {{- define "shoal.fullname" -}}
 {{- $name := include "shoal.name" . }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
-{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- default $full .Values.fullnameOverride | trunc 38 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "shoal.namespace" -}}
