@@ -5,6 +5,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { rolldown } from 'rolldown'
 import bundle from '../rolldown.config.ts'
+import { licenseTexts } from './licenses.ts'
 import { cycloneDx } from './sbom.ts'
 
 const run = promisify(execFile)
@@ -20,6 +21,7 @@ export const imagePaths = {
   library: 'usr/lib/shoal',
   sbom: 'usr/share/doc/shoal/sbom.cdx.json',
   license: 'usr/share/doc/shoal/LICENSE',
+  licensesOfPackages: 'usr/share/doc/shoal/LICENSES-of-packages',
 } as const
 
 /** What buildah takes, and what all builds share. */
@@ -41,26 +43,28 @@ export interface ImageOptions {
   readonly platforms: readonly string[]
 }
 
-/** The context of the Dockerfile: the bundle, the SBOM and the license, by name, byte and mode the same for the same sources. */
+/** The context of the Dockerfile: the bundle, the SBOM and the licenses, by name, byte and mode the same for the same sources. */
 export async function makeContext(directory: string, { createdS }: Pick<Builder, 'createdS'>): Promise<void> {
   const rootfs = path.join(directory, 'rootfs')
-  await rm(directory, { recursive: true, force: true })
-  await makeBundle(path.join(rootfs, imagePaths.library))
+  // No more than that: `directory` is whatever the user says.
+  await rm(rootfs, { recursive: true, force: true })
+  const modules = await makeBundle(path.join(rootfs, imagePaths.library))
   await write(path.join(rootfs, imagePaths.sbom), await cycloneDx(root, createdS))
   await write(path.join(rootfs, imagePaths.license), await readFile(path.join(root, 'LICENSE'), 'utf8'))
+  await write(path.join(rootfs, imagePaths.licensesOfPackages), await licenseTexts(root, modules))
   const command = path.join(rootfs, imagePaths.command)
   await mkdir(path.dirname(command), { recursive: true })
   await symlink(path.relative(path.dirname(imagePaths.command), path.join(imagePaths.library, 'shoal.mjs')), command)
 }
 
-/** The `shoal` command as the image has it: `shoal.mjs`, and what it loads beside it. */
-export async function makeBundle(directory: string): Promise<void> {
+/** The `shoal` command as the image has it: `shoal.mjs`, and what it loads beside it. Resolves to the files that are in it. */
+export async function makeBundle(directory: string): Promise<string[]> {
   const { output, ...input } = bundle
   await using made = await rolldown({ ...input, cwd: root })
   const { output: files } = await made.generate(output)
-  for (const file of files) {
-    if (file.type === 'chunk') await write(path.join(directory, file.fileName), withNodeOfImage(file.code), 0o755)
-  }
+  const chunks = files.filter((file) => file.type === 'chunk')
+  for (const { fileName, code } of chunks) await write(path.join(directory, fileName), withNodeOfImage(code), 0o755)
+  return chunks.flatMap(({ moduleIds }) => moduleIds)
 }
 
 /** The kernel runs what a script's first line names; `env` is not in the image. */
@@ -98,7 +102,7 @@ async function bud(builder: Builder, dockerfile: string, context: string, words:
 
 /** Writes an image to a place that buildah knows, as `oci:<directory>:<tag>` or `docker://<registry>/<repository>:<tag>`. */
 export async function pushImage(builder: Builder, name: string, target: string): Promise<void> {
-  await buildah(builder, 'manifest', 'push', '--all', '--tls-verify=false', name, target)
+  await buildah(builder, 'manifest', 'push', '--all', name, target)
 }
 
 /**
