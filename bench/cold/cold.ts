@@ -1,15 +1,16 @@
 /** How long does a cold rollout take against the fluid bound, and how often does the origin send the image? */
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { type AgentProcess, makeClusterSecret, orLogTail, startAgent, stopAgent } from '../../cli/demo/agents.ts'
-import { type Guardian, createGuardian } from '../../cli/demo/guardian.ts'
+import type { Guardian } from '../../cli/demo/guardian.ts'
 import { type Image, fiveUnequalLayers, makeImage, pulledBlobs, totalBytes } from '../../cli/demo/image.ts'
 import type { PullResult } from '../../cli/demo/pull.ts'
 import { MiB } from '../../core/units.ts'
 import { medians, rounded, roundedFields, spreads } from '../figures.ts'
 import { busyShare, coreTimes, cpuSeconds, peakMemoryBytes } from '../process-usage.ts'
 import { fluidBoundSeconds } from '../fluid-bound.ts'
+import { question } from '../question.ts'
 import { type Remote, startRemote } from './remote.ts'
 import { type Host, makeTestbed } from './testbed.ts'
 
@@ -20,7 +21,6 @@ interface ColdOptions {
   readonly runs: number
   readonly earlierMb: number
   readonly direct: boolean
-  readonly json?: true
 }
 
 interface Machine {
@@ -52,8 +52,7 @@ const repository = 'bench/app'
 const earlierRepository = 'bench/earlier'
 
 export function coldCommand(): Command {
-  return new Command('cold')
-    .description('all nodes pull one image at once on shaped links, none having it; needs root')
+  return question('cold', 'all nodes pull one image at once on shaped links, none having it; needs root', measureCold)
     .option('--nodes <count>', 'how many nodes', wholeNumber, 8)
     .option('--image-mb <MiB>', 'size of the image, in five unequal layers', wholeNumber, 64)
     .option('--link-mbit <Mbit/s>', 'rate of each link, both ways', wholeNumber, 50)
@@ -65,30 +64,18 @@ export function coldCommand(): Command {
       24,
     )
     .option('--no-direct', 'leave out the pull straight from the origin, which takes longest')
-    .option('--json', 'print one JSON object')
-    .action(async (options: ColdOptions) => {
-      const result = await measureCold(options)
-      process.stdout.write(`${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`)
-    })
 }
 
-async function measureCold(options: ColdOptions) {
-  const guardian = createGuardian()
-  const interrupted = () => void guardian.close().finally(() => process.exit(130))
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
-  try {
-    const stage = await setStage(guardian, options)
-    const direct = options.direct ? await measureDirect(stage) : undefined
-    const runs: ColdRun[] = []
-    for (let index = 0; index < options.runs; index++) {
-      const run = await measureRun(stage)
-      progress(`run ${index + 1}: ${run.makespan_s.toFixed(2)} s, origin ${run.origin_bytes_ratio.toFixed(3)} × image`)
-      runs.push(run)
-    }
-    return report(options, stage.imageBytes, direct, runs)
-  } finally {
-    await guardian.close()
+async function measureCold(guardian: Guardian, options: ColdOptions) {
+  const stage = await setStage(guardian, options)
+  const direct = options.direct ? await measureDirect(stage) : undefined
+  const runs: ColdRun[] = []
+  for (let index = 0; index < options.runs; index++) {
+    const run = await measureRun(stage)
+    progress(`run ${index + 1}: ${run.makespan_s.toFixed(2)} s, origin ${run.origin_bytes_ratio.toFixed(3)} × image`)
+    runs.push(run)
   }
+  return report(options, stage.imageBytes, direct, runs)
 }
 
 async function measureDirect(stage: Stage): Promise<number> {

@@ -4,13 +4,14 @@ import { cp, readFile, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { agentReady, makeClusterSecret, startAgent, stopAgent } from '../../cli/demo/agents.ts'
-import { createGuardian, type Guardian } from '../../cli/demo/guardian.ts'
+import type { Guardian } from '../../cli/demo/guardian.ts'
 import { MiB, second } from '../../core/units.ts'
-import { imagePaths, makeContext } from '../../image/image.ts'
+import { makeBundle } from '../../image/image.ts'
 import { medians, rounded, roundedFields, spreads } from '../figures.ts'
 import { cpuSeconds, memoryBytes } from '../process-usage.ts'
+import { question } from '../question.ts'
 
 const run = promisify(execFile)
 const root = path.resolve(import.meta.dirname, '../..')
@@ -41,47 +42,35 @@ interface Measured extends Record<string, number> {
 }
 
 export function imageCommand(): Command {
-  return new Command('image')
-    .description('size, start and idle memory of the agent as one bundle, with a compile cache, and as npm packages')
-    .option('--json', 'print one JSON object')
-    .action(async ({ json }: { json?: true }) => {
-      const result = await measureImage()
-      process.stdout.write(`${JSON.stringify(result, undefined, json ? undefined : 2)}\n`)
-    })
+  const description =
+    'size, start and idle memory of the agent as one bundle, with a compile cache, and as npm packages'
+  return question('image', description, measureImage)
 }
 
-async function measureImage() {
-  const guardian = createGuardian()
-  const interrupted = () => void guardian.close().finally(() => process.exit(130))
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
-  try {
-    const bundle = await makeBundle(guardian)
-    const packages = await makePackages(guardian)
-    const programs: Record<Contender, Program> = {
-      bundle,
-      bundle_semi_space_1: { ...bundle, nodeFlags: ['--max-semi-space-size=1'] },
-      bundle_compile_cache: { ...bundle, env: { NODE_COMPILE_CACHE: await guardian.directory() } },
-      packages,
-    }
-    // The first start of each fills what caches there are, and counts for nothing.
-    for (const contender of contenders) await measure(guardian, programs[contender])
-    const runs: Record<Contender, Measured>[] = []
-    for (let index = 0; index < runCount; index++) {
-      const measured = {} as Record<Contender, Measured>
-      for (const contender of contenders) measured[contender] = await measure(guardian, programs[contender])
-      runs.push(measured)
-    }
-    return report(runs, { bundle: await sizesOf(bundle), packages: await sizesOf(packages) })
-  } finally {
-    await guardian.close()
+async function measureImage(guardian: Guardian) {
+  const bundle = await makeBundled(guardian)
+  const packages = await makePackages(guardian)
+  const programs: Record<Contender, Program> = {
+    bundle,
+    bundle_semi_space_1: { ...bundle, nodeFlags: ['--max-semi-space-size=1'] },
+    bundle_compile_cache: { ...bundle, env: { NODE_COMPILE_CACHE: await guardian.directory() } },
+    packages,
   }
+  // The first start of each fills what caches there are, and counts for nothing.
+  for (const contender of contenders) await measure(guardian, programs[contender])
+  const runs: Record<Contender, Measured>[] = []
+  for (let index = 0; index < runCount; index++) {
+    const measured = {} as Record<Contender, Measured>
+    for (const contender of contenders) measured[contender] = await measure(guardian, programs[contender])
+    runs.push(measured)
+  }
+  return report(runs, { bundle: await sizesOf(bundle), packages: await sizesOf(packages) })
 }
 
-async function makeBundle(guardian: Guardian): Promise<Program> {
+async function makeBundled(guardian: Guardian): Promise<Program> {
   const directory = await guardian.directory()
-  await makeContext(directory, { createdS: 0 })
-  const library = path.join(directory, 'rootfs', imagePaths.library)
-  return { directory: library, main: path.join(library, 'shoal.mjs'), env: {} }
+  await makeBundle(directory)
+  return { directory, main: path.join(directory, 'shoal.mjs'), env: {} }
 }
 
 /** Without what package-lock.json has for development alone. */
@@ -129,7 +118,7 @@ async function measure(guardian: Guardian, { main, env, nodeFlags }: Program): P
 
 /** Of one layer that holds it, unpacked and as registries keep it. */
 async function sizesOf({ directory }: Program): Promise<Record<string, number>> {
-  const packed = path.join(directory, '../layer.tar.gz')
+  const packed = `${directory}.tar.gz`
   await run('tar', ['--create', '--gzip', '--file', packed, '--directory', directory, '.'])
   const { size } = await stat(packed)
   await rm(packed)

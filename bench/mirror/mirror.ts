@@ -2,15 +2,16 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { hash } from 'bcryptjs'
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { nodeSecretHeader } from '../../agent/mirror-tls/node-secret.ts'
 import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
 import { type AgentProcess, agentReady, startAgent } from '../../cli/demo/agents.ts'
 import { pushImage, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
-import { type Guardian, createGuardian } from '../../cli/demo/guardian.ts'
+import type { Guardian } from '../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../cli/demo/image.ts'
 import { MiB } from '../../core/units.ts'
 import { medians, quantile, rounded, roundedFields, spreads } from '../figures.ts'
+import { question } from '../question.ts'
 import { type FastClient, connectFastClient } from './fast-client.ts'
 
 const repository = 'bench/app'
@@ -40,36 +41,23 @@ interface Measured extends Record<string, number> {
 }
 
 export function mirrorCommand(): Command {
-  return new Command('mirror')
-    .description(
-      'a warm blob and a cached manifest through the mirror, with TLS and without, beside docker-registry; needs docker-registry and skopeo',
-    )
-    .option('--json', 'print one JSON object')
-    .action(async ({ json }: { json?: true }) => {
-      const result = await measureMirror()
-      process.stdout.write(`${JSON.stringify(result, undefined, json ? undefined : 2)}\n`)
-    })
+  const description =
+    'a warm blob and a cached manifest through the mirror, with TLS and without, beside docker-registry; needs docker-registry and skopeo'
+  return question('mirror', description, measureMirror)
 }
 
-async function measureMirror() {
-  const guardian = createGuardian()
-  const interrupted = () => void guardian.close().finally(() => process.exit(130))
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
-  try {
-    const servers = await startServers(guardian)
-    const runs: Per<Measured>[] = []
-    for (let index = 0; index < runCount; index++) {
-      runs.push({
-        mirror: await measure(servers.mirror),
-        private_mirror: await measure(servers.private_mirror),
-        plain_mirror: await measure(servers.plain_mirror),
-        docker_registry: await measure(servers.docker_registry),
-      })
-    }
-    return report(runs)
-  } finally {
-    await guardian.close()
+async function measureMirror(guardian: Guardian) {
+  const servers = await startServers(guardian)
+  const runs: Per<Measured>[] = []
+  for (let index = 0; index < runCount; index++) {
+    runs.push({
+      mirror: await measure(servers.mirror),
+      private_mirror: await measure(servers.private_mirror),
+      plain_mirror: await measure(servers.plain_mirror),
+      docker_registry: await measure(servers.docker_registry),
+    })
   }
+  return report(runs)
 }
 
 /** docker-registry is also the mirrors' origin, and all are warm: each has served the image once. */

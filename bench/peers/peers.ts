@@ -2,12 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
-import { Command } from 'commander'
-import { createGuardian, type Guardian } from '../../cli/demo/guardian.ts'
+import type { Command } from 'commander'
+import type { Guardian } from '../../cli/demo/guardian.ts'
 import { limits } from '../../core/limits.ts'
 import { MiB } from '../../core/units.ts'
 import { medians, roundedFields, spreads } from '../figures.ts'
 import { cpuSeconds } from '../process-usage.ts'
+import { question } from '../question.ts'
 import type { Address, Kind } from './sides.ts'
 
 export type Order =
@@ -21,25 +22,11 @@ const runCount = 5
 const chunksOf: Readonly<Record<Kind, number>> = { shoal: 256, stock: 64 }
 
 export function peersCommand(): Command {
-  return new Command('peers')
-    .description('chunks from one agent to one other, beside libp2p as it comes; one core each (taskset)')
-    .option('--json', 'print one JSON object')
-    .action(async ({ json }: { json?: true }) => {
-      const result = await measurePeers()
-      process.stdout.write(`${JSON.stringify(result, undefined, json ? undefined : 2)}\n`)
-    })
+  const description = 'chunks from one agent to one other, beside libp2p as it comes; one core each (taskset)'
+  return question('peers', description, measurePeers)
 }
 
-async function measurePeers() {
-  const guardian = createGuardian()
-  try {
-    return await measureRuns(guardian)
-  } finally {
-    await guardian.close()
-  }
-}
-
-async function measureRuns(guardian: Guardian) {
+async function measurePeers(guardian: Guardian) {
   const runs: Record<Kind, Measured>[] = []
   while (runs.length < runCount) {
     const run = { shoal: await measure(guardian, 'shoal'), stock: await measure(guardian, 'stock') }

@@ -1,0 +1,25 @@
+/** What all questions have in common: a command that leaves nothing behind, however it ends, and prints its answer. */
+import { Command } from 'commander'
+import { createGuardian, type Guardian } from '../cli/demo/guardian.ts'
+
+/** Options that are added to it are what `measure` says it takes; nobody checks that. With `--json` the answer is one line. */
+export function question(
+  name: string,
+  description: string,
+  measure: (guardian: Guardian, options: never) => Promise<object>,
+): Command {
+  return new Command(name)
+    .description(description)
+    .option('--json', 'print one JSON object')
+    .action(async ({ json, ...options }: { json?: true }) => {
+      const guardian = createGuardian()
+      const interrupted = () => void guardian.close().finally(() => process.exit(130))
+      process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
+      try {
+        const answer = await measure(guardian, options as never)
+        process.stdout.write(`${JSON.stringify(answer, undefined, json ? undefined : 2)}\n`)
+      } finally {
+        await guardian.close()
+      }
+    })
+}
