@@ -10,7 +10,7 @@ import {
   type ContainerSpec,
   type PodPlace,
   type PodTemplate,
-  probeUrl,
+  readinessUrl,
   sandboxConfig,
   type VolumeSpec,
   volumeDirectory,
@@ -20,8 +20,6 @@ import {
 export type Objects = Readonly<Record<string, { readonly data?: Readonly<Record<string, string>> }>>
 
 export interface RunningPod {
-  /** What a program prints in the pod's first container; rejects when it fails. */
-  exec(...command: string[]): Promise<string>
   /** Asks once. */
   isReady(): Promise<boolean>
   /** What the runtime says the first container really runs as. */
@@ -77,14 +75,9 @@ export async function runPod(
   for (const given of spec.containers) started.set(given, await start(given))
   const [[first, container]] = [...started] as [[ContainerSpec, string]]
   return {
-    async exec(...cmd) {
-      const answer = execAnswer.parse(await runtime('ExecSync', { container_id: container, cmd, timeout: 30 }))
-      if (answer.exit_code !== 0) throw new Error(`${cmd.join(' ')} failed: ${answer.stderr.toString()}`)
-      return answer.stdout.toString()
-    },
     async isReady() {
       await running(node, container, logFile(node, first, place))
-      return (await node.get(probeUrl(first, 'readinessProbe', place.nodeIp))).status === 200
+      return (await node.get(readinessUrl(first, place.nodeIp))).status === 200
     },
     async inspect() {
       const { info } = await statusOf(node, container)
@@ -97,8 +90,6 @@ export async function runPod(
     },
   }
 }
-
-const execAnswer = z.object({ exit_code: z.number(), stdout: z.instanceof(Buffer), stderr: z.instanceof(Buffer) })
 
 const status = z.object({
   status: z.object({ state: z.string(), exit_code: z.number() }),

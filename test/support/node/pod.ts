@@ -230,13 +230,9 @@ function field(fieldPath: string, { metadata }: PodTemplate, place: PodPlace): s
   return found(fields[fieldPath], `field ${fieldPath}`)
 }
 
-/** Where a probe of the container asks. */
-export function probeUrl(
-  { ports, ...given }: ContainerSpec,
-  kind: 'livenessProbe' | 'readinessProbe',
-  nodeIp: string,
-): string {
-  const { path: target, port, host = nodeIp } = found(given[kind], kind).httpGet
+/** Where it is asked whether the container is ready. */
+export function readinessUrl({ ports, readinessProbe }: ContainerSpec, nodeIp: string): string {
+  const { path: target, port, host = nodeIp } = found(readinessProbe, 'readinessProbe').httpGet
   const number = typeof port === 'number' ? port : ports.find(({ name }) => name === port)?.containerPort
   return new URL(target, `http://${host}:${found(number, `port ${port}`)}`).href
 }
