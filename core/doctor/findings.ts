@@ -306,7 +306,7 @@ In Kubernetes the pod needs hostNetwork.`,
     what: 'The registry {origin} is not reached at {host}: {reason}',
     why: 'Nothing of it can be pulled that no node has yet, and tags can not be resolved.',
     fix: `Look whether the node reaches it, and through which proxy (HTTPS_PROXY and NO_PROXY hold for the agent as for containerd):
-    curl -sSI {url}`,
+    curl -sSI '{url}'`,
   },
   ORIGIN_UNTRUSTED: {
     severity: 'error',
@@ -371,7 +371,7 @@ Where nothing is counted: restart containerd, and run \`shoal doctor\` as root o
     what: 'The token service {host} of the registry {origin} is not reached: {reason}',
     why: 'Without a token of it nothing can be pulled there, not even what is open to all.',
     fix: `Look whether the node reaches it; proxies and firewalls often let through the registry alone:
-    curl -sSI {url}`,
+    curl -sSI '{url}'`,
   },
 } as const satisfies Record<string, FindingSpec>
 

@@ -46,7 +46,7 @@ function judgeDisk(disk: DiskFacts, { ceilingPercent: ceiling }: NodeSettings): 
 }
 
 function judgeOrigin({ origin, host, url, answer, tokens, ranged }: OriginFacts): Finding[] {
-  const at = { origin, host, url }
+  const at = { origin, host, url: quotable(url) }
   switch (answer.kind) {
     case 'no name':
       return [finding('ORIGIN_NAME_UNKNOWN', { ...at, reason: answer.reason })]
@@ -60,10 +60,22 @@ function judgeOrigin({ origin, host, url, answer, tokens, ranged }: OriginFacts)
       return [
         ...(tokens === undefined || tokens.answer.ok
           ? []
-          : [finding('TOKEN_SERVICE_UNREACHABLE', { ...tokens, origin, reason: tokens.answer.reason })]),
+          : [
+              finding('TOKEN_SERVICE_UNREACHABLE', {
+                ...tokens,
+                url: quotable(tokens.url),
+                origin,
+                reason: tokens.answer.reason,
+              }),
+            ]),
         ...(ranged === false ? [finding('ORIGIN_WITHOUT_RANGES', { origin })] : []),
       ]
   }
+}
+
+/** For single quotes: a registry names hosts and token services as it likes, and root pastes what doctor says. */
+function quotable(url: string): string {
+  return url.replaceAll("'", '%27')
 }
 
 function judgeInside(inside: InsideFacts, { ops }: NodeSettings): Finding[] {
@@ -77,7 +89,7 @@ function judgeInside(inside: InsideFacts, { ops }: NodeSettings): Finding[] {
       finding('ORIGIN_UNREACHABLE', {
         origin,
         host,
-        url: `https://${host}/v2/`,
+        url: quotable(`https://${host}/v2/`),
         reason: 'it failed several times in a row',
       }),
     ),

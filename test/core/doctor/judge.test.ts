@@ -260,6 +260,18 @@ describe('registries', () => {
   })
 })
 
+test.each<[string, Partial<Facts>]>([
+  ['registry', { origins: [{ ...origin, url: "https://a';id;'/v2/", answer: { kind: 'unreachable', reason: 'x' } }] }],
+  [
+    'token service',
+    { origins: [{ ...healthy.origins[0], tokens: { host: 'a', url: "https://a';id;'/v2/", answer: no } }] },
+  ],
+  ['storage host', { inside: { ...healthy.inside, resting: [{ origin: 'a.b', host: "a';id;'" }] } }],
+])('a %s that is called like a command is one word of what is to be pasted', (_name, facts) => {
+  const [found] = judge({ ...healthy, ...facts })
+  expect(found?.fix.split('\n').at(-1)).toBe("    curl -sSI 'https://a%27;id;%27/v2/'")
+})
+
 describe('the disk', () => {
   test.each<[string, Partial<NonNullable<Facts['disk']>>, string[]]>([
     ['not writable', { writable: no, sparse: undefined }, ['DATA_DIR_UNUSABLE']],
