@@ -72,10 +72,10 @@ describe.skipIf(lacks('root', 'buildah'))('the image', () => {
     const file = path.join(layout, '../context/rootfs', imagePaths.licensesOfPackages)
     const lines = (await readFile(file, 'utf8')).split('\n')
     const { dependencies } = JSON.parse(readText('package.json')) as { dependencies: Record<string, string> }
-    const versionOf = (name: string) =>
-      (JSON.parse(readText(`node_modules/${name}/package.json`)) as { version: string }).version
     // Those need the last two.
-    const names = [...Object.keys(dependencies), 'avvio', '@noble/curves'].map((name) => `${name} ${versionOf(name)}`)
+    const names = [...Object.keys(dependencies), 'avvio', '@noble/curves'].map(
+      (name) => `${name} ${installedVersion(name)}`,
+    )
     expect(names.filter((name) => !lines.includes(name))).toEqual([])
   })
 
@@ -109,6 +109,10 @@ test.skipIf(lacks('root', 'buildah'))(
 )
 
 /** Into an OCI image layout. The base for arm64 is a stand-in, since nothing of it is run. */
+function installedVersion(name: string): string {
+  return (JSON.parse(readText(`node_modules/${name}/package.json`)) as { version: string }).version
+}
+
 async function build(platforms: readonly ('linux/amd64' | 'linux/arm64')[]): Promise<string> {
   const directory = await guardian.directory()
   const builder = { storage: path.join(directory, 'storage'), createdS: 0 }
