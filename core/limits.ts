@@ -369,6 +369,8 @@ export const limits = {
   rankedDigestsMax: 20_000,
   /** A successor without a table listens this long before it grants: four announce intervals of those who fetch. */
   directoryLearnMs: 2 * second,
+  /** Banned peers that an announcer names to its directories. Ones who were banned before have mostly left for long. */
+  bansToldMax: 16,
   /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
   leaseTtlMs: 1.75 * second,
   /** The same before the first byte: a token, a redirect and a cold store take seconds, twice `originFirstByteMs` is a fault. */

@@ -60,6 +60,7 @@ const announceItem = z
     wants: z.boolean(),
     isConnected: z.boolean().exactOptional(),
     neighbours: count.exactOptional(),
+    bans: z.array(peer).max(limits.bansToldMax).exactOptional(),
     fetching: z.array(range).max(limits.fetchRangesMax),
     fetchedBytes: count.exactOptional(),
     lease: z

@@ -43,35 +43,36 @@ export function createTables(): Tables {
   }
 }
 
-/** What the areas on the other side of the border have. */
+/** What the areas on the other side of the border have, as far as it is of use to who asks. */
 export interface Elsewhere {
   isHeld(index: number): boolean
-  /** Is somebody fetching the chunk there that nobody has there yet? */
-  isComing(index: number): boolean
+  /** Is somebody fetching the chunk there? */
+  isFetched(index: number): boolean
   /** Who has it there, and was named least often. */
   sourceOf(index: number): Announcer | undefined
 }
 
 /** Undefined where no other area knows the digest. */
-export function elsewhereOf(tables: Tables, { area, digest, size }: Table): Elsewhere | undefined {
+export function elsewhereOf(tables: Tables, { area, digest, size }: Table, asker: Announcer): Elsewhere | undefined {
   const others = [...tables.of(digest)].filter((other) => other.area !== area && other.size === size)
   if (others.length === 0) return undefined
-  const held = (index: number): boolean => others.some((table) => isHeld(table, index))
   return {
-    isHeld: held,
-    isComing: (index) => !held(index) && others.some((table) => table.claimed[index]! > 0),
+    isHeld: (index) => others.some((table) => isHeld(table, asker, index)),
+    isFetched: (index) => others.some((table) => table.claimed[index]! > 0),
     sourceOf: (index) =>
       leastLent(
-        others.filter((table) => isHeld(table, index)),
+        others.filter((table) => isHeld(table, asker, index)),
+        asker,
         index,
       ),
   }
 }
 
-function leastLent(tables: readonly Table[], index: number): Announcer | undefined {
+function leastLent(tables: readonly Table[], { bans }: Announcer, index: number): Announcer | undefined {
   let least: Announcer | undefined
   for (const { announcers } of tables)
     for (const announcer of announcers.values())
-      if (holds(announcer, index) && announcer.lent < (least?.lent ?? Infinity)) least = announcer
+      if (holds(announcer, index) && !bans.includes(announcer.peer) && announcer.lent < (least?.lent ?? Infinity))
+        least = announcer
   return least
 }

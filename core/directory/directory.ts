@@ -221,7 +221,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
     digest,
     size: table.size,
     peers: lacksNeighbours(table, item) ? neighboursOf(table, announcer) : [],
-    ...(item.wants ? { counts: countsOf(table) } : {}),
+    ...(item.wants ? { counts: countsOf(table, announcer) } : {}),
     ...lease,
     ...(rank === 0 ? lostOf(table, announcer) : {}),
     ...(owner !== undefined && item.lease !== undefined ? { ask: owner } : {}),
@@ -328,7 +328,7 @@ function leaseFor(
   if (heldBackMs > 0) return { leaseAfterMs: heldBackMs }
   const limitedMs = limitedForMs(state, originOf(item))
   const isSick = state.sickOrigins.isSick(originOf(item))
-  const sources = { elsewhere: elsewhereOf(state.tables, table), origin: limitedMs <= 0, isSick }
+  const sources = { elsewhere: elsewhereOf(state.tables, table, announcer), origin: limitedMs <= 0, isSick }
   if (limitedMs > 0 && sources.elsewhere === undefined) return { leaseAfterMs: limitedMs }
   const wish = { ...item, lease: item.lease }
   const lease = grantLease(table, announcer, wish, state.clock.now(), sources, () => state.leaseId++)

@@ -92,9 +92,9 @@ function wholeBlob(
   elsewhere: Elsewhere | undefined,
 ): ChunkRange | undefined {
   if (table.whole !== undefined && table.whole.active > 0) return undefined
-  const isHad = (index: number): boolean => isHeld(table, index) || elsewhere?.isHeld(index) === true
+  const isHad = (index: number): boolean => isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
   const lacking = firstFree(0, table.chunks, isHad)
-  const isComing = lacking === undefined || elsewhere?.isComing(lacking) === true
+  const isComing = lacking === undefined || elsewhere?.isFetched(lacking) === true
   if (isComing && !insists) return undefined
   lapseOthers(table, asker)
   table.whole = asker
@@ -111,14 +111,14 @@ function nextRange(
 ): Found | undefined {
   if (!hasTurn(table, asker, nowMs, holdersMax)) return undefined
   const insists = wish.insists === true
-  const share = insists ? wish.chunks : fairShare(table)
+  const share = insists ? wish.chunks : fairShare(table, asker)
   const most = Math.min(wish.chunks, limits.leasedChunksMax - asker.active, share)
   if (most < 1) return undefined
   const isAcross = (index: number): boolean => !insists && elsewhere?.isHeld(index) === true
   const taken = (index: number): boolean => {
     if (!mayAskOrigin && !isAcross(index)) return true
-    if (elsewhere?.isComing(index) === true) return true
-    return insists ? table.claimed[index] !== 0 || holds(asker, index) : !isFree(table, index)
+    if (!isAcross(index) && elsewhere?.isFetched(index) === true) return true
+    return insists ? table.claimed[index] !== 0 || holds(asker, index) : !isFree(table, asker, index)
   }
   const position = Math.min(Math.max(0, wish.position), table.chunks)
   const limit = wish.theseOnly === true ? Math.min(position + wish.chunks, table.chunks) : table.chunks
@@ -140,9 +140,9 @@ function firstFree(start: number, end: number, taken: (index: number) => boolean
 }
 
 /** Of what is free, for each of those who ask and may fetch at the same time: a share for each of a thousand would be too small to be worth its round trips. */
-function fairShare(table: Table): number {
+function fairShare(table: Table, asker: Announcer): number {
   let free = 0
-  for (let index = 0; index < table.chunks; index++) if (isFree(table, index)) free++
+  for (let index = 0; index < table.chunks; index++) if (isFree(table, asker, index)) free++
   return Math.ceil(free / Math.min(Math.max(1, table.askers.size), holdersAmong(table.announcers.size)))
 }
 

@@ -16,7 +16,7 @@ export function neighboursOf(table: Table, announcer: Announcer): PeerHint[] {
   const anywhere: Scored<Announcer>[] = []
   const holders: Scored<Announcer>[] = []
   for (const other of table.announcers.values()) {
-    if (other === announcer || (!other.wants && other.held === 0)) continue
+    if (other === announcer || (!other.wants && other.held === 0) || announcer.bans.includes(other.peer)) continue
     const scored = { item: other, score: scoreOf(announcer.mark, other.mark), name: other.peer }
     insertRanked(anywhere, limits.neighboursNamed, scored)
     insertRanked(

@@ -36,6 +36,8 @@ export interface Announcer {
   /** Number of chunks held. */
   held: number
   wants: boolean
+  /** Whom it banned: it counts nothing of theirs as held. */
+  bans: readonly PeerId[]
   /** Since when it has, or does. */
   wantsSinceMs: number
   heardMs: number
@@ -123,6 +125,7 @@ export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announc
     bits: bitfieldOf(table.chunks),
     held: 0,
     wants: false,
+    bans: [],
     wantsSinceMs: nowMs,
     heardMs: nowMs,
     intervalMs: limits.announceWantMs,
@@ -174,6 +177,7 @@ export function updateAnnouncer(table: Table, announcer: Announcer, item: Announ
   announcer.heardMs = nowMs
   if (item.wants && !announcer.wants) announcer.wantsSinceMs = nowMs
   announcer.wants = item.wants
+  announcer.bans = item.bans ?? []
   hold(table, announcer, item.have, nowMs)
   if (item.fetchedBytes !== undefined && item.fetchedBytes !== announcer.fetchedBytes) {
     announcer.fetchedBytes = item.fetchedBytes
@@ -237,7 +241,7 @@ function adoptFetches(table: Table, announcer: Announcer, fetching: readonly Chu
 /** Bytes come after all: what lapsed and fell to nobody is its holder's again. */
 function reviveClaims(table: Table, announcer: Announcer, fetching: readonly ChunkRange[]): void {
   for (const [index, claim] of announcer.claims) {
-    if (claim.lapsed && isFree(table, index) && covers(fetching, index)) {
+    if (claim.lapsed && isFree(table, announcer, index) && covers(fetching, index)) {
       addClaim(table, announcer, index, { ...claim, sinceMs: announcer.progressMs })
     }
   }
@@ -291,9 +295,10 @@ function isStalled({ heardMs, progressMs }: Announcer, { sinceMs, endsAtMs }: Cl
 }
 
 /** Leases that stalled, and of which others have or fetch a chunk by now. */
-export function lostLeases(table: Table, { claims }: Announcer): number[] {
+export function lostLeases(table: Table, announcer: Announcer): number[] {
   const lost = new Set<number>()
-  for (const [index, { lapsed, lease }] of claims) if (lapsed && lease !== 0 && !isFree(table, index)) lost.add(lease)
+  for (const [index, { lapsed, lease }] of announcer.claims)
+    if (lapsed && lease !== 0 && !isFree(table, announcer, index)) lost.add(lease)
   return [...lost].slice(-limits.fetchRangesMax)
 }
 
@@ -305,20 +310,28 @@ export function lapseOthers(table: Table, except: Announcer): void {
   }
 }
 
-export function isHeld(table: Table, index: number): boolean {
-  return table.completes > 0 || table.partial[index]! > 0
-}
-
-/** Nobody has the chunk and nobody is fetching it. */
-export function isFree(table: Table, index: number): boolean {
-  return !isHeld(table, index) && table.claimed[index] === 0
-}
-
-/** Holders per chunk, saturated at 255. */
-export function countsOf(table: Table): Uint8Array {
-  const counts = new Uint8Array(table.chunks)
-  for (let index = 0; index < counts.length; index++) {
-    counts[index] = Math.min(255, table.partial[index]! + table.completes)
+/** Holders of the chunk that are of use to `asker`. */
+function holdersOf(table: Table, { bans }: Announcer, index: number): number {
+  let holders = table.partial[index]! + table.completes
+  for (const peer of bans) {
+    const banned = table.announcers.get(peer)
+    if (banned !== undefined && holds(banned, index)) holders--
   }
+  return holders
+}
+
+export function isHeld(table: Table, asker: Announcer, index: number): boolean {
+  return holdersOf(table, asker, index) > 0
+}
+
+/** Nobody has the chunk, as far as it is of use to `asker`, and nobody is fetching it. */
+export function isFree(table: Table, asker: Announcer, index: number): boolean {
+  return table.claimed[index] === 0 && !isHeld(table, asker, index)
+}
+
+/** Holders per chunk that are of use to `asker`, saturated at 255. */
+export function countsOf(table: Table, asker: Announcer): Uint8Array {
+  const counts = new Uint8Array(table.chunks)
+  for (let index = 0; index < counts.length; index++) counts[index] = Math.min(255, holdersOf(table, asker, index))
   return counts
 }

@@ -58,6 +58,8 @@ export function watchCrossings(state: SwarmState, session: Session): void {
   for (const crossing of session.supply.crossings) {
     if (isUnderWay(session, crossing)) crossing.progressAtMs = nowMs
     const isHopeless = !isReachable(state, session, crossing)
+    // Where nobody else has it, the directory would name the same source again.
+    if (isHopeless) session.supply.askAfterMs = nowMs + state.limits.leaseAgainMs
     if (isHopeless || nowMs - crossing.progressAtMs >= state.limits.leaseTtlMs) endCrossing(state, session, crossing)
   }
 }

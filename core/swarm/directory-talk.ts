@@ -5,6 +5,7 @@ import { bitfieldOf } from './bitfield.ts'
 import { chunkCountOf } from './chunks.ts'
 import { crossedBytes, crossingChunks } from './crossings.ts'
 import { leaseWish, onCounts, onGranted, onLost } from './origin.ts'
+import { bannedPeers } from './hosts.ts'
 import { addCandidates, connectMore, isConnected } from './peers.ts'
 import { knowOthers, wantsMore } from './session.ts'
 import type { Session, SwarmState } from './state.ts'
@@ -18,6 +19,8 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
   const fetchedBytes = session.supply.fetchedBytes + crossedBytes(session)
   const { origin } = session
   const released = releasedNow(state, session)
+  const wants = wantsMore(state, session)
+  const bans = wants ? bannedPeers(state) : []
   const failedAtMs = state.originFailedAtMs.get(origin ?? '') ?? -Infinity
   const originFails = state.clock.now() - failedAtMs < state.limits.sickOriginMs
   const originRetryAfterMs = (state.originRests.get(origin ?? '') ?? 0) - state.clock.now()
@@ -25,9 +28,10 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     digest,
     size: session.size,
     have: session.complete ? { complete: true } : { complete: false, bits: session.have.slice() },
-    wants: wantsMore(state, session),
+    wants,
     ...(isConnected(state, session) ? { isConnected: true } : {}),
     neighbours: session.neighbours.size,
+    ...(bans.length > 0 ? { bans } : {}),
     fetching: fetchingRanges(session).slice(0, state.limits.fetchRangesMax),
     ...(lease === undefined ? {} : { lease }),
     ...(fetchedBytes > 0 ? { fetchedBytes } : {}),

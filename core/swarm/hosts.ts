@@ -25,6 +25,13 @@ export function isBanned(state: SwarmState, id: PeerId): boolean {
   return peer !== undefined && (peer.bannedUntilMs > state.clock.now() || isHostBanned(state, peer))
 }
 
+/** Some whom this node has banned, for its directories: they know what those hold, and not what that is worth. */
+export function bannedPeers(state: SwarmState): PeerId[] {
+  if (state.clock.now() >= state.bansEndMs) return []
+  const banned = [...state.peers.keys()].filter((id) => isBanned(state, id))
+  return banned.slice(-state.limits.bansToldMax)
+}
+
 export function isHostBanned(state: SwarmState, peer: Peer): boolean {
   return (hostOf(state, peer)?.bannedUntilMs ?? 0) > state.clock.now()
 }

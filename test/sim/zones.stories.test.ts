@@ -89,6 +89,13 @@ describe('a border between zones', () => {
     expect(story.originRatio()).toBe(1)
   })
 
+  it('lets nodes that are each alone in their zone take one copy in place of what a liar is banned for', () => {
+    const story = begin({ ...border, nodes: 4, zones: 4, realBytes: true }, [3])
+    makeLiar(story.node(3), 'sends rubbish')
+    expect(story.end(5000)).toBe(true)
+    expect(story.originRatio()).toBe(1)
+  })
+
   it('parts nodes that are each alone in their zone, and yet one alone has an origin that ignores Range send the blob', () => {
     const story = pull({ ...border, nodes: 3, originUnranged: true })
     expect(story.originRatio()).toBeLessThan(1.2)

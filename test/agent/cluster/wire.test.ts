@@ -28,6 +28,7 @@ const request: AnnounceRequest = {
       wants: true,
       isConnected: true,
       neighbours: 12,
+      bans: [address.peer],
       fetching: [{ start: 1, end: 4 }],
       fetchedBytes: 12,
       lease: { chunks: 4, position: 9, insists: true, acrossOnly: false, theseOnly: true, lifeMs: 2500 },

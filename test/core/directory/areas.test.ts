@@ -65,6 +65,29 @@ describe('leases with a border', () => {
     expect(host.say('b1', wish({ insists: true })).lease).toMatchObject({ start: 4, end: 8 })
   })
 
+  it('send nobody, who may insist, to the origin for what another area is fetching, though a third is said to have it', () => {
+    const host = world()
+    host.say('a1', { have: { complete: true }, wants: false })
+    host.say('b1', wish({ insists: true }))
+    expect(host.say('c1', wish({ insists: true })).lease).toMatchObject({ start: 4, end: 8 })
+  })
+
+  it('send nobody across to whom it has banned, but one of all areas to the origin', () => {
+    const host = world()
+    host.say('a1', { have: { complete: true }, wants: false })
+    const bans = ['a1']
+    expect(host.say('b1', { ...wish(), bans }).lease).toEqual({
+      id: expect.any(Number),
+      start: 0,
+      end: 4,
+      ttlMs: limits.leaseTtlMs,
+    })
+    expect(host.say('c1', { ...wish({ theseOnly: true }), bans }).lease).toBeUndefined()
+    host.say('b1', having(chunks, span(0, 4)))
+    expect(host.say('c1', { ...wish(), bans }).lease).toMatchObject({ start: 0, end: 4, source: { peer: 'b1' } })
+    expect(host.say('d1', wish()).lease).toMatchObject({ start: 0, end: 4, source: { peer: 'a1' } })
+  })
+
   it('let one agent of all areas have the blob of an origin that ignores Range, and the others what it has', () => {
     const host = world()
     expect(host.say('a1', { ...wish(), unranged: true }).lease).toMatchObject({ start: 0, end: chunks })

@@ -89,6 +89,21 @@ describe('who holds what', () => {
     expect(world.say('a').peers).toEqual([])
   })
 
+  it('tells of nobody to whom has banned it, and of all to the others', () => {
+    const world = createWorld()
+    world.say('seed', { have: { complete: true }, wants: false })
+    world.say('half', having(100, span(50, 100)))
+    world.say('liar', having(100, span(0, 60)))
+    const answer = world.say('a', { bans: ['seed', 'liar', 'unknown'], ...wish })
+    expect(answer.peers.map(({ peer }) => peer)).toEqual(['half'])
+    expect([0, 49, 50, 99].map((index) => answer.counts![index])).toEqual([0, 0, 1, 1])
+    expect(answer.lease).toMatchObject({ start: 0, end: 10 })
+    const other = world.say('b', wish)
+    expect(other.peers.map(({ peer }) => peer).toSorted()).toEqual(['a', 'half', 'liar', 'seed'])
+    expect([0, 50, 99].map((index) => other.counts![index])).toEqual([2, 3, 2])
+    expect(other.lease).toBeUndefined()
+  })
+
   it('forgets who is silent for five seconds, with its counts and leases', () => {
     const world = createWorld()
     expect(world.say('a', { ...having(100, [50]), ...wish }).lease).toMatchObject({ start: 0, end: 10 })

@@ -46,6 +46,19 @@ describe('a provable liar', () => {
     expect(bench.take('ban')).toEqual([])
   })
 
+  it('is named to the directories as long as it is banned and something is wanted', () => {
+    const bench = createBench()
+    const bans = () => bench.swarm.announceState(digest)?.bans
+    connects(bench, 'liar')
+    connects(bench, 'neighbour', '10.0.0.67')
+    contradict(bench, 'liar')
+    expect(bans()).toBeUndefined()
+    bench.read()
+    expect(bans()).toEqual(['liar'])
+    bench.clock.advance(limits.banMs)
+    expect(bans()).toBeUndefined()
+  })
+
   it('that left long ago is banned alone: its address may be another node by now', () => {
     const bench = createBench()
     connects(bench, 'liar')

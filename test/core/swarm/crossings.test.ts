@@ -87,6 +87,17 @@ describe('a lease to cross is', () => {
     expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
   })
 
+  it('wished for again only after a while when its source can not be reached', () => {
+    const bench = createBench({ places })
+    bench.read()
+    bench.answer({ lease })
+    bench.handle({ type: 'dial-failed', peer: 'far' })
+    bench.pass(limits.leaseAgainMs - 100)
+    expect(stateOf(bench)?.lease).toBeUndefined()
+    bench.pass(200)
+    expect(stateOf(bench)?.lease).toBeDefined()
+  })
+
   it('given back when its source has not what it names', () => {
     const bench = gateway()
     for (const { id } of bench.told('request')) bench.says('far', { type: 'missing', id })
@@ -109,7 +120,7 @@ describe('a lease to cross is', () => {
     const wishes = span(1, 10).map((id) => {
       bench.answer({ counts: new Uint8Array(100), lease: { ...lease, id } })
       bench.handle({ type: 'dial-failed', peer: 'far' })
-      bench.pass(500)
+      bench.pass(limits.leaseAgainMs + limits.tickMs)
       bench.answer({ counts: new Uint8Array(100) })
       return stateOf(bench)?.lease?.insists === true
     })
