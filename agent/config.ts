@@ -494,10 +494,18 @@ export const configSchema = z.strictObject({
   shutdownTimeoutMs: note(duration.refine((ms) => ms <= 10 * minute, 'expected at most 10m').prefault('25s'), {
     group: 'Behaviour',
     description:
-      'How long the agent may take to stop after SIGTERM; stay below the grace period of the pod. Running responses and uploads may end meanwhile: responses get all but the last five seconds, at least half of it.',
+      'How long the agent may take to stop after SIGTERM; stay below the grace period of the pod. Running responses and uploads may end meanwhile: responses get all but the last five seconds, at least half of it. In the first half of that, what only this node has goes to others.',
     text: 'plain',
     value: 'time',
     examples: ['40s'],
+  }),
+  handOverMaxBytes: note(byteSize.prefault('1GiB'), {
+    group: 'Behaviour',
+    description:
+      'How much of the blobs that only this node has is given to others when it stops, the smallest first; they take what they have free room for. What others read at that moment goes to them in any case. An agent that is restarted comes back with all it had, and does not know at SIGTERM that it will: so a part of what is given then is given for nothing, once, as two have it from then on.',
+    text: 'plain',
+    value: 'size',
+    examples: ['0', '10GiB'],
   }),
   logLevel: note(z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'), {
     group: 'Logs',

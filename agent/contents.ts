@@ -6,7 +6,7 @@ import type { CredentialLives } from './access/credential-lives.ts'
 import { createFindings, type Findings } from './access/findings.ts'
 import type { PolicyOf } from './access/policy.ts'
 import { createPossession, type Possession } from './access/possession.ts'
-import type { Cluster, ClusterSwarm } from './cluster/cluster.ts'
+import type { Cluster, ClusterSwarm, ContentServer } from './cluster/cluster.ts'
 import type { ByteOrigin } from './credentials/own-origin.ts'
 import type { Logger } from './logging.ts'
 import { observeDelivery, observeRunner } from './measure.ts'
@@ -16,9 +16,11 @@ import type { DiskStore } from './store/store.ts'
 import { createBlobs } from './swarm/blobs.ts'
 import { createRunner, type Runner, type RunnerOptions } from './swarm/runner.ts'
 import { createSeedFinder } from './swarm/seed-finder.ts'
-import { createSmallContents, type SmallContents } from './swarm/small-contents.ts'
+import { createSmallContents } from './swarm/small-contents.ts'
+import { createTakeOvers } from './swarm/take-overs.ts'
 import type { PeerTransport } from './transport/peer-transport.ts'
 import type { OriginClient } from './upstream/origin-client.ts'
+import { within } from './system/within.ts'
 import { sleepBySystem } from './upstream/retry.ts'
 
 export interface ContentsComponents {
@@ -36,7 +38,7 @@ export interface ContentsComponents {
   readonly rates: RateLimits
   readonly metrics: Metrics
   readonly logger: Logger
-  readonly createCluster: (runner: ClusterSwarm, small: Pick<SmallContents, 'serve'>) => Cluster
+  readonly createCluster: (runner: ClusterSwarm, contents: ContentServer) => Cluster
 }
 
 export interface Contents {
@@ -47,6 +49,14 @@ export interface Contents {
   readonly cluster: Cluster
   /** What has started is stopped by `stops`, also where the start fails halfway. */
   start(stops: AsyncDisposableStack): Promise<void>
+  /** Gives to others what only this agent has, as it is about to leave them. */
+  handOver(bounds: HandOverBounds): Promise<void>
+}
+
+export interface HandOverBounds {
+  /** Of what is given to who has not asked for it. */
+  readonly maxBytes: number
+  readonly withinMs: number
 }
 
 export function createContents(components: ContentsComponents, options: RunnerOptions = {}): Contents {
@@ -70,14 +80,25 @@ export function createContents(components: ContentsComponents, options: RunnerOp
     observer: observeRunner(metrics),
     onFetched: (want: Want) => findings.noteHeld(want),
   }
-  const runner = createRunner({ ...fetching, announce: (digest, now) => cluster.announce(digest, now) }, options)
+  const runner = createRunner(
+    {
+      ...fetching,
+      announce: (digest, now) => cluster.announce(digest, now),
+      offer: (digest, size) => cluster.offer(digest, size),
+    },
+    options,
+  )
   const small = createSmallContents({
     ...fetching,
     runner,
     askPeers: ({ digest, origin: at }, signal) => cluster.askContent(digest, at, signal),
   })
+  const takeOvers = createTakeOvers({ runner, store, logger })
   const seedFinder = createSeedFinder({ transport, post: (event) => runner.post(event), logger })
-  const cluster = components.createCluster({ swarm: runner.swarm, post: seedFinder.heard }, small)
+  const cluster = components.createCluster(
+    { swarm: runner.swarm, post: seedFinder.heard },
+    { serve: (digest) => small.serve(digest), take: (digest, size) => takeOvers.take(digest, size) },
+  )
   const blobs = createBlobs({
     runner,
     store,
@@ -99,6 +120,7 @@ export function createContents(components: ContentsComponents, options: RunnerOp
     runner.start()
     stops.defer(() => runner.stop())
     stops.defer(() => small.stop())
+    stops.defer(() => takeOvers.stop())
     await store.start()
     await transport.start()
     stops.defer(() => seedFinder.stop())
@@ -106,5 +128,12 @@ export function createContents(components: ContentsComponents, options: RunnerOp
     await cluster.start()
   }
 
-  return { blobs, findings, possession, runner, cluster, start }
+  async function handOver({ maxBytes, withinMs }: HandOverBounds): Promise<void> {
+    if (cluster.others().length === 0) return
+    const startedMs = clock.now()
+    const isDone = await within(Promise.all([cluster.bequeath(findings.all()), runner.handOver(maxBytes)]), withinMs)
+    logger.info({ tookMs: Math.round(clock.now() - startedMs), isDone }, 'handed over what only this agent had')
+  }
+
+  return { blobs, findings, possession, runner, cluster, start, handOver }
 }

@@ -149,7 +149,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       store,
       transport,
       logger,
-      createCluster: (runner, small) =>
+      createCluster: (runner, contents) =>
         secrets === undefined
           ? standingAlone(runner)
           : createMemberCluster(
@@ -160,7 +160,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
                 transport,
                 places,
                 runner,
-                serveContent: (digest) => small.serve(digest),
+                contents,
                 observer: observeCluster(metrics),
                 logger: logger.child({ part: 'cluster' }),
               },
@@ -208,7 +208,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
 
   await shared.start(stops)
   if (unshared !== shared) await unshared.start(stops)
-  stops.defer(() => mirror.close(responsesMs(config)))
+  let responsesEndMs = Number.NEGATIVE_INFINITY
+  stops.defer(() => mirror.close(Math.max(0, responsesEndMs - clock.now())))
   const mirrorAddress = await mirror.listen()
   parts.set('agent', () => ({ ready: true })).set('cluster', () => clusterReadiness(cluster))
   const startedMs = clock.now()
@@ -228,6 +229,9 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   async function stop(): Promise<void> {
     logger.info('agent stops')
     parts.set('agent', notReady('the agent is stopping'))
+    responsesEndMs = clock.now() + responsesMs(config)
+    // Meanwhile the mirror serves on: without it containerd would ask the registries.
+    await shared.handOver({ maxBytes: config.handOverMaxBytes, withinMs: responsesMs(config) / 2 })
     await running.disposeAsync()
     logger.info('agent has stopped')
   }

@@ -308,6 +308,23 @@ export const limits = {
   /** A waiting request is told its place this often, so that a hung uploader is not mistaken for a full one. */
   queuedAgainMs: 400,
 
+  // Swarm: hand-over
+  /**
+   * What others are asked to take of who leaves, at a time: some layers, so that those that have begun are whole before it is gone.
+   * One that is larger goes alone.
+   */
+  handOverAtOnceBytes: 64 * MiB,
+  /** Who takes a blob has told its directory by then: several announces to a busy one. */
+  handOverBeginMs: 2 * second,
+  /** What one node takes at a time, over all who leave: it is written to disk, for nobody who waits. */
+  handOverTakenMaxBytes: 1 * GiB,
+  /** What has not come by then, comes no more: longer than most who leave may take. */
+  handOverTakeMs: 1 * minute,
+  /** Members that are asked to take a blob, one after the other: those that are busy or full are not all. */
+  handOverAskedMax: 3,
+  /** Facts of possession in one message, some 200 bytes each. */
+  handOverFactsPerMessage: 1000,
+
   // Swarm: rate limits
   /** What may move at once after a pause, as time at the limit: the grain of ticks four times over. */
   rateBurstMs: 100,

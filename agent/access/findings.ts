@@ -3,7 +3,7 @@
  * Whatever it finds first, it tells the content's directory.
  */
 import { createBoundedMap } from '../../core/bounded-map.ts'
-import type { AgedFact, Fact } from '../../core/directory/messages.ts'
+import type { AgedFact, Fact, KnownFact } from '../../core/directory/messages.ts'
 import { createFacts } from '../../core/directory/possession.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
@@ -31,6 +31,8 @@ export interface Findings {
   noteVain(sought: Pick<Sought, 'digest'>, fact: Fact, isRefuted: boolean): void
   /** The origin sent all of it, or what was as unforeseeable. */
   noteHeld(sought: Omit<Sought, 'credential'>): void
+  /** All that is known here. */
+  all(): Iterable<KnownFact>
   /** What others found. */
   learn(digest: Digest, known: readonly AgedFact[]): void
 }
@@ -85,6 +87,7 @@ export function createFindings({ clock, tell }: FindingsComponents): Findings {
       found(sought.digest, holdsFact(sought))
       considerOpen(sought)
     },
+    all: () => facts.all(),
     learn(digest, known) {
       for (const { fact, ageMs } of known) facts.note(digest, fact, ageMs)
     },

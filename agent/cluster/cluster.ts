@@ -1,10 +1,10 @@
 /** What the rest of the agent needs of the other members: where they are, and what their directories say. */
-import type { AnnounceItem, PossessionAnswer, PossessionRequest } from '../../core/directory/messages.ts'
+import type { AnnounceItem, KnownFact, PossessionAnswer, PossessionRequest } from '../../core/directory/messages.ts'
 import type { Place } from '../../core/members/places.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { SwarmEvent } from '../../core/swarm/events.ts'
-import type { AskedContent } from './ask-content.ts'
+import type { AskedContent, ContentAnswer } from './ask-content.ts'
 
 export interface ClusterStats {
   /** Live members, this agent included. */
@@ -29,6 +29,10 @@ export interface Cluster {
   askPossession(question: PossessionQuestion): Promise<PossessionAnswer | undefined>
   /** Tells both hosts of its directory what this agent has found. */
   tellPossession(news: PossessionNews): void
+  /** Asks others who stay to take a blob that only this agent has; does one? */
+  offer(digest: Digest, size: number): Promise<boolean>
+  /** Tells who will host their directories after this agent what it knows of possession: `found`, and what it keeps for all. */
+  bequeath(found: Iterable<KnownFact>): Promise<void>
   /** This peer has just spoken to this agent: it lives, whatever its cluster listener does. */
   heard(peer: PeerId): void
   /** As members say of themselves; undefined: no member that is known here. */
@@ -54,6 +58,14 @@ export interface ClusterObserver {
 
 /** What the swarm hears of members and their directories. */
 export type ClusterEvent = Extract<SwarmEvent, { type: 'directory' | 'directory-silent' | 'peer-came' | 'peer-gone' }>
+
+/** What other members ask of this agent's contents. */
+export interface ContentServer {
+  /** A small content. */
+  serve(digest: Digest): Promise<ContentAnswer>
+  /** It would be lost with the member that asks: does this agent take it? */
+  take(digest: Digest, size: number): boolean
+}
 
 /** How a cluster learns of the swarm, and tells it. */
 export interface ClusterSwarm {

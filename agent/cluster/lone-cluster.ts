@@ -60,6 +60,8 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     sizeOf: async () => undefined,
     askPossession: async () => undefined,
     tellPossession: () => {},
+    offer: async () => false,
+    bequeath: async () => {},
     heard: () => {},
     placeOf: () => undefined,
     others: () => [],

@@ -19,7 +19,6 @@ import { createMembers } from '../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../core/members/members.ts'
 import type { GoneRecord, MemberRecord } from '../../core/members/messages.ts'
 import type { Places } from '../../core/members/places.ts'
-import type { Digest } from '../../core/oci/digest.ts'
 import type { Clock, PeerId, Random } from '../../core/ports.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
 import { formatHostPort } from '../config-values.ts'
@@ -29,16 +28,34 @@ import { within } from '../system/within.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 import { sleepBySystem } from '../upstream/retry.ts'
 import { askHosts } from './ask-hosts.ts'
-import { askContent, type AskContentComponents, askSize, type ContentAnswer } from './ask-content.ts'
+import { askContent, type AskContentComponents, askSize } from './ask-content.ts'
 import { createClusterClient, isRefusal } from './client.ts'
 import type { ClusterClient } from './client.ts'
-import type { Cluster, ClusterObserver, ClusterSwarm, PossessionNews, PossessionQuestion } from './cluster.ts'
+import type {
+  Cluster,
+  ClusterObserver,
+  ClusterSwarm,
+  ContentServer,
+  PossessionNews,
+  PossessionQuestion,
+} from './cluster.ts'
+import { bequeath, type HandOverComponents, offer } from './hand-over.ts'
 import { macKeysOf } from './mac.ts'
 import { watchSeeds } from './seeds.ts'
 import type { SeedLookup, SeedOptions } from './seeds.ts'
 import { createClusterServer, routeOf } from './server.ts'
 import type { ClusterServer } from './server.ts'
-import { announceCall, type Call, contentCall, exchangeCall, locateCall, lookCall, possessionCall } from './wire.ts'
+import {
+  announceCall,
+  type Call,
+  contentCall,
+  exchangeCall,
+  inheritCall,
+  locateCall,
+  lookCall,
+  possessionCall,
+  takeCall,
+} from './wire.ts'
 
 export interface MemberClusterComponents {
   readonly clock: Clock
@@ -47,8 +64,7 @@ export interface MemberClusterComponents {
   readonly secrets: ClusterSecrets
   readonly transport: Pick<PeerTransport, 'self' | 'addresses'>
   readonly runner: ClusterSwarm
-  /** What another member that asks for a small content hears. */
-  readonly serveContent: (digest: Digest) => Promise<ContentAnswer>
+  readonly contents: ContentServer
   readonly observer: ClusterObserver
   /** For the directory; from `placeOf`. */
   readonly places: Places
@@ -105,6 +121,8 @@ export function createMemberCluster(components: MemberClusterComponents, options
     sizeOf: (digest, origin) => askSize(contentCalls(state), digest, origin),
     askPossession: (question) => askPossession(state, question),
     tellPossession: (news) => tellPossession(state, news),
+    offer: (digest, size) => offer(handOverCalls(state), digest, size),
+    bequeath: (found) => bequeath(handOverCalls(state), [...state.directory.facts(), ...found]),
     heard: (peer) => state.members?.heard(peer),
     placeOf: (peer) => state.members?.get(peer),
     others: () => othersOf(state),
@@ -183,7 +201,22 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     contentCall,
     { byAddress: false },
     ({ from }) => from,
-    ({ digest }) => components.serveContent(digest),
+    ({ digest }) => components.contents.serve(digest),
+  )
+  const takeRoute = routeOf(
+    takeCall,
+    { byAddress: false },
+    ({ from }) => from,
+    ({ digest, size }) => ({ isTaken: components.contents.take(digest, size) }),
+  )
+  const inheritRoute = routeOf(
+    inheritCall,
+    { byAddress: false },
+    ({ from }) => from,
+    (request) => {
+      directory.inherit(request)
+      return {}
+    },
   )
   const lookRoute = routeOf(
     lookCall,
@@ -202,7 +235,16 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       clock,
       self,
       keys,
-      routes: [announceRoute, exchangeRoute, locateRoute, possessionRoute, contentRoute, lookRoute],
+      routes: [
+        announceRoute,
+        exchangeRoute,
+        locateRoute,
+        possessionRoute,
+        inheritRoute,
+        contentRoute,
+        takeRoute,
+        lookRoute,
+      ],
     }),
     restingRelays: createBoundedMap(limits.relaysRestingMax),
     calls: new Set(),
@@ -435,9 +477,14 @@ async function possession(state: State, host: PeerId, request: PossessionRequest
     : callHost(state, possessionCall, host, request)
 }
 
-function askPossession(state: State, question: PossessionQuestion): Promise<PossessionAnswer | undefined> {
+async function askPossession(state: State, question: PossessionQuestion): Promise<PossessionAnswer | undefined> {
   const request = { from: state.transport.self, ...question, tells: [] }
-  return askHosts(state.owners.of(question.digest), (host) => possession(state, host, request))
+  const ask = (host: PeerId): Promise<PossessionAnswer> => possession(state, host, request)
+  const hosts = state.owners.of(question.digest)
+  const answer = await askHosts(hosts, ask)
+  // An owner that has just come knows nothing of what its standby was told.
+  const isUnknown = answer?.known.length === 0 && answer.againMs === undefined
+  return isUnknown ? ((await askHosts(hosts.slice(1), ask)) ?? answer) : answer
 }
 
 /** Who does not hear of it asks, or finds out anew. */
@@ -458,6 +505,19 @@ function contentCalls(state: State): AskContentComponents {
     hosts: (digest) => owners.of(digest),
     locate: (host, request) => locate(state, host, request),
     read: (peer, request) => callMember(state, contentCall, peer, request),
+  }
+}
+
+function handOverCalls(state: State): HandOverComponents {
+  const { owners, places, transport } = state
+  const { self } = transport
+  const isInArea = (peer: PeerId): boolean => places.areaOf(peer) === places.areaOf(self)
+  return {
+    self,
+    heirs: (digest) => owners.heirsOf(digest, isInArea),
+    hosts: (digest) => owners.of(digest),
+    take: (peer, request) => callMember(state, takeCall, peer, request),
+    inherit: (peer, request) => callMember(state, inheritCall, peer, request),
   }
 }
 

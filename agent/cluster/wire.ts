@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type {
   AnnounceAnswer,
   AnnounceRequest,
+  InheritRequest,
   LocateAnswer,
   LocateRequest,
   PossessionAnswer,
@@ -11,7 +12,7 @@ import type {
 } from '../../core/directory/messages.ts'
 import { limits } from '../../core/limits.ts'
 import type { ExchangeAnswer, ExchangeRequest } from '../../core/members/messages.ts'
-import { parseDigest } from '../../core/oci/digest.ts'
+import { type Digest, parseDigest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { isRepositoryName } from '../../core/oci/reference.ts'
 import { isBitfieldFor } from '../../core/swarm/bitfield.ts'
@@ -79,6 +80,7 @@ const announceItem = z
     originRetryAfterMs: durationMs.exactOptional(),
     originFails: z.boolean().exactOptional(),
     leaves: z.boolean().exactOptional(),
+    departs: z.boolean().exactOptional(),
   })
   .refine(
     ({ size, have }) => have.complete || isBitfieldFor(have.bits, chunkCountOf(size)),
@@ -104,6 +106,7 @@ const answerItem = z.strictObject({
     .exactOptional(),
   leaseAfterMs: durationMs.exactOptional(),
   lost: z.array(count).max(limits.fetchRangesMax).exactOptional(),
+  departure: z.strictObject({ sole: bytes.exactOptional(), isWanted: z.boolean() }).exactOptional(),
   provide: z.boolean().exactOptional(),
   announceAfterMs: durationMs,
 })
@@ -134,10 +137,10 @@ const fact = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('open') }),
 ])
 
+const agedFact = z.strictObject({ fact, ageMs: z.number().nonnegative().max(limits.possessionKeptMs) })
+
 /** Of one content at one origin there is one of each kind. */
-const agedFacts = z
-  .array(z.strictObject({ fact, ageMs: z.number().nonnegative().max(limits.possessionKeptMs) }))
-  .max(fact.options.length)
+const agedFacts = z.array(agedFact).max(fact.options.length)
 
 const possessionRequest = z.strictObject({
   from: peer,
@@ -151,6 +154,11 @@ const possessionAnswer = z.strictObject({
   ask: peer.exactOptional(),
   known: agedFacts,
   againMs: durationMs.exactOptional(),
+})
+
+const inheritRequest = z.strictObject({
+  from: peer,
+  facts: z.array(agedFact.extend({ digest })).max(limits.handOverFactsPerMessage),
 })
 
 const contentRequest = z.strictObject({ from: peer, digest })
@@ -246,6 +254,17 @@ export interface LookAnswer {
   readonly timeMs: number
 }
 
+/** Of a member that leaves: will the other take this blob, which nobody else has? */
+export interface TakeRequest {
+  readonly from: PeerId
+  readonly digest: Digest
+  readonly size: number
+}
+
+export interface TakeAnswer {
+  readonly isTaken: boolean
+}
+
 interface Codec<Value> {
   write(value: Value): Buffer
   read(body: Buffer): Value | undefined
@@ -327,12 +346,25 @@ export const possessionCall: Call<PossessionRequest, PossessionAnswer> = {
   sealed: 'both',
 }
 
+/** Sealed as `possessionCall`. */
+export const inheritCall: Call<InheritRequest, object> = {
+  ...callOf<InheritRequest, object>('directory/inherit', limits.relayCallMs, inheritRequest, z.strictObject({})),
+  sealed: 'both',
+}
+
 /** Is a member there, which one, and what time is it? Changes nothing. */
 export const lookCall = callOf<LookRequest, LookAnswer>(
   'members/look',
   limits.memberCallMs,
   z.strictObject({ from: peer }),
   z.strictObject({ peer, addresses, timeMs: count }),
+)
+
+export const takeCall = callOf<TakeRequest, TakeAnswer>(
+  'content/take',
+  limits.relayCallMs,
+  z.strictObject({ from: peer, digest, size: z.int().nonnegative().max(limits.blobSizeMaxBytes) }),
+  z.strictObject({ isTaken: z.boolean() }),
 )
 
 /** One byte that says what it is, then the content. */

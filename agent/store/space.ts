@@ -41,6 +41,8 @@ export interface Space {
   add(deltaBytes: number): void
   /** Sets room for `bytes` aside until the result is called. Rejects with `DISK_FULL`, or `DISK_FAILED` while the disk is taken for broken. */
   reserve(bytes: number): Promise<() => void>
+  /** Could so much more be kept, and nothing need go for it? */
+  hasRoomFor(bytes: number): boolean
   /** Asks the filesystem how full it is, and shrinks if that is too full. */
   look(): Promise<void>
   /** The filesystem refused `bytes`, whatever it said before: makes room for at least so much. */
@@ -143,6 +145,7 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
       usedBytes += deltaBytes
     },
     reserve,
+    hasRoomFor: (bytes) => clock.now() >= brokenUntil && fits(bytes),
     async look() {
       await measure()
       if (!fits(0)) await makeRoom(0)

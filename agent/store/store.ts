@@ -64,6 +64,8 @@ export interface DiskStore extends BlobStore {
   start(): Promise<void>
   /** Makes everything durable and lets the directory go. Open blobs can not be read any more. */
   stop(): Promise<void>
+  /** Could so much more be kept, and no blob need go for it? */
+  hasRoomFor(bytes: number): boolean
   /** A pinned blob is not evicted. Pins are the caller's to remember over a restart. */
   pin(digest: Digest): void
   unpin(digest: Digest): void
@@ -291,6 +293,7 @@ function createStore(components: StoreComponents, options: CreateOptions, { lock
       await shelves.stop()
       lock?.release()
     },
+    hasRoomFor: (bytes) => space.hasRoomFor(bytes),
     pin: (digest) => void eviction.pins.add(digest),
     unpin: (digest) => void eviction.pins.delete(digest),
     stats,

@@ -9,7 +9,8 @@ import { isOriginError } from '../upstream/origin-error.ts'
 import { pieceSizeOf, readVerified, type PieceBuffers } from './reader.ts'
 import type { Runner } from './runner.ts'
 import { failureOf } from './failures.ts'
-import { noteWant, pruneUnkept, type BlobSession } from './sessions.ts'
+import { createReaderOpener } from './open-reader.ts'
+import { noteWant, type BlobSession } from './sessions.ts'
 import { createShowing, type ShowingComponents } from './showing.ts'
 import type { SmallContents } from './small-contents.ts'
 
@@ -29,7 +30,7 @@ export interface BlobsComponents extends ShowingComponents {
 export function createBlobs(components: BlobsComponents): Blobs {
   const { runner, store, small, logger, origin, onDelivered, possession } = components
   const { sessions } = runner
-  let readers = 0
+  const openReader = createReaderOpener(runner)
 
   async function open(want: Want, signal: AbortSignal): Promise<OpenBlob> {
     const size = await bring(want, signal)
@@ -81,7 +82,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
       moved: (position: number) => reader?.moved(position),
       lacking(position: number) {
         const rest = { start: position, end: range.end }
-        reader ??= openReader(session, want, rest, { whole: options.whole, prefetch: false })
+        reader ??= openReader(session, want.origin, rest, { whole: options.whole, prefetch: false })
       },
     }
     const showing = createShowing(components, session, want, { ...options, failed: progress.failed })
@@ -104,29 +105,6 @@ export function createBlobs(components: BlobsComponents): Blobs {
     for (const buffer of buffers) runner.pool.give(buffer)
   }
 
-  /** Tells the swarm what is wanted here, how far it has been taken, and when no more of it is. */
-  function openReader(session: BlobSession, want: Want, range: ByteRange, kind: { whole: boolean; prefetch: boolean }) {
-    const { digest, size } = session
-    const reader = ++readers
-    session.failures.delete(want.origin)
-    session.positions.set(reader, range.start)
-    runner.post({ type: 'reader-opened', digest, size, origin: want.origin, reader, ...range, ...kind })
-    return {
-      id: reader,
-      moved(position: number) {
-        session.positions.set(reader, position)
-        pruneUnkept(session)
-        runner.post({ type: 'reader-moved', digest, reader, position })
-      },
-      close() {
-        session.positions.delete(reader)
-        session.endedReaders.delete(reader)
-        pruneUnkept(session)
-        runner.post({ type: 'reader-closed', digest, reader })
-      },
-    }
-  }
-
   function prefetch(want: Want): () => void {
     const cancelled = new AbortController()
     runPrefetch(want, cancelled.signal).catch((error: unknown) => logger.debug({ err: error }, 'prefetch failed'))
@@ -139,7 +117,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
     const session = await sessions.acquire(want.digest, want.size)
     noteWant(session, want)
     if (session.proved || cancelled.aborted) return sessions.release(session)
-    const reader = openReader(session, want, { start: 0, end: want.size }, { whole: true, prefetch: true })
+    const reader = openReader(session, want.origin, { start: 0, end: want.size }, { whole: true, prefetch: true })
     cancelled.addEventListener('abort', () => {
       reader.close()
       sessions.release(session)

@@ -50,6 +50,8 @@ export interface RunnerComponents {
   readonly observer: RunnerObserver
   /** Tells the directory of a digest. */
   readonly announce: (digest: Digest, now: boolean) => void
+  /** Asks another member to take a blob that only this agent has; does one? */
+  readonly offer: (digest: Digest, size: number) => Promise<boolean>
   /** The whole blob came from this origin, to this agent and others. */
   readonly onFetched: (want: Want) => void
 }
@@ -67,7 +69,14 @@ export interface Runner {
   readonly sessions: Sessions
   readonly pool: BufferPool
   post(event: SwarmEvent): void
+  /** A number for the swarm's next reader. */
+  readerId(): number
   start(): void
+  /**
+   * Gives to others what only this agent has, of which at most `maxBytes` to who has not asked for it. Resolves when nothing is
+   * left that anybody takes, which may be never.
+   */
+  handOver(maxBytes: number): Promise<void>
   /** Lets uploads under way end, for a moment; ends all other transfers and waits for writes under way. */
   stop(): Promise<void>
 }
@@ -82,6 +91,8 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   const buffers = createChunkBuffers(pool)
   const queue: SwarmEvent[] = []
   const expected = new Map<PeerId, Map<number, Expected>>()
+  const departed = Promise.withResolvers<void>()
+  let readers = 0
   let draining = false
   let timers: NodeJS.Timeout[] = []
 
@@ -159,6 +170,10 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
         return void discard(command.digest, command.indices)
       case 'announce':
         return components.announce(command.digest, command.now)
+      case 'offer':
+        return void offer(command.digest, command.size)
+      case 'departed':
+        return departed.resolve()
       case 'ban':
         logger.warn({ peer: command.peer, address: command.address, reason: command.reason }, 'peer banned')
         observer.banned()
@@ -166,6 +181,16 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
       case 'fail':
         return fail(command)
     }
+  }
+
+  async function offer(digest: Digest, size: number): Promise<void> {
+    const isTaken = await components.offer(digest, size)
+    post({ type: 'offered', digest, isTaken })
+  }
+
+  function handOver(maxBytes: number): Promise<void> {
+    post({ type: 'departs', maxBytes })
+    return departed.promise
   }
 
   async function dial(peer: PeerId, addresses: readonly string[]): Promise<void> {
@@ -340,7 +365,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     session.changed.notify()
   }
 
-  return { swarm, pool, sessions, post, start, stop }
+  return { swarm, pool, sessions, post, readerId: () => ++readers, start, handOver, stop }
 }
 
 function isFetchedFrom(session: BlobSession, origin: string): boolean {

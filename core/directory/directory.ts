@@ -7,12 +7,15 @@ import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { createTables, elsewhereOf, type Tables } from './areas.ts'
+import { departureOf, isWantedByOthers } from './departures.ts'
 import { grantLease } from './leases.ts'
 import type {
   AnnounceAnswer,
   AnnounceItem,
   AnnounceRequest,
   AnswerItem,
+  InheritRequest,
+  KnownFact,
   LocateAnswer,
   LocateRequest,
   PeerAddress,
@@ -68,6 +71,10 @@ export interface Directory {
   announce(request: AnnounceRequest): AnnounceAnswer
   locate(request: LocateRequest): LocateAnswer
   possession(request: PossessionRequest): PossessionAnswer
+  /** Takes over what another host knew of possession. */
+  inherit(request: InheritRequest): void
+  /** What is known of possession here. */
+  facts(): Iterable<KnownFact>
   /** A member left or died: it is out of all answers at once. */
   memberGone(peer: PeerId): void
   /** Forgets who has gone silent; call it about every half second. */
@@ -112,6 +119,8 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     announce: (request) => announce(state, request),
     locate: (request) => locate(state, request),
     possession: (request) => possession(state, request),
+    inherit: ({ facts }) => state.possessions.inherit(facts),
+    facts: () => state.possessions.facts(),
     memberGone(peer) {
       for (const table of state.tables.values()) bury(state, table, peer)
       state.callers.delete(peer)
@@ -185,6 +194,7 @@ function loadIntervalMs({ callers }: State, leastMs: number): number {
 
 /** When who announces `item` to the host that is `rank`th for it should do so again. */
 function intervalMs(state: State, item: AnnounceItem, rank: number, announcer?: Announcer): number {
+  if (item.departs === true) return limits.announceMs
   if (!isBusy(item)) return loadIntervalMs(state, limits.announceIdleMs)
   if (rank > 0) return loadIntervalMs(state, limits.announceStandbyMs)
   if (announcer !== undefined && announcer.active > 0) return limits.announceMs
@@ -224,6 +234,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
     ...(item.wants ? { counts: countsOf(table, announcer) } : {}),
     ...lease,
     ...(rank === 0 ? lostOf(table, announcer) : {}),
+    ...(rank === 0 ? departureFor(state, table, announcer) : {}),
     ...(owner !== undefined && item.lease !== undefined ? { ask: owner } : {}),
     ...(rank === 0 && mayProvide(state, table, announcer) ? { provide: true } : {}),
     announceAfterMs: announcer.intervalMs,
@@ -324,6 +335,7 @@ function leaseFor(
   item: AnnounceItem,
 ): Pick<AnswerItem, 'lease' | 'leaseAfterMs'> {
   if (item.lease === undefined) return {}
+  if (announcer.departs && isWantedByOthers(table, announcer)) return { leaseAfterMs: limits.announceMs }
   const heldBackMs = heldBackForMs(state, table)
   if (heldBackMs > 0) return { leaseAfterMs: heldBackMs }
   const limitedMs = limitedForMs(state, originOf(item))
@@ -341,6 +353,12 @@ function leaseFor(
 function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {
   const lost = lostLeases(table, announcer)
   return lost.length > 0 ? { lost } : {}
+}
+
+function departureFor(state: State, table: Table, announcer: Announcer): Pick<AnswerItem, 'departure'> {
+  // Not all have announced here yet, so what others hold is not known.
+  if (!announcer.departs || heldBackForMs(state, table) > 0) return {}
+  return { departure: departureOf(state.tables.of(table.digest), table, announcer) }
 }
 
 /** Why nobody gets a lease now, as the time until it may be otherwise. */

@@ -59,6 +59,8 @@ export interface AnnounceItem {
   readonly originFails?: boolean
   /** The announcer no longer holds or wants this digest. */
   readonly leaves?: boolean
+  /** The announcer is about to leave the cluster, and would know what leaves with it. */
+  readonly departs?: boolean
 }
 
 export interface AnnounceRequest {
@@ -98,8 +100,17 @@ export interface AnswerItem {
   readonly leaseAfterMs?: number
   /** Leases of the announcer that stalled, and of which others have or fetch a chunk by now: it goes on with none of them. */
   readonly lost?: readonly number[]
+  /** To who departs: what nobody has who stays. Undefined: this host does not know yet. */
+  readonly departure?: Departure
   /** Write a DHT provider record for this digest: you are one of at most three named seeds. */
   readonly provide?: boolean
+}
+
+export interface Departure {
+  /** Chunks of the announcer that nobody has who stays; undefined: there are none. */
+  readonly sole?: Uint8Array
+  /** Somebody who stays, and may take them from the announcer, wants the blob. */
+  readonly isWanted: boolean
 }
 
 export interface TimedAnswer extends AnswerItem {
@@ -142,6 +153,16 @@ export interface AgedFact {
   readonly fact: Fact
   /** Since it was found. */
   readonly ageMs: number
+}
+
+/** What a member that departs knows of possession, for who hosts these digests after it: `POST …/directory/inherit`. Idempotent. */
+export interface InheritRequest {
+  readonly from: PeerId
+  readonly facts: readonly KnownFact[]
+}
+
+export interface KnownFact extends AgedFact {
+  readonly digest: Digest
 }
 
 /** Which repository and which origin have a content: `POST …/directory/possession`. Idempotent. */

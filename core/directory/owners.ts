@@ -23,6 +23,8 @@ export interface Owners {
   arrive(): void
   /** The members for a digest, best first: owner, standby, and those who would follow; `limits.hostsRankedMax` of them. */
   of(digest: Digest): readonly PeerId[]
+  /** Who takes over what this member has of a digest, best first: who ranks highest of those that are eligible; `limits.handOverAskedMax` of them. */
+  heirsOf(digest: Digest, isEligible: (peer: PeerId) => boolean): readonly PeerId[]
   /** How long this host, if first for the digest and without a table, must still listen to know what its predecessor granted. */
   learningMs(digest: Digest): number
   /**
@@ -85,10 +87,14 @@ export function createOwners({ self, clock }: OwnersComponents): Owners {
     of(digest) {
       const known = ranked.get(digest)
       if (known !== undefined) return known
-      const hosts = rank(members, silent, markOf(digest))
+      const hosts = rank(members, markOf(digest), limits.hostsRankedMax, (peer) => !silent.has(peer))
       if (ranked.size >= limits.rankedDigestsMax) ranked.clear()
       ranked.set(digest, hosts)
       return hosts
+    },
+    heirsOf(digest, isEligible) {
+      const mayTake = (peer: PeerId): boolean => peer !== self && !silent.has(peer) && isEligible(peer)
+      return rank(members, markOf(digest), limits.handOverAskedMax, mayTake)
     },
     learningMs: (digest) => listeningMs(predecessorsMs(digest)[0]),
     catchingUpMs: (digest) => listeningMs(predecessorsMs(digest)[1]),
@@ -100,14 +106,19 @@ function rankOf(peer: PeerId, mark: Mark, digest: Digest): Scored<PeerId> {
   return { item: peer, score: scoreOf(mark, markOf(digest)), name: peer }
 }
 
-function rank(members: ReadonlyMap<PeerId, Mark>, silent: ReadonlySet<PeerId>, key: Mark): PeerId[] {
+function rank(
+  members: ReadonlyMap<PeerId, Mark>,
+  key: Mark,
+  count: number,
+  isEligible: (peer: PeerId) => boolean,
+): PeerId[] {
   const best: Scored<PeerId>[] = []
   let floor = -1
   for (const [peer, mark] of members) {
     const score = scoreOfWords(mark.low, mark.high, key.low, key.high)
-    if (score < floor || silent.has(peer)) continue
-    insertRanked(best, limits.hostsRankedMax, { item: peer, score, name: peer })
-    if (best.length >= limits.hostsRankedMax) floor = best.at(-1)?.score ?? floor
+    if (score < floor || !isEligible(peer)) continue
+    insertRanked(best, count, { item: peer, score, name: peer })
+    if (best.length >= count) floor = best.at(-1)?.score ?? floor
   }
   return best.map((scored) => scored.item)
 }

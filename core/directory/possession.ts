@@ -11,9 +11,9 @@
  */
 import { createBoundedMap } from '../bounded-map.ts'
 import { limits } from '../limits.ts'
-import type { Digest } from '../oci/digest.ts'
+import { type Digest, digestFromHex } from '../oci/digest.ts'
 import type { Clock, PeerId } from '../ports.ts'
-import type { AgedFact, Fact, PossessionAnswer, PossessionRequest } from './messages.ts'
+import type { AgedFact, Fact, KnownFact, PossessionAnswer, PossessionRequest } from './messages.ts'
 
 export interface Facts {
   /** How long ago it was found; undefined: not known, or too long ago to count at all. */
@@ -23,6 +23,7 @@ export interface Facts {
   /** It was found `ageMs` ago. What is known to be younger stays. */
   note(digest: Digest, fact: Fact, ageMs: number): void
   forget(digest: Digest, fact: Fact): void
+  all(): Iterable<KnownFact>
 }
 
 export function createFacts(clock: Clock, max: number): Facts {
@@ -41,6 +42,12 @@ export function createFacts(clock: Clock, max: number): Facts {
       foundMs.set(key, Math.max(clock.now() - age, foundMs.get(key) ?? Number.NEGATIVE_INFINITY))
     },
     forget: (digest, fact) => foundMs.delete(keyOf(digest, fact)),
+    *all() {
+      for (const [key, atMs] of foundMs) {
+        const known = { ...parseKey(key), ageMs: clock.now() - atMs }
+        if (known.ageMs < limits.possessionKeptMs) yield known
+      }
+    },
   }
 }
 
@@ -61,8 +68,22 @@ function keyOf(digest: Digest, fact: Fact): string {
   }
 }
 
+/** The reverse of `keyOf`. */
+function parseKey(key: string): Pick<KnownFact, 'digest' | 'fact'> {
+  const [digest = '', origin, repository] = key.split(' ')
+  return { digest: digestFromHex(digest.slice('sha256:'.length)), fact: factOf(origin, repository) }
+}
+
+function factOf(origin: string | undefined, repository: string | undefined): Fact {
+  if (origin === undefined) return { kind: 'open' }
+  return repository === undefined ? { kind: 'holds', origin } : { kind: 'has', origin, repository }
+}
+
 export interface Possessions {
   answer(request: PossessionRequest): PossessionAnswer
+  /** Notes what another host knew. */
+  inherit(known: Iterable<KnownFact>): void
+  facts(): Iterable<KnownFact>
 }
 
 /** Who finds something out, and until when the others wait; nobody: they do so themselves, as it was tried in vain. */
@@ -97,6 +118,10 @@ export function createPossessions(clock: Clock): Possessions {
   }
 
   return {
+    inherit(known) {
+      for (const { ageMs, digest, fact } of known) facts.note(digest, fact, ageMs)
+    },
+    facts: () => facts.all(),
     answer(request) {
       heed(request)
       const { asks, digest, from } = request

@@ -40,6 +40,8 @@ export interface Announcer {
   bans: readonly PeerId[]
   /** Since when it has, or does. */
   wantsSinceMs: number
+  /** It is about to leave the cluster. */
+  departs: boolean
   heardMs: number
   /** When it was told to announce again, after `heardMs`. */
   intervalMs: number
@@ -127,6 +129,7 @@ export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announc
     wants: false,
     bans: [],
     wantsSinceMs: nowMs,
+    departs: false,
     heardMs: nowMs,
     intervalMs: limits.announceWantMs,
     fetchedBytes: 0,
@@ -178,6 +181,7 @@ export function updateAnnouncer(table: Table, announcer: Announcer, item: Announ
   if (item.wants && !announcer.wants) announcer.wantsSinceMs = nowMs
   announcer.wants = item.wants
   announcer.bans = item.bans ?? []
+  announcer.departs = item.departs === true
   hold(table, announcer, item.have, nowMs)
   if (item.fetchedBytes !== undefined && item.fetchedBytes !== announcer.fetchedBytes) {
     announcer.fetchedBytes = item.fetchedBytes

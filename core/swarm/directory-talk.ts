@@ -4,6 +4,7 @@ import type { Digest } from '../oci/digest.ts'
 import { bitfieldOf } from './bitfield.ts'
 import { chunkCountOf } from './chunks.ts'
 import { crossedBytes, crossingChunks } from './crossings.ts'
+import { onDepartureTold } from './departure.ts'
 import { leaseWish, onCounts, onGranted, onLost } from './origin.ts'
 import { bannedPeers } from './hosts.ts'
 import { addCandidates, connectMore, isConnected } from './peers.ts'
@@ -40,6 +41,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     ...(origin === undefined ? {} : { origin }),
     ...(originRetryAfterMs > 0 ? { originRetryAfterMs } : {}),
     ...(originFails ? { originFails } : {}),
+    ...(state.departure === undefined ? {} : { departs: true }),
   }
 }
 
@@ -73,6 +75,7 @@ export function onAnswer(state: SwarmState, answer: AnswerItem): void {
   if (answer.peers.length > 0 || answer.counts?.some((count) => count > 0) === true) knowOthers(state, session)
   if (answer.peers.some(({ complete }) => complete)) session.supply.holderNamedAtMs = state.clock.now()
   addCandidates(state, session, answer.peers)
+  onDepartureTold(state, session, answer.departure)
   if (answer.size === undefined || answer.size === session.size) takeSupply(state, session, answer)
   if (session.readers.size > 0 && wantsMore(state, session)) connectMore(state, session)
 }

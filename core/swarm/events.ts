@@ -32,12 +32,15 @@ export type SwarmEvent =
   | { readonly type: 'evicted'; readonly digest: Digest }
   /** The entries kept with the chunks of a blob that is held and not proved, by index: what a restart has forgotten. */
   | { readonly type: 'entries'; readonly digest: Digest; readonly entries: readonly (Entry | undefined)[] }
-  /** Somebody on this node wants bytes `[start, end)`. `whole`: a full-blob read; `prefetch`: below every other reader. */
+  /**
+   * Somebody on this node wants bytes `[start, end)`. `whole`: a full-blob read; `prefetch`: below every other reader; without an
+   * origin: of what peers have proved, and nowhere else.
+   */
   | {
       readonly type: 'reader-opened'
       readonly digest: Digest
       readonly size: number
-      readonly origin: string
+      readonly origin: string | undefined
       readonly reader: number
       readonly start: number
       readonly end: number
@@ -96,6 +99,10 @@ export type SwarmEvent =
     }
   /** Answer to `prove`: the SHA-256 of the whole blob matched its digest, or not. */
   | { readonly type: 'proved'; readonly digest: Digest; readonly ok: boolean }
+  /** This node is about to leave the cluster, and may ask others to take so many bytes of what only it has. Ends in `departed`. */
+  | { readonly type: 'departs'; readonly maxBytes: number }
+  /** What became of an `offer`. */
+  | { readonly type: 'offered'; readonly digest: Digest; readonly isTaken: boolean }
   /** What the directory said of a digest (core/directory/client turns answers and failures into these). */
   | { readonly type: 'directory'; readonly answer: AnswerItem }
   /** Owner and standby are silent and the random wait is over: the swarm may take one chunk from the origin unleased. */
@@ -180,6 +187,10 @@ export type SwarmCommand =
   | { readonly type: 'discard'; readonly digest: Digest; readonly indices?: readonly number[] }
   /** The directory should hear of this digest: soon, or `now` (joined, completed, left, or a lease is wanted). */
   | { readonly type: 'announce'; readonly digest: Digest; readonly now: boolean }
+  /** Ask one who stays to take this blob, which nobody else has; ends in `offered`. */
+  | { readonly type: 'offer'; readonly digest: Digest; readonly size: number }
+  /** What could be handed over has been: this node may leave. */
+  | { readonly type: 'departed' }
   /** Own evidence that a peer broke the rules: drop it and do not take it back for a while, nor, where given, anybody from this address. */
   | { readonly type: 'ban'; readonly peer: PeerId; readonly address?: string; readonly reason: string }
   /** This digest can't be had now: its readers end. */

@@ -99,7 +99,8 @@ function hasLiars(state: SwarmState, { candidates, forgery, refused }: Session):
 }
 
 function mayAsk(state: SwarmState, session: Session): boolean {
-  if (session.complete || session.ownOnly || session.readers.size === 0) return false
+  const { complete, origin, ownOnly, readers } = session
+  if (complete || ownOnly || readers.size === 0 || origin === undefined) return false
   if (isResting(state, session) && !hasBorder(state)) return false
   if (state.clock.now() < session.supply.askAfterMs || mustYield(state, session)) return false
   const coming = comingBytes(session)
@@ -259,12 +260,12 @@ function starvedChunks({ limits }: SwarmState, { supply }: Session): number {
   return Math.min(Math.max(Math.floor(limits.starvedMs / supply.patienceMs), 1), limits.leaseChunksMax)
 }
 
-/** After a failure, because the origin asked for it, or since it would refuse. */
+/** After a failure, because the origin asked for it, or since it would refuse; or there is none. */
 function isResting(state: SwarmState, session: Session): boolean {
   const { origin, supply } = session
   const nowMs = state.clock.now()
   const restUntilMs = Math.max(state.originRests.get(origin ?? '') ?? 0, supply.restUntilMs)
-  return nowMs < restUntilMs || isSpent(state, session)
+  return origin === undefined || nowMs < restUntilMs || isSpent(state, session)
 }
 
 /** Gives the lease back once each of its chunks shows in `have`, or is given up. */
@@ -318,7 +319,7 @@ export function startFetches(state: SwarmState, session: Session): void {
 }
 
 /** An answer under way goes on to its end; what would have to be asked for is for somebody else. */
-function surrenderUnbegun(state: SwarmState, { supply }: Session): void {
+export function surrenderUnbegun(state: SwarmState, { supply }: Session): void {
   for (const lease of supply.leases) if (lease.fetch === undefined) surrender(state, lease)
 }
 

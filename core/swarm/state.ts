@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, Notary, PeerId, Random } from '../ports.ts'
+import type { Departure } from './departure.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmCommand } from './events.ts'
 import type { LinkCapacity } from './link.ts'
@@ -221,7 +222,8 @@ export interface ChunkBuffer {
 
 export interface Reader {
   readonly id: number
-  readonly origin: string
+  /** Undefined: it takes what peers have proved, and asks no origin. */
+  readonly origin: string | undefined
   /** Chunks `[first, limit)` that it may ever want. */
   readonly first: number
   readonly limit: number
@@ -397,6 +399,8 @@ export interface SwarmState extends SwarmComponents {
   readonly suspects: BoundedMap<string, { readonly digest: Digest; readonly untilMs: number }>
   /** By origin, and peer ID or address: until when its word is not taken (trust.ts). */
   readonly disbelieved: BoundedMap<string, number>
+  /** Undefined: this node stays. */
+  departure: Departure | undefined
   /** Digests left with nothing held, to be told to the directory once. */
   readonly left: Map<Digest, number>
   sweptAtMs: number
@@ -450,6 +454,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     originFailedAtMs: createBoundedMap(limits.limitedOriginsMax),
     suspects: createBoundedMap(limits.suspectsMax),
     disbelieved: createBoundedMap(limits.disbelievedMax),
+    departure: undefined,
     left: new Map(),
     sweptAtMs: nowMs,
   }

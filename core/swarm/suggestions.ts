@@ -18,7 +18,9 @@ import { beginTransfer, transferOf, withdrawTransfer } from './transfers.ts'
 export function insteadOf(state: SwarmState, session: Session, { index, peer }: Upload): number | undefined {
   const neighbour = session.neighbours.get(peer)
   // Who is across a border asks for what its lease names, and may have nothing else.
-  if (!session.complete || neighbour === undefined || neighbour.foreign) return undefined
+  if (neighbour === undefined || neighbour.foreign) return undefined
+  // What only a part is left of is spread the same way by who is about to leave.
+  if (!session.complete && state.departure === undefined) return undefined
   if (neighbour.deflected.has(index)) return undefined
   endOffers(session, state.clock.now())
   if (session.offers.get(index)?.neighbour === neighbour) {
@@ -45,7 +47,7 @@ function hasLeft({ availability, sent }: Session, index: number): boolean {
 function firstUnsent(state: SwarmState, session: Session): number | undefined {
   while (session.leftUpTo < session.count && hasLeft(session, session.leftUpTo)) session.leftUpTo++
   for (let index = session.leftUpTo; index < session.count; index++)
-    if (!isUnderWay(state, session, index)) return index
+    if (hasBit(session.have, index) && !isUnderWay(state, session, index)) return index
   return undefined
 }
 

@@ -6,6 +6,7 @@ import type { AnnounceItem } from '../directory/messages.ts'
 import { second } from '../units.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
+import { depart, mayTake, onOffered, watchDeparture } from './departure.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
 import { abandonBuffers, endReader, failWhenHopeless, forgetWhenEmpty, loseChunks } from './ending.ts'
 import type { SwarmEvent } from './events.ts'
@@ -81,6 +82,8 @@ export interface Swarm {
   announceState(digest: Digest): AnnounceItem | undefined
   /** May a reader that trusts `origin` be given this chunk, which is held? `deliver` tells when that has changed for one that waits. */
   mayDeliver(digest: Digest, index: number, origin: string): boolean
+  /** May this node take a blob that another one, who leaves the cluster, would leave behind? */
+  mayTake(digest: Digest, size: number): boolean
   /** Digests held or wanted. */
   digests(): Iterable<Digest>
   progress(digest: Digest): SwarmProgress | undefined
@@ -99,6 +102,7 @@ export function createSwarm(components: SwarmComponents, options: SwarmOptions =
       const session = state.sessions.get(digest)
       return session !== undefined && mayDeliver(state, session, index, origin)
     },
+    mayTake: (digest, size) => mayTake(state, digest, size),
     digests: () => state.sessions.keys(),
     progress: (digest) => progressOf(state.sessions.get(digest)),
     stats: () => statsOf(state),
@@ -188,6 +192,10 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
       })
     case 'proved':
       return onProved(state, event)
+    case 'departs':
+      return depart(state, event.maxBytes)
+    case 'offered':
+      return onOffered(state, event.digest, event.isTaken)
     case 'directory':
       onAnswer(state, event.answer)
       return withSession(state, event.answer.digest, (session) => startFetches(state, session))
@@ -306,6 +314,7 @@ function onTick(state: SwarmState): void {
   if (nowMs - state.sweptAtMs < sweepMs) return
   state.sweptAtMs = nowMs
   releaseIdle(state, nowMs)
+  watchDeparture(state)
 }
 
 /** How often idle connections are looked for. */

@@ -25,7 +25,7 @@ function countsFor(state: SwarmState, origin: string | undefined, { signer, witn
 }
 
 /** May a reader that trusts `origin` be given a chunk on this word, ahead of the proof? */
-export function isTrusted(state: SwarmState, origin: string, entry: Entry): boolean {
+export function isTrusted(state: SwarmState, origin: string | undefined, entry: Entry): boolean {
   return countsFor(state, origin, entry) && !isSuspect(state, entry.signer)
 }
 

@@ -22,7 +22,7 @@ type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: 
 // Counting
 
 /** May a reader that trusts `origin` have this chunk now? */
-export function mayDeliver(state: SwarmState, session: Session, index: number, origin: string): boolean {
+export function mayDeliver(state: SwarmState, session: Session, index: number, origin: string | undefined): boolean {
   if (session.complete) return true
   const entry = session.accepted[index]
   return entry !== undefined && isHere(session, index) && isVouched(state, session, entry, origin)
@@ -36,7 +36,7 @@ export function mayPassUnkept(state: SwarmState, session: Session, index: number
   return readers.length === 0 || readers.some(({ origin }) => isVouched(state, session, entry, origin))
 }
 
-function isVouched(state: SwarmState, session: Session, entry: Entry, origin: string): boolean {
+function isVouched(state: SwarmState, session: Session, entry: Entry, origin: string | undefined): boolean {
   if (entry.signer === state.self) return entry.witness.kind === 'proved' || entry.witness.origin === origin
   if (state.witnesses === 1 && isTrusted(state, origin, entry)) return true
   return countWitnesses(state, session, entry, origin) >= state.witnesses
@@ -46,7 +46,7 @@ function isVouched(state: SwarmState, session: Session, entry: Entry, origin: st
  * Addresses that stand behind the hash. Signers that were never connected here may all be one, and one that is: they count
  * where there is nobody else.
  */
-function countWitnesses(state: SwarmState, session: Session, accepted: Entry, origin: string): number {
+function countWitnesses(state: SwarmState, session: Session, accepted: Entry, origin: string | undefined): number {
   const { hash, index } = accepted
   const signers = entriesOf(session, index)
     .filter((entry) => entry.hash === hash && isTrusted(state, origin, entry))

@@ -57,11 +57,12 @@ function die(sim: Sim, pull: Pull, isSilent: boolean): void {
 function leave(sim: Sim, pull: Pull, returns: boolean): void {
   const { node } = pull
   if (node.life === undefined) return
-  noteLoss(sim, node)
   pull.isOff = !returns
-  depart(node)
-  if (returns) sim.engine.after(goodbyeMs + sim.options.awayMs, () => restart(sim, pull))
-  else watchGone(sim, node)
+  depart(node, () => {
+    noteLoss(sim, node)
+    if (returns) sim.engine.after(goodbyeMs + sim.options.awayMs, () => restart(sim, pull))
+    else watchGone(sim, node)
+  })
 }
 
 /** A departed node returns later than its goodbye takes. */

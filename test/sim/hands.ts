@@ -7,7 +7,7 @@ import { entryPayload, type Entry, type Witness } from '../../core/swarm/entry.t
 import type { SwarmCommand } from '../../core/swarm/events.ts'
 import { sliceOf, spoil, type Blob, type Piece } from './matter.ts'
 import { chunkHeadBytes } from './wire-size.ts'
-import { handle, later, wake, type Life, type SimNode } from './node.ts'
+import { handle, later, leave, offer, wake, type Life, type SimNode } from './node.ts'
 import type { KeptBlob } from './disk.ts'
 import type { Stream } from './links.ts'
 
@@ -57,6 +57,10 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'announce':
       life.client.announce(command.digest, command.now)
       return wake(node)
+    case 'offer':
+      return offer(node, blobOf(node, command.digest))
+    case 'departed':
+      return later(node, 0, () => leave(node))
     case 'ban':
       life.banned.add(command.peer)
       if (command.address !== undefined) life.banned.add(command.address)

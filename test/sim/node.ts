@@ -7,6 +7,7 @@ import { createOwners, type Owners } from '../../core/directory/owners.ts'
 import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
 import { createPlaces, type Border, type Place } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
+import { second } from '../../core/units.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
@@ -115,6 +116,8 @@ export interface Life {
   readonly owners: Owners
   /** Undefined where the members are given and never change. */
   readonly members: Members | undefined
+  /** Called when it has handed over what it could. */
+  whenLeaving: () => void
   /** It has said goodbye. */
   isLeaving: boolean
   /** The members changed since the directory's client was told. */
@@ -257,10 +260,22 @@ export function hang(node: SimNode): void {
   node.world.network.crash(node.id, silenceMs)
 }
 
-/** As agent/main does: its readers end, it says goodbye, announces nothing more, and is gone when that has had its time. */
-export function depart(node: SimNode): void {
+/** As agent/main does: it hands over what nobody else has, as far as that goes in the time there is, and then leaves. */
+export function depart(node: SimNode, whenLeaving: () => void = () => undefined): void {
+  if (node.life === undefined) return
+  node.life.whenLeaving = whenLeaving
+  handle(node, { type: 'departs', maxBytes: Infinity })
+  later(node, drainMs, () => leave(node))
+}
+
+/** Half of what the agent's default leaves for responses (agent/main.ts). */
+const drainMs = 10 * second
+
+/** Its readers end, it says goodbye, announces nothing more, and is gone when that has had its time. */
+export function leave(node: SimNode): void {
   const { life } = node
-  if (life === undefined) return
+  if (life === undefined || life.isLeaving) return
+  life.whenLeaving()
   node.readers.closeAll()
   life.members?.leave()
   life.owners.remove(node.id)
@@ -308,6 +323,7 @@ function createLife(node: SimNode): Life {
     swarm,
     owners,
     members,
+    whenLeaving: () => undefined,
     isLeaving: false,
     changed: false,
     directory: createDirectory(
@@ -459,6 +475,34 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
       return life?.client.renew()
   }
   if (life !== undefined) life.changed = true
+}
+
+/** Asks others, one after the other, to take a blob that only this node has. */
+export function offer(node: SimNode, blob: Blob): void {
+  const { digest } = blob
+  const areaOf = ({ options }: SimNode): string => (options.border === 'none' ? '' : options.zone)
+  const isEligible = (peer: PeerId): boolean => peer !== node.id && areaOf(node.world.nodes.get(peer)!) === areaOf(node)
+  const heirs = [...(node.life?.owners.heirsOf(digest, isEligible) ?? [])]
+  const end = (isTaken: boolean): void => handle(node, { type: 'offered', digest, isTaken })
+  const askNext = (): void => {
+    const heir = heirs.shift()
+    if (heir === undefined) return later(node, 0, () => end(false))
+    ask(
+      node,
+      heir,
+      ({ swarm }) => swarm.mayTake(digest, blob.size) && takeOver(node.world.nodes.get(heir)!, blob),
+      (_life, isTaken) => (isTaken ? end(true) : askNext()),
+      askNext,
+    )
+  }
+  askNext()
+}
+
+function takeOver(heir: SimNode, blob: Blob): true {
+  const whole = { blob, start: 0, end: blob.size, whole: true, prefetch: true, isTakeOver: true }
+  const close = heir.readers.open({ ...whole, onEnd: () => undefined })
+  later(heir, limits.handOverTakeMs, close)
+  return true
 }
 
 /** A call over HTTP: one that is up answers, a crashed process refuses, a dead machine and a frozen process are silent. */

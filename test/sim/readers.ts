@@ -29,6 +29,8 @@ export interface ReadRequest {
   readonly end: number
   readonly whole: boolean
   readonly prefetch: boolean
+  /** Takes what peers have proved, and asks no origin. Default: not so. */
+  readonly isTakeOver?: boolean
   readonly onEnd: (how: ReadEnd) => void
 }
 
@@ -102,9 +104,9 @@ export function createReaders(components: ReadersComponents): Readers {
     open(request) {
       const reader: Reader = { ...request, id: nextId++, position: request.start, busy: false, deceivedAt: undefined }
       readers.set(reader.id, reader)
-      const { blob, end, prefetch, start, whole } = request
+      const { blob, end, isTakeOver = false, prefetch, start, whole } = request
       const { digest, size } = blob
-      const { origin } = components
+      const origin = isTakeOver ? undefined : components.origin
       components.handle({ type: 'reader-opened', digest, size, origin, reader: reader.id, start, end, whole, prefetch })
       advance(reader)
       return () => close(reader)

@@ -84,6 +84,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
     logger,
     observer: { received: nothing, uploaded: nothing, refused: nothing, banned: nothing, escaped: nothing },
     announce: (digest, now) => cluster.announce(digest, now),
+    offer: async () => false,
     onFetched: nothing,
   })
   const announced = Promise.withResolvers<void>()
@@ -95,7 +96,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
       secrets: admitted,
       transport,
       runner: { swarm: runner.swarm, post: (event) => runner.post(event) },
-      serveContent: async () => ({ kind: 'none' }),
+      contents: { serve: async () => ({ kind: 'none' }), take: () => false },
       places: nowhere,
       observer: { called: () => announced.resolve(), hosted: nothing },
     },

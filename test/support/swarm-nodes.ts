@@ -136,6 +136,7 @@ export function createSwarmNodes(
         logger,
         observer,
         announce: (digest, now) => client.announce(digest, now),
+        offer: async () => false,
         onFetched,
       },
       options,

@@ -53,6 +53,17 @@ describe('the space of the store', () => {
     expect(space.usedBytes).toBe(350)
   })
 
+  test('has room for what needs nothing to go', async () => {
+    const { space, write, filesystem } = world()
+    await write(300)
+    expect([space.hasRoomFor(100), space.hasRoomFor(101)]).toEqual([true, false])
+    filesystem.availableBytes = 250
+    await space.look()
+    expect([space.hasRoomFor(50), space.hasRoomFor(51)]).toEqual([true, false])
+    space.close()
+    expect(space.hasRoomFor(1)).toBe(false)
+  })
+
   test('counts what is reserved and not yet written', async () => {
     const { space } = world({}, 0)
     const free = await space.reserve(300)

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { createOwners } from '../../../core/directory/owners.ts'
 import type { Owners } from '../../../core/directory/owners.ts'
+import { limits } from '../../../core/limits.ts'
 import { markOf, scoreOf } from '../../../core/directory/rendezvous.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import { digestHostedBy, digestOf, span } from './world.ts'
@@ -129,4 +130,14 @@ it('scores a pair the same from both sides', () => {
   const [a, b, c] = [markOf('a'), markOf('b'), markOf('c')]
   expect(scoreOf(a, b)).toBe(scoreOf(b, a))
   expect(scoreOf(a, b)).not.toBe(scoreOf(a, c))
+})
+
+it('has what a member leaves taken over by the next in rank that are eligible and not silent, never by itself', () => {
+  const owners = ownersOf('peer-0', peers)
+  const ranked = owners.of(digestOf(1)).filter((peer) => peer !== 'peer-0')
+  expect(owners.heirsOf(digestOf(1), () => true)).toEqual(ranked.slice(0, limits.handOverAskedMax))
+  const [first, second, third] = ranked
+  owners.silence(first!)
+  expect(owners.heirsOf(digestOf(1), (peer) => peer !== second)[0]).toBe(third)
+  expect(owners.heirsOf(digestOf(1), () => false)).toEqual([])
 })

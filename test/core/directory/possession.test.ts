@@ -148,3 +148,31 @@ it('a host answers for the digests that it is first or second for, and names the
   expect(ask(foreign)).toEqual({ ask: owners.of(foreign)[0], known: [] })
   expect(ask(own)).toEqual(young(has))
 })
+
+describe('a host that takes over from another', () => {
+  it('knows what that one knew, and how old it is; what is known to be younger stays', () => {
+    const clock = virtualClock()
+    const before = createPossessions(clock)
+    before.answer({ from: 'a', digest, tells: [has, holds, open].map((fact) => ({ fact, ageMs: 7000 })) })
+    clock.advance(1000)
+    const after = createPossessions(clock)
+    after.answer({ from: 'b', digest, tells: [{ fact: has, ageMs: 10 }] })
+    after.inherit(before.facts())
+    expect(after.answer({ from: 'c', digest, tells: [], asks: { fact: has, claims: false } })).toEqual({
+      known: [
+        { fact: has, ageMs: 10 },
+        { fact: holds, ageMs: 8000 },
+        { fact: open, ageMs: 8000 },
+      ],
+    })
+  })
+
+  it('is not told what is too old to count', () => {
+    const clock = virtualClock()
+    const before = createPossessions(clock)
+    before.answer({ from: 'a', digest, tells: [{ fact: has, ageMs: limits.possessionKeptMs - 1 }] })
+    expect([...before.facts()]).toHaveLength(1)
+    clock.advance(1)
+    expect([...before.facts()]).toEqual([])
+  })
+})

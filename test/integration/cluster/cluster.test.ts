@@ -67,7 +67,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       },
       observer: { called() {}, hosted() {} },
       places: nowhere,
-      serveContent: async () => ({ kind: 'none' }),
+      contents: { serve: async () => ({ kind: 'none' }), take: () => false },
       runner: { swarm: { announceState: (digest) => items.get(digest) }, post },
     },
     {

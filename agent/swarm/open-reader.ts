@@ -1,0 +1,42 @@
+/** How the swarm is told what is wanted on this node, how far it has been taken, and when no more of it is. */
+import type { ByteRange } from '../../core/oci/range.ts'
+import type { Runner } from './runner.ts'
+import { pruneUnkept, type BlobSession } from './sessions.ts'
+
+export interface OpenReader {
+  readonly id: number
+  moved(position: number): void
+  close(): void
+}
+
+/** Of which origin, undefined: of what peers have proved, and nowhere else. Who reads the whole blob, and who reads ahead of others. */
+export type ReaderOpener = (
+  session: BlobSession,
+  origin: string | undefined,
+  range: ByteRange,
+  kind: { readonly whole: boolean; readonly prefetch: boolean },
+) => OpenReader
+
+export function createReaderOpener({ post, readerId }: Pick<Runner, 'post' | 'readerId'>): ReaderOpener {
+  return (session, origin, range, kind) => {
+    const { digest, size } = session
+    const reader = readerId()
+    if (origin !== undefined) session.failures.delete(origin)
+    session.positions.set(reader, range.start)
+    post({ type: 'reader-opened', digest, size, origin, reader, ...range, ...kind })
+    return {
+      id: reader,
+      moved(position: number) {
+        session.positions.set(reader, position)
+        pruneUnkept(session)
+        post({ type: 'reader-moved', digest, reader, position })
+      },
+      close() {
+        session.positions.delete(reader)
+        session.endedReaders.delete(reader)
+        pruneUnkept(session)
+        post({ type: 'reader-closed', digest, reader })
+      },
+    }
+  }
+}

@@ -1,0 +1,26 @@
+/** What leaves with a member that departs: what it holds and nobody does who stays. */
+import { bitfieldOf, fullBitfield, isEmpty } from '../swarm/bitfield.ts'
+import type { Departure } from './messages.ts'
+import type { Announcer, Table } from './table.ts'
+
+/** `own` is the table of the leaver's area, `all` those of all areas: what is across a border is not lost. */
+export function departureOf(all: Iterable<Table>, own: Table, leaver: Announcer): Departure {
+  const isWanted = isWantedByOthers(own, leaver)
+  const sole = leaver.complete ? fullBitfield(own.chunks) : leaver.bits.slice()
+  for (const { announcers, size } of all) {
+    if (size !== own.size) continue
+    for (const other of announcers.values()) if (other !== leaver && !other.departs) remove(sole, other, own.chunks)
+  }
+  return isEmpty(sole) ? { isWanted } : { sole, isWanted }
+}
+
+/** Somebody who stays wants the blob. */
+export function isWantedByOthers({ announcers }: Table, leaver: Announcer): boolean {
+  for (const other of announcers.values()) if (other !== leaver && other.wants && !other.departs) return true
+  return false
+}
+
+function remove(sole: Uint8Array, { bits, complete }: Announcer, chunks: number): void {
+  if (complete) sole.set(bitfieldOf(chunks))
+  for (const [at, held] of bits.entries()) sole[at]! &= ~held
+}
