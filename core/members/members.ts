@@ -569,10 +569,12 @@ function round(state: State, nowMs: number): void {
   state.list.forgetDeparted(nowMs)
   const successor = state.list.successor(state.self.peer, (peer) => isReachable(state, peer))
   if (successor === undefined) return
-  const isHeard = nowMs - contactOf(state, successor).heardMs < limits.exchangeMs / 2
-  if (!isHeard && !isCalled(state, successor)) exchangeWith(state, successor, { compare: true })
   const isFree = (peer: PeerId): boolean => peer !== successor && isReachable(state, peer) && !isCalled(state, peer)
   const other = state.list.pick(state.random, isFree)
+  const isHeard = nowMs - contactOf(state, successor).heardMs < limits.exchangeMs / 2
+  // However much is heard from the only one that is left: its list may be another.
+  const isDue = !isHeard || other === undefined
+  if (isDue && !isCalled(state, successor)) exchangeWith(state, successor, { compare: true })
   if (other !== undefined) exchangeWith(state, other, { compare: true })
 }
 

@@ -476,6 +476,18 @@ describe('lists that differ', () => {
     expect(here.members.handle({ ...request, hash: here.members.hash() }).buckets).toBeUndefined()
   })
 
+  it('are compared each second with the only other member that speaks, however much is heard from it', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    bench.taken()
+    for (let passed = 0; passed < 5000; passed += 100) {
+      bench.members.heard('a')
+      pass(bench, 100)
+    }
+    const compared = bench.taken().filter((output) => output.type === 'exchange' && output.request.compare)
+    expect(compared.length).toBeGreaterThanOrEqual(4)
+  })
+
   it('of thousands are carried over page by page', () => {
     const world = createWorld('pages')
     const big = world.start('big', [])
