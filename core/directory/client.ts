@@ -17,6 +17,7 @@ import type {
   Lease,
   PeerAddress,
   PeerHint,
+  TimedAnswer,
 } from './messages.ts'
 
 export type DirectoryClientOutput =
@@ -339,8 +340,7 @@ function answered(state: State, id: number, answer: AnnounceAnswer): void {
     const subject = state.subjects.get(sent.digest)
     const item = answers.get(sent.digest)
     if (subject === undefined || sent.leaves === true) continue
-    const afterMs = item?.announceAfterMs ?? limits.announceWantMs
-    plan(state, subject, call.to, sooner(afterMs, sent.lease === undefined ? undefined : item?.leaseAfterMs))
+    plan(state, subject, call.to, afterMs(subject, call.to, sent, item))
     if (item !== undefined) heed(state, subject, call.to, sent, item)
   }
 }
@@ -355,15 +355,19 @@ function takeCall(state: State, id: number): Call | undefined {
   return undefined
 }
 
-function sooner(afterMs: number, leaseAfterMs: number | undefined): number {
-  return leaseAfterMs === undefined ? afterMs : Math.min(afterMs, leaseAfterMs)
+/** As the host says; but while this agent fetches, soon, also where the host does not know yet that it is the first by now. */
+function afterMs(subject: Subject, host: PeerId, sent: AnnounceItem, item: TimedAnswer | undefined): number {
+  const saidMs = item?.announceAfterMs ?? limits.announceWantMs
+  const leaseMs = (sent.lease === undefined ? undefined : item?.leaseAfterMs) ?? Infinity
+  const fetchMs = sent.fetching.length > 0 && isFirst(subject, host) ? limits.announceMs : Infinity
+  return Math.min(saidMs, leaseMs, fetchMs)
 }
 
 /** The line's next turn, unless the swarm has asked for an earlier one since. */
-function plan(state: State, subject: Subject, host: PeerId, afterMs: number): void {
+function plan(state: State, subject: Subject, host: PeerId, waitMs: number): void {
   const dueMs = subject.lines.get(host)
   if (dueMs === undefined) return
-  const soonMs = Math.min(Math.max(afterMs, limits.announceGapMs), limits.announceWaitMaxMs)
+  const soonMs = Math.min(Math.max(waitMs, limits.announceGapMs), limits.announceWaitMaxMs)
   subject.lines.set(host, Math.min(dueMs, state.clock.now() + soonMs))
 }
 

@@ -171,6 +171,16 @@ describe('announces', () => {
     expect(told({ wants: false })).toEqual(['owner', 'standby'])
   })
 
+  it('of what is being fetched come soon to who follows a silent owner, and does not know of that', () => {
+    const bench = createBench()
+    bench.replies.set('standby', { announceAfterMs: 4000 })
+    start(bench, { fetching: [{ start: 0, end: 4 }] })
+    bench.pass(limits.announceTimeoutMs)
+    bench.taken()
+    bench.pass(2000)
+    expect(bench.calls().filter(({ to }) => to === 'standby')).toHaveLength(4)
+  })
+
   it('of what is merely held come again at the idle interval', () => {
     const bench = createBench()
     for (const call of start(bench, { have: { complete: true }, wants: false })) {
