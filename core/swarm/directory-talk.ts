@@ -5,6 +5,7 @@ import { bitfieldOf } from './bitfield.ts'
 import { chunkCountOf } from './chunks.ts'
 import { crossedBytes, crossingChunks } from './crossings.ts'
 import { onDepartureTold } from './departure.ts'
+import { nearNeighbours } from './neighbours.ts'
 import { leaseWish, onCounts, onGranted, onLost } from './origin.ts'
 import { bannedPeers } from './hosts.ts'
 import { addCandidates, connectMore, isConnected } from './peers.ts'
@@ -31,7 +32,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     have: session.complete ? { complete: true } : { complete: false, bits: session.have.slice() },
     wants,
     ...(isConnected(state, session) ? { isConnected: true } : {}),
-    neighbours: session.neighbours.size,
+    neighbours: nearNeighbours(session),
     ...(bans.length > 0 ? { bans } : {}),
     fetching: fetchingRanges(session).slice(0, state.limits.fetchRangesMax),
     ...(lease === undefined ? {} : { lease }),

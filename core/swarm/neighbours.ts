@@ -10,6 +10,13 @@ export function isForeign({ places, self }: SwarmState, peer: Peer['id']): boole
   return places.areaOf(peer) !== places.areaOf(self)
 }
 
+/** How many neighbours it has but those across a border, with whom it deals chunk by chunk, as leases say. */
+export function nearNeighbours(session: Session): number {
+  let near = 0
+  for (const { foreign } of session.neighbours.values()) if (!foreign) near++
+  return near
+}
+
 function neighbourOf(state: SwarmState, session: Session, peer: Peer): Neighbour {
   const known = session.neighbours.get(peer.id)
   if (known !== undefined) return known

@@ -5,7 +5,7 @@ import type { GoneRecord } from '../members/messages.ts'
 import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
-import { dropNeighbour, isForeign, sendJoin } from './neighbours.ts'
+import { dropNeighbour, isForeign, nearNeighbours, sendJoin } from './neighbours.ts'
 import { offerAll, wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
 import { cancelPeer } from './transfers.ts'
@@ -91,7 +91,7 @@ export function endDialsLeft(state: SwarmState, nowMs: number): void {
 
 /** Joins or dials candidates, highest pair score first, until there are enough neighbours. */
 export function connectMore(state: SwarmState, session: Session): void {
-  let missing = aimOf(state, session) - session.neighbours.size
+  let missing = aimOf(state, session) - nearNeighbours(session)
   if (missing <= 0 || session.candidates.size === 0) return
   const ranked = [...session.candidates.keys()]
     .filter((id) => !session.neighbours.has(id) && !isBanned(state, id))
@@ -105,7 +105,7 @@ export function connectMore(state: SwarmState, session: Session): void {
 
 /** Are there as many neighbours as this node aims for? */
 export function isConnected(state: SwarmState, session: Session): boolean {
-  return session.neighbours.size >= aimOf(state, session)
+  return nearNeighbours(session) >= aimOf(state, session)
 }
 
 /** More than usual while those that there are bring nothing: whoever has what is missing is among the others. */
@@ -140,7 +140,7 @@ export function onConnected(state: SwarmState, id: PeerId, address: string): voi
   peer.neededAtMs = state.clock.now()
   if (isBanned(state, id)) return
   for (const session of state.active) {
-    const isCandidate = session.candidates.has(id) && session.neighbours.size < aimOf(state, session)
+    const isCandidate = session.candidates.has(id) && !isConnected(state, session)
     const wanted = isCandidate || isSource(session, id)
     if (wanted && wantsMore(state, session)) sendJoin(state, session, peer)
   }

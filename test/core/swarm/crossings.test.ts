@@ -45,6 +45,13 @@ describe('a peer on the other side of a border', () => {
     expect(stateOf(bench)?.lease).toMatchObject({ position: 0 })
   })
 
+  it('is none of the neighbours that this node has enough of', () => {
+    const bench = gateway()
+    expect(stateOf(bench)).toMatchObject({ neighbours: 0 })
+    bench.joins('near', [])
+    expect(stateOf(bench)).toMatchObject({ neighbours: 1 })
+  })
+
   it('is not told what this node gains', () => {
     const bench = gateway()
     bench.joins('near', [])
