@@ -4,7 +4,7 @@
  * across the border if one does: the origin sends each chunk about once, and each chunk crosses into each area about once.
  */
 import type { Digest } from '../oci/digest.ts'
-import { holds, isHeld, type Announcer, type Table } from './table.ts'
+import { holds, isFetched, isHeld, type Announcer, type Table } from './table.ts'
 
 export interface Tables {
   readonly size: number
@@ -58,7 +58,7 @@ export function elsewhereOf(tables: Tables, { area, digest, size }: Table, asker
   if (others.length === 0) return undefined
   return {
     isHeld: (index) => others.some((table) => isHeld(table, asker, index)),
-    isFetched: (index) => others.some((table) => table.claimed[index]! > 0),
+    isFetched: (index) => others.some((table) => isFetched(table, asker, index)),
     sourceOf: (index) =>
       leastLent(
         others.filter((table) => isHeld(table, asker, index)),

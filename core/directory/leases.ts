@@ -2,7 +2,7 @@
 import { limits } from '../limits.ts'
 import type { Elsewhere } from './areas.ts'
 import { hintOf } from './neighbours.ts'
-import { addClaim, endMourning, holds, isFree, isHeld, lapseOthers, lapseStalled } from './table.ts'
+import { addClaim, endMourning, holds, isFetched, isFree, isHeld, lapseOthers, lapseStalled } from './table.ts'
 import type { AnnounceItem, ChunkRange, Lease } from './messages.ts'
 import type { Announcer, Table } from './table.ts'
 
@@ -91,7 +91,8 @@ function wholeBlob(
   insists: boolean,
   elsewhere: Elsewhere | undefined,
 ): ChunkRange | undefined {
-  if (table.whole !== undefined && table.whole.active > 0) return undefined
+  const { whole } = table
+  if (whole !== undefined && whole.active > 0 && !asker.bans.includes(whole.peer)) return undefined
   const isHad = (index: number): boolean => isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
   const lacking = firstFree(0, table.chunks, isHad)
   const isComing = lacking === undefined || elsewhere?.isFetched(lacking) === true
@@ -118,7 +119,7 @@ function nextRange(
   const taken = (index: number): boolean => {
     if (!mayAskOrigin && !isAcross(index)) return true
     if (!isAcross(index) && elsewhere?.isFetched(index) === true) return true
-    return insists ? table.claimed[index] !== 0 || holds(asker, index) : !isFree(table, asker, index)
+    return insists ? isFetched(table, asker, index) || holds(asker, index) : !isFree(table, asker, index)
   }
   const position = Math.min(Math.max(0, wish.position), table.chunks)
   const limit = wish.theseOnly === true ? Math.min(position + wish.chunks, table.chunks) : table.chunks

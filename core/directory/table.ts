@@ -36,7 +36,7 @@ export interface Announcer {
   /** Number of chunks held. */
   held: number
   wants: boolean
-  /** Whom it banned: it counts nothing of theirs as held. */
+  /** Whom it banned: it counts nothing of theirs as held or coming. */
   bans: readonly PeerId[]
   /** Since when it has, or does. */
   wantsSinceMs: number
@@ -328,9 +328,16 @@ export function isHeld(table: Table, asker: Announcer, index: number): boolean {
   return holdersOf(table, asker, index) > 0
 }
 
-/** Nobody has the chunk, as far as it is of use to `asker`, and nobody is fetching it. */
+/** Is somebody fetching the chunk, of whom `asker` would take it? */
+export function isFetched(table: Table, { bans }: Announcer, index: number): boolean {
+  let fetchers = table.claimed[index]!
+  for (const peer of bans) if (table.announcers.get(peer)?.claims.get(index)?.lapsed === false) fetchers--
+  return fetchers > 0
+}
+
+/** Nobody has the chunk, and nobody is fetching it, as far as that is of use to `asker`. */
 export function isFree(table: Table, asker: Announcer, index: number): boolean {
-  return table.claimed[index] === 0 && !isHeld(table, asker, index)
+  return !isFetched(table, asker, index) && !isHeld(table, asker, index)
 }
 
 /** Holders per chunk that are of use to `asker`, saturated at 255. */

@@ -104,6 +104,23 @@ describe('who holds what', () => {
     expect(other.lease).toBeUndefined()
   })
 
+  it('waits for nothing that only they fetch whom the asker has banned', () => {
+    const world = createWorld()
+    world.say('liar', wish)
+    expect(world.say('a', wish).lease).toMatchObject({ start: 10, end: 20 })
+    expect(world.say('b', { bans: ['liar'], ...wish }).lease).toMatchObject({ start: 0, end: 10 })
+    expect(world.say('c', { bans: ['liar'], ...wish }).lease).toMatchObject({ start: 20, end: 30 })
+  })
+
+  it('lets another have the blob of an origin that ignores Range where the one who gets it is banned', () => {
+    const world = createWorld()
+    const whole = { unranged: true, ...wish }
+    expect(world.say('liar', whole).lease).toMatchObject({ start: 0, end: 100 })
+    expect(world.say('a', whole).lease).toBeUndefined()
+    expect(world.say('b', { bans: ['liar'], ...whole }).lease).toMatchObject({ start: 0, end: 100 })
+    expect(world.say('c', { bans: ['liar'], ...whole }).lease).toBeUndefined()
+  })
+
   it('forgets who is silent for five seconds, with its counts and leases', () => {
     const world = createWorld()
     expect(world.say('a', { ...having(100, [50]), ...wish }).lease).toMatchObject({ start: 0, end: 10 })
