@@ -24,13 +24,25 @@ export function noteLoss(sim: Sim, node: SimNode): void {
   for (const blob of sim.layers)
     for (let index = 0; index < chunkCountOf(blob.size); index++)
       if (!others.some((other) => holds(other, blob, index))) bytes += hadOf(node, own, blob, index)
-  for (const { blob, isOpen } of own) if (isOpen) bytes += windowBytes + againBytes(sim, blob)
+  for (const { blob, endedAtMs } of own) if (endedAtMs === undefined) bytes += windowBytes + againBytes(sim, blob)
   allow(sim, `${node.id} was lost`, bytes)
 }
 
 /** An origin that ignores Range begins again at the first byte, whoever has that by now. */
 function againBytes({ options }: Sim, blob: Blob): number {
   return options.originUnranged ? blob.size : 0
+}
+
+/**
+ * A reader of a part has it and is gone, and with it the answer of an origin that ignores Range: who needs the rest gets the
+ * blob from its first byte.
+ */
+export function noteRead(sim: Sim, node: SimNode, blob: Blob): void {
+  if (!sim.options.originUnranged) return
+  const nowMs = sim.engine.clock.now()
+  for (const answer of sim.world.origin.answers())
+    if (answer.node === node.id && answer.blob === blob && answer.endedAtMs === nowMs && answer.sentBytes < blob.size)
+      allow(sim, `${node.id} has read its part`, answer.sentBytes + windowBytes)
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Lets things go wrong, at moments that the seed chooses. */
 import type { PeerId, Random } from '../../core/ports.ts'
-import { noteHelp, noteInsistence, noteLoss, notePartition } from './budget.ts'
+import { noteHelp, noteInsistence, noteLoss, notePartition, noteRead } from './budget.ts'
 import { watchGone } from './checkers.ts'
 import { depart, hang, part } from './node.ts'
 import type { Pull } from './puller.ts'
@@ -107,7 +107,7 @@ export function planRangedReads(sim: Sim): void {
     const end = random.below(2) === 0 ? blob.size : start + 1 + random.below(blob.size - start)
     sim.engine.after(random.below(3000), () => {
       if (node.life === undefined || node.behaviour === 'freezes') return
-      node.readers.open({ blob, start, end, whole: false, prefetch: false, onEnd: () => undefined })
+      node.readers.open({ blob, start, end, whole: false, prefetch: false, onEnd: () => noteRead(sim, node, blob) })
     })
   }
 }

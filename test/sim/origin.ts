@@ -65,7 +65,8 @@ export interface Answer {
   /** Sent from this byte of the blob on. */
   readonly from: number
   sentBytes: number
-  isOpen: boolean
+  /** Undefined while it is open. */
+  endedAtMs: number | undefined
   /** It stalled, or its connection broke. */
   hasBroken: boolean
 }
@@ -98,7 +99,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     const close = (): void => {
       ended = true
       stream?.stop()
-      if (noted !== undefined) noted.isOpen = false
+      if (noted !== undefined) noted.endedAtMs ??= engine.clock.now()
     }
     const end = (failure?: OriginFailure): void => {
       if (ended) return
@@ -130,7 +131,15 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
 
   const note = ({ blob, from, node }: OriginRequest): Answer => {
     const start = options.unranged ? 0 : from
-    const noted = { atMs: engine.clock.now(), node, blob, from: start, sentBytes: 0, isOpen: true, hasBroken: false }
+    const noted = {
+      atMs: engine.clock.now(),
+      node,
+      blob,
+      from: start,
+      sentBytes: 0,
+      endedAtMs: undefined,
+      hasBroken: false,
+    }
     answers.push(noted)
     return noted
   }
@@ -155,7 +164,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     }
     const onFrame = (bytes: number): void => {
       noted.sentBytes += bytes
-      for (let left = bytes; left > 0 && noted.isOpen;) {
+      for (let left = bytes; left > 0 && noted.endedAtMs === undefined;) {
         const index = Math.floor(at / chunkSize)
         const length = Math.min(left, (index + 1) * chunkSize - at)
         if (at + length > breaksAt) return breakOff()
@@ -163,7 +172,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
         at += length
         left -= length
       }
-      if (at >= last && noted.isOpen) end()
+      if (at >= last && noted.endedAtMs === undefined) end()
     }
     const stream = startStream(engine, {
       from: link,
