@@ -26,6 +26,12 @@ export function capacityOf({ link }: SwarmState): number {
   return Math.max(link.peaks[0], link.peaks[1])
 }
 
+/** So slow a link that messages about chunks are a weighty share of what it carries: nodes with such links say less. */
+export function isNarrow(state: SwarmState): boolean {
+  const capacity = capacityOf(state)
+  return capacity > 0 && capacity < state.limits.narrowLinkBytesMs
+}
+
 /** Bytes have come over our link, wanted or not. */
 export function countBytes({ clock, download, link }: SwarmState, bytes: number): void {
   download.count(bytes)

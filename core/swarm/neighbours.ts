@@ -1,5 +1,6 @@
 /** Peers in a session: who they are, what they hold, and what they are told. */
 import { fullBitfield, bitfieldOf, clearBit, countBits, hasBit, isBitfieldFor, setBit } from './bitfield.ts'
+import { isNarrow } from './link.ts'
 import type { PeerMessage } from './messages.ts'
 import { knowOthers, offerAll, wake } from './session.ts'
 import { phases, type Neighbour, type Peer, type Session, type SwarmState } from './state.ts'
@@ -117,8 +118,14 @@ export function onHave(state: SwarmState, peer: Peer, message: Extract<PeerMessa
 }
 
 /** May the peer be asked for one chunk more? */
-export function isFree({ limits }: SwarmState, { restUntilMs, transfers }: Peer, nowMs: number): boolean {
-  return transfers.length < limits.requestsPerPeer && restUntilMs <= nowMs
+export function isFree(state: SwarmState, { restUntilMs, transfers }: Peer, nowMs: number): boolean {
+  return transfers.length < requestsPerPeer(state) && restUntilMs <= nowMs
+}
+
+/** One where that saves messages and others send meanwhile: where few can send, the second hides a round trip. */
+function requestsPerPeer(state: SwarmState): number {
+  const { neighboursAim, requestsPerPeer: most } = state.limits
+  return isNarrow(state) && state.peers.size >= neighboursAim ? 1 : most
 }
 
 /** The neighbour holds this chunk: by its own word, or by that of a busy peer. */
@@ -175,12 +182,29 @@ export function rejoinAll(state: SwarmState, session: Session): void {
   }
 }
 
-/** A chunk was gained. The first after a pause is told at once, those that follow together while the blob is read. */
+/** A chunk was gained. */
 export function noteGained(state: SwarmState, session: Session, index: number): void {
   session.fresh.push(index)
-  const pausedMs = session.readers.size === 0 ? Infinity : state.clock.now() - session.toldAtMs
-  if (pausedMs >= state.limits.haveBatchMs || session.fresh.length >= state.limits.haveBatchChunks)
+  tellWhenDue(state, session)
+}
+
+/** The first after a pause is told at once, those that follow together while the blob is read. */
+export function tellWhenDue(state: SwarmState, session: Session): void {
+  const { clock, limits } = state
+  const pausedMs = session.readers.size === 0 ? Infinity : clock.now() - session.toldAtMs
+  if (pausedMs >= tellingPauseMs(state, session) || session.fresh.length >= limits.haveBatchChunks)
     tellGained(state, session)
+}
+
+/** On a narrow link, news of what many have waits until some of those who lack it have it too, and need not be told. */
+function tellingPauseMs(state: SwarmState, session: Session): number {
+  const { chunkMs, limits } = state
+  const isPressing = !isNarrow(state) || session.fresh.some((index) => isRare(state, session, index))
+  return isPressing ? limits.haveBatchMs : Math.max(limits.haveBatchMs, limits.haveBatchHops * chunkMs)
+}
+
+function isRare({ limits }: SwarmState, { availability, neighbours }: Session, index: number): boolean {
+  return availability[index]! < limits.haveRareShare * neighbours.size
 }
 
 export function tellGained(state: SwarmState, session: Session): void {

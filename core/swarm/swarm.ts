@@ -19,7 +19,7 @@ import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } f
 import { measureLink } from './link.ts'
 import { measureLoad } from './load.ts'
 import type { PeerMessage } from './messages.ts'
-import { dropNeighbour, onHave, onJoin, rejoinAll, tellGained } from './neighbours.ts'
+import { dropNeighbour, onHave, onJoin, rejoinAll, tellWhenDue } from './neighbours.ts'
 import {
   askForLease,
   onDirectorySilent,
@@ -303,7 +303,7 @@ function onTick(state: SwarmState): void {
   passHangingDials(state, nowMs)
   endDialsLeft(state, nowMs)
   for (const session of state.active.slice()) {
-    tellGained(state, session)
+    tellWhenDue(state, session)
     endDeflections(session, nowMs)
     takeTurns(state, session, nowMs)
     audit(state, session)

@@ -8,10 +8,12 @@ function hint(peer: string, complete = true): { peer: string; addresses: string[
   return { peer, addresses: [`/ip4/10.0.0.1/tcp/5051/p2p/${peer}`], complete }
 }
 
-/** Chunk `index` comes from the neighbour that has all. */
-function gain(bench: Bench): void {
-  for (const request of bench.told('request')) bench.sends(request)
+/** What is asked for comes, from the neighbour that has all: which chunks? */
+function gain(bench: Bench): number[] {
+  const requests = bench.told('request')
+  for (const request of requests) bench.sends(request)
   bench.settle()
+  return requests.map(({ index }) => index)
 }
 
 /** How often a leech dials another: at once, and after a moment. */
@@ -161,6 +163,25 @@ describe('what a node gained', () => {
     bench.pass(25)
     expect(bench.told('have', 'a').flatMap(({ indices }) => indices)).toHaveLength(2)
     expect(bench.told('have', 'seed')).toEqual([])
+  })
+
+  it('is told later on a narrow link where many have it, and not to those who have it by then', () => {
+    const bench = createBench({ chunks: 6 })
+    bench.read()
+    bench.joins('seed', span(0, 6))
+    bench.joins('a', [])
+    bench.pass(limits.linkSpanMs)
+    gain(bench)
+    bench.pass(limits.linkSpanMs)
+    bench.told('have')
+    const gained = gain(bench)
+    bench.pass(2 * limits.tickMs)
+    gained.push(...gain(bench))
+    const told = bench.told('have', 'a').flatMap(({ indices }) => indices)
+    expect(told).toEqual(gained.slice(0, 1))
+    bench.says('a', { type: 'have', digest, indices: gained.slice(2) })
+    bench.pass(limits.linkSpanMs)
+    expect(bench.told('have')).toMatchObject([{ to: 'a', indices: gained.slice(1, 2) }])
   })
 
   it('is told to the last chunk, though the reader has gone', () => {

@@ -65,6 +65,20 @@ describe('requests', () => {
     expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4 }])
   })
 
+  it('go one to a peer on a narrow link, where as many as a session needs can send', () => {
+    const bench = createBench({ limits: { neighboursAim: 2 } })
+    bench.read()
+    bench.joins('a', span(0, 100))
+    for (const request of bench.told('request')) bench.sends(request)
+    bench.pass(limits.linkSpanMs)
+    const alone = bench.told('request')
+    expect(alone).toHaveLength(limits.requestsPerPeer)
+    bench.joins('b', [])
+    for (const request of alone) bench.sends(request)
+    bench.settle()
+    expect(bench.told('request')).toHaveLength(1)
+  })
+
   it('turned away rest before the same peer is asked again', () => {
     const bench = createBench()
     bench.read()
