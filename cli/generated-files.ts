@@ -157,16 +157,26 @@ ${table(['Severity', 'Meaning'], rows)}
 
 The agent looks as well, at its start and every five minutes, beside its work and never in the way of a pull. It sees what only it
 can know (when containerd last asked, which registries send no parts), and of the node what it may read: containerd's configuration and
-${code('hosts.toml')} only where ${code('shoal configure')} has written that and the agent may read it (it is for root alone). It asks no registry for this. What it finds is in its log, in
+\`hosts.toml\` only where ${code('shoal configure')} has run. \`hosts.toml\` is for root alone, as it holds this node's secret: an agent without root's rights
+goes by a note of what ${code('shoal configure')} wrote (\`hosts-written.json\` in the data directory), and sees whether each file is there and still that one. It
+asks no registry for this. What it finds is in its log, in
 ${code('shoal_doctor_finding')} ([metrics.md](metrics.md)) and in ${code('/readyz')}, as details of the part ${code('doctor')}; that part is not ready where
 no pull of the node can go through Shoal, which is said below. ${code('shoal doctor')} asks the agent too, at ${code('/doctor')} of its ops listener,
 which answers to this node alone.
 
-The chart mounts neither into the agent's container, which has the data directory and containerd's content. So there the agent
-judges neither, and its part ${code('doctor')} is ready whatever is wrong with them; only ${code('PULLS_PASS_BY')} shows that pulls go past it.
-${code('shoal doctor')} run inside that container takes what is not mounted for missing: on every node it says ${code('CONFIG_PATH_UNSET')} and
-${code('HOSTS_MISSING')} there, and ${code('CONTENT_DIR_ELSEWHERE')} where that is not below /var/lib/containerd. What it says of containerd's
-files holds only where it runs on the node itself.
+## In the chart
+
+The chart mounts both directories of containerd's, read-only, into the agent's container. So a node that is not set up as it should be has an
+agent that is not ready, and says why. That is no reason why a pod there does not start: containerd asks the registry instead. Only the
+start-up taint (\`startupTaint.enabled\`), where it is wanted, stays on such a node: who wants it wants no pod started past Shoal, and a
+hundred new nodes that are set up wrongly would otherwise all pull from the registry. Warnings, and errors that leave a way
+through Shoal, keep no agent from being ready, and no taint on a node.
+
+\`helm test\` waits until every agent is ready, and runs ${code('shoal doctor')} on one node of each pool that the chart configures, as root and with the agent's options. An
+error fails it, and the pod \`shoal-doctor\` stays, with what was found in its log. Where containerd imports files from elsewhere than the
+directory of its configuration, which is not mounted, doctor says so (${code('CONTAINERD_CONFIG_UNREADABLE')}), and the agent judges none of it.
+${code('shoal doctor')} run in a container that has neither directory takes them for missing: it says ${code('CONFIG_PATH_UNSET')} and
+${code('HOSTS_MISSING')} there, and ${code('CONTENT_DIR_ELSEWHERE')} where that is not below /var/lib/containerd. An agent there judges neither.
 
 ## Findings
 

@@ -30,13 +30,13 @@ const valuesFile = ({ key }: Platform): string => `charts/shoal/platforms/${key}
 
 /** What differs there from the chart's own values. */
 function platformValues(platform: Platform): string {
-  const { name, registryConfigPath, seLinuxType } = platform
+  const { configFile, name, registryConfigPath, seLinuxType } = platform
   const agent = {
     config: {
       containerdContentDir: contentDirectoryOf(platform),
       ...(registryConfigPath === undefined
         ? { mirrorProtocol: 'http' }
-        : { containerdRegistryConfigPath: registryConfigPath }),
+        : { containerdRegistryConfigPath: registryConfigPath, containerdConfigFile: configFile }),
     },
     ...(registryConfigPath === undefined ? { configure: false } : {}),
     ...(seLinuxType === undefined ? {} : { podSecurityContext: { seLinuxOptions: { type: seLinuxType } } }),

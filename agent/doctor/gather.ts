@@ -15,12 +15,13 @@ import { formatHostPort, hostPort, onThisNode } from '../config-values.ts'
 import type { AgentConfig } from '../config.ts'
 import { originOptions } from '../origin-options.ts'
 import { mirrorUrl } from '../containerd/hosts-file.ts'
+import { readHostsNote } from '../containerd/hosts-note.ts'
 import { type MirrorKeys, mirrorKeyFiles, readMirrorKeys } from '../mirror-tls/mirror-keys.ts'
 import { type AskedAgent, askAgent } from './ask-agent.ts'
 import { readContainerdConfig } from './containerd-config.ts'
 import { findContainerd, versionOf } from './containerd-process.ts'
 import { lookAtDisk } from './disk.ts'
-import { lookIntoHosts } from './hosts.ts'
+import { type HostsQuestion, lookIntoHosts, lookIntoWritten } from './hosts.ts'
 import { isRanged, manifestPathOf, type ProbedImage, servedImage } from './image.ts'
 import { descriptorsMax, newContentAgoMs } from './inside.ts'
 import { lookAtCluster } from './members.ts'
@@ -95,7 +96,7 @@ export async function gatherSelf(
   const asked = { root: settings.root, registries: [], mirror: settings.mirror, agentCa: keys?.agentCa }
   const ports = others.map((text) => hostPort(1).parse(text))
   const [hosts, disk, content, cluster, newContent, descriptors] = await Promise.all([
-    lookIntoHosts(asked).then(ofShoal),
+    hostsSeen(config.dataDir, asked),
     lookAtDisk(config.dataDir),
     containerdContentDir === undefined ? undefined : contentFacts(containerdContentDir),
     config.standalone ? undefined : lookAtCluster(config, { others: ports, isDialed: (at) => ports.includes(at) }),
@@ -108,8 +109,13 @@ export async function gatherSelf(
   return { settings, containerd, hosts, keys: keys?.answer, exposed, content, disk, cluster, inside: seen }
 }
 
-/** Where configure has run; elsewhere this node's containerd may not be meant. */
-function ofShoal(hosts: readonly HostsDirectory[]): HostsDirectory[] {
+/** Where configure has run, by its own note or by what is there; elsewhere this node's containerd may not be meant. */
+async function hostsSeen(dataDirectory: string, asked: HostsQuestion): Promise<HostsDirectory[]> {
+  const note = await readHostsNote(dataDirectory, asked.root)
+  // A container may have been given the data directory, and nothing of containerd's.
+  const isThere = (await check(() => stat(asked.root))).ok
+  if (note !== undefined) return isThere ? lookIntoWritten(note, asked) : []
+  const hosts = await lookIntoHosts(asked)
   return hosts.filter(({ state }) => state.kind === 'mirror')
 }
 

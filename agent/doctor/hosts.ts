@@ -13,6 +13,7 @@ import {
   parseHostsFile,
   textsOf,
 } from '../containerd/hosts-file.ts'
+import { type HostsNote, identityOf } from '../containerd/hosts-note.ts'
 import { namesIn } from '../kept-file.ts'
 import { askMirror, type MirrorEntry } from './ask-mirror.ts'
 import { reasonOf } from './reasons.ts'
@@ -39,6 +40,32 @@ export async function lookIntoHosts(question: HostsQuestion): Promise<HostsDirec
     return [{ directory: root, file: root, registries: registries.join(', ') || everyRegistry, expected: true, state }]
   }
   return Promise.all(directoriesOf(registries, there).map((each) => look(each, question)))
+}
+
+/** Those that `shoal configure` has written, whoever may read them. */
+export async function lookIntoWritten(note: HostsNote, question: HostsQuestion): Promise<HostsDirectory[]> {
+  return Promise.all(
+    Object.entries(note.files).map(async ([file, identity]) => {
+      const directory = path.dirname(file)
+      const name = path.basename(directory)
+      const state = await stateOf(file, question)
+      return {
+        directory,
+        file,
+        registries: name === defaultDirectory ? everyRegistry : name,
+        expected: true,
+        state: state.kind === 'unreadable' ? await stateByIdentity(file, identity) : state,
+      }
+    }),
+  )
+}
+
+async function stateByIdentity(file: string, identity: string): Promise<HostsState> {
+  try {
+    return { kind: (await identityOf(file)) === identity ? 'as written' : 'replaced' }
+  } catch (error) {
+    return { kind: 'unreadable', reason: reasonOf(error) }
+  }
 }
 
 interface Lookup {

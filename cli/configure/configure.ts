@@ -5,9 +5,10 @@ import { codeOf, namesIn } from '../../agent/kept-file.ts'
 import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
 import { ShoalError } from '../../core/errors.ts'
 import type { CleanupOptions, ConfigureOptions } from './configure-options.ts'
-import { emptyDirectory, giveDirectory } from './data-directory.ts'
-import { planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
-import { defaultDirectory, directoryNames, mirrorUrl } from '../../agent/containerd/hosts-file.ts'
+import { emptyDirectory, giveDirectory, giveFile } from './data-directory.ts'
+import { type HostsPlan, planDirectory, removeIfEmpty, restoreDirectory, writeHosts } from './hosts-directory.ts'
+import { defaultDirectory, directoryNames, hostsFileName, mirrorUrl } from '../../agent/containerd/hosts-file.ts'
+import { writeHostsNote } from '../../agent/containerd/hosts-note.ts'
 
 /** What became of one directory. */
 export interface HostsChange {
@@ -35,7 +36,16 @@ export async function configure(options: ConfigureOptions): Promise<HostsChange[
     const changed = await naming(directory, () => writeHosts(plan))
     changes.push({ directory, result: changed ? 'configured' : 'unchanged' })
   }
+  if (keys !== undefined || options.dataDirOwner !== undefined) await noteFor(options, plans)
   return changes
+}
+
+/** So that an agent without root's rights sees whether what was written is still there. */
+async function noteFor(options: ConfigureOptions, plans: readonly HostsPlan[]): Promise<void> {
+  const { containerdRegistryConfigPath: root, dataDir, dataDirOwner } = options
+  const files = plans.map(({ directory }) => path.join(directory, hostsFileName))
+  const note = await naming(dataDir, () => writeHostsNote(dataDir, root, files))
+  if (dataDirOwner !== undefined) await giveFile(note, dataDirOwner)
 }
 
 /**

@@ -12,8 +12,8 @@ import { ShoalError } from '../../core/errors.ts'
 export async function giveDirectory(directory: string, owner: number): Promise<void> {
   try {
     await mkdir(directory, { recursive: true })
-    await give(directory, owner)
-    for (const name of await readdir(directory, { recursive: true })) await give(path.join(directory, name), owner)
+    await giveFile(directory, owner)
+    for (const name of await readdir(directory, { recursive: true })) await giveFile(path.join(directory, name), owner)
   } catch (cause) {
     const detail = `${directory} can not be given to user ${owner}: ${codeOf(cause)}`
     throw new ShoalError('STORE_DIRECTORY_INVALID', detail, { cause })
@@ -21,7 +21,7 @@ export async function giveDirectory(directory: string, owner: number): Promise<v
 }
 
 /** A symbolic link itself, never what it leads to; what has gone meanwhile needs no owner. */
-async function give(file: string, owner: number): Promise<void> {
+export async function giveFile(file: string, owner: number): Promise<void> {
   try {
     const { uid, gid } = await lstat(file)
     if (uid !== owner || gid !== owner) await lchown(file, owner, owner)
@@ -31,7 +31,7 @@ async function give(file: string, owner: number): Promise<void> {
 }
 
 /** What agents keep there, and drafts of it. Nothing else is touched, whatever directory was named by mistake. */
-const keptThere = /^(blobs|identity\.pem|lock|mirror-ca\.pem|mirror-secret|owner|unshared)([.-].*)?$/
+const keptThere = /^(blobs|hosts-written|identity\.pem|lock|mirror-ca\.pem|mirror-secret|owner|unshared)([.-].*)?$/
 
 /**
  * Removes what an agent has kept there; the directory stays, since it may be a mount. False where nothing was. Rejects with

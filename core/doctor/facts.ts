@@ -86,6 +86,9 @@ export type HostsState =
   | { readonly kind: 'other hosts' }
   | { readonly kind: 'invalid'; readonly reason: string }
   | { readonly kind: 'unreadable'; readonly reason: string }
+  /** It may not be read from here, and by its note it is what `shoal configure` wrote, or another file. */
+  | { readonly kind: 'as written' }
+  | { readonly kind: 'replaced' }
   /** Written by `shoal configure`; `url` is where it says that the mirror is. */
   | {
       readonly kind: 'mirror'

@@ -36,6 +36,10 @@ function judgeHosts(at: HostsDirectory, isDown: boolean, settings: NodeSettings)
       return [finding('HOSTS_INVALID', { file, reason: state.reason, flags })]
     case 'unreadable':
       return [finding('HOSTS_UNREADABLE', { file, reason: state.reason, flags })]
+    case 'as written':
+      return []
+    case 'replaced':
+      return [finding('HOSTS_STALE', { file, reason: 'it is not what `shoal configure` wrote there', flags })]
     case 'mirror':
       return judgeEntry(file, state, isDown, settings)
   }
@@ -76,10 +80,14 @@ function judgeAnswer(answer: MirrorAnswer, isDown: boolean, { mirror, mirrorPort
 
 /** They matter where hosts.toml has pinned them. */
 function judgeKeys(keys: Facts['keys'], hosts: readonly HostsDirectory[], settings: NodeSettings): Finding[] {
-  const arePinned = hosts.some(({ state }) => state.kind === 'mirror' && isAnswered(state.answer))
+  const arePinned = hosts.some(({ state }) => isPinned(state))
   if (keys === undefined || keys.ok || !arePinned) return []
   const { dataDirectory: directory, flags } = settings
   return [finding('MIRROR_KEYS_MISSING', { directory, reason: keys.reason, flags })]
+}
+
+function isPinned(state: HostsState): boolean {
+  return state.kind === 'as written' || (state.kind === 'mirror' && isAnswered(state.answer))
 }
 
 function isAnswered(answer: MirrorAnswer): boolean {

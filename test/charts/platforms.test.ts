@@ -11,13 +11,13 @@ await describeHelms((helm) => {
     const objects = Object.values(await helm.template(...values))
     const pods = JSON.stringify(objects.find(({ kind }) => kind === 'DaemonSet'))
     const directories = [...pods.matchAll(/"hostPath":\{"path":"([^"]+)"/g)].map(([, directory]) => directory)
-    const { registryConfigPath } = platform
+    const { configFile, registryConfigPath } = platform
     const ofTheChart = '/var/lib/shoal'
     expect(new Set(directories)).toEqual(
       new Set([
         ofTheChart,
         contentDirectoryOf(platform),
-        ...(registryConfigPath === undefined ? [] : [registryConfigPath]),
+        ...(registryConfigPath === undefined ? [] : [registryConfigPath, path.dirname(configFile)]),
       ]),
     )
   })

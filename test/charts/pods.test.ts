@@ -48,7 +48,7 @@ function describePods(helm: Helm): void {
         expect(pod, from).toMatchObject({ securityContext: { seccompProfile: { type: 'RuntimeDefault' } } })
         expect(container.securityContext.capabilities.add ?? [], from).toEqual(capabilitiesOf(container.name))
         expect(container.securityContext, from).toMatchObject(
-          ['configure', 'cleanup'].includes(container.name) ? { runAsUser: 0 } : { runAsNonRoot: true },
+          ['configure', 'cleanup', 'doctor'].includes(container.name) ? { runAsUser: 0 } : { runAsNonRoot: true },
         )
       }
     })
@@ -178,7 +178,7 @@ function describePods(helm: Helm): void {
 
 function capabilitiesOf(container: string): string[] {
   if (container === 'configure') return ['CHOWN', 'DAC_OVERRIDE']
-  return container === 'cleanup' ? ['DAC_OVERRIDE'] : []
+  return ['cleanup', 'doctor'].includes(container) ? ['DAC_OVERRIDE'] : []
 }
 
 function containersOf(objects: Objects): { from: string; pod: PodSpec; container: Container }[] {

@@ -2,7 +2,7 @@
  * Two nodes of a cluster, from the first pod of Shoal's chart to the last. What runs on them is read from what Helm renders, and
  * each node's own containerd runs it: image, arguments, mounts, user, capabilities and hooks are the chart's, and nothing else's.
  */
-import { readdir } from 'node:fs/promises'
+import { readdir, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseMetrics } from '../../cli/demo/agents.ts'
@@ -96,6 +96,42 @@ function describeVersion(binary: ContainerdBinary): void {
     }
   })
 
+  test('helm test finds nothing wrong with them, and neither do they', async () => {
+    const release = await cluster.release(1)
+    for (const node of cluster.nodes) {
+      expect(await runDoctor(node, release)).toEqual({ code: 0, errors: [] })
+      expect(await findingsOf(node)).toEqual(ofThisCluster)
+    }
+  })
+
+  test('an agent whose node was changed sees it: it is not ready, so a start-up taint stays, and helm test fails', async () => {
+    const release = await cluster.release(1)
+    const [node] = cluster.nodes as [Node]
+    const containerd = path.join(node.root, 'etc/containerd')
+    const hosts = path.join(containerd, 'certs.d/_default/hosts.toml')
+    const changes = [
+      { text: undefined, file: hosts, agentFinds: 'HOSTS_MISSING', doctorFinds: 'HOSTS_MISSING' },
+      // As k3s does at its start. The agent may not read it, and sees that it is another one.
+      { text: '[host."http://127.0.0.1:1"]\n', file: hosts, agentFinds: 'HOSTS_STALE', doctorFinds: 'HOSTS_MISSING' },
+      {
+        text: '',
+        file: path.join(containerd, 'config.toml'),
+        agentFinds: 'CONFIG_PATH_UNSET',
+        doctorFinds: 'CONFIG_PATH_UNSET',
+      },
+    ]
+    for (const { text, file, agentFinds, doctorFinds } of changes) {
+      await rename(file, `${file}.aside`)
+      if (text !== undefined) await writeFile(file, text, { mode: file === hosts ? 0o600 : 0o644 })
+      expect(await findingsOf(node)).toContain(agentFinds)
+      expect(await agents.get(node)?.isReady()).toBe(false)
+      expect((await runDoctor(node, release)).errors).toContain(doctorFinds)
+      await rename(`${file}.aside`, file)
+      expect(await findingsOf(node)).toEqual(ofThisCluster)
+      expect(await agents.get(node)?.isReady()).toBe(true)
+    }
+  })
+
   test('what all nodes pull leaves the registry once', async () => {
     expect(await copiesSent('first')).toBeLessThan(1.02)
   })
@@ -141,6 +177,9 @@ function describeVersion(binary: ContainerdBinary): void {
   }
 }
 
+/** It has no DNS servers. */
+const ofThisCluster = ['SEEDS_NAME_UNKNOWN']
+
 /** What the runtime was told to make of the container. */
 const withoutRights = {
   process: { user: { uid: 65532, gid: 65532 }, noNewPrivileges: true, capabilities: {} },
@@ -150,6 +189,21 @@ const withoutRights = {
 
 function bytesOf(image: Image): number {
   return totalBytes(pulledBlobs(image, 'amd64'))
+}
+
+/** As `helm test` does: what it ends with, and the errors in what it says. */
+async function runDoctor(node: Node, release: Release): Promise<{ code: number; errors: string[] }> {
+  const pod = await release.run(node, release.doctor)
+  const { code, log } = await pod.end()
+  await pod.stop()
+  return { code, errors: [...log.matchAll(/error {2}([A-Z_]+)/g)].map(([, found = '']) => found) }
+}
+
+/** What the agent finds when it looks anew. */
+async function findingsOf(node: Node): Promise<string[]> {
+  const { text } = await node.get('http://127.0.0.1:5053/doctor')
+  const { findings } = JSON.parse(text) as { findings: { code: string }[] }
+  return findings.map(({ code }) => code)
 }
 
 async function metricsOf(node: Node): Promise<Map<string, number>> {

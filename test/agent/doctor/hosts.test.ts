@@ -1,5 +1,9 @@
-import { expect, test } from 'vitest'
-import { directoriesOf } from '../../../agent/doctor/hosts.ts'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { identityOf } from '../../../agent/containerd/hosts-note.ts'
+import { directoriesOf, lookIntoWritten } from '../../../agent/doctor/hosts.ts'
 import { releaseIn } from '../../../agent/doctor/containerd-process.ts'
 
 const names = (registries: string[], there: string[]) =>
@@ -24,4 +28,26 @@ test.each([
   ['something else', undefined],
 ])('%j is of release %s', (text, release) => {
   expect(releaseIn(text)).toBe(release)
+})
+
+test('of what configure wrote and may not be read, it is seen whether it is there, and the same', async () => {
+  const root = await mkdtemp(path.join(tmpdir(), 'shoal-hosts-'))
+  onTestFinished(() => rm(root, { recursive: true }))
+  const fileOf = (name: string): string => path.join(root, name, 'hosts.toml')
+  // Nobody reads a directory's text, not even root.
+  for (const name of ['_default', 'quay.io']) await mkdir(fileOf(name), { recursive: true })
+  const files = {
+    [fileOf('_default')]: await identityOf(fileOf('_default')),
+    [fileOf('quay.io')]: await identityOf(fileOf('quay.io')),
+    [fileOf('gone.io')]: '1 2 3',
+  }
+  await rm(fileOf('quay.io'), { recursive: true })
+  await mkdir(fileOf('quay.io'))
+  await writeFile(path.join(fileOf('quay.io'), 'more'), '')
+  const seen = await lookIntoWritten({ root, files }, { root, registries: [], mirror: '', agentCa: undefined })
+  expect(seen.map(({ registries, state }) => [registries, state.kind])).toEqual([
+    ['all registries', 'as written'],
+    ['quay.io', 'replaced'],
+    ['gone.io', 'no file'],
+  ])
 })

@@ -17,6 +17,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { lockDirectory } from '../../../agent/store/directory-lock.ts'
 import { openMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
+import { identityOf, readHostsNote } from '../../../agent/containerd/hosts-note.ts'
 import { cleanup, configure } from '../../../cli/configure/configure.ts'
 import { cleanupSchema, configureSchema } from '../../../cli/configure/configure-options.ts'
 import { parseHostsFile } from '../../../agent/containerd/hosts-file.ts'
@@ -252,6 +253,21 @@ describe.skipIf(lacks('root'))('the data directory', () => {
     expect(await ownersOf('.', 'blobs', 'blobs/sha256')).toEqual([agent, agent, agent])
   })
 
+  test('has a note of what was written, for an agent that may not read that; and of what is now', async () => {
+    const isWritten = async (...names: string[]) => {
+      const note = await readHostsNote(path.join(directory, 'data'), root)
+      expect(Object.keys(note?.files ?? {})).toEqual(names.map((name) => at(name, 'hosts.toml')))
+      for (const [file, identity] of Object.entries(note?.files ?? {})) expect(await identityOf(file)).toBe(identity)
+    }
+    await run({ dataDirOwner: agent })
+    await isWritten('_default')
+    await put('quay.io/hosts.toml', 'server = "https://quay.io"\n')
+    await run({ dataDirOwner: agent, mirrorProtocol: 'http' })
+    await isWritten('_default', 'quay.io')
+    expect(await ownersOf('hosts-written.json')).toEqual([agent])
+    expect(await readHostsNote(path.join(directory, 'data'), '/elsewhere')).toBeUndefined()
+  })
+
   test('is made where the mirror needs no keys', async () => {
     await run({ dataDirOwner: agent, mirrorProtocol: 'http' })
     expect(await ownersOf('.')).toEqual([agent])
@@ -268,7 +284,11 @@ describe.skipIf(lacks('root'))('the data directory', () => {
   test('is left alone by cleanup unless told otherwise', async () => {
     await run()
     await undo()
-    expect((await readdir(path.join(directory, 'data'))).toSorted()).toEqual(['mirror-ca.pem', 'mirror-secret'])
+    expect((await readdir(path.join(directory, 'data'))).toSorted()).toEqual([
+      'hosts-written.json',
+      'mirror-ca.pem',
+      'mirror-secret',
+    ])
   })
 
   test("is emptied by cleanup of what is Shoal's", async () => {

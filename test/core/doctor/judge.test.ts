@@ -150,6 +150,8 @@ describe('containerd', () => {
   })
 })
 
+const unread = hostsOf({ kind: 'as written' })
+
 describe('hosts.toml', () => {
   test.each<[string, HostsState, string[], string[]]>([
     ['no directory', { kind: 'no directory' }, ['HOSTS_MISSING'], ['HOSTS_MISSING']],
@@ -158,6 +160,8 @@ describe('hosts.toml', () => {
     ['other hosts', { kind: 'other hosts' }, ['HOSTS_MISSING'], ['HOSTS_SHADOWED']],
     ['invalid', { kind: 'invalid', reason: 'x' }, ['HOSTS_INVALID'], ['HOSTS_INVALID']],
     ['unreadable', { kind: 'unreadable', reason: 'EACCES' }, ['HOSTS_UNREADABLE'], ['HOSTS_UNREADABLE']],
+    ['as written', { kind: 'as written' }, [], []],
+    ['replaced', { kind: 'replaced' }, ['HOSTS_STALE'], ['HOSTS_STALE']],
   ])('%s', (_name, state, expected, extra) => {
     expect(codesOf({ hosts: [hostsOf(state)] })).toEqual(expected)
     expect(codesOf({ hosts: [well, hostsOf(state, false)] })).toEqual(extra)
@@ -196,6 +200,11 @@ describe('the mirror, asked by hosts.toml', () => {
     ['not ready', { agent: { kind: 'answered', notReady: 'why' } }, ['AGENT_NOT_READY']],
     ['a stranger', { agent: { kind: 'stranger', reason: 'x' }, hosts: [] }, ['AGENT_DOWN']],
     ['without its keys', { keys: no }, ['MIRROR_KEYS_MISSING']],
+    [
+      'without its keys, which a file pins that it may not read',
+      { keys: no, hosts: [unread] },
+      ['MIRROR_KEYS_MISSING'],
+    ],
     ['without its keys, before configure ran', { keys: no, hosts: [] }, []],
     ['with secrets for all', { exposed: ['/a', '/b'] }, ['SECRETS_READABLE']],
     ['refusing an image', { image: { image: 'docker.io/library/alpine:latest', answer: no } }, ['IMAGE_NOT_SERVED']],

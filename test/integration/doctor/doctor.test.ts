@@ -390,7 +390,7 @@ describe.skipIf(!isHere)('containerd 1.6.20', () => {
     expect(await look()).toEqual({ status: 200, gauge: 0 })
   })
 
-  test("what is not there for an agent, as in the chart's pods, it does not judge; doctor there takes it for missing", async () => {
+  test('what an agent has not been given, as in a container, it does not judge; doctor there takes it for missing', async () => {
     const plant = async (): Promise<void> => {
       await movedAside(node.root)
       await movedAside(node.configFile)

@@ -20,6 +20,8 @@ export interface ClusterOptions extends Pick<NodeOptions, 'binary' | 'snapshotte
 /** What Helm makes of the chart and a version of the image. */
 export interface Release {
   readonly agent: PodTemplate
+  /** What `helm test` runs on one node. */
+  readonly doctor: PodTemplate
   /** Of the DaemonSets that are there for this event only, in their order. */
   hooks(event: HookEvent): readonly PodTemplate[]
   /** Runs a pod of it on a node. */
@@ -89,13 +91,21 @@ function releaseOf(objects: Readonly<Record<string, KubernetesObject>>): Release
       .map((daemonSet) => podTemplate.parse((daemonSet as DaemonSet).spec.template))
   const [agent] = templatesFor(undefined)
   if (agent === undefined) throw new Error('the chart has no DaemonSet of agents')
+  const [doctor] = Object.values(objects).filter(({ metadata }) => metadata.name === 'shoal-doctor')
   let count = 0
   return {
     agent,
+    doctor: podTemplate.parse({ metadata: labelsOf(doctor), spec: (doctor as Pod | undefined)?.spec }),
     hooks: templatesFor,
     run: (node, template) =>
       runPod(node, template, objects as Objects, { name: `pod-${count++}`, namespace: 'shoal-system', topology }),
   }
 }
 
+/** What of a pod's own metadata a template has. */
+function labelsOf(pod: KubernetesObject | undefined): object {
+  return { labels: pod?.metadata.labels }
+}
+
+type Pod = KubernetesObject & { readonly spec: unknown }
 type DaemonSet = KubernetesObject & { readonly spec: { readonly template: unknown } }

@@ -24,6 +24,8 @@ export interface RunningPod {
   isReady(): Promise<boolean>
   /** What the runtime says the first container really runs as. */
   inspect(): Promise<ContainerFacts>
+  /** What the first container ends with, and what it has said. */
+  end(): Promise<{ readonly code: number; readonly log: string }>
   /** SIGTERM, the grace period, SIGKILL; then the pod is removed, its volumes stay. */
   stop(): Promise<void>
 }
@@ -83,6 +85,10 @@ export async function runPod(
       const { info } = await statusOf(node, container)
       return containerFacts.parse(JSON.parse(info['info'] ?? '{}')).runtimeSpec
     },
+    async end() {
+      const log = logFile(node, first, place)
+      return { code: await ended(node, container), log: await readFile(log, 'utf8') }
+    },
     async stop() {
       const stopped = { timeout: spec.terminationGracePeriodSeconds }
       for (const one of started.values()) await runtime('StopContainer', { container_id: one, ...stopped })
@@ -102,10 +108,14 @@ async function statusOf({ containerd }: Node, container: string): Promise<z.infe
 
 /** Resolves when the container has ended well. */
 async function succeeded(node: Node, container: string, log: string): Promise<void> {
-  const hasEnded = async () => (await statusOf(node, container)).status.state === 'CONTAINER_EXITED'
-  await untilTrue('the end of an init container', hasEnded)
-  const { exit_code: code } = (await statusOf(node, container)).status
+  const code = await ended(node, container)
   if (code !== 0) throw new Error(`an init container ended with ${code}: ${await readFile(log, 'utf8')}`)
+}
+
+async function ended(node: Node, container: string): Promise<number> {
+  const hasEnded = async () => (await statusOf(node, container)).status.state === 'CONTAINER_EXITED'
+  await untilTrue('the end of a container', hasEnded)
+  return (await statusOf(node, container)).status.exit_code
 }
 
 async function running(node: Node, container: string, log: string): Promise<void> {

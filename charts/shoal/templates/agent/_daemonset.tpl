@@ -37,25 +37,10 @@ spec:
       serviceAccountName: {{ include "shoal.agent.serviceAccountName" .root }}
       automountServiceAccountToken: {{ eq (include "shoal.agent.readsNode" .root) "true" }}
       enableServiceLinks: false
-      hostNetwork: true
-      # Registries resolve as the node resolves them. The other agents' name is asked of the cluster's DNS servers directly.
-      dnsPolicy: {{ ternary "Default" "ClusterFirstWithHostNet" (ne (include "shoal.dnsServers" .root) "") }}
-      priorityClassName: {{ .agent.priorityClassName }}
       terminationGracePeriodSeconds: {{ .agent.terminationGracePeriodSeconds }}
-      {{- with .root.Values.imagePullSecrets }}
-      imagePullSecrets:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      securityContext:
-        {{- toYaml .agent.podSecurityContext | nindent 8 }}
-      nodeSelector:
-        {{- toYaml .agent.nodeSelector | nindent 8 }}
+      {{- include "shoal.agent.place" . | nindent 6 }}
       tolerations:
         {{- toYaml .agent.tolerations | nindent 8 }}
-      {{- with .agent.affinity }}
-      affinity:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
       {{- if or .agent.configure .agent.extraInitContainers }}
       initContainers:
         {{- if .agent.configure }}
@@ -68,43 +53,133 @@ spec:
       containers:
         {{- include "shoal.agent.container" . | nindent 8 }}
       volumes:
-        - name: config
-          configMap:
-            name: {{ $name }}
-        - name: data
-          hostPath:
-            path: {{ $config.dataDir }}
-            type: DirectoryOrCreate
-        {{- with $config.containerdContentDir }}
-        - name: content
-          hostPath:
-            path: {{ . }}
-            # containerd 2 makes it at its first pull, which may be this image.
-            type: DirectoryOrCreate
-        {{- end }}
-        {{- if .agent.configure }}
-        - name: registries
-          hostPath:
-            path: {{ .agent.config.containerdRegistryConfigPath }}
-            type: DirectoryOrCreate
-        {{- end }}
-        {{- if not $config.standalone }}
-        - name: cluster-secret
-          secret:
-            secretName: {{ include "shoal.clusterSecretName" .root }}
-            # 0440, for the agent's group.
-            defaultMode: 288
-            items:
-              - key: {{ .root.Values.clusterSecret.key }}
-                path: cluster-secret
-              {{- with .root.Values.clusterSecret.previousKey }}
-              - key: {{ . }}
-                path: previous-cluster-secret
-              {{- end }}
-        {{- end }}
-        {{- with .agent.extraVolumes }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "shoal.agent.volumes" . | nindent 8 }}
+{{- end }}
+
+{{/* On which nodes, in whose network, and with what around the containers. */}}
+{{- define "shoal.agent.place" -}}
+hostNetwork: true
+# Registries resolve as the node resolves them. The other agents' name is asked of the cluster's DNS servers directly.
+dnsPolicy: {{ ternary "Default" "ClusterFirstWithHostNet" (ne (include "shoal.dnsServers" .root) "") }}
+priorityClassName: {{ .agent.priorityClassName }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml .agent.podSecurityContext | nindent 2 }}
+nodeSelector:
+  {{- toYaml .agent.nodeSelector | nindent 2 }}
+{{- with .agent.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Directories of the node come with whatever is in them; kubelet makes those that are not there. */}}
+{{- define "shoal.agent.volumes" -}}
+{{- $config := .agent.config -}}
+- name: config
+  configMap:
+    name: {{ include "shoal.poolName" (merge (dict "suffix" "agent") .) }}
+- name: data
+  hostPath:
+    path: {{ $config.dataDir }}
+    type: DirectoryOrCreate
+{{- with $config.containerdContentDir }}
+- name: content
+  hostPath:
+    path: {{ . }}
+    # containerd 2 makes it at its first pull, which may be this image.
+    type: DirectoryOrCreate
+{{- end }}
+{{- if .agent.configure }}
+- name: registries
+  hostPath:
+    path: {{ $config.containerdRegistryConfigPath }}
+    type: DirectoryOrCreate
+- name: containerd
+  hostPath:
+    path: {{ include "shoal.agent.containerdDirectory" . }}
+    type: DirectoryOrCreate
+{{- end }}
+{{- if not $config.standalone }}
+- name: cluster-secret
+  secret:
+    secretName: {{ include "shoal.clusterSecretName" .root }}
+    # 0440, for the agent's group.
+    defaultMode: 288
+    items:
+      - key: {{ .root.Values.clusterSecret.key }}
+        path: cluster-secret
+      {{- with .root.Values.clusterSecret.previousKey }}
+      - key: {{ . }}
+        path: previous-cluster-secret
+      {{- end }}
+{{- end }}
+{{- with .agent.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Where containerd's own configuration is; the whole directory, as its file is replaced when it changes. */}}
+{{- define "shoal.agent.containerdDirectory" -}}
+{{- dir .agent.config.containerdConfigFile }}
+{{- end }}
+
+{{/* What doctor reads of the node, in the agent's container and in that of `helm test`. */}}
+{{- define "shoal.agent.volumeMounts" -}}
+{{- $config := .agent.config -}}
+- name: config
+  mountPath: /etc/shoal/config
+  readOnly: true
+- name: data
+  mountPath: {{ $config.dataDir }}
+{{- with $config.containerdContentDir }}
+- name: content
+  mountPath: {{ . }}
+  readOnly: true
+{{- end }}
+{{- if .agent.configure }}
+- name: containerd
+  mountPath: {{ include "shoal.agent.containerdDirectory" . }}
+  readOnly: true
+- name: registries
+  mountPath: {{ $config.containerdRegistryConfigPath }}
+  readOnly: true
+{{- end }}
+{{- if not $config.standalone }}
+- name: cluster-secret
+  mountPath: /etc/shoal/secret
+  readOnly: true
+{{- end }}
+{{- with .agent.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Where the agent's options are, and what of them is the node's. */}}
+{{- define "shoal.agent.env" -}}
+{{- $opsOnLoopback := eq (include "shoal.agent.opsOnLoopback" .) "true" -}}
+{{- /* Not an argument, so that `kubectl exec … shoal doctor` has it too. */ -}}
+- name: SHOAL_CONFIG
+  value: /etc/shoal/config/config.yaml
+- name: POD_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.podIP
+{{- /* The brackets are for IPv6, and do no harm around an IPv4 address. */}}
+{{- range $option, $value := dict
+    "advertiseAddress" "$(POD_IP)"
+    "peersListen" "[$(POD_IP)]:5051"
+    "clusterListen" "[$(POD_IP)]:5052"
+    "bulkListen" "[$(POD_IP)]:5054"
+    "opsListen" (ternary "" "[$(POD_IP)]:5053" $opsOnLoopback) }}
+{{- if and $value (not (get $.agent.config $option)) }}
+- name: SHOAL_{{ $option | snakecase | upper }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Root, since containerd's directory is root's, and hosts.toml with the node's secret is for root alone. */}}
@@ -151,25 +226,7 @@ spec:
     - {{ . | quote }}
     {{- end }}
   env:
-    {{- /* Not an argument, so that `kubectl exec … shoal doctor` has it too. */}}
-    - name: SHOAL_CONFIG
-      value: /etc/shoal/config/config.yaml
-    - name: POD_IP
-      valueFrom:
-        fieldRef:
-          fieldPath: status.podIP
-    {{- /* The brackets are for IPv6, and do no harm around an IPv4 address. */}}
-    {{- range $option, $value := dict
-        "advertiseAddress" "$(POD_IP)"
-        "peersListen" "[$(POD_IP)]:5051"
-        "clusterListen" "[$(POD_IP)]:5052"
-        "bulkListen" "[$(POD_IP)]:5054"
-        "opsListen" (ternary "" "[$(POD_IP)]:5053" $opsOnLoopback) }}
-    {{- if and $value (not (get $config $option)) }}
-    - name: SHOAL_{{ $option | snakecase | upper }}
-      value: {{ $value | quote }}
-    {{- end }}
-    {{- end }}
+    {{- include "shoal.agent.env" . | nindent 4 }}
     {{- if include "shoal.agent.readsNode" .root }}
     - name: SHOAL_NODE_NAME
       valueFrom:
@@ -216,22 +273,5 @@ spec:
   resources:
     {{- toYaml .agent.resources | nindent 4 }}
   volumeMounts:
-    - name: config
-      mountPath: /etc/shoal/config
-      readOnly: true
-    - name: data
-      mountPath: {{ $config.dataDir }}
-    {{- with $config.containerdContentDir }}
-    - name: content
-      mountPath: {{ . }}
-      readOnly: true
-    {{- end }}
-    {{- if not $config.standalone }}
-    - name: cluster-secret
-      mountPath: /etc/shoal/secret
-      readOnly: true
-    {{- end }}
-    {{- with .agent.extraVolumeMounts }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "shoal.agent.volumeMounts" . | nindent 4 }}
 {{- end }}

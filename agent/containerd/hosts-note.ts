@@ -1,0 +1,52 @@
+/**
+ * What `shoal configure` wrote, for an agent that may not read it: hosts.toml is for root alone, since it holds the node's secret. By the
+ * note the agent sees whether each file is still there and still the same one.
+ */
+import { randomBytes } from 'node:crypto'
+import { lstat, rename } from 'node:fs/promises'
+import path from 'node:path'
+import { z } from 'zod'
+import { readIfThere, syncDirectory, writeDurably } from '../kept-file.ts'
+
+export interface HostsNote {
+  /** `config_path`. */
+  readonly root: string
+  /** What each file is known by (`identityOf`), by its path. */
+  readonly files: Readonly<Record<string, string>>
+}
+
+const note = z.strictObject({ root: z.string(), files: z.record(z.string(), z.string()) })
+
+const hostsNoteName = 'hosts-written.json'
+
+/** Of a file that is replaced or written to, this changes; through another mount of its directory it stays. Rejects as `lstat`. */
+export async function identityOf(file: string): Promise<string> {
+  const { ino, mtimeMs, size } = await lstat(file)
+  return `${ino} ${mtimeMs} ${size}`
+}
+
+/** Takes the place of what was noted before. Resolves with the note's own path; rejects as `node:fs` does. */
+export async function writeHostsNote(dataDirectory: string, root: string, files: readonly string[]): Promise<string> {
+  const identities = await Promise.all(files.map(async (file) => [file, await identityOf(file)] as const))
+  const target = path.join(dataDirectory, hostsNoteName)
+  const draft = `${target}.${randomBytes(6).toString('hex')}`
+  await writeDurably(draft, JSON.stringify({ root, files: Object.fromEntries(identities) }))
+  await rename(draft, target)
+  await syncDirectory(dataDirectory)
+  return target
+}
+
+/** Undefined where there is none, of this root, that can be read. */
+export async function readHostsNote(dataDirectory: string, root: string): Promise<HostsNote | undefined> {
+  const text = await readIfThere(path.join(dataDirectory, hostsNoteName)).catch(() => undefined)
+  const parsed = text === undefined ? undefined : note.safeParse(parseJson(text)).data
+  return parsed?.root === root ? parsed : undefined
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
