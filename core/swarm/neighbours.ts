@@ -133,9 +133,9 @@ export function gain(neighbour: Neighbour, index: number): void {
   if (hasBit(neighbour.bits, index)) return
   setBit(neighbour.bits, index)
   neighbour.held++
-  const { availability, missing, obtainable } = neighbour.session
+  const { availability, obtainable, phase } = neighbour.session
   availability[index] = (availability[index] ?? 0) + 1
-  if (hasBit(missing, index)) setBit(obtainable, index)
+  if (phase[index] === phases.missing) setBit(obtainable, index)
 }
 
 /** The neighbour does not hold this chunk, or not in a form that counts here. */

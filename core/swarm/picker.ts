@@ -1,7 +1,7 @@
 /** Which chunk comes next: the late reader's, else the rarest in the window, else the rarest of the rest. */
 import type { Random } from '../ports.ts'
 import { aheadLimit } from './session.ts'
-import { phases, type Reader, type Session, type SwarmLimits } from './state.ts'
+import { phases, type Session, type SwarmLimits } from './state.ts'
 
 export type Priority = 'demand' | 'prefetch'
 
@@ -21,18 +21,19 @@ export function pickChunk(
   priority: Priority,
   view: PickerView,
 ): number | undefined {
-  const readers = [...session.readers.values()].filter((reader) => reader.prefetch === (priority === 'prefetch'))
-  return pickUrgent(session, isObtainable, readers, view) ?? pickForWhole(session, isObtainable, readers, view)
+  const prefetch = priority === 'prefetch'
+  return pickUrgent(session, isObtainable, prefetch, view) ?? pickForWhole(session, isObtainable, prefetch, view)
 }
 
 /** Ranged readers take their chunks in order; whole readers only when they are late, since order costs variety. */
 function pickUrgent(
   session: Session,
   isObtainable: Obtainable,
-  readers: readonly Reader[],
+  prefetch: boolean,
   view: PickerView,
 ): number | undefined {
-  for (const reader of readers) {
+  for (const reader of session.readers.values()) {
+    if (reader.prefetch !== prefetch) continue
     const late = view.nowMs - reader.cursorSinceMs > view.limits.urgentAfterMs
     if (reader.whole && !late) continue
     const end = reader.whole
@@ -47,11 +48,12 @@ function pickUrgent(
 function pickForWhole(
   session: Session,
   isObtainable: Obtainable,
-  readers: readonly Reader[],
+  prefetch: boolean,
   view: PickerView,
 ): number | undefined {
   let lowest = Infinity
-  for (const reader of readers) if (reader.whole) lowest = Math.min(lowest, reader.cursor)
+  for (const reader of session.readers.values())
+    if (reader.whole && reader.prefetch === prefetch) lowest = Math.min(lowest, reader.cursor)
   if (lowest === Infinity) return undefined
   const windowEnd = Math.min(lowest + view.limits.windowChunks, session.count)
   return (
@@ -79,9 +81,9 @@ function rarestIn(
   if (span <= 0) return undefined
   let best: number | undefined
   let bestRarity = Infinity
-  const turn = random.below(span)
+  const first = start + random.below(span)
   for (let step = 0; step < span && bestRarity > 1; step++) {
-    const index = start + ((turn + step) % span)
+    const index = first + step < end ? first + step : first + step - span
     if (session.phase[index] !== phases.missing) continue
     const rarity = rarityOf(session, index)
     if (rarity >= bestRarity || !isObtainable(index)) continue

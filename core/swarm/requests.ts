@@ -53,15 +53,21 @@ function requestOne(state: SwarmState, session: Session, priority: Priority): bo
 function hasRoom(state: SwarmState, session: Session): boolean {
   const { limits } = state
   const { chunkSize } = session
-  // What is asked for comes, so this is where the limit on what comes is kept. What waits in peers' queues is left out: it
-  // comes later, and counted now it would leave a link idle whose limit is near its rate.
-  if (state.download.allowance() < state.flightBytes - state.queuedBytes) return false
   const capacity = capacityOf(state)
   const few = fewChunks(state, session)
   const aim = Math.max(limits.inFlightChunks * chunkSize, capacity * limits.inFlightMs)
   const asked = capacity === 0 ? aim : Math.max(few, capacity * limits.inFlightAskedMs)
   const more = state.settlingBytes + chunkSize
-  return state.flightBytes + more <= Math.min(aim, asked, limits.inFlightMaxBytes) && mayBegin(state, session)
+  const isBelow = state.flightBytes + more <= Math.min(aim, asked, limits.inFlightMaxBytes)
+  return isBelow && mayBegin(state, session) && mayCome(state)
+}
+
+/**
+ * What is asked for comes, so this is where the limit on what comes is kept. What waits in peers' queues is left out: it
+ * comes later, and counted now it would leave a link idle whose limit is near its rate.
+ */
+function mayCome({ download, flightBytes, queuedBytes }: SwarmState): boolean {
+  return download.allowance() >= flightBytes - queuedBytes
 }
 
 /** Has the link room for one chunk more beside what does not wait in a peer's queue? What is not hashed and kept yet counts too. */
@@ -83,8 +89,12 @@ function leastLoaded(state: SwarmState, session: Session, index: number, except?
   let best: Neighbour | undefined
   let bestLoad = Infinity
   let ties = 0
+  let unseen = session.availability[index] ?? 0
   for (const neighbour of session.neighbours.values()) {
-    if (!hasBit(neighbour.bits, index) || !isFree(state, neighbour.peer, nowMs) || neighbour.peer === except) continue
+    if (unseen === 0) break
+    if (!hasBit(neighbour.bits, index)) continue
+    unseen--
+    if (!isFree(state, neighbour.peer, nowMs) || neighbour.peer === except) continue
     if (neighbour.leftToOthers.has(index)) continue
     const load = loadOf(neighbour.peer)
     if (load > bestLoad) continue

@@ -103,13 +103,18 @@ function tellPlace(state: SwarmState, place: number, id: number, peer: PeerId): 
 }
 
 function startUploads(state: SwarmState): void {
-  const { active, waiting } = state.uploads
-  while (waiting.length > 0) {
+  const { waiting } = state.uploads
+  // Mostly none may, which is seen much sooner than who is next.
+  while (waiting.some((upload) => mayStart(state, upload))) {
     const next = nextUpload(state)
-    const chunkSize = state.sessions.get(waiting[next]!.digest)?.chunkSize ?? 0
-    if (active.length >= activePlaces(state, chunkSize)) return
+    if (!mayStart(state, waiting[next]!)) return
     for (const upload of waiting.splice(next, 1)) start(state, upload)
   }
+}
+
+function mayStart(state: SwarmState, { digest }: Upload): boolean {
+  const chunkSize = state.sessions.get(digest)?.chunkSize ?? 0
+  return state.uploads.active.length < activePlaces(state, chunkSize)
 }
 
 function nextUpload(state: SwarmState): number {
