@@ -9,7 +9,7 @@ import { sliceOf, spoil, type Blob, type Piece } from './matter.ts'
 import { chunkHeadBytes } from './wire-size.ts'
 import { handle, later, leave, offer, wake, type Life, type SimNode } from './node.ts'
 import type { KeptBlob } from './disk.ts'
-import type { Stream } from './links.ts'
+import { stopStream, type Stream } from './links.ts'
 
 type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type: Type }>
 
@@ -128,11 +128,13 @@ function uploadsTo({ uploads }: Life, peer: PeerId): Map<number, Stream> {
 
 function stopUpload({ life }: SimNode, peer: PeerId, id: number): void {
   const streams = life?.uploads.get(peer)
-  streams?.get(id)?.stop()
+  const stream = streams?.get(id)
+  if (stream !== undefined) stopStream(stream)
   streams?.delete(id)
 }
 
 function sentPiece(node: SimNode, pieces: readonly Piece[], at: number, bytes: number): Piece {
+  if (!node.world.realBytes) return { length: bytes }
   const piece = sliceOf(pieces, at, at + bytes)
   return node.behaviour === 'spoils' ? spoil(piece, node.id) : piece
 }

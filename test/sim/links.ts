@@ -17,40 +17,53 @@ export interface LinkOptions {
 export interface Link {
   readonly upBytesPerMs: number
   readonly downBytesPerMs: number
-  readonly streams: Sending[]
+  readonly streams: Stream[]
   turn: number
   sending: boolean
   downFreeAtMs: number
   sentBytes: number
 }
 
-/** One transfer on its way: a chunk of a peer, or an answer of the origin. */
-export interface Stream {
-  /** Nothing more is sent; what has left arrives all the same. */
-  stop(): void
+/** What a stream runs over. Closed, it hands over nothing more. */
+export interface Carrier {
+  open: boolean
+  /** Those of which not all has left. */
+  readonly streams: Set<Stream>
 }
 
-interface Sending extends Stream {
-  /** Bytes are left, and the window is open. */
-  maySend(): boolean
-  /** Called when the uplink is free. */
-  sendFrame(): void
-}
-
-export interface StreamOptions {
-  readonly from: Link
-  readonly to: Link
-  readonly bytes: number
-  readonly frameBytes: number
-  /** What may be on its way. */
-  readonly windowBytes: number
-  readonly delayMs: () => number
+export interface StreamHooks {
   /** What goes before the first byte is there. */
   readonly onHead: () => void
   /** `bytes` more are there. */
   readonly onFrame: (bytes: number) => void
   /** The last byte has left the sender. */
   readonly onSent: () => void
+}
+
+export interface StreamOptions {
+  readonly from: Link
+  readonly to: Link
+  readonly over: Carrier
+  readonly bytes: number
+  readonly frameBytes: number
+  /** What may be on its way. */
+  readonly windowBytes: number
+  readonly delayMs: () => number
+  readonly hooks: StreamHooks
+}
+
+/** One transfer on its way: a chunk of a peer, or an answer of the origin. */
+export interface Stream {
+  readonly engine: Engine
+  readonly options: StreamOptions
+  /** Sizes of the frames on their way, which arrive in order. */
+  readonly flying: number[]
+  left: number
+  inFlight: number
+  /** Size of the frame that is leaving. */
+  frame: number
+  lastArrivalMs: number
+  isOver: boolean
 }
 
 /** What TCP lets a stream have on its way. */
@@ -66,90 +79,99 @@ export function createLink({ downBytesPerMs, upBytesPerMs }: LinkOptions): Link 
 }
 
 export function startStream(engine: Engine, options: StreamOptions): Stream {
-  const stream = createStream(engine, options)
-  options.from.streams.push(stream)
-  pump(options.from)
+  const { bytes, from, over } = options
+  const stream = { engine, options, flying: [], left: bytes, inFlight: 0, frame: 0, lastArrivalMs: 0, isOver: false }
+  over.streams.add(stream)
+  from.streams.push(stream)
+  pump(from)
   return stream
 }
 
-function createStream(engine: Engine, options: StreamOptions): Sending {
-  const { bytes, frameBytes, from, to, windowBytes: windowMax } = options
-  /** Sizes of the frames on their way, which arrive in order. */
-  const flying: number[] = []
-  let left = bytes
-  let inFlight = 0
-  let frame = 0
-  let lastArrivalMs = 0
-  let isStopped = false
-
-  const sendHead = (): void => {
-    lastArrivalMs = engine.clock.now() + options.delayMs()
-    engine.after(lastArrivalMs - engine.clock.now(), options.onHead)
-  }
-  const maySend = (): boolean => left > 0 && inFlight < windowMax
-  const sendFrame = (): void => {
-    if (left === bytes) sendHead()
-    frame = Math.min(frameBytes, left)
-    left -= frame
-    inFlight += frame
-    from.sending = true
-    engine.after(frame / from.upBytesPerMs, leave)
-  }
-  const leave = (): void => {
-    from.sending = false
-    from.sentBytes += frame
-    travel()
-    if (left === 0) finish()
-    pump(from)
-  }
-  /** The downlink could begin with it when its first byte left; the trip comes on top. */
-  const travel = (): void => {
-    const nowMs = engine.clock.now()
-    const begunMs = Math.max(nowMs - frame / from.upBytesPerMs, to.downFreeAtMs)
-    to.downFreeAtMs = Math.max(nowMs, begunMs + frame / to.downBytesPerMs)
-    lastArrivalMs = Math.max(to.downFreeAtMs + options.delayMs(), lastArrivalMs)
-    flying.push(frame)
-    engine.after(lastArrivalMs - nowMs, arrive)
-  }
-  const arrive = (): void => {
-    const arrived = flying.shift()!
-    const wasClosed = inFlight >= windowMax
-    inFlight -= arrived
-    options.onFrame(arrived)
-    if (wasClosed) pump(from)
-  }
-  const finish = (): void => {
-    if (isStopped) return
-    isStopped = true
-    removeStream(from, stream)
-    options.onSent()
-  }
-  const stop = (): void => {
-    if (isStopped) return
-    isStopped = true
-    left = 0
-    removeStream(from, stream)
-    pump(from)
-  }
-
-  const stream: Sending = { maySend, sendFrame, stop }
-  return stream
+/** Nothing more is sent; what has left arrives all the same. */
+export function stopStream(stream: Stream): void {
+  if (stream.isOver) return
+  stream.left = 0
+  end(stream)
+  pump(stream.options.from)
 }
 
-function removeStream(link: Link, stream: Sending): void {
-  const at = link.streams.indexOf(stream)
-  if (at >= 0) link.streams.splice(at, 1)
+/** Bytes are left, and the window is open. */
+function maySend({ inFlight, left, options }: Stream): boolean {
+  return left > 0 && inFlight < options.windowBytes
+}
+
+function sendHead(stream: Stream): void {
+  const { engine, options } = stream
+  const delayMs = options.delayMs()
+  stream.lastArrivalMs = engine.clock.now() + delayMs
+  engine.after(stream.lastArrivalMs - engine.clock.now(), () => {
+    if (options.over.open) options.hooks.onHead()
+  })
+}
+
+/** Called when the uplink is free. */
+function sendFrame(stream: Stream): void {
+  const { bytes, frameBytes, from } = stream.options
+  if (stream.left === bytes) sendHead(stream)
+  stream.frame = Math.min(frameBytes, stream.left)
+  stream.left -= stream.frame
+  stream.inFlight += stream.frame
+  from.sending = true
+  stream.engine.after(stream.frame / from.upBytesPerMs, () => leave(stream))
+}
+
+function leave(stream: Stream): void {
+  const { from, hooks } = stream.options
+  from.sending = false
+  from.sentBytes += stream.frame
+  travel(stream)
+  if (stream.left === 0 && !stream.isOver) {
+    end(stream)
+    hooks.onSent()
+  }
+  pump(from)
+}
+
+/** The downlink could begin with it when its first byte left; the trip comes on top. */
+function travel(stream: Stream): void {
+  const { engine, frame, options } = stream
+  const { from, to } = options
+  const nowMs = engine.clock.now()
+  const begunMs = Math.max(nowMs - frame / from.upBytesPerMs, to.downFreeAtMs)
+  to.downFreeAtMs = Math.max(nowMs, begunMs + frame / to.downBytesPerMs)
+  stream.lastArrivalMs = Math.max(to.downFreeAtMs + options.delayMs(), stream.lastArrivalMs)
+  stream.flying.push(frame)
+  engine.after(stream.lastArrivalMs - nowMs, () => arrive(stream))
+}
+
+function arrive(stream: Stream): void {
+  const { from, hooks, over, windowBytes: windowMax } = stream.options
+  const arrived = stream.flying.shift()!
+  const wasClosed = stream.inFlight >= windowMax
+  stream.inFlight -= arrived
+  if (over.open) hooks.onFrame(arrived)
+  if (wasClosed) pump(from)
+}
+
+function end(stream: Stream): void {
+  const { from, over } = stream.options
+  stream.isOver = true
+  over.streams.delete(stream)
+  const at = from.streams.indexOf(stream)
+  if (at >= 0) from.streams.splice(at, 1)
 }
 
 function pump(link: Link): void {
-  if (!link.sending) nextStream(link)?.sendFrame()
+  if (link.sending) return
+  const stream = nextStream(link)
+  if (stream !== undefined) sendFrame(stream)
 }
 
-function nextStream(link: Link): Sending | undefined {
+function nextStream(link: Link): Stream | undefined {
   for (let step = 0; step < link.streams.length; step++) {
     link.turn = (link.turn + 1) % link.streams.length
     const stream = link.streams[link.turn]
-    if (stream?.maySend() === true) return stream
+    if (stream !== undefined && maySend(stream)) return stream
   }
   return undefined
 }

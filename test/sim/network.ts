@@ -4,7 +4,7 @@ import type { PeerId, Random } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { costs, type Cpu } from './cpu.ts'
 import type { Engine } from './engine.ts'
-import { startStream, windowFor, type Link, type Stream, type StreamOptions } from './links.ts'
+import { startStream, stopStream, windowFor, type Carrier, type Link, type Stream, type StreamHooks } from './links.ts'
 import { messageBytes } from './wire-size.ts'
 
 /** A node as the network sees it. */
@@ -34,7 +34,7 @@ export interface NetworkOptions {
 export interface Port {
   send(to: PeerId, message: PeerMessage): void
   /** Undefined when the two are not connected. */
-  stream(to: PeerId, bytes: number, hooks: Pick<StreamOptions, 'onHead' | 'onFrame' | 'onSent'>): Stream | undefined
+  stream(to: PeerId, bytes: number, hooks: StreamHooks): Stream | undefined
 }
 
 export interface Network {
@@ -80,11 +80,12 @@ interface Socket {
 }
 
 /** One end of a connection: what leaves here. */
-interface End {
+interface End extends Carrier {
   readonly from: Socket
-  readonly to: Socket
-  open: boolean
-  readonly streams: Set<Stream>
+  readonly sender: PeerId
+  readonly receiver: Host
+  /** One-way, without jitter or loss. */
+  readonly leastTripMs: number
   lastReadMs: number
   /** What was written in this turn of the event loop leaves in one packet. */
   packet: PeerMessage[]
@@ -109,12 +110,12 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
   }
   const endOf = (from: PeerId, to: PeerId): End | undefined => sockets.get(from)?.ends.get(to)
 
-  const tripMs = (from: Host, to: Host): number => {
+  const tripMs = (leastMs: number): number => {
     const lost = options.lossOneIn > 0 && random.below(options.lossOneIn) === 0
     const jitterMs = options.jitterMs === 0 ? 0 : random.below(1000 * options.jitterMs) / 1000
-    return from.delayMs + to.delayMs + jitterMs + (lost ? retransmitMs : 0)
+    return leastMs + jitterMs + (lost ? retransmitMs : 0)
   }
-  const delayMs = (from: PeerId, to: PeerId): number => tripMs(socketOf(from).host, socketOf(to).host)
+  const delayMs = (from: PeerId, to: PeerId): number => tripMs(leastTripMs(socketOf(from), socketOf(to)))
 
   const reaches = (from: PeerId, to: PeerId): boolean => {
     for (const cut of cuts) if (isCut(cut, from, to)) return false
@@ -176,41 +177,26 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     end.packet = packet
     end.packetAtMs = nowMs
     // It waits for the receiver's core before its trip and not after it: the same sum, by one event in place of two.
-    const readMs = nowMs + end.to.host.cpu.take(costs.controlMs) + tripMs(end.from.host, end.to.host)
+    const readMs = nowMs + end.receiver.cpu.take(costs.controlMs) + tripMs(end.leastTripMs)
     end.lastReadMs = Math.max(readMs, end.lastReadMs)
     engine.after(end.lastReadMs - nowMs, () => {
-      if (end.open) end.to.host.onMessages(end.from.host.id, packet)
+      if (end.open) end.receiver.onMessages(end.sender, packet)
     })
   }
 
-  const stream: (from: Socket, ...rest: Parameters<Port['stream']>) => Stream | undefined = (
-    from,
-    to,
-    bytes,
-    { onFrame, onHead, onSent },
-  ) => {
+  const stream = (from: Socket, to: PeerId, bytes: number, hooks: StreamHooks): Stream | undefined => {
     const end = from.ends.get(to)
     if (end === undefined) return undefined
-    const started = startStream(engine, {
-      from: end.from.host.link,
-      to: end.to.host.link,
+    return startStream(engine, {
+      from: from.host.link,
+      to: end.receiver.link,
+      over: end,
       bytes,
       frameBytes: options.frameBytes,
       windowBytes: windowFor(options.frameBytes),
-      delayMs: () => tripMs(end.from.host, end.to.host),
-      onHead() {
-        if (end.open) onHead()
-      },
-      onFrame(frame) {
-        if (end.open) onFrame(frame)
-      },
-      onSent() {
-        end.streams.delete(started)
-        onSent()
-      },
+      delayMs: () => tripMs(end.leastTripMs),
+      hooks,
     })
-    end.streams.add(started)
-    return started
   }
 
   return {
@@ -233,7 +219,7 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     delayMs,
     crash(id, noticeMs) {
       const { ends, host } = socketOf(id)
-      for (const { to } of ends.values()) close(host, to.host, (one) => (one === host ? undefined : noticeMs))
+      for (const { receiver } of ends.values()) close(host, receiver, (one) => (one === host ? undefined : noticeMs))
       host.cpu.reset()
     },
     part(side, kind, noticeMs) {
@@ -241,8 +227,8 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
       cuts.add(cut)
       for (const id of side) {
         const { ends, host } = socketOf(id)
-        for (const { to } of ends.values())
-          if (kind === 'two-way' && !side.has(to.host.id)) close(host, to.host, () => noticeMs)
+        for (const { receiver } of ends.values())
+          if (kind === 'two-way' && !side.has(receiver.id)) close(host, receiver, () => noticeMs)
       }
       return () => void cuts.delete(cut)
     },
@@ -265,7 +251,9 @@ function isCut({ kind, side }: Cut, from: PeerId, to: PeerId): boolean {
 function open(from: Socket, to: Socket): void {
   from.ends.set(to.host.id, {
     from,
-    to,
+    sender: from.host.id,
+    receiver: to.host,
+    leastTripMs: leastTripMs(from, to),
     open: true,
     streams: new Set(),
     lastReadMs: 0,
@@ -275,10 +263,14 @@ function open(from: Socket, to: Socket): void {
   notice(from, to.host.id)
 }
 
+function leastTripMs(from: Socket, to: Socket): number {
+  return from.host.delayMs + to.host.delayMs
+}
+
 function closeEnd(end: End): void {
   end.open = false
-  end.from.ends.delete(end.to.host.id)
-  for (const stream of end.streams) stream.stop()
+  end.from.ends.delete(end.receiver.id)
+  for (const stream of end.streams) stopStream(stream)
 }
 
 /** Once: a peer that is back before its silence was noticed makes the old connection's end known. */

@@ -3,7 +3,7 @@ import type { PeerId, Random } from '../../core/ports.ts'
 import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { OriginFailure } from '../../core/swarm/events.ts'
 import type { Engine } from './engine.ts'
-import { createLink, startStream, type Link, type Stream } from './links.ts'
+import { createLink, startStream, stopStream, type Link, type Stream } from './links.ts'
 import type { Blob } from './matter.ts'
 
 export interface OriginOptions {
@@ -98,7 +98,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     let ended = false
     const close = (): void => {
       ended = true
-      stream?.stop()
+      if (stream !== undefined) stopStream(stream)
       if (noted !== undefined) noted.endedAtMs ??= engine.clock.now()
     }
     const end = (failure?: OriginFailure): void => {
@@ -160,7 +160,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       noted.hasBroken = true
       failed.add(node)
       if (fault === 'break') end({ kind: 'unavailable' })
-      else stream.stop()
+      else stopStream(stream)
     }
     const onFrame = (bytes: number): void => {
       noted.sentBytes += bytes
@@ -177,13 +177,12 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     const stream = startStream(engine, {
       from: link,
       to,
+      over: { open: true, streams: new Set() },
       bytes: last - first,
       frameBytes: options.frameBytes,
       windowBytes: options.windowBytes,
       delayMs: () => delayMs,
-      onHead: () => undefined,
-      onFrame,
-      onSent: () => undefined,
+      hooks: { onHead: () => undefined, onFrame, onSent: () => undefined },
     })
     return stream
   }
