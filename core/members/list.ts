@@ -3,8 +3,9 @@
  * two lists find cheaply where they differ. Only live members are hashed: the departed are forgotten at each one's own time.
  */
 import { createHash } from 'node:crypto'
-import { insertRanked, markOf, scoreOf } from '../directory/rendezvous.ts'
-import type { Mark, Scored } from '../directory/rendezvous.ts'
+import { createNeighbourhood } from '../directory/neighbourhood.ts'
+import { markOf, scoreOf } from '../directory/rendezvous.ts'
+import type { Mark } from '../directory/rendezvous.ts'
 import { limits } from '../limits.ts'
 import type { PeerId, Random } from '../ports.ts'
 import type { MemberRecord, MemberState } from './messages.ts'
@@ -21,7 +22,10 @@ export interface MemberList {
   pick(random: Random, admits: (peer: PeerId) => boolean): PeerId | undefined
   /** The live member that follows `peer` on the ring of hashed names and that `admits` accepts. */
   successor(peer: PeerId, admits: (peer: PeerId) => boolean): PeerId | undefined
-  /** The live members that rank highest as neighbours of `peer`, best first: the same pairs as seen from the other side. */
+  /**
+   * The live members that rank highest as neighbours of `peer`, those near it first: within a zone, and among all, the same pairs
+   * as seen from the other side.
+   */
   nearest(peer: PeerId, count: number): MemberRecord[]
   /** Records kept, the departed included. */
   size(): number
@@ -78,14 +82,15 @@ export function createMemberList(): MemberList {
     pick: (random, admits) => pick(liveMembers(), random, admits),
     successor: (peer, admits) => successor(kept, liveMembers(), peer, admits),
     nearest(peer, count) {
-      const own = kept.get(peer)?.mark ?? markOf(peer)
-      const best: Scored<MemberRecord>[] = []
+      const own = kept.get(peer)
+      const ownMark = own?.mark ?? markOf(peer)
+      const neighbours = createNeighbourhood<MemberRecord>(own?.record, count)
       for (const name of liveMembers()) {
         if (name === peer) continue
         const { mark, record } = kept.get(name)!
-        insertRanked(best, count, { item: record, score: scoreOf(own, mark), name })
+        neighbours.add({ item: record, score: scoreOf(ownMark, mark), name }, record)
       }
-      return best.map(({ item }) => item)
+      return neighbours.best()
     },
     size: () => kept.size,
     hash: () => (hash ??= createHash('sha256').update(hashes).digest('base64url').slice(0, 22)),
