@@ -432,6 +432,11 @@ export const limits = {
   /** What one announce costs its host (facts/transport.md), and the share of a core that all of them may take. */
   announceCostMs: 0.3,
   announceShareOfCore: 0.1,
+  /**
+   * What those who wait get of a busy core at least: a thousand first announces are through within 1.2 s, before any of them
+   * gives up (`announceTimeoutMs` after the last sign of life), and the host's own pull has most of the core meanwhile.
+   */
+  directoryShareOfCore: 0.25,
   /** Who merely holds a blob says so once a minute; its death is told by the members, its eviction by itself. */
   announceIdleMs: 1 * minute,
   /** An announcer unheard for this long, and for three of its intervals, has gone (DESIGN, Members: dead within 5 s). */

@@ -167,7 +167,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   })
   const announceRoute = routeOf(
     announceCall,
-    { byAddress: false },
+    { byAddress: false, inTurn: true },
     ({ from }) => from.peer,
     (request) => {
       components.observer.hosted()
@@ -177,7 +177,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   )
   const exchangeRoute = routeOf(
     exchangeCall,
-    { byAddress: true },
+    { byAddress: true, inTurn: false },
     ({ from }) => from.peer,
     (request) => {
       const answer = membersOf(state).handle(request)
@@ -187,31 +187,31 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   )
   const locateRoute = routeOf(
     locateCall,
-    { byAddress: false },
+    { byAddress: false, inTurn: true },
     ({ from }) => from,
     (request) => directory.locate(request),
   )
   const possessionRoute = routeOf(
     possessionCall,
-    { byAddress: false },
+    { byAddress: false, inTurn: true },
     ({ from }) => from,
     (request) => directory.possession(request),
   )
   const contentRoute = routeOf(
     contentCall,
-    { byAddress: false },
+    { byAddress: false, inTurn: false },
     ({ from }) => from,
     ({ digest }) => components.contents.serve(digest),
   )
   const takeRoute = routeOf(
     takeCall,
-    { byAddress: false },
+    { byAddress: false, inTurn: false },
     ({ from }) => from,
     ({ digest, size }) => ({ isTaken: components.contents.take(digest, size) }),
   )
   const inheritRoute = routeOf(
     inheritCall,
-    { byAddress: false },
+    { byAddress: false, inTurn: false },
     ({ from }) => from,
     (request) => {
       directory.inherit(request)
@@ -220,7 +220,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   )
   const lookRoute = routeOf(
     lookCall,
-    { byAddress: true },
+    { byAddress: true, inTurn: false },
     ({ from }) => from,
     () => ({ peer: self, addresses: transport.addresses(), timeMs: Date.now() }),
   )

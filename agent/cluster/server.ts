@@ -4,6 +4,7 @@
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createTurns, type Turns } from '../../core/directory/turns.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
 import type { HostPort } from '../config-values.ts'
@@ -29,6 +30,8 @@ export interface ClusterRoute {
   readonly path: string
   /** May it be called by who knows only an address, not who listens there? */
   readonly byAddress: boolean
+  /** A crowd asks this at once: these requests wait for one another, and let pass what else comes. */
+  readonly inTurn: boolean
   readonly sealed?: Sealed
   /** Undefined when the body is malformed or speaks for another than `from`. */
   handle(from: PeerId, body: Buffer): Promise<Buffer | undefined>
@@ -43,13 +46,13 @@ export interface ClusterServer {
 /** A route for `call`; `fromOf` says for whom a request speaks. */
 export function routeOf<Request, Answer>(
   call: Call<Request, Answer>,
-  options: { readonly byAddress: boolean },
+  options: Pick<ClusterRoute, 'byAddress' | 'inTurn'>,
   fromOf: (request: Request) => PeerId,
   answer: (request: Request) => Answer | Promise<Answer>,
 ): ClusterRoute {
   return {
     path: call.path,
-    byAddress: options.byAddress,
+    ...options,
     ...(call.sealed === undefined ? {} : { sealed: call.sealed }),
     async handle(from, body) {
       const request = call.readRequest(body)
@@ -60,10 +63,13 @@ export function routeOf<Request, Answer>(
 
 interface State extends ClusterServerComponents {
   readonly epochs: Epochs
+  readonly turns: Turns
 }
 
 export function createClusterServer(components: ClusterServerComponents): ClusterServer {
-  const state: State = { ...components, epochs: createEpochs(components.clock) }
+  const { clock } = components
+  const turns = createTurns({ clock, soon: setImmediate })
+  const state: State = { ...components, epochs: createEpochs(clock), turns }
   const server = createServer(
     {
       maxHeaderSize: limits.clusterHeadersMaxBytes,
@@ -106,6 +112,7 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
     await refuse(request, response, route === undefined ? 404 : 401)
     return
   }
+  if (route.inTurn) await new Promise<void>((resolve) => state.turns.wait(resolve))
   const admission = state.epochs.admit(headers.epoch, headers.nonce)
   const body = admission === 'replayed' ? undefined : await readBody(request)
   if (body === undefined || hashOf(body) !== headers.bodyHash) {

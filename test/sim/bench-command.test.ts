@@ -46,5 +46,9 @@ describe('npm run sim --', () => {
     const { stdout } = await sim('--bench', '--nodes', '16', '--json')
     const rows = JSON.parse(stdout) as BenchRow[]
     expect(rows).toMatchObject([{ nodes: 16, layers: 5, start: 'cold', strategy: 'shipped' }])
+    for (const { hosts_max_over_bound: ofHosts, max_over_bound: ofAll } of rows) {
+      expect(ofHosts).toBeGreaterThan(1)
+      expect(ofHosts).toBeLessThanOrEqual(ofAll)
+    }
   })
 })

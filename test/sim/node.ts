@@ -216,10 +216,10 @@ export function later(node: SimNode, delayMs: number, act: (life: Life) => void)
   })
 }
 
-/** The same when the node's core has done `costMs` of work. */
-function work(node: SimNode, costMs: number, act: (life: Life) => void): void {
+/** Answers a request when the node's core has done that work. */
+function serve(node: SimNode, how: 'work' | 'workInTurn', act: (life: Life) => void): void {
   const { life } = node
-  node.cpu.work(costMs, () => {
+  node.cpu[how](costs.requestMs, () => {
     if (life !== undefined && life === node.life && node.behaviour !== 'freezes') act(life)
   })
 }
@@ -425,6 +425,8 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
   ask(
     node,
     to,
+    // What a host says to itself it says at once.
+    to === node.id ? 'work' : 'workInTurn',
     ({ directory, members }) => {
       members?.heard(node.id)
       const answer = directory.announce(request)
@@ -448,6 +450,7 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
       return ask(
         node,
         output.cluster,
+        'work',
         ({ members }) => members?.handle(output.request),
         ({ members }, answer) => members?.exchanged(output.id, answer),
         ({ members }) => members?.failed(output.id, true),
@@ -490,6 +493,7 @@ export function offer(node: SimNode, blob: Blob): void {
     ask(
       node,
       heir,
+      'work',
       ({ swarm }) => swarm.mayTake(digest, blob.size) && takeOver(node.world.nodes.get(heir)!, blob),
       (_life, isTaken) => (isTaken ? end(true) : askNext()),
       askNext,
@@ -509,6 +513,7 @@ function takeOver(heir: SimNode, blob: Blob): true {
 function ask<Answer>(
   node: SimNode,
   to: PeerId,
+  how: 'work' | 'workInTurn',
   answerOf: (host: Life) => Answer | undefined,
   onAnswer: (life: Life, answer: Answer) => void,
   onRefused: (life: Life) => void,
@@ -526,7 +531,7 @@ function ask<Answer>(
     if (!network.reaches(node.id, to)) return
     if (host === undefined || host.behaviour === 'freezes' || host.isSilent) return
     if (host.life === undefined) return reply(undefined)
-    work(host, costs.requestMs, (life) => {
+    serve(host, how, (life) => {
       reply(answerOf(life))
       wake(host)
     })

@@ -1,0 +1,97 @@
+/** What a listener does for others while hundreds ask its directory at once, on real sockets. */
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import type { Socket } from 'node:net'
+import { afterEach, expect, it } from 'vitest'
+import { randomToken } from '../../../agent/cluster/epochs.ts'
+import { readAnswerHeaders, writeMacHeaders } from '../../../agent/cluster/headers.ts'
+import { hashOf, macKeysOf, requestMac } from '../../../agent/cluster/mac.ts'
+import { createClusterServer, routeOf } from '../../../agent/cluster/server.ts'
+import { announceCall } from '../../../agent/cluster/wire.ts'
+import { createIdentity } from '../../../agent/identity/identity.ts'
+import { portOf } from '../../../agent/system/port-of.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+
+const crowd = 300
+const self = createIdentity().peer
+const caller = createIdentity().peer
+const keys = macKeysOf({ current: Buffer.alloc(32, 7) })
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close()
+})
+
+async function openTo(port: number): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+  closers.push(() => socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
+function announceUnder(epoch: string): string {
+  const body = announceCall.writeRequest({ from: { peer: caller, addresses: [] }, items: [] })
+  const covered = { from: caller, to: self, nonce: randomToken(), epoch, bodyHash: hashOf(body) }
+  const mac = requestMac(keys[0], { method: 'POST', path: announceCall.path, ...covered })
+  const headers = { ...writeMacHeaders({ key: keys[0].id, ...covered, mac }), 'content-length': body.length }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `POST ${announceCall.path} HTTP/1.1\r\nhost: here\r\n${lines.join('')}\r\n${body.toString()}`
+}
+
+async function ask(socket: Socket, epoch: string): Promise<string> {
+  socket.write(announceUnder(epoch))
+  const [answer]: Buffer[] = await once(socket, 'data')
+  return String(answer)
+}
+
+/** The token that an authentic but stale request learns. */
+function epochIn(answer: string): string {
+  const lines = answer.split('\r\n').map((line) => line.split(': '))
+  return readAnswerHeaders(Object.fromEntries(lines))?.epoch ?? ''
+}
+
+/** Two sockets, each of which says a word whenever it hears one. */
+async function chat(onWord: () => void): Promise<void> {
+  const join = (socket: Socket): void => {
+    closers.push(() => socket.destroy())
+    socket.on('data', (word) => {
+      onWord()
+      socket.write(word)
+    })
+  }
+  const server = createServer(join)
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  closers.push(() => server.close())
+  const socket = await openTo(portOf(server.address()))
+  join(socket)
+  socket.write('.')
+}
+
+it('between any two of a crowd of announces, whatever else is ready is served', async () => {
+  const log: ('announce' | 'other')[] = []
+  const route = routeOf(
+    announceCall,
+    { byAddress: false, inTurn: true },
+    ({ from }) => from.peer,
+    () => {
+      log.push('announce')
+      return { items: [] }
+    },
+  )
+  // On this clock no turn takes long.
+  const listener = createClusterServer({ clock: virtualClock(), self, keys, routes: [route] })
+  closers.push(() => listener.close())
+  const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
+  const sockets = await Promise.all(Array.from({ length: crowd }, () => openTo(port)))
+  // By then all are accepted: the system lets in one new connection a turn.
+  const refusals = await Promise.all(sockets.map((socket) => ask(socket, '')))
+  const epoch = epochIn(refusals[0]!)
+  await chat(() => log.push('other'))
+
+  const answers = await Promise.all(sockets.map((socket) => ask(socket, epoch)))
+
+  expect(answers.filter((answer) => answer.startsWith('HTTP/1.1 200'))).toHaveLength(crowd)
+  expect(log.filter((what) => what === 'announce')).toHaveLength(crowd)
+  const inARow = log.filter((what, at) => what === 'announce' && log[at + 1] === 'announce')
+  expect(inARow).toEqual([])
+})
