@@ -764,6 +764,11 @@ export const limits = {
   clusterHeadersMaxBytes: 4 * KiB,
   /** Connections to the cluster listener: a thousand agents that announce here, twice over. */
   clusterConnectionsMax: 4096,
+  /**
+   * Those of them that wait to be let in, one a turn of the event loop. Node.js says 511 unless told otherwise, and a system takes no more
+   * than its own limit (Linux: 4096); who finds no room there tries again a second later.
+   */
+  clusterBacklogMax: 4096,
   /** A request is there within this time; callers give up after `memberCallMs`. */
   clusterRequestMs: 5 * second,
   /** Idle connections are closed by the caller first, so that it never sends into one that is being closed. */

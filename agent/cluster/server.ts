@@ -91,7 +91,7 @@ export function createClusterServer(components: ClusterServerComponents): Cluste
 async function listen(server: Server, at: HostPort): Promise<HostPort> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => reject(listenError('cluster', at, cause)))
-    server.listen({ host: at.host, port: at.port }, resolve)
+    server.listen({ host: at.host, port: at.port, backlog: limits.clusterBacklogMax }, resolve)
   })
   return { host: at.host, port: portOf(server.address()) }
 }

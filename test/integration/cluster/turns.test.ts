@@ -1,5 +1,6 @@
 /** What a listener does for others while hundreds ask its directory at once, on real sockets. */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
@@ -8,6 +9,7 @@ import { readAnswerHeaders, writeMacHeaders } from '../../../agent/cluster/heade
 import { hashOf, macKeysOf, requestMac } from '../../../agent/cluster/mac.ts'
 import { createClusterServer, routeOf } from '../../../agent/cluster/server.ts'
 import { announceCall } from '../../../agent/cluster/wire.ts'
+import type { HostPort } from '../../../agent/config-values.ts'
 import { createIdentity } from '../../../agent/identity/identity.ts'
 import { portOf } from '../../../agent/system/port-of.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
@@ -21,6 +23,22 @@ const closers: (() => unknown)[] = []
 afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close()
 })
+
+async function listen(onAnnounce: () => void): Promise<HostPort> {
+  const route = routeOf(
+    announceCall,
+    { byAddress: false, inTurn: true },
+    ({ from }) => from.peer,
+    () => {
+      onAnnounce()
+      return { items: [] }
+    },
+  )
+  // On this clock no turn takes long.
+  const listener = createClusterServer({ clock: virtualClock(), self, keys, routes: [route] })
+  closers.push(() => listener.close())
+  return listener.listen({ host: '127.0.0.1', port: 0 })
+}
 
 async function openTo(port: number): Promise<Socket> {
   const socket = connect({ host: '127.0.0.1', port, noDelay: true })
@@ -67,21 +85,30 @@ async function chat(onWord: () => void): Promise<void> {
   socket.write('.')
 }
 
+/** Connections that the system has taken for a listener which has not accepted them yet. */
+function waitingAt(port: number): number {
+  const listening = `:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A `
+  const line = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .find((one) => one.includes(listening))
+  const queues = line?.split(listening)[1] ?? ''
+  return Number.parseInt(queues.split(':')[1] ?? '', 16)
+}
+
+it('more than five hundred may wait to be let in', async () => {
+  const { port } = await listen(() => undefined)
+  for (let number = 0; number < 2 * crowd; number++) {
+    const socket = connect({ host: '127.0.0.1', port })
+    closers.push(() => socket.destroy())
+  }
+  // They connect before the next turn of the event loop, and the first is accepted in that one.
+  await new Promise<void>((resolve) => process.nextTick(resolve))
+  expect(waitingAt(port)).toBe(2 * crowd)
+})
+
 it('between any two of a crowd of announces, whatever else is ready is served', async () => {
   const log: ('announce' | 'other')[] = []
-  const route = routeOf(
-    announceCall,
-    { byAddress: false, inTurn: true },
-    ({ from }) => from.peer,
-    () => {
-      log.push('announce')
-      return { items: [] }
-    },
-  )
-  // On this clock no turn takes long.
-  const listener = createClusterServer({ clock: virtualClock(), self, keys, routes: [route] })
-  closers.push(() => listener.close())
-  const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = await listen(() => log.push('announce'))
   const sockets = await Promise.all(Array.from({ length: crowd }, () => openTo(port)))
   // By then all are accepted: the system lets in one new connection a turn.
   const refusals = await Promise.all(sockets.map((socket) => ask(socket, '')))
