@@ -427,8 +427,13 @@ export const limits = {
   announceWantMs: 1 * second,
   announceWantShare: 1 / 3,
   announceWantMaxMs: 3 * second,
-  /** The same to the standby, which names peers meanwhile. It hears of a lease as soon as an owner hears of progress. */
+  /** The same to the standby, which names peers meanwhile. */
   announceStandbyMs: 4 * second,
+  /**
+   * But of what is being fetched it hears so often: of a lease as soon as an owner hears of progress, and then before that lapses
+   * (`leaseTtlMs`), since it grants at once when it succeeds.
+   */
+  announceFetchStandbyMs: 1.5 * second,
   /** What one announce costs its host (facts/transport.md), and the share of a core that all of them may take. */
   announceCostMs: 0.3,
   announceShareOfCore: 0.1,

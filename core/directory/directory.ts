@@ -196,8 +196,9 @@ function loadIntervalMs({ callers }: State, leastMs: number): number {
 function intervalMs(state: State, item: AnnounceItem, rank: number, announcer?: Announcer): number {
   if (item.departs === true) return limits.announceMs
   if (!isBusy(item)) return loadIntervalMs(state, limits.announceIdleMs)
-  if (rank > 0) return loadIntervalMs(state, limits.announceStandbyMs)
-  if (announcer !== undefined && announcer.active > 0) return limits.announceMs
+  const isFetching = announcer !== undefined && announcer.active > 0
+  if (rank > 0) return isFetching ? limits.announceFetchStandbyMs : loadIntervalMs(state, limits.announceStandbyMs)
+  if (isFetching) return limits.announceMs
   return loadIntervalMs(state, announcer === undefined ? limits.announceWantMs : wantIntervalMs(state, announcer))
 }
 

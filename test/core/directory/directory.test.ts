@@ -642,14 +642,14 @@ describe('load', () => {
     expect(world.sayAgainMs('a')).toBe(1000)
   })
 
-  it('asks for them every four seconds as standby, also of who fetches', () => {
+  it('asks for them every four seconds as standby, and of who fetches before its leases lapse', () => {
     const world = createWorld()
     addTen(world)
     const digest = digestHostedBy(world.owners, 'host', 1)
     const afterMs = [{}, { fetching: [{ start: 0, end: 2 }] }].map((change) =>
       world.sayAgainMs('a', { digest, ...change }),
     )
-    expect(afterMs).toEqual([4000, 4000])
+    expect(afterMs).toEqual([4000, 1500])
   })
 
   it('keeps who fetches at half a second, however many announce', () => {
