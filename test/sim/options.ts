@@ -178,12 +178,16 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     faultsUntilMs: oneOf(500, 2000, 5000),
     // What came later has draws of its own, so that the worlds of older seeds stay as they were.
     ...drawZones(random.fork('has zones')),
-    ...(random.fork('narrow links').below(8) === 0 ? narrowLinks : {}),
+    ...(random.fork('narrow links').below(8) === 0 ? drawNarrowLinks(random.fork('how narrow')) : {}),
   }
 }
 
-/** 12 Mbit/s. Slower ones, with all else that goes wrong, make leases lapse whose bytes wait in a link's queue. */
-const narrowLinks = { linkBytesPerMs: 1500, linkSpread: 1 }
+/** 12 Mbit/s, or less, both ways: then all takes as many times longer, for which nobody is to blame. */
+function drawNarrowLinks(random: Random): Partial<SimOptions> {
+  const times = [1, 2, 4][random.below(3)]!
+  const narrow = { linkBytesPerMs: 1500 / times, linkSpread: 1 }
+  return times === 1 ? narrow : { ...narrow, upShare: 1, patienceMs: times * quiet.patienceMs }
+}
 
 /** In every third world nodes stand in zones, and most of these are behind borders. */
 function drawZones(random: Random): Pick<SimOptions, 'zones' | 'zonesKnown' | 'border'> {
