@@ -30,6 +30,8 @@ function banPeer(state: SwarmState, peer: Peer, reason: string): void {
   dropPeer(state, peer)
   peer.bannedUntilMs = banEndMs(state)
   peer.strikes = 0
+  // Who was named to have what is missing may have been this one alone; directories name others from now on.
+  for (const { supply } of state.active) supply.holderNamedAtMs = -Infinity
   const address = isHostBanned(state, peer) ? peer.address : undefined
   state.emit({ type: 'ban', peer: peer.id, ...(address === undefined ? {} : { address }), reason })
 }
