@@ -93,10 +93,12 @@ function wholeBlob(
 ): ChunkRange | undefined {
   const { whole } = table
   if (whole !== undefined && whole.active > 0 && !asker.bans.includes(whole.peer)) return undefined
-  const isHad = (index: number): boolean => isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
-  const lacking = firstFree(0, table.chunks, isHad)
-  const isComing = lacking === undefined || elsewhere?.isFetched(lacking) === true
-  if (isComing && !insists) return undefined
+  const isHad = (index: number): boolean =>
+    insists ? holds(asker, index) : isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
+  let lacking = table.chunks - 1
+  while (lacking >= 0 && isHad(lacking)) lacking--
+  // Who gets the blob elsewhere has its last chunk last.
+  if (lacking < 0 || elsewhere?.isFetched(lacking) === true) return undefined
   lapseOthers(table, asker)
   table.whole = asker
   return { start: 0, end: table.chunks }

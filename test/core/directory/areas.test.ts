@@ -101,6 +101,17 @@ describe('leases with a border', () => {
   })
 })
 
+describe('an origin that ignores Range', () => {
+  it('sends the blob to nobody, who may insist, while another area is getting it', () => {
+    const host = world()
+    const whole = { ...wish({ insists: true }), unranged: true }
+    expect(host.say('a1', whole).lease).toMatchObject({ start: 0, end: chunks })
+    expect(host.say('b1', whole).lease).toBeUndefined()
+    host.say('a1', having(chunks, span(0, 50)))
+    expect(host.say('b1', whole).lease).toBeUndefined()
+  })
+})
+
 describe('an area', () => {
   it('is a swarm of its own: neighbours, and what counts as rare, are of that area', () => {
     const host = world()
