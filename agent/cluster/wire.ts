@@ -63,7 +63,7 @@ const announceItem = z
     neighbours: count.exactOptional(),
     bans: z.array(peer).max(limits.bansToldMax).exactOptional(),
     fetching: z.array(range).max(limits.fetchRangesMax),
-    fetchedBytes: count.exactOptional(),
+    silentMs: durationMs.exactOptional(),
     lease: z
       .strictObject({
         chunks: index,

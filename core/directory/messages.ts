@@ -32,8 +32,11 @@ export interface AnnounceItem {
   readonly bans?: readonly PeerId[]
   /** Chunks the announcer is fetching from the origin now, so that a standby knows the leases of an owner that died. */
   readonly fetching: readonly ChunkRange[]
-  /** Bytes taken from the origin for this digest so far: a slow origin is no stall, even where a chunk takes seconds. */
-  readonly fetchedBytes?: number
+  /**
+   * How long no byte of what it is fetching has come, as the announcer judges it: on a full link bytes wait for each other
+   * (core/swarm/link.ts). Undefined: it never began, or too long ago to tell of.
+   */
+  readonly silentMs?: number
   /** Ask for a lease of up to `chunks` chunks, at or after chunk `position` first, then from the blob's start. */
   readonly lease?: {
     readonly chunks: number

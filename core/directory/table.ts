@@ -45,8 +45,7 @@ export interface Announcer {
   heardMs: number
   /** When it was told to announce again, after `heardMs`. */
   intervalMs: number
-  fetchedBytes: number
-  /** When it last showed a chunk it had claimed, or more bytes from the origin. */
+  /** When it last showed a chunk it had claimed, or when a byte last came of what it is fetching. */
   progressMs: number
   readonly claims: Map<number, Claim>
   /** Claims that have not lapsed. */
@@ -132,7 +131,6 @@ export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announc
     departs: false,
     heardMs: nowMs,
     intervalMs: limits.announceWantMs,
-    fetchedBytes: 0,
     progressMs: nowMs,
     claims: new Map(),
     active: 0,
@@ -183,13 +181,13 @@ export function updateAnnouncer(table: Table, announcer: Announcer, item: Announ
   announcer.bans = item.bans ?? []
   announcer.departs = item.departs === true
   hold(table, announcer, item.have, nowMs)
-  if (item.fetchedBytes !== undefined && item.fetchedBytes !== announcer.fetchedBytes) {
-    announcer.fetchedBytes = item.fetchedBytes
-    announcer.progressMs = nowMs
+  const byteMs = nowMs - (item.silentMs ?? Infinity)
+  if (byteMs > announcer.progressMs) {
+    announcer.progressMs = byteMs
     reviveClaims(table, announcer, item.fetching)
   }
   if (item.unranged === true) table.unranged = true
-  dropReleased(table, announcer, item)
+  dropReleased(table, announcer, item, nowMs)
   adoptFetches(table, announcer, item.fetching, nowMs)
   if (table.unranged && announcer.active > 0 && announcer.active + announcer.held >= table.chunks)
     table.whole ??= announcer
@@ -224,12 +222,16 @@ export function holds(announcer: Announcer, index: number): boolean {
   return announcer.complete || hasBit(announcer.bits, index)
 }
 
-function dropReleased(table: Table, announcer: Announcer, item: AnnounceItem): void {
+function dropReleased(table: Table, announcer: Announcer, item: AnnounceItem, nowMs: number): void {
   for (const [index, claim] of announcer.claims) {
     const released = item.released?.includes(claim.lease) ?? false
-    const ended = (claim.lease === 0 || claim.lapsed) && !covers(item.fetching, index)
-    if (released || ended) dropClaim(table, announcer, index)
+    if (released || (isOver(claim, nowMs) && !covers(item.fetching, index))) dropClaim(table, announcer, index)
   }
+}
+
+/** Its holder would say so if it were fetching under it: by now it has heard of it, unless it is another process. */
+function isOver({ lapsed, lease, sinceMs }: Claim, nowMs: number): boolean {
+  return lease === 0 || lapsed || nowMs - sinceMs >= limits.leaseTtlMs
 }
 
 function adoptFetches(table: Table, announcer: Announcer, fetching: readonly ChunkRange[], nowMs: number): void {

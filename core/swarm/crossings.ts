@@ -99,8 +99,3 @@ function endCrossing(state: SwarmState, session: Session, crossing: Crossing): v
 export function crossingChunks({ supply }: Session): number[] {
   return [...supply.crossings].flatMap(({ remaining }) => [...remaining])
 }
-
-/** Bytes of these chunks that are here, so that the directory sees that they come. */
-export function crossedBytes(session: Session): number {
-  return crossingChunks(session).reduce((sum, index) => sum + (session.buffers.get(index)?.received ?? 0), 0)
-}

@@ -3,7 +3,7 @@ import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages
 import type { Digest } from '../oci/digest.ts'
 import { bitfieldOf } from './bitfield.ts'
 import { chunkCountOf } from './chunks.ts'
-import { crossedBytes, crossingChunks } from './crossings.ts'
+import { crossingChunks } from './crossings.ts'
 import { onDepartureTold } from './departure.ts'
 import { nearNeighbours } from './neighbours.ts'
 import { leaseWish, onCounts, onGranted, onLost } from './origin.ts'
@@ -18,7 +18,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
   if (session === undefined) return leavingItem(state, digest)
   const lease = leaseWish(state, session)
   const { unranged } = session.supply
-  const fetchedBytes = session.supply.fetchedBytes + crossedBytes(session)
+  const silentMs = silenceOf(state, session)
   const { origin } = session
   const released = releasedNow(state, session)
   const wants = wantsMore(state, session)
@@ -36,7 +36,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     ...(bans.length > 0 ? { bans } : {}),
     fetching: fetchingRanges(session).slice(0, state.limits.fetchRangesMax),
     ...(lease === undefined ? {} : { lease }),
-    ...(fetchedBytes > 0 ? { fetchedBytes } : {}),
+    ...(silentMs < state.limits.leaseTtlMs ? { silentMs } : {}),
     ...(released.length > 0 ? { released } : {}),
     ...(unranged ? { unranged } : {}),
     ...(origin === undefined ? {} : { origin }),
@@ -51,6 +51,13 @@ function leavingItem(state: SwarmState, digest: Digest): AnnounceItem | undefine
   if (size === undefined) return undefined
   const have = { complete: false, bits: bitfieldOf(chunkCountOf(size)) } as const
   return { digest, size, have, wants: false, fetching: [], leaves: true }
+}
+
+/** How long nothing has come of what leases let this node fetch; Infinity: never has. */
+function silenceOf({ clock, link }: SwarmState, { supply }: Session): number {
+  const crossingMs = [...supply.crossings].map(({ progressAtMs }) => clock.now() - progressAtMs)
+  const originMs = supply.leases.size > 0 ? link.silenceMs - supply.heardAtMs : Infinity
+  return Math.min(originMs, ...crossingMs)
 }
 
 /** Leased chunks that do not show in `have` yet, as runs. */

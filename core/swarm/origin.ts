@@ -417,7 +417,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   }
   fetch.heardAtMs = state.link.silenceMs
   fetch.bytes += event.bytes
-  session.supply.fetchedBytes += event.bytes
+  session.supply.heardAtMs = state.link.silenceMs
   countBytes(state, event.bytes)
   session.progressAtMs = nowMs
   if (event.index !== fetch.index) nextChunk(session, fetch, event.index)

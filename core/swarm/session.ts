@@ -57,7 +57,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
       released: new Map(),
       askingUntilMs: 0,
       patienceMs: Infinity,
-      fetchedBytes: 0,
+      heardAtMs: -Infinity,
     },
   }
 }

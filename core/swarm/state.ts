@@ -160,8 +160,8 @@ export interface OriginSupply {
   renewedAtMs: number
   /** How long a reader now waits without a byte before it helps itself. */
   patienceMs: number
-  /** Bytes taken from the origin since the session began. */
-  fetchedBytes: number
+  /** When a byte last came from the origin, by `LinkCapacity.silenceMs`; -Infinity: never. */
+  heardAtMs: number
 }
 
 export type OriginTrouble = Extract<SwarmCommand, { type: 'fail' }>['failure']

@@ -30,7 +30,7 @@ const request: AnnounceRequest = {
       neighbours: 12,
       bans: [address.peer],
       fetching: [{ start: 1, end: 4 }],
-      fetchedBytes: 12,
+      silentMs: 12.5,
       lease: { chunks: 4, position: 9, insists: true, acrossOnly: false, theseOnly: true, lifeMs: 2500 },
       released: [2 ** 40 + 1],
       unranged: false,

@@ -290,7 +290,7 @@ describe('leases', () => {
     world.say('a', wish)
     world.clock.advance(1750)
     expect(world.say('b', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: 0, end: 4 })
-    world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    world.say('a', { fetching: [{ start: 0, end: 10 }], silentMs: 0 })
     expect(world.say('c', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: 10, end: 14 })
   })
 
@@ -319,17 +319,29 @@ describe('leases', () => {
     }
   })
 
+  it('of a process that died unnoticed do not live on by what the next one fetches', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    const more = { fetching: [{ start: 50, end: 60 }], silentMs: 0 }
+    world.clock.advance(1000)
+    world.say('a', more)
+    expect(world.say('b', wish).lease).toMatchObject({ start: 10, end: 20 })
+    world.clock.advance(750)
+    world.say('a', more)
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
   it('live on while bytes come from a slow origin', () => {
     const world = createWorld()
     world.say('a', wish)
-    for (const second of span(1, 10)) {
+    for (let count = 1; count < 10; count++) {
       world.clock.advance(1000)
-      world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: second * 10_000 })
+      world.say('a', { fetching: [{ start: 0, end: 10 }], silentMs: 100 })
     }
     expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
     world.clock.advance(1000)
-    world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: 90_000 })
-    world.clock.advance(750)
+    world.say('a', { fetching: [{ start: 0, end: 10 }], silentMs: 1100 })
+    world.clock.advance(650)
     expect(world.say('c', wish).lease).toMatchObject({ start: 0 })
   })
 
@@ -337,9 +349,9 @@ describe('leases', () => {
     const world = createWorld()
     world.say('a', wish)
     world.clock.advance(1000)
-    world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    world.say('a', { fetching: [{ start: 0, end: 10 }], silentMs: 0 })
     world.clock.advance(1000)
-    world.say('a', { ...having(100, [50, 51]), fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    world.say('a', { ...having(100, [50, 51]), fetching: [{ start: 0, end: 10 }], silentMs: 1000 })
     world.clock.advance(750)
     expect(world.say('b', wish).lease).toMatchObject({ start: 0 })
   })
@@ -463,9 +475,9 @@ describe('leases', () => {
   it('stay with a holder whose credential has ended while its bytes come', () => {
     const world = createWorld()
     world.say('a', { lease: { ...wish.lease, lifeMs: 500 } })
-    for (let bytes = 1; bytes < 10; bytes++) {
+    for (let count = 1; count < 10; count++) {
       world.clock.advance(500)
-      world.say('a', { fetching: [{ start: 0, end: 10 }], fetchedBytes: bytes })
+      world.say('a', { fetching: [{ start: 0, end: 10 }], silentMs: 0 })
     }
     expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
   })
@@ -552,7 +564,7 @@ describe('who hosts', () => {
     const digest = digestHostedBy(world.owners, 'host', 1)
     world.say('a', { digest, fetching: [{ start: 0, end: 10 }] })
     world.clock.advance(2000)
-    world.say('a', { digest, fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    world.say('a', { digest, fetching: [{ start: 0, end: 10 }], silentMs: 0 })
     world.owners.remove(world.owners.of(digest)[0] ?? '')
     expect(world.say('b', { digest, ...wish }).lease).toMatchObject({ start: 10, end: 20 })
   })
@@ -568,7 +580,7 @@ describe('who hosts', () => {
     for (const silent of [owner, standby]) world.owners.silence(silent)
     world.clock.advance(1999)
     expect(world.say('a', { digest, ...wish })).toMatchObject({ leaseAfterMs: 1 })
-    world.say('b', { digest, fetching: [{ start: 0, end: 10 }], fetchedBytes: 1 })
+    world.say('b', { digest, fetching: [{ start: 0, end: 10 }], silentMs: 0 })
     world.clock.advance(1)
     expect(world.say('a', { digest, ...wish }).lease).toMatchObject({ start: 10, end: 20 })
   })

@@ -36,6 +36,19 @@ function comes(bench: Bench, fetch: number, index: number, bytes = limits.chunkS
     bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: Math.min(left, 16_384) })
 }
 
+/** What a holder tells of the origin's silence that has lasted for a second, in which a peer sent so many frames each tick. */
+function silenceAfterSecond(peerFramesPerTick: number): number | undefined {
+  const { bench, fetch } = createHolder()
+  bench.joins('a', span(4, 100))
+  comes(bench, fetch, 0)
+  for (let passedMs = 0; passedMs < 1000; passedMs += limits.tickMs) {
+    for (let frame = 0; frame < peerFramesPerTick; frame++)
+      bench.handle({ type: 'frame', peer: 'a', id: -1, bytes: limits.frameSizeBytes })
+    bench.pass(limits.tickMs)
+  }
+  return bench.swarm.announceState(digest)?.silentMs
+}
+
 describe('a lease', () => {
   it('is wished for when nobody has what is wanted', () => {
     const bench = createBench()
@@ -117,6 +130,11 @@ describe('a lease', () => {
     ])
   })
 
+  it('is told to be silent as long as nothing comes on a link that idles, and hardly while others fill it', () => {
+    expect(silenceAfterSecond(0)).toBeGreaterThan(900)
+    expect(silenceAfterSecond(1)).toBeLessThan(600)
+  })
+
   it('is given back when all its chunks are kept, not before', () => {
     const { bench, fetch } = createHolder()
     for (const index of span(0, 4)) comes(bench, fetch, index)
@@ -124,7 +142,7 @@ describe('a lease', () => {
     expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [{ start: 0, end: 4 }] })
     expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
     bench.settle()
-    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7], fetchedBytes: sizeOf(4) })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
     bench.pass(2100)
     expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
   })
