@@ -273,6 +273,8 @@ function endWhenDone(state: SwarmState, lease: Lease): void {
   const { session } = lease
   if (lease.remaining.length > 0 || lease.settling.size > 0) return
   if (!session.supply.leases.delete(lease)) return
+  // What an origin that ignores Range has still to send is here, and would mix with what the next fetch brings.
+  if (lease.fetch?.unranged === true) stopFetch(state, lease)
   if (lease.id === undefined) return
   session.supply.released.set(lease.id, state.clock.now())
   tellDirectory(state, session, true)

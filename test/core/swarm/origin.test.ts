@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
 import {
+  bitsOf,
   createBench,
   digest,
   fetched,
@@ -390,6 +391,19 @@ it('an origin that ignores Range is left alone by each lease until one grants th
   bench.handle({ type: 'origin-unranged', digest, fetch: whole!.fetch })
   expect(bench.take('stop-fetch')).toEqual([])
   expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 0, end: 100 }])
+})
+
+it('an origin that ignores Range sends no more of a blob once what was missing is here', () => {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(4, 100)), complete: false })
+  bench.read()
+  bench.answer({ lease: { ...lease, start: 0, end: 100 } })
+  const [whole] = bench.take('fetch-origin')
+  bench.handle({ type: 'origin-unranged', digest, fetch: whole!.fetch })
+  for (const index of span(0, 4)) comes(bench, whole!.fetch, index)
+  expect(bench.take('stop-fetch')).toEqual([])
+  bench.settle()
+  expect(bench.take('stop-fetch')).toMatchObject([{ fetch: whole!.fetch }])
 })
 
 describe('without a directory', () => {
