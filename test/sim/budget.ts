@@ -10,7 +10,7 @@ import { hasBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { windowBytes } from './links.ts'
 import type { Blob } from './matter.ts'
-import type { SimNode } from './node.ts'
+import { isLiar, type SimNode } from './node.ts'
 import type { Answer } from './origin.ts'
 import { imageBytes, type Allowance, type Sim } from './sim.ts'
 
@@ -59,6 +59,13 @@ export function notePartition(sim: Sim, side: ReadonlySet<PeerId>): void {
   allow(sim, `${side.size} nodes parted`, bytes)
 }
 
+/** A node is back in a partition that began while it was away, and in touch with nobody: that parts it as if it began now. */
+export function noteReturn(sim: Sim, node: SimNode): void {
+  const others = sim.nodes.filter((other) => other !== node && isOfUse(other))
+  if (isOfUse(node) && others.length > 0 && !others.some((other) => areInTouch(sim, node, other)))
+    allow(sim, `${node.id} came back parted`, lackedBy(sim, [[node], others]))
+}
+
 function areaOf({ options }: SimNode): string {
   return options.border === 'none' ? '' : options.zone
 }
@@ -83,7 +90,8 @@ export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
  */
 export function noteInsistence(sim: Sim, { items }: AnnounceAnswer, { from, items: asked }: AnnounceRequest): void {
   const node = sim.world.nodes.get(from.peer)!
-  const isMisled = node.counts.liarsBytes > 0
+  // What others have they may have from a liar.
+  const isMisled = node.counts.liarsBytes > 0 || sim.options.liars > 0
   if (!isMisled && isAmongMost(sim, node)) return
   const why = isMisled ? 'misled by a liar' : 'parted from most'
   const insisting = new Set(asked.filter(({ lease }) => lease?.insists === true).map(({ digest }) => digest))
@@ -164,6 +172,7 @@ export function allowancesOf(sim: Sim): readonly Allowance[] {
     { reason: 'one copy and 2 %', bytes: originShare * imageBytes(sim) },
     ...sim.allowances,
     { reason: 'liars fetched for nobody', bytes: liarsBytes(sim) },
+    { reason: 'what liars may have forged, anew', bytes: escapedBytes(sim) },
     { reason: 'the origin failed halfway', bytes: brokenBytes(sim) },
     { reason: 'the origin ignored Range', bytes: unrangedBytes(sim) },
     { reason: 'disks refused what was fetched', bytes: refusedBytes(sim) },
@@ -173,8 +182,13 @@ export function allowancesOf(sim: Sim): readonly Allowance[] {
 
 /** What a liar fetches, it sends on wrong; so all that was sent to it counts, also what it had given up by then. */
 function liarsBytes({ nodes, world }: Sim): number {
-  const liars = new Set(nodes.filter(({ behaviour }) => behaviour === 'spoils').map(({ id }) => id))
+  const liars = new Set(nodes.filter(isLiar).map(({ id }) => id))
   return world.origin.answers().reduce((sum, { node, sentBytes }) => sum + (liars.has(node) ? sentBytes : 0), 0)
+}
+
+/** A reader was held back for too long, or a blob was wrong: outside the budget (DESIGN, Integrity). */
+function escapedBytes({ world }: Sim): number {
+  return world.origin.answers().reduce((sum, { isEscape, sentBytes }) => sum + (isEscape ? sentBytes : 0), 0)
 }
 
 /** An answer that stalls or breaks: the chunk that it was at goes to another agent, from its first byte. */

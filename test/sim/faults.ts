@@ -2,7 +2,8 @@
 import type { PeerId, Random } from '../../core/ports.ts'
 import { noteHelp, noteInsistence, noteLoss, notePartition, noteRead } from './budget.ts'
 import { watchGone } from './checkers.ts'
-import { depart, hang, part } from './node.ts'
+import { makeLiar } from './liars.ts'
+import { depart, hang, part, type SimNode } from './node.ts'
 import type { Pull } from './puller.ts'
 import type { Sim } from './sim.ts'
 import { crashAndRestart, restart } from './world.ts'
@@ -13,15 +14,16 @@ import { crashAndRestart, restart } from './world.ts'
  */
 export function planFaults(sim: Sim): void {
   const random = sim.random.fork('faults')
-  const { breaks, crashes, departures, freezers, partitions, silentCrashes, spoilers } = sim.options
+  const { breaks, crashes, departures, freezers, liars, partitions, silentCrashes, spoilers } = sim.options
   const isSeed = ({ node }: Pull): boolean => sim.world.seeds.includes(node.id)
   const shuffled = shuffle(random, sim.pulls)
-  const lasting = spoilers + freezers + departures
+  const lasting = spoilers + freezers + departures + liars
   const victims = shuffled.filter((pull) => !isSeed(pull)).slice(0, lasting)
   const crashing = shuffled.filter((pull) => !victims.includes(pull))
   each(victims, spoilers, ({ node }) => (node.behaviour = 'spoils'))
   each(victims, freezers, (pull) => sometime(sim, random, () => freeze(sim, pull)))
   each(victims, departures, (pull, number) => sometime(sim, random, () => leave(sim, pull, number % 2 === 1)))
+  each(victims, liars, ({ node }) => lie(sim, node))
   each(crashing, crashes, (pull, number) => sometime(sim, random, () => die(sim, pull, number < silentCrashes)))
   sim.world.helpsItself = (node, digest) => noteHelp(sim, node, digest)
   sim.world.answered = (answer, request) => noteInsistence(sim, answer, request)
@@ -37,6 +39,11 @@ function each(from: Pull[], count: number, act: (pull: Pull, number: number) => 
 
 function sometime(sim: Sim, random: Random, act: () => void): void {
   sim.engine.after(random.below(sim.options.faultsUntilMs + 1), act)
+}
+
+function lie({ options }: Sim, node: SimNode): void {
+  node.address = 'rooted'
+  makeLiar(node, options.lie)
 }
 
 function freeze(sim: Sim, { node }: Pull): void {

@@ -80,7 +80,7 @@ function createSums(): { add(result: RunResult): void; lines(): string[] } {
       count('late joiners', options.lateJoiners)
       count('partitions', options.partitions)
       count('broken connections', options.breaks)
-      count('liars', options.spoilers)
+      count('liars', options.spoilers + options.liars)
       count('bans', bans)
       count('borders between zones', options.border === 'none' ? 0 : options.zones - 1)
       count('origin outages', options.originOutages)

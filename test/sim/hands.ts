@@ -7,7 +7,7 @@ import { entryPayload, type Entry, type Witness } from '../../core/swarm/entry.t
 import type { SwarmCommand } from '../../core/swarm/events.ts'
 import { sliceOf, spoil, type Blob, type Piece } from './matter.ts'
 import { chunkHeadBytes } from './wire-size.ts'
-import { handle, later, leave, offer, wake, type Life, type SimNode } from './node.ts'
+import { handle, isLiar, later, leave, offer, wake, type Life, type SimNode } from './node.ts'
 import type { KeptBlob } from './disk.ts'
 import { stopStream, type Stream } from './links.ts'
 
@@ -95,7 +95,7 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
   const { blob } = kept
   const entry = entryFor(node, kept, index)
   const pieces = kept.pieces[index]!
-  if (world.realBytes) checkServed(node, blob, index, pieces)
+  if (world.realBytes) checkServed(node, kept, index)
   let at = offset
   const onHead = (): void => {
     world.traffic.headBytes += chunkHeadBytes({ type: 'chunk', id, offset, entry })
@@ -156,7 +156,7 @@ export function sign(node: SimNode, { digest, size }: Blob, index: number, hashe
 export function takeFrame(node: SimNode, peer: SimNode, id: number, piece: Piece): void {
   if (node.life === undefined) return
   node.counts.peerBytes += piece.length
-  if (peer.behaviour === 'spoils') node.counts.liarsBytes += piece.length
+  if (isLiar(peer)) node.counts.liarsBytes += piece.length
   if (peer.options.zone !== node.options.zone) node.counts.crossedBytes += piece.length
   node.life.members?.heard(peer.id)
   node.life.assembly.append(peer.id, id, piece)
@@ -164,7 +164,7 @@ export function takeFrame(node: SimNode, peer: SimNode, id: number, piece: Piece
 }
 
 function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {
-  const { digest, end, fetch, offset, start } = command
+  const { digest, end, fetch, isEscape, offset, start } = command
   const { life, world } = node
   const blob = blobOf(node, digest)
   const chunkSize = chunkSizeOf(blob.size)
@@ -177,6 +177,7 @@ function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {
       from: start * chunkSize + offset,
       to: Math.min(end * chunkSize, blob.size),
       tokenEndsAtMs: node.tokenEndsAtMs,
+      isEscape,
     },
     {
       onFrame(index, from, to) {

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { MiB } from '../../core/units.ts'
 import { seededRandom } from '../support/seeded-random.ts'
-import { deceive, type Lie, lies, makeLiar } from './liars.ts'
+import { deceive, makeLiar } from './liars.ts'
+import { type Lie, lies } from './lies.ts'
 import type { SimNode } from './node.ts'
 import { tell, type Story } from './story.ts'
 

@@ -10,40 +10,17 @@ import { chunkCountOf, chunkLengthOf } from '../../core/swarm/chunks.ts'
 import type { Witness } from '../../core/swarm/entry.ts'
 import type { SwarmCommand } from '../../core/swarm/events.ts'
 import { blobOf, obey, sign, takeFrame } from './hands.ts'
+import type { Lie } from './lies.ts'
 import { spoil, type Blob, type Piece } from './matter.ts'
 import { handle, later, type SimNode } from './node.ts'
 
 type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type: Type }>
 
-export const lies = [
-  /** Wrong bytes under the right entry. */
-  'sends rubbish',
-  /** Wrong bytes under an entry of its own that matches them. */
-  'forges fetched',
-  'forges proved',
-  /** The same, of the last chunk alone. */
-  'forges one chunk',
-  /** Right chunks, and a wrong word for them when asked. */
-  'vouches for another blob',
-  /** Claims every chunk and answers no request. */
-  'claims all',
-  /** Begins each chunk, then sends a byte now and then. */
-  'trickles',
-  /** Thousands of requests a second. */
-  'floods',
-  /** As a directory's host: leases for whoever asks, for nobody, or no peer but itself, which has all. */
-  'grants everybody',
-  'grants nobody',
-  'names only itself',
-] as const
-
-export type Lie = (typeof lies)[number]
-
 /** The node, which has started, tells this lie from now on. */
 export function makeLiar(node: SimNode, lie: Lie): void {
+  node.behaviour = lie === 'sends rubbish' ? 'spoils' : 'lies'
   switch (lie) {
     case 'sends rubbish':
-      node.behaviour = 'spoils'
       return
     case 'forges fetched':
       return uploadInstead(node, (command) => forge(node, command, { kind: 'fetched', origin: node.world.originName }))

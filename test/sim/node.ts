@@ -25,8 +25,8 @@ import type { GivenOwners } from './owners.ts'
 import { createReaders, type Readers } from './readers.ts'
 import { announceBytes } from './wire-size.ts'
 
-/** `spoils`: sends wrong bytes. `freezes`: stops, with its connections open. More lies are in liars.ts. */
-export type Behaviour = 'honest' | 'spoils' | 'freezes'
+/** `spoils`: sends wrong bytes. `lies`: otherwise (liars.ts). `freezes`: stops, with its connections open. */
+export type Behaviour = 'honest' | 'spoils' | 'lies' | 'freezes'
 
 export interface NodeOptions {
   readonly id: PeerId
@@ -89,7 +89,7 @@ export interface SimNode {
     /** Those of them that came from another zone. */
     crossedBytes: number
     originBytes: number
-    /** Those from peers that send wrong ones. */
+    /** Those from liars. */
     liarsBytes: number
     fails: number
     wrongBytes: number
@@ -134,6 +134,10 @@ export interface Life {
 }
 
 const directoryTickMs = 500
+
+export function isLiar(node: SimNode | undefined): boolean {
+  return node?.behaviour === 'spoils' || node?.behaviour === 'lies'
+}
 
 /** Carries out one of the node's commands (hands.ts). */
 export type Obey = (node: SimNode, command: SwarmCommand) => void

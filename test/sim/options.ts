@@ -3,6 +3,7 @@ import { type Border } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Random } from '../../core/ports.ts'
 import { KiB, MiB } from '../../core/units.ts'
+import { type Lie, liesOfHolders } from './lies.ts'
 
 export interface SimOptions {
   readonly nodes: number
@@ -64,6 +65,11 @@ export interface SimOptions {
   /** Connections that break. */
   readonly breaks: number
   readonly spoilers: number
+  /** Members, at one address, that tell `lie`. */
+  readonly liars: number
+  readonly lie: Lie
+  /** How many must agree on a chunk (`--witnesses`). */
+  readonly witnesses: number
   readonly freezers: number
   readonly diskRefusesOneIn: number
   /** Ranged reads by lazy pullers, beside the pulls. */
@@ -115,6 +121,9 @@ export const quiet: SimOptions = {
   partitionMs: 0,
   breaks: 0,
   spoilers: 0,
+  liars: 0,
+  lie: 'forges proved',
+  witnesses: 1,
   freezers: 0,
   diskRefusesOneIn: 0,
   rangedReads: 0,
@@ -179,6 +188,7 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     // What came later has draws of its own, so that the worlds of older seeds stay as they were.
     ...drawZones(random.fork('has zones')),
     ...(random.fork('narrow links').below(8) === 0 ? drawNarrowLinks(random.fork('how narrow')) : {}),
+    ...drawLiars(random.fork('has liars')),
   }
 }
 
@@ -193,6 +203,17 @@ function drawNarrowLinks(random: Random): Partial<SimOptions> {
 function drawZones(random: Random): Pick<SimOptions, 'zones' | 'zonesKnown' | 'border'> {
   if (random.below(3) > 0) return { zones: 1, zonesKnown: false, border: 'none' }
   return { zones: 2 + random.below(3), zonesKnown: true, border: random.below(3) > 0 ? 'zone' : 'none' }
+}
+
+/**
+ * In every sixth world some member lies about what it holds, under one ID or two. A promise of a liar may hold a chunk up for
+ * `starvedPromisedMs`, some after others. With disks that refuse, a forged blob may hang on its last byte (ARCHITECTURE).
+ */
+function drawLiars(random: Random): Partial<SimOptions> {
+  if (random.below(6) > 0) return {}
+  const liars = 1 + random.below(2)
+  const lie = liesOfHolders[random.below(liesOfHolders.length)]!
+  return { liars, lie, witnesses: 1 + random.below(2), diskRefusesOneIn: 0, patienceMs: 4 * quiet.patienceMs }
 }
 
 /** Mostly as many as make a swarm, sometimes so few that a fault hits every second one, and sometimes a crowd. */

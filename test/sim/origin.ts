@@ -33,6 +33,8 @@ export interface OriginRequest {
   readonly to: number
   /** Of the token that it shows. */
   readonly tokenEndsAtMs: number
+  /** For what is held and may be wrong. */
+  readonly isEscape: boolean
 }
 
 export interface Origin {
@@ -69,6 +71,7 @@ export interface Answer {
   endedAtMs: number | undefined
   /** It stalled, or its connection broke. */
   hasBroken: boolean
+  readonly isEscape: boolean
 }
 
 const delayMs = 5
@@ -129,7 +132,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
     return close
   }
 
-  const note = ({ blob, from, node }: OriginRequest): Answer => {
+  const note = ({ blob, from, isEscape, node }: OriginRequest): Answer => {
     const start = options.unranged ? 0 : from
     const noted = {
       atMs: engine.clock.now(),
@@ -139,6 +142,7 @@ export function createOrigin(engine: Engine, random: Random, options: OriginOpti
       sentBytes: 0,
       endedAtMs: undefined,
       hasBroken: false,
+      isEscape,
     }
     answers.push(noted)
     return noted

@@ -39,7 +39,7 @@ export function allDone(sim: Sim): boolean {
 }
 
 function isOpen({ doneAtMs, isOff, node }: Pull): boolean {
-  return doneAtMs === undefined && !isOff && node.behaviour !== 'freezes'
+  return doneAtMs === undefined && !isOff && node.behaviour !== 'freezes' && node.behaviour !== 'lies'
 }
 
 export function imageBytes(sim: Sim): number {

@@ -4,6 +4,7 @@ import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createMemoryNotary } from '../support/memory-notary.ts'
 import { seededRandom } from '../support/seeded-random.ts'
+import { noteReturn } from './budget.ts'
 import { checkBounds, checkRestart, noteBlind } from './checkers.ts'
 import { createEngine } from './engine.ts'
 import { obey } from './hands.ts'
@@ -103,7 +104,7 @@ function addNode(world: World, random: Random, options: SimOptions, swarm: Swarm
       zone: `zone ${number % options.zones}`,
       zoneKnown: options.zonesKnown,
       border: options.border,
-      swarm,
+      swarm: { witnesses: options.witnesses, ...swarm },
     },
     obey,
   )
@@ -159,5 +160,6 @@ export function crashAndRestart(sim: Sim, pull: Pull, awayMs: number, isSilent =
 export function restart(sim: Sim, pull: Pull): void {
   start(pull.node)
   checkRestart(pull.node)
+  noteReturn(sim, pull.node)
   if (pull.doneAtMs === undefined) pull.begin()
 }

@@ -1,0 +1,34 @@
+/** What members tell that hold the secret and lie (liars.ts). */
+export const lies = [
+  /** Wrong bytes under the right entry. */
+  'sends rubbish',
+  /** Wrong bytes under an entry of its own that matches them. */
+  'forges fetched',
+  'forges proved',
+  /** The same, of the last chunk alone. */
+  'forges one chunk',
+  /** Right chunks, and a wrong word for them when asked. */
+  'vouches for another blob',
+  /** Claims every chunk and answers no request. */
+  'claims all',
+  /** Begins each chunk, then sends a byte now and then. */
+  'trickles',
+  /** Thousands of requests a second. */
+  'floods',
+  /** As a directory's host: leases for whoever asks, for nobody, or no peer but itself, which has all. */
+  'grants everybody',
+  'grants nobody',
+  'names only itself',
+] as const
+
+export type Lie = (typeof lies)[number]
+
+/** What a member tells of what it holds: it harms those who take it, and does not decide for all as a directory's host does. */
+export const liesOfHolders = [
+  'forges fetched',
+  'forges proved',
+  'forges one chunk',
+  'vouches for another blob',
+  'claims all',
+  'trickles',
+] as const satisfies readonly Lie[]
