@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -26,7 +27,8 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
+          // A file runs up to a dozen processes at once; two on two cores would wait for each other.
+          maxWorkers: Math.max(1, Math.floor(availableParallelism() / 2)),
         },
       },
     ],
