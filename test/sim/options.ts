@@ -207,7 +207,7 @@ function drawZones(random: Random): Pick<SimOptions, 'zones' | 'zonesKnown' | 'b
 
 /**
  * In every sixth world some member lies about what it holds, under one ID or two. A promise of a liar may hold a chunk up for
- * `starvedPromisedMs`, some after others. With disks that refuse, a forged blob may hang on its last byte (ARCHITECTURE).
+ * `starvedPromisedMs`, some after others. Disks take all then: what passes through is hashed by an agent, and not here.
  */
 function drawLiars(random: Random): Partial<SimOptions> {
   if (random.below(6) > 0) return {}
