@@ -208,6 +208,8 @@ function addLease(
   const { supply } = session
   const isInsisted = grant === undefined || isStarving(state, session)
   if (isInsisted) supply.patienceMs = Math.max(supply.patienceMs / 2, state.limits.starvedAgainMs)
+  // What it names is on its way from those who starve us, and would be named again at once.
+  if (isInsisted && remaining.length === 0) supply.askAfterMs = state.clock.now() + state.limits.starvedAgainMs
   const lease: Lease = {
     id: grant?.id,
     session,

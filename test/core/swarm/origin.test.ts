@@ -452,6 +452,19 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toMatchObject({ insists: true })
   })
 
+  it('insists again only after a while where what it was granted is not missing', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 4)), complete: false })
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(10_100)
+    bench.answer({ lease })
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(limits.starvedAgainMs)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
   it('insists sooner where no peer can be reached', () => {
     const bench = createBench()
     bench.read()
