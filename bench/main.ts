@@ -1,12 +1,14 @@
 /** `npm run bench -- <question> [--json]`: each question is a folder, whose README keeps the method and the last result. */
 import { Command } from 'commander'
 import { coldCommand } from './cold/cold.ts'
+import { idleCommand } from './idle/idle.ts'
 import { imageCommand } from './image/image.ts'
 import { mirrorCommand } from './mirror/mirror.ts'
 import { peersCommand } from './peers/peers.ts'
 
 const program = new Command('npm run bench --').description('Measures Shoal; prints one JSON object with --json.')
 program.addCommand(coldCommand())
+program.addCommand(idleCommand())
 program.addCommand(imageCommand())
 program.addCommand(mirrorCommand())
 program.addCommand(peersCommand())

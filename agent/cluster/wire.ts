@@ -25,6 +25,10 @@ export const peerGrammar = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/
 
 const peer = z.string().regex(peerGrammar)
 const count = z.int().nonnegative()
+const word = z
+  .int()
+  .nonnegative()
+  .max(2 ** 32 - 1)
 const durationMs = z.number().nonnegative().max(hour)
 const index = z.int().nonnegative().max(limits.chunksPerBlobMax)
 const addresses = z.array(z.string().min(1).max(limits.addressMaxLength)).max(limits.peerAddressesMax)
@@ -91,6 +95,7 @@ const announceItem = z
 const announceRequest = z.strictObject({
   from: address,
   items: z.array(announceItem).max(limits.announceItemsMax),
+  asBefore: z.strictObject({ count, low: word, high: word }).exactOptional(),
 })
 
 const hint = z.strictObject({ peer, addresses, complete: z.boolean() })
@@ -111,7 +116,12 @@ const answerItem = z.strictObject({
   announceAfterMs: durationMs,
 })
 
-const announceAnswer = z.strictObject({ items: z.array(answerItem).max(limits.announceItemsMax) })
+const announceAnswer = z.strictObject({
+  items: z.array(answerItem).max(limits.announceItemsMax),
+  roster: z
+    .strictObject({ isSame: z.boolean(), announceAfterMs: durationMs, provide: digest.exactOptional() })
+    .exactOptional(),
+})
 
 const locateRequest = z.strictObject({
   from: peer,

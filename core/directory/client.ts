@@ -2,7 +2,8 @@
  * How one agent talks to the directories of all its digests: a pure machine between the swarm and the hosts.
  *
  * Each digest (a *subject*) has a line to its owner and one to its standby, each due at its own time; what is due for one
- * host leaves in one call, and a host has at most one call in flight. Only the first line carries the wish for a lease.
+ * host leaves in one call, and a host has at most one call in flight. Only the first line carries the wish for a lease. What a host
+ * has heard of and is at rest needs no line: once a minute it is said of all of it that it is as before (rosters.ts).
  */
 import { limits } from '../limits.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -17,8 +18,10 @@ import type {
   Lease,
   PeerAddress,
   PeerHint,
+  RosterAnswer,
   TimedAnswer,
 } from './messages.ts'
+import { createRoster, isAtRest, type Roster } from './rosters.ts'
 
 export type DirectoryClientOutput =
   /** Carry `request` to the host, which may be this agent itself; then `answered` or `failed` with the same id. */
@@ -101,12 +104,21 @@ interface Call {
   readonly to: PeerId
   readonly sentMs: number
   readonly items: readonly AnnounceItem[]
+  /** It says that all is as before. */
+  readonly isRoster: boolean
   /** The swarm has been told to try the nearest members meanwhile. */
   isSlow: boolean
 }
 
+/** What one host knows of what is at rest here, and when it is to hear that it still is. */
+interface Standing {
+  readonly roster: Roster
+  dueMs: number
+}
+
 interface State extends DirectoryClientComponents {
   readonly subjects: Map<Digest, Subject>
+  readonly standings: Map<PeerId, Standing>
   /** Calls in flight by host. */
   readonly calls: Map<PeerId, Call>
   /** Hosts that did not answer, and until when they are passed over. */
@@ -121,6 +133,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
   const state: State = {
     ...components,
     subjects: new Map(),
+    standings: new Map(),
     calls: new Map(),
     silent: new Map(),
     lastMs: new Map(),
@@ -150,8 +163,43 @@ function announce(state: State, digest: Digest, now: boolean): void {
     state.subjects.set(digest, subject)
     retarget(state, subject, now ? 0 : limits.announceMs)
   }
-  if (now) for (const host of urgentHosts(state, subject)) subject.lines.set(host, nowMs)
+  if (now) for (const host of urgentHosts(state, subject)) setLine(state, subject, host, nowMs)
+  for (const host of subject.lines.keys())
+    if (isStanding(state, subject, host)) setLine(state, subject, host, nowMs + limits.announceStandbyMs)
   state.nextMs = nowMs
+}
+
+/** The host is to hear of the digest then: until it has, what it knows may not be as before. */
+function setLine(state: State, subject: Subject, host: PeerId, dueMs: number): void {
+  state.standings.get(host)?.roster.delete(subject.digest)
+  subject.lines.set(host, dueMs)
+}
+
+function dropLine(state: State, subject: Subject, host: PeerId): void {
+  state.standings.get(host)?.roster.delete(subject.digest)
+  subject.lines.delete(host)
+}
+
+function isStanding({ standings }: State, { digest }: Subject, host: PeerId): boolean {
+  return standings.get(host)?.roster.has(digest) === true
+}
+
+/** The host knows it, and that it is at rest. */
+function stand(state: State, { digest }: Subject, host: PeerId, waitMs: number): void {
+  const standing = state.standings.get(host) ?? { roster: createRoster(), dueMs: Number.POSITIVE_INFINITY }
+  state.standings.set(host, standing)
+  standing.roster.add(digest)
+  standing.dueMs = Math.min(standing.dueMs, state.clock.now() + bounded(waitMs))
+}
+
+/** The host does not know what this agent thinks that it does: it hears all of it. */
+function standDown(state: State, host: PeerId): void {
+  const digests = [...(state.standings.get(host)?.roster.digests() ?? [])]
+  state.standings.delete(host)
+  for (const digest of digests) {
+    const dueMs = state.clock.now() + state.random.below(limits.retargetIdleMs)
+    state.subjects.get(digest)?.lines.set(host, dueMs)
+  }
 }
 
 /** Only the first host grants leases; what is gained or wished for is no news to the standby, which keeps its own time. */
@@ -164,6 +212,7 @@ function urgentHosts(state: State, { digest, lines }: Subject): PeerId[] {
 
 function renew(state: State): void {
   const nowMs = state.clock.now()
+  state.standings.clear()
   for (const { digest, lines } of state.subjects.values()) {
     const item = state.state(digest)
     const withinMs = item === undefined || isBusy(item) ? 0 : limits.retargetIdleMs
@@ -182,6 +231,7 @@ function memberCame(state: State, peer: PeerId): void {
     const lines = state.subjects.get(digest)?.lines
     if (lines?.has(peer) === true) lines.set(peer, nowMs)
   }
+  if (call.isRoster) standDown(state, peer)
   state.nextMs = nowMs
 }
 
@@ -211,11 +261,13 @@ function retarget(state: State, subject: Subject, withinMs: number): void {
   if (targets.length === 0) subject.isCutOff = true
   const known = new Map(subject.lines)
   const [first] = known.keys()
+  for (const host of known.keys()) if (!targets.includes(host)) dropLine(state, subject, host)
   subject.lines.clear()
   for (const [rank, host] of targets.entries()) {
     // Whoever is first from now on has not heard of the wish.
     const kept = rank > 0 || host === first ? known.get(host) : undefined
-    subject.lines.set(host, kept ?? nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
+    if (kept !== undefined) subject.lines.set(host, kept)
+    else setLine(state, subject, host, nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
   }
   state.nextMs = nowMs
 }
@@ -240,6 +292,8 @@ function tick(state: State): void {
   hearAgain(state, nowMs)
   for (const subject of state.subjects.values()) watch(state, subject, nowMs)
   for (const [host, subjects] of dueByHost(state, nowMs)) send(state, host, subjects, nowMs)
+  for (const [host, standing] of state.standings)
+    if (standing.dueMs <= nowMs && mayCall(state, host, nowMs)) sayAsBefore(state, host, standing, nowMs)
   state.nextMs = nextDueMs(state)
 }
 
@@ -297,20 +351,38 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
   for (const subject of subjects) {
     const item = state.state(subject.digest)
     if (item === undefined) {
+      for (const host of subject.lines.keys()) dropLine(state, subject, host)
       state.subjects.delete(subject.digest)
       continue
     }
     noteWish(subject, item, nowMs)
     items.push(isFirst(subject, to) ? item : withoutWish(item))
-    subject.lines.set(to, Number.POSITIVE_INFINITY)
+    setLine(state, subject, to, Number.POSITIVE_INFINITY)
     if (item.leaves === true) hangUp(state, subject, to)
   }
-  if (items.length === 0) return
+  if (items.length > 0) callHost(state, to, { items }, nowMs)
+}
+
+/** One line for all that the host knows and that is at rest. */
+function sayAsBefore(state: State, to: PeerId, standing: Standing, nowMs: number): void {
+  standing.dueMs = Number.POSITIVE_INFINITY
+  if (standing.roster.size === 0) state.standings.delete(to)
+  else callHost(state, to, { items: [], asBefore: standing.roster.sum() }, nowMs)
+}
+
+function callHost(state: State, to: PeerId, said: Omit<AnnounceRequest, 'from'>, nowMs: number): void {
   const id = state.nextId++
-  state.calls.set(to, { id, to, sentMs: nowMs, items, isSlow: false })
+  state.calls.set(to, {
+    id,
+    to,
+    sentMs: nowMs,
+    items: said.items,
+    isRoster: said.asBefore !== undefined,
+    isSlow: false,
+  })
   if (state.lastMs.size >= limits.announceItemsMax) forgetOldCalls(state, nowMs)
   state.lastMs.set(to, nowMs)
-  state.emit({ type: 'call', to, id, request: { from: state.from(), items } })
+  state.emit({ type: 'call', to, id, request: { from: state.from(), ...said } })
 }
 
 function forgetOldCalls({ lastMs }: State, nowMs: number): void {
@@ -328,21 +400,31 @@ function withoutWish(item: AnnounceItem): AnnounceItem {
 }
 
 function hangUp(state: State, subject: Subject, host: PeerId): void {
-  subject.lines.delete(host)
+  dropLine(state, subject, host)
   if (subject.lines.size === 0) state.subjects.delete(subject.digest)
 }
 
 function answered(state: State, id: number, answer: AnnounceAnswer): void {
-  const call = takeCall(state, id)
-  if (call === undefined) return
+  const asked = takeCall(state, id)
+  if (asked === undefined) return
+  if (asked.isRoster) return heedRoster(state, asked.to, answer.roster)
   const answers = new Map(answer.items.map((item) => [item.digest, item]))
-  for (const sent of call.items) {
+  for (const sent of asked.items) {
     const subject = state.subjects.get(sent.digest)
     const item = answers.get(sent.digest)
     if (subject === undefined || sent.leaves === true) continue
-    plan(state, subject, call.to, afterMs(subject, call.to, sent, item))
-    if (item !== undefined) heed(state, subject, call.to, sent, item)
+    plan(state, subject, asked.to, sent, item)
+    if (item !== undefined) heed(state, subject, asked.to, sent, item)
   }
+}
+
+function heedRoster(state: State, host: PeerId, answer: RosterAnswer | undefined): void {
+  const standing = state.standings.get(host)
+  if (standing === undefined) return
+  if (answer?.isSame !== true) return standDown(state, host)
+  standing.dueMs = state.clock.now() + bounded(answer.announceAfterMs)
+  if (answer.provide === undefined) return
+  state.emit({ type: 'directory', answer: { digest: answer.provide, peers: [], provide: true } })
 }
 
 function takeCall(state: State, id: number): Call | undefined {
@@ -364,11 +446,17 @@ function afterMs(subject: Subject, host: PeerId, sent: AnnounceItem, item: Timed
 }
 
 /** The line's next turn, unless the swarm has asked for an earlier one since. */
-function plan(state: State, subject: Subject, host: PeerId, waitMs: number): void {
+function plan(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, item: TimedAnswer | undefined): void {
   const dueMs = subject.lines.get(host)
   if (dueMs === undefined) return
-  const soonMs = Math.min(Math.max(waitMs, limits.announceGapMs), limits.announceWaitMaxMs)
-  subject.lines.set(host, Math.min(dueMs, state.clock.now() + soonMs))
+  const waitMs = afterMs(subject, host, sent, item)
+  const isUnasked = dueMs === Number.POSITIVE_INFINITY
+  if (isUnasked && isAtRest(sent) && item?.size === sent.size) stand(state, subject, host, waitMs)
+  else subject.lines.set(host, Math.min(dueMs, state.clock.now() + bounded(waitMs)))
+}
+
+function bounded(waitMs: number): number {
+  return Math.min(Math.max(waitMs, limits.announceGapMs), limits.announceWaitMaxMs)
 }
 
 function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, item: AnswerItem): void {
@@ -390,9 +478,9 @@ function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, 
 }
 
 /** Who would follow must know soon what this agent fetches. */
-function tellFollowers(state: State, { lines }: Subject, host: PeerId): void {
+function tellFollowers(state: State, subject: Subject, host: PeerId): void {
   const byMs = state.clock.now() + limits.announceMs
-  for (const [other, dueMs] of lines) if (other !== host) lines.set(other, Math.min(dueMs, byMs))
+  for (const [other, dueMs] of subject.lines) if (other !== host) setLine(state, subject, other, Math.min(dueMs, byMs))
 }
 
 /** Does the lease name a chunk that was not held? */
@@ -406,7 +494,7 @@ function follow(state: State, subject: Subject, host: PeerId, ask: PeerId): void
   const further = host === subject.redirect
   if (!further && state.silent.has(ask)) return
   subject.redirect = further ? undefined : ask
-  subject.lines.delete(ask)
+  dropLine(state, subject, ask)
   retarget(state, subject, further ? limits.announceMs : 0)
 }
 
@@ -414,6 +502,7 @@ function failed(state: State, id: number): void {
   const call = takeCall(state, id)
   if (call === undefined) return
   const nowMs = state.clock.now()
+  state.standings.delete(call.to)
   state.silent.set(call.to, nowMs + limits.hostSilentMs)
   state.suspect(call.to)
   for (const { digest } of call.items) {
@@ -494,5 +583,7 @@ function nextDueMs(state: State): number {
       if (!state.calls.has(host)) nextMs = Math.min(nextMs, Math.max(dueMs, freeMs(state, host)))
     }
   }
+  for (const [host, { dueMs }] of state.standings)
+    if (!state.calls.has(host)) nextMs = Math.min(nextMs, Math.max(dueMs, freeMs(state, host)))
   return nextMs
 }

@@ -21,11 +21,14 @@ import type {
   PeerAddress,
   PossessionAnswer,
   PossessionRequest,
+  RosterAnswer,
+  RosterSum,
   TimedAnswer,
 } from './messages.ts'
 import { neighboursOf } from './neighbours.ts'
 import { createPossessions, type Possessions } from './possession.ts'
 import { createRelays, type Relays } from './relays.ts'
+import { createRoster, isAtRest, isSameSum, type Roster } from './rosters.ts'
 import { createSickOrigins, type SickOrigins } from './sick-origins.ts'
 import {
   addAnnouncer,
@@ -91,6 +94,8 @@ interface State extends DirectoryComponents {
   readonly relays: Relays
   readonly possessions: Possessions
   announcers: number
+  /** What rests with each announcer. */
+  readonly rosters: Map<PeerId, Roster>
   /** Who lately announced a digest that it wants or fetches, longest ago first. */
   readonly callers: Map<PeerId, number>
   readonly limitedOrigins: Map<string, number>
@@ -109,6 +114,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     relays: createRelays({ clock: components.clock, random: components.random.fork('relays') }),
     possessions: createPossessions(components.clock),
     announcers: 0,
+    rosters: new Map(),
     callers: new Map(),
     limitedOrigins: new Map(),
     sickOrigins: createSickOrigins(components.clock),
@@ -130,9 +136,45 @@ export function createDirectory(components: DirectoryComponents, options: Direct
   }
 }
 
-function announce(state: State, { from, items }: AnnounceRequest): AnnounceAnswer {
+function announce(state: State, { asBefore, from, items }: AnnounceRequest): AnnounceAnswer {
   if (items.some(isBusy)) noteCaller(state, from.peer)
-  return { items: items.map((item) => answerItem(state, from, item)) }
+  const answers = items.map((item) => answerItem(state, from, item))
+  return { items: answers, ...(asBefore === undefined ? {} : { roster: answerRoster(state, from.peer, asBefore) }) }
+}
+
+/** What rests with the peer is heard of again, where it is what this host knows. */
+function answerRoster(state: State, peer: PeerId, sum: RosterSum): RosterAnswer {
+  const announceAfterMs = loadIntervalMs(state, limits.announceIdleMs)
+  const roster = state.rosters.get(peer)
+  if (roster === undefined || !isSameSum(roster.sum(), sum)) return { isSame: false, announceAfterMs }
+  let provide: Digest | undefined
+  for (const digest of roster.digests()) {
+    for (const table of state.tables.of(digest)) {
+      const announcer = table.announcers.get(peer)
+      if (announcer === undefined) continue
+      announcer.heardMs = state.clock.now()
+      state.tables.touch(table)
+      if (provide === undefined && isFirst(state, digest) && mayProvide(state, table, announcer)) provide = digest
+    }
+  }
+  return { isSame: true, announceAfterMs, ...(provide === undefined ? {} : { provide }) }
+}
+
+function isFirst(state: State, digest: Digest): boolean {
+  return state.ownersOf(digest)[0] === state.self
+}
+
+function noteRest({ rosters }: State, peer: PeerId, item: AnnounceItem): void {
+  if (!isAtRest(item)) return leaveRoster(rosters, peer, item.digest)
+  const roster = rosters.get(peer) ?? createRoster()
+  rosters.set(peer, roster)
+  roster.add(item.digest)
+}
+
+function leaveRoster(rosters: Map<PeerId, Roster>, peer: PeerId, digest: Digest): void {
+  const roster = rosters.get(peer)
+  roster?.delete(digest)
+  if (roster?.size === 0) rosters.delete(peer)
 }
 
 /** Whom to ask of a digest that this host is neither first nor second for. */
@@ -284,6 +326,7 @@ function isOutvoted(state: State, table: Table, peer: PeerId, size: number): boo
 function evictOldest(state: State): void {
   for (const table of state.tables.values()) {
     state.announcers -= table.announcers.size
+    for (const peer of table.announcers.keys()) leaveRoster(state.rosters, peer, table.digest)
     state.tables.delete(table)
     return
   }
@@ -301,6 +344,7 @@ function noted(state: State, table: Table, from: PeerAddress, item: AnnounceItem
   announcer.addresses = from.addresses
   announcer.place = state.places.placeOf(from.peer)
   updateAnnouncer(table, announcer, item, nowMs)
+  noteRest(state, from.peer, item)
   return announcer
 }
 
@@ -325,6 +369,7 @@ function forget(
   const announcer = table.announcers.get(peer)
   if (announcer === undefined) return
   remove(announcer)
+  leaveRoster(state.rosters, peer, table.digest)
   state.announcers--
   if (table.announcers.size === 0) state.tables.delete(table)
 }

@@ -69,6 +69,16 @@ export interface AnnounceItem {
 export interface AnnounceRequest {
   readonly from: PeerAddress
   readonly items: readonly AnnounceItem[]
+  /** All that this host has heard of and that rests with the announcer is as before (rosters.ts); `items` is empty then. */
+  readonly asBefore?: RosterSum
+}
+
+/** Tells one list of digests from another. */
+export interface RosterSum {
+  readonly count: number
+  /** 32 bits each. */
+  readonly low: number
+  readonly high: number
 }
 
 export interface Lease {
@@ -123,6 +133,16 @@ export interface TimedAnswer extends AnswerItem {
 
 export interface AnnounceAnswer {
   readonly items: readonly TimedAnswer[]
+  /** To `asBefore`. */
+  readonly roster?: RosterAnswer
+}
+
+export interface RosterAnswer {
+  /** The host has the same list. Else it has to hear of all of it. */
+  readonly isSame: boolean
+  readonly announceAfterMs: number
+  /** As that of an item. */
+  readonly provide?: Digest
 }
 
 /** Who has small content, or how long a blob is: `POST …/directory/locate`. Idempotent. */

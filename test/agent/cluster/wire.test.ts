@@ -42,6 +42,7 @@ const request: AnnounceRequest = {
     },
     { digest: digestOf(2), size: 0, have: { complete: true }, wants: false, fetching: [] },
   ],
+  asBefore: { count: 3000, low: 2 ** 32 - 1, high: 7 },
 }
 
 const answer: AnnounceAnswer = {
@@ -61,6 +62,7 @@ const answer: AnnounceAnswer = {
     },
     { digest: digestOf(2), peers: [], announceAfterMs: 60_000 },
   ],
+  roster: { isSame: true, announceAfterMs: 60_000, provide: digestOf(3) },
 }
 
 const record: MemberRecord = {

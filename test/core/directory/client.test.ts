@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { createDirectoryClient } from '../../../core/directory/client.ts'
+import { createRoster } from '../../../core/directory/rosters.ts'
 import { limits } from '../../../core/limits.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../../core/directory/client.ts'
-import type { AnnounceAnswer, AnnounceItem, TimedAnswer } from '../../../core/directory/messages.ts'
+import type { AnnounceAnswer, AnnounceItem, RosterAnswer, TimedAnswer } from '../../../core/directory/messages.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
-import { hour, second } from '../../../core/units.ts'
+import { hour, minute, second } from '../../../core/units.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
@@ -566,4 +567,106 @@ it('survives a host that answers for digests it was not asked about', () => {
   const [owner] = start(bench)
   bench.client.answered(owner!.id, answerTo(owner!, { digest: digestOf(9) }))
   expect(bench.taken()).toEqual([])
+})
+
+/** What is said in the next minute. The first host answers so, and the other that it knows the same. */
+function nextMinute(bench: Bench, ofOwner: Partial<RosterAnswer> = {}): Call[] {
+  const said: Call[] = []
+  for (let passed = 0; passed < minute; passed += 1000) {
+    bench.pass(1000)
+    for (const call of bench.calls()) {
+      said.push(call)
+      if (call.request.asBefore === undefined) continue
+      const roster = { isSame: true, announceAfterMs: minute, ...(call.to === 'owner' ? ofOwner : {}) }
+      bench.client.answered(call.id, { items: [], roster })
+    }
+  }
+  return said
+}
+
+describe('what is at rest', () => {
+  const complete: Partial<AnnounceItem> = { have: { complete: true }, wants: false }
+  const held = span(1, 4).map(digestOf)
+
+  /** Three blobs are held, as owner and standby have heard. */
+  function standing(): Bench {
+    const bench = createBench()
+    for (const host of ['owner', 'standby']) bench.replies.set(host, { announceAfterMs: minute })
+    for (const one of held) {
+      bench.items.set(one, itemOf({ ...complete, digest: one }))
+      bench.client.announce(one, true)
+    }
+    bench.pass(5000)
+    expect(bench.calls().map(({ to, request }) => [to, request.items.length])).toEqual([
+      ['owner', 3],
+      ['standby', 3],
+    ])
+    return bench
+  }
+
+  it('is said to be as before, in one line a host, with a sum that is told from another', () => {
+    const bench = standing()
+    bench.replies.clear()
+    const said = nextMinute(bench)
+    expect(said.map(({ to, request }) => [to, request.items, request.asBefore?.count])).toEqual([
+      ['owner', [], 3],
+      ['standby', [], 3],
+    ])
+    expect(said[0]?.request.asBefore).toEqual(said[1]?.request.asBefore)
+    const other = createRoster()
+    for (const number of [1, 2, 4]) other.add(digestOf(number))
+    expect(said[0]?.request.asBefore).not.toEqual(other.sum())
+  })
+
+  it('is told line by line to a host that does not know the same', () => {
+    const bench = standing()
+    bench.replies.clear()
+    nextMinute(bench, { isSame: false })
+    bench.replies.set('owner', { announceAfterMs: minute })
+    bench.pass(2000)
+    const said = bench.calls().filter(({ to }) => to === 'owner')
+    expect(said.flatMap(({ request }) => request.items.map((item) => item.digest)).toSorted()).toEqual(held)
+  })
+
+  it('is less by what has changed, of which both hosts hear', () => {
+    const bench = standing()
+    const [changed, ...others] = held
+    bench.items.set(changed!, itemOf({ digest: changed!, wants: true }))
+    bench.client.announce(changed!, true)
+    bench.pass(limits.announceStandbyMs + 5)
+    const heard = bench.calls().filter(({ request }) => request.items.length > 0)
+    expect(new Set(heard.map(({ to }) => to))).toEqual(new Set(['owner', 'standby']))
+    bench.items.delete(changed!)
+    bench.replies.clear()
+    const sums = nextMinute(bench).flatMap(({ request }) => request.asBefore?.count ?? [])
+    expect(sums).toEqual([others.length, others.length])
+  })
+
+  it('of a host that is asked to write a record in the DHT is one', () => {
+    const bench = standing()
+    bench.replies.clear()
+    const provided: unknown[] = []
+    for (let passed = 0; passed < minute; passed += 1000) {
+      bench.pass(1000)
+      for (const output of bench.taken()) {
+        if (output.type === 'directory') provided.push(output.answer)
+        if (output.type !== 'call') continue
+        const roster = { isSame: true, announceAfterMs: minute, provide: held[1]! }
+        bench.client.answered(output.id, { items: [], roster })
+      }
+    }
+    provided.push(...bench.taken())
+    expect(provided).toContainEqual({ digest: held[1], peers: [], provide: true })
+  })
+
+  it('is told anew to hosts that took this agent for dead', () => {
+    const bench = standing()
+    bench.client.renew()
+    bench.pass(limits.retargetIdleMs + 200)
+    const said = bench.calls()
+    for (const host of ['owner', 'standby']) {
+      const items = said.filter(({ to }) => to === host).flatMap(({ request }) => request.items)
+      expect(items.map((item) => item.digest).toSorted()).toEqual(held)
+    }
+  })
 })
