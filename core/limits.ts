@@ -519,7 +519,7 @@ export const limits = {
   possessionRefusalsMax: 10_000,
 
   // Directory: asking
-  /** A host that has neither answered nor given another sign of life for this long is passed over: an announce takes it 0.3 ms. */
+  /** A host that has neither answered nor given another sign of life for this long, and for `announceCostMs` a member, is passed over. */
   announceTimeoutMs: 1 * second,
   /** One that lives on but does not answer is passed over after this long; as `memberCallMs`. */
   announceTimeoutMaxMs: 5 * second,

@@ -297,9 +297,11 @@ function tick(state: State): void {
   state.nextMs = nextDueMs(state)
 }
 
+/** All members may be before this one. */
 function givenUpMs(state: State, { sentMs, to }: Call): number {
   const livedMs = Math.max(sentMs, state.heardMs(to))
-  return Math.min(livedMs + limits.announceTimeoutMs, sentMs + limits.announceTimeoutMaxMs)
+  const crowdMs = state.membersCount() * limits.announceCostMs
+  return Math.min(livedMs + limits.announceTimeoutMs + crowdMs, sentMs + limits.announceTimeoutMaxMs)
 }
 
 function isCrowded({ isSlow, sentMs }: Call, nowMs: number): boolean {

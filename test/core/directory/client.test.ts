@@ -313,6 +313,7 @@ describe('"ask" instead of an answer', () => {
 describe('a host that does not answer', () => {
   it('is given up after a second, reported, and passed over for three', () => {
     const bench = createBench()
+    bench.members = 0
     bench.replies.set('standby', {}).set('third', {})
     start(bench, wish)
     bench.pass(990)
@@ -370,7 +371,7 @@ describe('a host that does not answer', () => {
   it('may answer too late without harm', () => {
     const bench = createBench()
     const [owner] = start(bench)
-    bench.pass(1000)
+    bench.pass(1005)
     bench.taken()
     bench.client.answered(owner!.id, answerTo(owner!))
     bench.client.failed(owner!.id)
@@ -531,6 +532,17 @@ describe('a reader whose hosts are silent', () => {
   })
 })
 
+it('waits for a host as long as that may need to answer all members', () => {
+  const bench = createBench()
+  bench.members = 5000
+  bench.replies.set('standby', {})
+  start(bench)
+  bench.pass(limits.announceTimeoutMs + 5000 * limits.announceCostMs - 5)
+  expect(bench.suspects).toEqual([])
+  bench.pass(5)
+  expect(bench.suspects).toEqual(['owner'])
+})
+
 it('names the nearest members, once, while a host is slow to answer', () => {
   const bench = createBench()
   const [owner] = start(bench, wish)
@@ -556,7 +568,8 @@ it('says when it next has something to do', () => {
   const calls = start(bench)
   expect(bench.client.nextMs()).toBe(bench.clock.now() + limits.announceSlowMs)
   bench.pass(limits.announceSlowMs)
-  expect(bench.client.nextMs()).toBe(bench.clock.now() + 1000 - limits.announceSlowMs)
+  const patienceMs = limits.announceTimeoutMs + bench.members * limits.announceCostMs
+  expect(bench.client.nextMs()).toBe(bench.clock.now() + patienceMs - limits.announceSlowMs)
   for (const call of calls) bench.client.answered(call.id, answerTo(call))
   bench.client.tick()
   expect(bench.client.nextMs()).toBe(bench.clock.now() + 500)
