@@ -20,7 +20,11 @@ export function beginCrossing(state: SwarmState, session: Session, grant: Grant,
   session.supply.crossings.add(crossing)
   session.supply.holderNamedAtMs = state.clock.now()
   knowOthers(state, session)
-  if (remaining.size === 0) return endCrossing(state, session, crossing)
+  if (remaining.size === 0) {
+    // Here, though perhaps not on disk, so that the directory would name it again at once.
+    session.supply.askAfterMs = state.clock.now() + state.limits.leaseAgainMs
+    return endCrossing(state, session, crossing)
+  }
   const peer = peerOf(state, source.peer)
   if (peer.connected) sendJoin(state, session, peer)
   else if (!peer.dialing) dial(state, peer, source.addresses)

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
-import { createBench, digest, span, type Bench } from './bench.ts'
+import { bitsOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
 const places = createPlaces('zone', (peer) =>
   peer === 'stranger' ? undefined : { zone: peer === 'far' ? 'other' : 'own' },
@@ -102,6 +102,17 @@ describe('a lease to cross is', () => {
     bench.pass(limits.leaseAgainMs - 100)
     expect(stateOf(bench)?.lease).toBeUndefined()
     bench.pass(200)
+    expect(stateOf(bench)?.lease).toBeDefined()
+  })
+
+  it('wished for again only after a while when what it names is here', () => {
+    const bench = createBench({ places })
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [10, 11]), complete: false })
+    bench.read()
+    bench.answer({ lease })
+    expect(stateOf(bench)).toMatchObject({ released: [7] })
+    expect(stateOf(bench)?.lease).toBeUndefined()
+    bench.pass(limits.leaseAgainMs)
     expect(stateOf(bench)?.lease).toBeDefined()
   })
 
