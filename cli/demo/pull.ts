@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import http from 'node:http'
+import { text } from 'node:stream/consumers'
 import { parseDigest } from '../../core/oci/digest.ts'
 import { type Descriptor, mediaTypes } from './image.ts'
 
@@ -156,8 +157,7 @@ async function firstAnswer(
     if (answer instanceof Error) failures.push(`${url.href}: ${answer.message}`)
     else if (answer.statusCode === (offset > 0 ? 206 : 200)) return answer
     else {
-      answer.resume()
-      failures.push(`${url.href}: HTTP ${answer.statusCode}`)
+      failures.push(`${url.href}: HTTP ${answer.statusCode} ${await text(answer)}`)
     }
   }
   throw new Error(`no host has it: ${failures.join('; ')}`)

@@ -189,8 +189,10 @@ function ingests(): Promise<string[]> {
   return readdir(path.join(containerd.contentDir, 'ingest'))
 }
 
+/** What the mirror breaks off beside liars is taken from the registry, as by containerd. */
 async function pull({ mirror }: AgentProcess, name: string): Promise<void> {
-  await pullImage({ hosts: [mirror], origin: origin.address, repository: `demo/${name}`, reference: 'latest' })
+  const hosts = [mirror, `http://${origin.address}`]
+  await pullImage({ hosts, origin: origin.address, repository: `demo/${name}`, reference: 'latest' })
 }
 
 async function pullByContainerd({ mirror }: AgentProcess, name: string): Promise<void> {
