@@ -1,7 +1,7 @@
 /** What members tell that hold the secret and lie (liars.ts). */
-export const lies = [
-  /** Wrong bytes under the right entry. */
-  'sends rubbish',
+
+/** Of what they hold: it harms those who take it, and does not decide for all as a directory's host does. */
+export const liesOfHolders = [
   /** Wrong bytes under an entry of its own that matches them. */
   'forges fetched',
   'forges proved',
@@ -13,6 +13,12 @@ export const lies = [
   'claims all',
   /** Begins each chunk, then sends a byte now and then. */
   'trickles',
+] as const
+
+export const lies = [
+  /** Wrong bytes under the right entry. */
+  'sends rubbish',
+  ...liesOfHolders,
   /** Thousands of requests a second. */
   'floods',
   /** As a directory's host: leases for whoever asks, for nobody, or no peer but itself, which has all. */
@@ -22,13 +28,3 @@ export const lies = [
 ] as const
 
 export type Lie = (typeof lies)[number]
-
-/** What a member tells of what it holds: it harms those who take it, and does not decide for all as a directory's host does. */
-export const liesOfHolders = [
-  'forges fetched',
-  'forges proved',
-  'forges one chunk',
-  'vouches for another blob',
-  'claims all',
-  'trickles',
-] as const satisfies readonly Lie[]
