@@ -1,6 +1,6 @@
 /** Files with secrets that are made once and kept: whole or not at all, on disk before anybody relies on them, for their owner only. */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
 import path from 'node:path'
 
 /** The text of a file; undefined where there is none. Rejects as `node:fs` does. */
@@ -26,7 +26,7 @@ export async function namesIn(directory: string): Promise<string[]> {
 /** Writes the file, and its directory where that lacks, but never over another; false where one is there already. */
 export async function keepOnce(file: string, content: string): Promise<boolean> {
   const directory = path.dirname(file)
-  const draft = `${file}.${randomBytes(6).toString('hex')}`
+  const draft = draftOf(file)
   await mkdir(directory, { recursive: true })
   await writeDurably(draft, content)
   try {
@@ -42,10 +42,21 @@ export async function keepOnce(file: string, content: string): Promise<boolean> 
 }
 
 /** Rejects where the file is there already. */
-export async function writeDurably(file: string, content: string): Promise<void> {
+async function writeDurably(file: string, content: string): Promise<void> {
   await using handle = await open(file, 'wx', 0o600)
   await handle.writeFile(content)
   await handle.sync()
+}
+
+/** Takes the place of the file, if there is one, as a whole. A crash may leave the draft. Rejects as `node:fs` does. */
+export async function replaceDurably(file: string, content: string, draft = draftOf(file)): Promise<void> {
+  await writeDurably(draft, content)
+  await rename(draft, file)
+  await syncDirectory(path.dirname(file))
+}
+
+function draftOf(file: string): string {
+  return `${file}.${randomBytes(6).toString('hex')}`
 }
 
 /** Makes what was renamed, linked or removed in it survive a power loss. */

@@ -1,5 +1,5 @@
 /** What all questions have in common: a command that leaves nothing behind, however it ends, and prints its answer. */
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { createGuardian, type Guardian } from '../cli/demo/guardian.ts'
 
 /** Options that are added to it are what `measure` says it takes; nobody checks that. With `--json` the answer is one line. */
@@ -22,4 +22,17 @@ export function question(
         await guardian.close()
       }
     })
+}
+
+/** What an option says. */
+export function wholeNumber(text: string): number {
+  const value = size(text)
+  if (value > 0) return value
+  throw new InvalidArgumentError('Expected a whole number above 0.')
+}
+
+export function size(text: string): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 0) return value
+  throw new InvalidArgumentError('Expected a whole number.')
 }

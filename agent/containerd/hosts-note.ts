@@ -2,11 +2,11 @@
  * What `shoal configure` wrote, for an agent that may not read it: hosts.toml is for root alone, since it holds the node's secret. By the
  * note the agent sees whether each file is still there and still the same one.
  */
-import { randomBytes } from 'node:crypto'
-import { lstat, rename } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
-import { readIfThere, syncDirectory, writeDurably } from '../kept-file.ts'
+import { parseJson } from '../credentials/parsing.ts'
+import { readIfThere, replaceDurably } from '../kept-file.ts'
 
 export interface HostsNote {
   /** `config_path`. */
@@ -29,10 +29,7 @@ export async function identityOf(file: string): Promise<string> {
 export async function writeHostsNote(dataDirectory: string, root: string, files: readonly string[]): Promise<string> {
   const identities = await Promise.all(files.map(async (file) => [file, await identityOf(file)] as const))
   const target = path.join(dataDirectory, hostsNoteName)
-  const draft = `${target}.${randomBytes(6).toString('hex')}`
-  await writeDurably(draft, JSON.stringify({ root, files: Object.fromEntries(identities) }))
-  await rename(draft, target)
-  await syncDirectory(dataDirectory)
+  await replaceDurably(target, JSON.stringify({ root, files: Object.fromEntries(identities) }))
   return target
 }
 
@@ -41,12 +38,4 @@ export async function readHostsNote(dataDirectory: string, root: string): Promis
   const text = await readIfThere(path.join(dataDirectory, hostsNoteName)).catch(() => undefined)
   const parsed = text === undefined ? undefined : note.safeParse(parseJson(text)).data
   return parsed?.root === root ? parsed : undefined
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,7 +1,7 @@
 /** How long does a cold rollout take against the fluid bound, and how often does the origin send the image? */
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { type AgentProcess, makeClusterSecret, orLogTail, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import type { Guardian } from '../../cli/demo/guardian.ts'
 import { type Image, fiveUnequalLayers, makeImage, pulledBlobs, totalBytes } from '../../cli/demo/image.ts'
@@ -10,7 +10,7 @@ import { MiB } from '../../core/units.ts'
 import { medians, rounded, roundedFields, spreads } from '../figures.ts'
 import { busyShare, coreTimes, cpuSeconds, peakMemoryBytes } from '../process-usage.ts'
 import { fluidBoundSeconds } from '../fluid-bound.ts'
-import { question } from '../question.ts'
+import { question, size, wholeNumber } from '../question.ts'
 import { type Remote, startRemote } from './remote.ts'
 import { type Host, makeTestbed } from './testbed.ts'
 
@@ -202,16 +202,4 @@ function report(
     runs: runs.map(roundedFields),
     spread: spreads(runs.map(roundedFields)),
   }
-}
-
-function wholeNumber(text: string): number {
-  const value = size(text)
-  if (value > 0) return value
-  throw new InvalidArgumentError('Expected a whole number above 0.')
-}
-
-function size(text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value >= 0) return value
-  throw new InvalidArgumentError('Expected a whole number.')
 }

@@ -10,7 +10,7 @@ import { untilTrue } from '../../cli/demo/until.ts'
 import { KiB, minute, second } from '../../core/units.ts'
 import { rounded } from '../figures.ts'
 import { cpuSeconds } from '../process-usage.ts'
-import { question } from '../question.ts'
+import { question, wholeNumber } from '../question.ts'
 
 const fileBytes = 4 * KiB
 /** By then all that was found has been announced to its hosts. */
@@ -18,8 +18,8 @@ const settledMs = minute + 10 * second
 
 export function idleCommand(): Command {
   return question('idle', 'CPU of agents of which one holds many blobs, and nobody pulls', measureIdle)
-    .option('--blobs <number>', "files in one node's containerd", Number, 3000)
-    .option('--agents <number>', 'members', Number, 3)
+    .option('--blobs <number>', "files in one node's containerd", wholeNumber, 3000)
+    .option('--agents <number>', 'members', wholeNumber, 3)
 }
 
 interface IdleOptions {

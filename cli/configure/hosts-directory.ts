@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { link, lstat, mkdir, rename, rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
-import { codeOf, namesIn, readIfThere, syncDirectory, writeDurably } from '../../agent/kept-file.ts'
+import { codeOf, namesIn, readIfThere, replaceDurably, syncDirectory } from '../../agent/kept-file.ts'
 import {
   caFileName,
   directoriesMadeFor,
@@ -82,11 +82,7 @@ async function keepAside(directory: string): Promise<void> {
 
 async function replace(file: string, content: string): Promise<boolean> {
   if ((await readIfThere(file)) === content && ((await lstat(file)).mode & 0o777) === 0o600) return false
-  const directory = path.dirname(file)
-  const draft = draftIn(directory)
-  await writeDurably(draft, content)
-  await rename(draft, file)
-  await syncDirectory(directory)
+  await replaceDurably(file, content, draftIn(path.dirname(file)))
   return true
 }
 

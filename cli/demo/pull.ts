@@ -156,11 +156,16 @@ async function firstAnswer(
     const answer = await ask(client, url, { method, headers }).catch((error: Error) => error)
     if (answer instanceof Error) failures.push(`${url.href}: ${answer.message}`)
     else if (answer.statusCode === (offset > 0 ? 206 : 200)) return answer
-    else {
-      failures.push(`${url.href}: HTTP ${answer.statusCode} ${await text(answer)}`)
-    }
+    else failures.push(`${url.href}: HTTP ${answer.statusCode} ${await reasonIn(answer)}`)
   }
   throw new Error(`no host has it: ${failures.join('; ')}`)
+}
+
+/** What an error in the OCI format says; any other body is let go by. */
+async function reasonIn(answer: http.IncomingMessage): Promise<string> {
+  if (answer.headers['content-type']?.startsWith('application/json') === true) return text(answer).catch(() => '')
+  answer.resume()
+  return ''
 }
 
 /** How often containerd answers the challenges of one request (remotes/docker/resolver.go), and that of a token called invalid. */
