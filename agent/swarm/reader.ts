@@ -58,8 +58,9 @@ export async function* readVerified(
         generation = session.generation
         isAnew ||= position > range.start
       }
-      // At every piece: a chunk taken anew has its hash only once it is here.
-      if (isAnew) requireSame(session, taken)
+      // At every piece: a chunk taken anew has its hash only once it is here. Before the proof it may be the new one that is wrong,
+      // of which the reader of a part can't wait to hear.
+      if (isAnew && (session.proved || !options.whole)) requireSame(session, taken)
       if (isOld) continue
       // What was vouched for when the read began may not be any more.
       if (piece === undefined || bytes === undefined || !reading.mayTake(piece.index)) {
