@@ -129,6 +129,15 @@ const originText = z
   .transform((text): unknown => ({ host: text.replace(/^https?:\/\//, ''), plainHttp: text.startsWith('http://') }))
   .pipe(originObject)
 
+/** An Event's `reportingInstance`, which the pod's name becomes, has 128 characters at most. */
+const podText = z
+  .string()
+  .regex(/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,128}\/[a-z0-9-]+$/, 'expected <namespace>/<name>/<uid> of a pod')
+  .transform((text) => {
+    const [namespace = '', name = '', uid = ''] = text.split('/')
+    return { namespace, name, uid }
+  })
+
 export const configSchema = z.strictObject({
   containerdRegistryConfigPath: note(
     z
@@ -281,6 +290,15 @@ export const configSchema = z.strictObject({
     value: 'name',
     otherwise: 'no Node is read',
     examples: ['ip-10-0-0-7.eu-west-1.compute.internal'],
+  }),
+  eventsPod: note(podText.optional(), {
+    group: 'Cluster',
+    description:
+      'The pod that the agent runs in, as namespace/name/uid: what doctor finds is written as Kubernetes Events of that pod, by its service account, which must be allowed to create and patch Events there. Where that fails it is logged, and nothing else.',
+    text: 'plain',
+    value: 'namespace/name/uid',
+    otherwise: 'no Events are written',
+    examples: ['shoal-system/shoal-agent-x2x4k/0b6c2d4e-8f1a-4c3b-9d5e-7a6f1b2c3d4e'],
   }),
   zone: note(z.string().min(1).max(253).optional(), {
     group: 'Cluster',

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { createFindingEvents } from '../core/doctor/events.ts'
 import { limits } from '../core/limits.ts'
 import { createPlaces } from '../core/members/places.ts'
 import { compileRules } from '../core/rules.ts'
@@ -28,6 +29,8 @@ import { createContainerdAsks } from './doctor/containerd-asks.ts'
 import { createRangeNotes } from './doctor/ranges.ts'
 import { createSelfDoctor } from './doctor/self-doctor.ts'
 import { lookFromWithin } from './doctor/self-look.ts'
+import { clusterApi, type ClusterApiOptions } from './kubernetes/cluster-api.ts'
+import { createTeller, type TellFindings } from './kubernetes/events.ts'
 import { createLogger, type Logger } from './logging.ts'
 import {
   observeAccess,
@@ -67,13 +70,18 @@ export interface RunningAgent {
 export interface AgentSurroundings {
   /** DNS, of origins and whatever they redirect to. */
   readonly resolve?: Resolve
+  /** What kubelet gives a pod to reach the Kubernetes API. */
+  readonly kubernetes?: ClusterApiOptions
 }
 
 /**
  * Starts an agent. Rejects with a ShoalError when the options, the secrets, the data directory or a listener are wrong,
  * once everything that had started by then has stopped again.
  */
-export async function runAgent(config: AgentConfig, surroundings: AgentSurroundings = {}): Promise<RunningAgent> {
+export async function runAgent(
+  config: AgentConfig,
+  { kubernetes = { env: process.env }, ...resolving }: AgentSurroundings = {},
+): Promise<RunningAgent> {
   await using stops = new AsyncDisposableStack()
   const logger = createLogger({ level: config.logLevel, format: config.logFormat })
   const metrics = createMetrics()
@@ -103,7 +111,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   stops.defer(() => transport.stop())
   const originLogger = logger.child({ part: 'origin' })
   const originClient = createOriginClient(
-    { ...surroundings, clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
+    { ...resolving, clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
     originOptions(config),
   )
   stops.defer(() => originClient.close())
@@ -213,10 +221,12 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const mirrorAddress = await mirror.listen()
   parts.set('agent', () => ({ ready: true })).set('cluster', () => clusterReadiness(cluster))
   const startedMs = clock.now()
+  const doctorLogger = logger.child({ part: 'doctor' })
   const doctor = createSelfDoctor({
-    logger: logger.child({ part: 'doctor' }),
+    logger: doctorLogger,
     metrics,
     look: () => lookFromWithin(config, { clock, random, cluster, asks, originClient, ranges, guard, startedMs }),
+    tell: tellerOf(config, kubernetes, doctorLogger),
   })
   localPages.set('doctor', async () => ({ findings: await doctor.examine(), containerdVersion: asks.version() }))
   parts.set('doctor', () => doctor.readiness())
@@ -249,6 +259,13 @@ async function openGuard({ dataDir, mirrorListen, mirrorHostNames }: AgentConfig
   const { authority, secret } = await openMirrorKeys(dataDir)
   const names = serverNames(mirrorListen.host, mirrorHostNames)
   return { secret, certificate: await createServerCertificate({ authority, now: Date.now, logger: log }, names) }
+}
+
+/** Undefined where the agent knows of no pod that Events could be of. */
+function tellerOf({ eventsPod }: AgentConfig, kubernetes: ClusterApiOptions, log: Logger): TellFindings | undefined {
+  if (eventsPod === undefined) return undefined
+  const events = createFindingEvents(systemClock)
+  return createTeller({ api: clusterApi(kubernetes), events, logger: log, now: Date.now }, eventsPod)
 }
 
 function setRates(rates: RateLimits, { uploadLimit, downloadLimit, originLimit }: AgentConfig): void {

@@ -148,8 +148,7 @@ the agent has (flags, variables or config file), so that it looks where the agen
 
 ${code('--json')} gives all findings as JSON; the exit code is 0 where none is an error, 1 where one is, 2 for wrong options. Nothing is
 left behind, and no secret is shown. What can not be seen is not judged. ${code('--image')} names an image to ask the mirror for, and its
-registry for a part of its largest layer. Kubernetes Events are not written: that would need
-rights to write at the API.
+registry for a part of its largest layer.
 
 ${table(['Severity', 'Meaning'], rows)}
 
@@ -163,6 +162,27 @@ asks no registry for this. What it finds is in its log, in
 ${code('shoal_doctor_finding')} ([metrics.md](metrics.md)) and in ${code('/readyz')}, as details of the part ${code('doctor')}; that part is not ready where
 no pull of the node can go through Shoal, which is said below. ${code('shoal doctor')} asks the agent too, at ${code('/doctor')} of its ops listener,
 which answers to this node alone.
+
+## As Kubernetes Events
+
+An agent that knows its pod (${code('--events-pod')}, which the chart sets unless ${code('events.enabled')} is false) writes what it finds as Events of that pod, which
+Kubernetes keeps for an hour:
+
+\`\`\`sh
+kubectl --namespace shoal-system describe pod shoal-agent-x2x4k
+kubectl --namespace shoal-system get events --field-selector reportingComponent=shoal/agent
+kubectl --namespace shoal-system get events --field-selector reason=HostsStale
+\`\`\`
+
+The reason is the finding's code as Kubernetes writes such, ${code('HostsStale')} for ${code('HOSTS_STALE')}; the type is Warning, or Normal for severity ${code('info')}; the message says what, why and
+the fix, as below. What lasts is counted in the same Event, which is written again each half hour, or replaced where what it says has changed. When it
+is over, one of type Normal says so, with the reason ${code('HostsStaleResolved')}. Several findings of one code are one Event. An agent that starts anew knows nothing of
+the Events before. It writes 25 at once at most, and then one in five minutes; where the API does not answer or refuses, that is one line in the log, and is tried
+again at the next look.
+
+Why that is on by default: an agent that is not ready is seen by \`kubectl\` first, and kubelet's own Event says only that a probe had 503. What it costs: a token of
+the service account in the agent's pod, whose right it is to create and patch Events in this one namespace. Who breaks into an agent could by it write Events there that
+are not true, and do no more than every service account may; who is root on the node could so without, as kubelet. \`events.enabled=false\` takes right and token away.
 
 ## In the chart
 

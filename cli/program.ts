@@ -15,7 +15,7 @@ import { flagsOf, type OptionSources, type Place, readAgentOptions, readOptions 
 import { cleanup, configure, type HostsChange } from './configure/configure.ts'
 import { cleanupSchema, configureSchema } from './configure/configure-options.ts'
 import { awaitDaemonSet, type ObjectName } from './kubernetes/await-daemonset.ts'
-import { clusterApi } from './kubernetes/cluster-api.ts'
+import { clusterApi } from '../agent/kubernetes/cluster-api.ts'
 import { readNodePlace } from './kubernetes/node-place.ts'
 import { untaintReadyNodes, type UntaintOptions } from './kubernetes/untaint.ts'
 

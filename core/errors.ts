@@ -100,7 +100,7 @@ export const errorTable = {
   KUBERNETES_FAILED: {
     status: 500,
     oci: 'UNSUPPORTED',
-    help: "The pod's service account must be allowed to read it (`rbac.create` of the chart), and the Kubernetes API must be reached from the node.",
+    help: "The pod's service account must be allowed to do this (`rbac.create` of the chart), and the Kubernetes API must be reached from the node.",
   },
   LISTEN_FAILED: {
     status: 500,

@@ -645,6 +645,16 @@ export const limits = {
   doctorAnswerMaxBytes: 1 * MiB,
   /** A file of this size with one byte at its end takes next to nothing where files may be sparse. */
   doctorSparseBytes: 4 * MiB,
+  /**
+   * An Event of a fault that lasts is written again this often. Kubernetes keeps Events for an hour (`--event-ttl`), and client-go's
+   * recorder refreshes its own at this pace: ten thousand agents with a fault each write 6 a second.
+   */
+  eventAgainMs: 30 * minute,
+  /** Events that one agent may write at once, and how soon one more: what client-go's recorder grants to one source and object. */
+  eventsMax: 25,
+  eventEveryMs: 5 * minute,
+  /** Of an Event's note, in UTF-8 (Kubernetes, NoteLengthLimit). */
+  eventNoteBytesMax: 1 * KiB,
   /** Files and connections of one agent: those to the mirror (1,024), of other agents (4,096 and twice 160), to registries, and blobs. */
   descriptorsMin: 8192,
 
@@ -803,7 +813,7 @@ export const limits = {
   clusterWarnEveryMs: 1 * minute,
 
   // Kubernetes
-  /** One read of the API, with all tries; the agent starts without what it did not get. A connection within a cluster is made at once. */
+  /** One call of the API, with all tries; the agent goes on without what it did not get. A connection within a cluster is made at once. */
   kubernetesMs: 15 * second,
   kubernetesConnectMs: 3 * second,
   /** The longest wait before such a try: a node's way to Services is there within seconds of its start. */

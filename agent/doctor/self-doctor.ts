@@ -9,6 +9,8 @@ export interface SelfDoctorComponents {
   readonly logger: Record<'info' | 'warn', (fields: object, message: string) => void>
   readonly metrics: Pick<Metrics, 'set'>
   readonly look: () => Promise<readonly Finding[]>
+  /** Is told what each look found, for others to know; at once, and nobody waits for it. */
+  readonly tell?: ((found: readonly Finding[]) => unknown) | undefined
 }
 
 export interface SelfDoctor {
@@ -22,7 +24,7 @@ export interface SelfDoctor {
   readiness(): Readiness
 }
 
-export function createSelfDoctor({ logger, metrics, look }: SelfDoctorComponents): SelfDoctor {
+export function createSelfDoctor({ logger, metrics, look, tell }: SelfDoctorComponents): SelfDoctor {
   let findings: readonly Finding[] = []
   let looking: Promise<readonly Finding[]> | undefined
   let timer: NodeJS.Timeout | undefined
@@ -36,6 +38,7 @@ export function createSelfDoctor({ logger, metrics, look }: SelfDoctorComponents
     for (const { code } of findings) if (!codes.has(code)) logger.info({ code }, 'doctor no longer finds this')
     for (const code of findingCodes) metrics.set('shoal_doctor_finding', codes.has(code) ? 1 : 0, { code })
     findings = found
+    void tell?.(found)
     return found
   }
 

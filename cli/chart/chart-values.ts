@@ -66,6 +66,7 @@ export const chartValues = z.strictObject({
   rbac: z.strictObject({ create: z.boolean() }),
   resourceQuota: z.strictObject({ enabled: z.boolean() }),
   topology: z.strictObject({ readNode: z.union([z.boolean(), z.literal('auto')]) }),
+  events: z.strictObject({ enabled: z.boolean() }),
   agent,
   pools: z.record(poolName, pool),
   service: z.strictObject({

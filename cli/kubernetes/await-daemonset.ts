@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
-import type { ClusterApi } from './cluster-api.ts'
+import type { ClusterApi } from '../../agent/kubernetes/cluster-api.ts'
 
 export interface ObjectName {
   readonly namespace: string

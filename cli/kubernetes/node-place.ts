@@ -1,7 +1,7 @@
 /** Zone and region of a Kubernetes Node, by the labels that clouds put on it. */
 import { z } from 'zod'
 import type { Place } from '../agent-options.ts'
-import type { ClusterApi } from './cluster-api.ts'
+import type { ClusterApi } from '../../agent/kubernetes/cluster-api.ts'
 
 const nodeSchema = z.object({ metadata: z.object({ labels: z.record(z.string(), z.string()).default({}) }) })
 

@@ -5,10 +5,12 @@
 import { z } from 'zod'
 import { limits } from '../../core/limits.ts'
 import type { ObjectName } from './await-daemonset.ts'
-import type { ClusterApi } from './cluster-api.ts'
+import type { ClusterApi } from '../../agent/kubernetes/cluster-api.ts'
+
+type Untainting = Pick<ClusterApi, 'get' | 'merge'>
 
 export interface UntaintComponents {
-  readonly api: ClusterApi
+  readonly api: Untainting
   readonly pause: (ms: number) => Promise<unknown>
   readonly print: (text: string) => void
   readonly isStopped: () => boolean
@@ -72,7 +74,7 @@ export async function untaintReadyNodes(components: UntaintComponents, options: 
 }
 
 /** The slices say `ready` of all, since their Service publishes those that are not; `serving` tells them apart. */
-async function readyNodes({ get }: ClusterApi, { namespace, name }: ObjectName): Promise<Set<string>> {
+async function readyNodes({ get }: Untainting, { namespace, name }: ObjectName): Promise<Set<string>> {
   const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D${name}`
   const { items } = slicesSchema.parse(await get(path))
   const endpoints = items.flatMap((slice) => slice.endpoints ?? [])
@@ -81,12 +83,11 @@ async function readyNodes({ get }: ClusterApi, { namespace, name }: ObjectName):
 }
 
 /** False where it had none. */
-async function untaint({ get, merge }: ClusterApi, node: string, key: string): Promise<boolean> {
+async function untaint({ get, merge }: Untainting, node: string, key: string): Promise<boolean> {
   const path = `/api/v1/nodes/${encodeURIComponent(node)}`
   const { metadata, spec } = nodeSchema.parse(await get(path))
   const others = spec.taints.filter((taint) => taint.key !== key)
   if (others.length === spec.taints.length) return false
   // The version, since a list is replaced as a whole: a taint that came meanwhile must stay.
-  await merge(path, { metadata: { resourceVersion: metadata.resourceVersion }, spec: { taints: others } })
-  return true
+  return merge(path, { metadata: { resourceVersion: metadata.resourceVersion }, spec: { taints: others } })
 }

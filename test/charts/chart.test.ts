@@ -77,8 +77,11 @@ function describeNotes(helm: Helm): void {
     expect(notes.match(/^ {7}.*$/gm)).toEqual([
       '       kubectl --namespace infra rollout status daemonset --selector app.kubernetes.io/instance=shoal',
       '       helm test shoal --namespace infra',
-      '       kubectl --namespace infra logs daemonset/shoal-agent-a --container agent',
+      '       kubectl --namespace infra get events --field-selector reportingComponent=shoal/agent',
     ])
+    expect(await notesOf(helm, '--set', `${pools},events.enabled=false`)).toContain(
+      '       kubectl --namespace infra logs daemonset/shoal-agent-a --container agent',
+    )
   })
 
   test('it names what the cluster or the values lack', async () => {

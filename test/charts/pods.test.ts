@@ -13,7 +13,11 @@ import { describeHelms, type Helm, type KubernetesObject, valuesFile, variants }
 interface Container {
   readonly name: string
   readonly args: readonly string[]
-  readonly env?: readonly { readonly name: string; readonly value?: string }[]
+  readonly env?: readonly {
+    readonly name: string
+    readonly value?: string
+    readonly valueFrom?: { readonly fieldRef: { readonly fieldPath: string } }
+  }[]
   readonly securityContext: { readonly capabilities: { readonly add?: readonly string[] } }
 }
 
@@ -53,7 +57,7 @@ function describePods(helm: Helm): void {
       }
     })
 
-    test('no role lets anything be written but the taints of Nodes, where that is wanted, nor more be read', async () => {
+    test('no role lets anything be written but Events, and the taints of Nodes, where that is wanted, nor more be read', async () => {
       const objects = Object.entries(await renderVariant(variant))
       const rules = objects.flatMap(
         ([name, object]) => (object as { rules?: object[] }).rules?.map((rule) => [name, rule]) ?? [],
@@ -66,6 +70,7 @@ function describePods(helm: Helm): void {
       }
       const rights = [
         ['ClusterRole/shoal-system-shoal-agent', { apiGroups: [''], resources: ['nodes'], verbs: ['get'] }],
+        ['Role/shoal-agent', { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] }],
         [expect.stringMatching(/^Role\/.*-(cleanup|prepull|test)$/), isDaemonSet],
         [
           'ClusterRole/shoal-system-shoal-startup-taint',
@@ -120,7 +125,7 @@ function describePods(helm: Helm): void {
 
   describe('zone and region', () => {
     test('come from the labels of the pod where Kubernetes puts them there, and no account is needed', async () => {
-      const { token, names } = await variablesOf(helm, '--kube-version', '1.35')
+      const { token, names } = await variablesOf(helm, '--kube-version', '1.35', '--set', 'events.enabled=false')
       expect({ token, names }).toEqual({ token: false, names: expect.arrayContaining(['SHOAL_ZONE', 'SHOAL_REGION']) })
       expect(names).not.toContain('SHOAL_NODE_NAME')
     })
@@ -132,7 +137,13 @@ function describePods(helm: Helm): void {
     })
 
     test("are nobody's business where that is wanted", async () => {
-      const { token, names } = await variablesOf(helm, '--kube-version', '1.34', '--set', 'topology.readNode=false')
+      const { token, names } = await variablesOf(
+        helm,
+        '--kube-version',
+        '1.34',
+        '--set',
+        'topology.readNode=false,events.enabled=false',
+      )
       expect(token).toBe(false)
       expect(names.filter((name) => /ZONE|REGION|NODE/.test(name))).toEqual([])
     })
@@ -140,6 +151,18 @@ function describePods(helm: Helm): void {
     test('that the values give go before', async () => {
       const set = 'agent.config.zone=a,agent.config.region=b'
       expect((await variablesOf(helm, '--kube-version', '1.35', '--set', set)).names).not.toContain('SHOAL_ZONE')
+    })
+  })
+
+  test('an agent is told which pod it is, and has the token and the one right that its Events take', async () => {
+    const objects = await render()
+    const agent = podOf(objects, 'DaemonSet/shoal-agent')
+    expect(agent.automountServiceAccountToken).toBe(true)
+    const config = await agentConfigOf(agent.containers[0] as Container, configOf(objects, 'DaemonSet/shoal-agent'))
+    expect(config.eventsPod).toEqual({ namespace: 'shoal-system', name: 'shoal-agent-x2x4k', uid: '0b6c2d4e' })
+    expect(objects['RoleBinding/shoal-agent']).toMatchObject({
+      roleRef: { kind: 'Role', name: 'shoal-agent' },
+      subjects: [{ kind: 'ServiceAccount', name: 'shoal-agent', namespace: 'shoal-system' }],
     })
   })
 
@@ -206,17 +229,28 @@ function configOf(objects: Objects, daemonSet: string): string {
   return map.data['config.yaml']
 }
 
+const podFields = {
+  'metadata.namespace': 'shoal-system',
+  'metadata.name': 'shoal-agent-x2x4k',
+  'metadata.uid': '0b6c2d4e',
+}
+
 /** As kubelet would start it on a node of that address; the agent itself is not run. */
 async function agentConfigOf(container: Container, file: string, address = '10.0.0.7'): Promise<AgentConfig> {
   const directory = await mkdtemp(path.join(tmpdir(), 'shoal-chart-'))
   onTestFinished(() => rm(directory, { recursive: true }))
   await writeFile(path.join(directory, 'config.yaml'), file)
-  const inNode = (text: string) => text.replace('$(POD_IP)', address).replace('/etc/shoal/config', directory)
-  const variables = (container.env ?? []).map(({ name, value = 'of-the-pod' }) => [name, inNode(value)] as const)
+  const fields: Readonly<Record<string, string>> = { ...podFields, 'status.podIP': address }
+  const env: Record<string, string> = {}
+  for (const { name, value, valueFrom } of container.env ?? []) {
+    const given = value ?? fields[valueFrom?.fieldRef.fieldPath ?? ''] ?? 'of-the-pod'
+    const expanded = given.replaceAll(/\$\((\w+)\)/g, (_all, other: string) => env[other] ?? '')
+    env[name] = expanded.replace('/etc/shoal/config', directory)
+  }
   const started = Promise.withResolvers<AgentConfig>()
   let said = ''
   const code = await runCommand(container.args, {
-    env: Object.fromEntries(variables),
+    env,
     version: '0',
     print: () => {},
     printError: (text) => (said += text),

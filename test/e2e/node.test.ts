@@ -132,6 +132,13 @@ function describeVersion(binary: ContainerdBinary): void {
     }
   })
 
+  test('what an agent has found it has written as Events of its pod, which Kubernetes takes', async () => {
+    const reasons = ['HostsMissing', 'HostsStale', 'ConfigPathUnset'].flatMap((each) => [each, `${each}Resolved`])
+    const written = async (): Promise<string[]> => (await cluster.events()).events.map(({ reason }) => reason)
+    await expect.poll(written).toEqual(expect.arrayContaining(['SeedsNameUnknown', ...reasons]))
+    expect((await cluster.events()).refused).toEqual([])
+  })
+
   test('what all nodes pull leaves the registry once', async () => {
     expect(await copiesSent('first')).toBeLessThan(1.02)
   })

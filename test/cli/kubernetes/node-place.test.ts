@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { clusterApi } from '../../../cli/kubernetes/cluster-api.ts'
+import { clusterApi } from '../../../agent/kubernetes/cluster-api.ts'
 import { readNodePlace } from '../../../cli/kubernetes/node-place.ts'
 import { startKubernetesApi } from '../../support/kubernetes/api.ts'
 

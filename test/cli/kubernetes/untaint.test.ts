@@ -37,7 +37,7 @@ async function run(nodes: Record<string, object[]>, looks: readonly (Look | Erro
         async merge(path, patch) {
           if (path.endsWith('/refused')) throw new Error(`${path}: HTTP 403`)
           patches.push([path, patch])
-          return {}
+          return true
         },
       },
       pause: async () => (look += 1),

@@ -1,4 +1,4 @@
-/** Stands for the Kubernetes API: HTTPS on loopback, under a CA and for a token that a pod would have mounted. */
+/** Stands for the Kubernetes API: HTTPS, under a CA and for a token that a pod would have mounted. */
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -8,21 +8,33 @@ import { text } from 'node:stream/consumers'
 import { createAuthority, issueServer, parseAuthority } from '../../../agent/mirror-tls/certificates.ts'
 import { portOf } from '../../../agent/system/port-of.ts'
 
+/** What kubelet gives a pod: its environment, and the directory of its service account. */
+export interface PodAccess {
+  readonly env: Readonly<Record<string, string>>
+  readonly accountDirectory: string
+}
+
 export interface KubernetesApi {
-  /** What kubelet gives a pod: its environment, and the directory of its service account. */
-  readonly pod: { readonly env: Readonly<Record<string, string>>; readonly accountDirectory: string }
+  readonly pod: PodAccess
   /** Methods and paths, in order, and what was sent. */
   readonly asked: readonly string[]
   close(): Promise<void>
 }
 
-/** Answers with the object at a path; with a number as the status, and 403 for what is not listed, as where no role allows it. */
+/** What is to be made, or merged into the object at the path; undefined where that is read. */
+export interface SentObject {
+  readonly method: string
+  readonly object: Readonly<Record<string, unknown>> | undefined
+}
+
+/** Answers with an object; with a number as the status, and 403 for what is undefined, as where no role allows it. */
 export async function startKubernetesApi(
   directory: string,
-  answer: (objectPath: string) => unknown,
+  answer: (objectPath: string, sent: SentObject) => unknown,
+  host = '127.0.0.1',
 ): Promise<KubernetesApi> {
   const authority = await parseAuthority(await newAuthority())
-  const { cert, key } = await issueServer(authority, ['127.0.0.1'], new Date())
+  const { cert, key } = await issueServer(authority, [host], new Date())
   const accountDirectory = path.join(directory, 'serviceaccount')
   await mkdir(accountDirectory, { recursive: true })
   await writeFile(path.join(accountDirectory, 'ca.crt'), authority.cert)
@@ -30,15 +42,18 @@ export async function startKubernetesApi(
   const asked: string[] = []
   const server = createServer({ cert, key }, (request, response) => void answerTo(request, response))
   async function answerTo(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const sent = [request.headers['content-type'], await text(request)].filter(Boolean)
-    asked.push([request.method, request.url, ...sent].join(' '))
-    const object = request.headers.authorization === 'Bearer pod-token' ? (answer(request.url ?? '') ?? 403) : 401
+    const { method = '', url = '', headers } = request
+    const body = await text(request)
+    asked.push([method, url, headers['content-type'], body].filter(Boolean).join(' '))
+    const sent = { method, object: body === '' ? undefined : (JSON.parse(body) as SentObject['object']) }
+    const object = headers.authorization === 'Bearer pod-token' ? (answer(url, sent) ?? 403) : 401
     if (typeof object === 'number') return void response.writeHead(object).end('{}')
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(object))
+    const status = method === 'POST' ? 201 : 200
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(object))
   }
-  server.listen(0, '127.0.0.1')
+  server.listen(0, host)
   await once(server, 'listening')
-  const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(portOf(server.address())) }
+  const env = { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: String(portOf(server.address())) }
   return {
     pod: { env, accountDirectory },
     asked,

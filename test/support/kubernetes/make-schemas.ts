@@ -16,6 +16,7 @@ const kinds = [
   'api.apps.v1.DaemonSet',
   'api.apps.v1.Deployment',
   ...['ConfigMap', 'Pod', 'ResourceQuota', 'Secret', 'Service', 'ServiceAccount'].map((kind) => `api.core.v1.${kind}`),
+  'api.events.v1.Event',
   ...['ClusterRole', 'ClusterRoleBinding', 'Role', 'RoleBinding'].map((kind) => `api.rbac.v1.${kind}`),
 ].map((name) => `io.k8s.${name}`)
 

@@ -1,9 +1,14 @@
 /** A registry, nodes, and Shoal's chart as Helm renders it for them, in place of an API server. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
 import { type Remote, startRemote } from '../../../bench/cold/remote.ts'
 import { type Host, makeTestbed } from '../../../bench/cold/testbed.ts'
 import type { Guardian } from '../../../cli/demo/guardian.ts'
 import type { Image } from '../../../cli/demo/image.ts'
 import type { Helm, KubernetesObject } from '../helm/helm.ts'
+import type { PodAccess } from '../kubernetes/api.ts'
+import type { EventCollection } from '../kubernetes/event-collection.ts'
 import type { ShoalImages } from '../shoal-images.ts'
 import { type Objects, type RunningPod, runPod } from './kubelet.ts'
 import { type Node, type NodeOptions, startNode } from './node.ts'
@@ -35,6 +40,8 @@ export interface Cluster {
   readonly registry: string
   readonly nodes: readonly Node[]
   release(version: 1 | 2): Promise<Release>
+  /** Those that the API has. */
+  events(): Promise<EventCollection>
   /** How much the registry sends meanwhile. */
   sentDuring(act: () => Promise<unknown>): Promise<number>
 }
@@ -43,6 +50,7 @@ export interface Cluster {
 const linkMbit = 1000
 
 /** Kubernetes copies them from the node to its pods. */
+const namespace = 'shoal-system'
 const topology = { 'topology.kubernetes.io/zone': 'zone-1', 'topology.kubernetes.io/region': 'region-1' }
 
 export async function startCluster(guardian: Guardian, options: ClusterOptions): Promise<Cluster> {
@@ -52,6 +60,7 @@ export async function startCluster(guardian: Guardian, options: ClusterOptions):
   const [first, second] = images.versions
   const repositories = { pause: images.pause, 'v1/shoal': first, 'v2/shoal': second, ...apps }
   const { address } = await origin.ask({ type: 'serve', host: originHost.address, repositories }, 'serving')
+  const api = await startApi(guardian, originHost)
   const etc = { [`containerd/certs.d/${address}/hosts.toml`]: `# the operator's\n[host."http://${address}"]\n` }
   const sandboxImage = `${address}/pause:latest`
   const nodes = await Promise.all(hosts.map((host) => startNode(guardian, { ...of, host, sandboxImage, etc })))
@@ -69,8 +78,9 @@ export async function startCluster(guardian: Guardian, options: ClusterOptions):
       // The chart keeps the Secret that it finds in the cluster; here Helm finds none.
       const objects = { ...(await helm.template('--kube-version', '1.37', ...values)), ...kept }
       kept = Object.fromEntries(Object.entries(objects).filter(([name]) => name.startsWith('Secret/')))
-      return releaseOf(objects)
+      return releaseOf(objects, api.pod)
     },
+    events: api.events,
     async sentDuring(act) {
       const before = await bytesSent(origin)
       await act()
@@ -83,7 +93,22 @@ async function bytesSent(origin: Remote): Promise<number> {
   return (await origin.ask({ type: 'bytes-sent' }, 'bytes-sent')).bytes
 }
 
-function releaseOf(objects: Readonly<Record<string, KubernetesObject>>): Release {
+async function startApi(guardian: Guardian, { address, prefix }: Host) {
+  const script = path.resolve(import.meta.dirname, '../kubernetes/api-child.ts')
+  const [command, ...words] = [...prefix, process.execPath, script, address, namespace, await guardian.directory()]
+  const child = spawn(command, words, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  guardian.adopt(child)
+  const answer = async <Answer>(): Promise<Answer> => ((await once(child, 'message')) as [Answer])[0]
+  const pod = await answer<PodAccess>()
+  async function events(): Promise<EventCollection> {
+    const answered = answer<EventCollection>()
+    child.send({})
+    return answered
+  }
+  return { pod, events }
+}
+
+function releaseOf(objects: Readonly<Record<string, KubernetesObject>>, access: PodAccess): Release {
   const daemonSets = Object.values(objects).filter(({ kind }) => kind === 'DaemonSet')
   const templatesFor = (event: string | undefined) =>
     daemonSets
@@ -98,7 +123,7 @@ function releaseOf(objects: Readonly<Record<string, KubernetesObject>>): Release
     doctor: podTemplate.parse({ metadata: labelsOf(doctor), spec: (doctor as Pod | undefined)?.spec }),
     hooks: templatesFor,
     run: (node, template) =>
-      runPod(node, template, objects as Objects, { name: `pod-${count++}`, namespace: 'shoal-system', topology }),
+      runPod(node, template, objects as Objects, { name: `pod-${count++}`, namespace, topology }, access),
   }
 }
 

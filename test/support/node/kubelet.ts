@@ -1,9 +1,10 @@
 /** Runs pods on a node as kubelet does, by the CRI: volumes, images, init containers, containers, probes and the grace period. */
 import { randomUUID } from 'node:crypto'
-import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
 import { untilTrue } from '../../../cli/demo/until.ts'
+import type { PodAccess } from '../kubernetes/api.ts'
 import type { Node } from './node.ts'
 import {
   containerConfig,
@@ -12,6 +13,7 @@ import {
   type PodTemplate,
   readinessUrl,
   sandboxConfig,
+  tokenMount,
   type VolumeSpec,
   volumeDirectory,
 } from './pod.ts'
@@ -50,12 +52,15 @@ export async function runPod(
   template: PodTemplate,
   objects: Objects,
   named: Pick<PodPlace, 'name' | 'namespace' | 'topology'>,
+  access: PodAccess,
 ): Promise<RunningPod> {
-  const place = { ...named, uid: randomUUID(), nodeName: node.host.name, nodeIp: node.host.address }
+  const { name: nodeName, address: nodeIp } = node.host
+  const place: PodPlace = { ...named, uid: randomUUID(), nodeName, nodeIp, service: access.env }
   const { spec } = template
   const { runtime } = node.containerd.cri
   const volumes = new Map<string, string>()
   for (const volume of spec.volumes) volumes.set(volume.name, await mountVolume(node, volume, template, place, objects))
+  if (spec.automountServiceAccountToken) volumes.set(tokenMount.name, await mountToken(node, template, place, access))
   const sandbox = sandboxConfig(template, place)
   const { pod_sandbox_id: id } = await runtime('RunPodSandbox', { config: sandbox })
 
@@ -153,10 +158,35 @@ async function mountVolume(
   for (const { key, path: file } of items ?? Object.keys(data).map((each) => ({ key: each, path: each }))) {
     const value = data[key]
     if (value === undefined) throw new Error(`${kind} ${name} has no key ${key}`)
-    const target = path.join(root, directory, file)
-    await writeFile(target, Buffer.from(value, kind === 'Secret' ? 'base64' : 'utf8'))
-    await chmod(target, mode)
-    if (spec.securityContext.fsGroup !== undefined) await chown(target, 0, spec.securityContext.fsGroup)
+    const content = Buffer.from(value, kind === 'Secret' ? 'base64' : 'utf8')
+    await writeInVolume(path.join(root, directory, file), content, mode, spec)
   }
   return directory
+}
+
+/** What of the pod's service account the API server gave out for it. */
+async function mountToken(
+  { root }: Node,
+  { spec }: PodTemplate,
+  { uid }: PodPlace,
+  { accountDirectory }: PodAccess,
+): Promise<string> {
+  const directory = volumeDirectory(uid, 'projected', tokenMount.name)
+  await mkdir(path.join(root, directory), { recursive: true })
+  for (const file of await readdir(accountDirectory)) {
+    const content = await readFile(path.join(accountDirectory, file))
+    await writeInVolume(path.join(root, directory, file), content, file === 'token' ? 0o640 : 0o644, spec)
+  }
+  return directory
+}
+
+async function writeInVolume(
+  file: string,
+  content: Buffer,
+  mode: number,
+  { securityContext: { fsGroup } }: PodTemplate['spec'],
+): Promise<void> {
+  await writeFile(file, content)
+  await chmod(file, mode)
+  if (fsGroup !== undefined) await chown(file, 0, fsGroup)
 }

@@ -87,8 +87,7 @@ const podSpec = z.strictObject({
   restartPolicy: z.enum(['Always', 'OnFailure', 'Never']).optional(),
   // What follows is for the scheduler and the API server.
   serviceAccountName: z.string().optional(),
-  // A token would be a volume; nothing gives one here.
-  automountServiceAccountToken: z.literal(false),
+  automountServiceAccountToken: z.boolean(),
   enableServiceLinks: z.literal(false),
   priorityClassName: z.string().optional(),
   nodeSelector: z.record(z.string(), z.string()).optional(),
@@ -116,7 +115,16 @@ export interface PodPlace {
   readonly nodeIp: string
   /** Those of the node that Kubernetes 1.35 and newer copy to its pods (KEP-4742). */
   readonly topology: Readonly<Record<string, string>>
+  /** Variables by which the API is found. */
+  readonly service: Readonly<Record<string, string>>
 }
+
+/** What the API server adds to a pod that has a token. */
+export const tokenMount = {
+  name: 'kube-api-access',
+  mountPath: '/var/run/secrets/kubernetes.io/serviceaccount',
+  readOnly: true,
+} as const
 
 const hostNamespaces = { network: 'NODE', pid: 'CONTAINER', ipc: 'POD' } as const
 
@@ -150,7 +158,7 @@ export function containerConfig(
     command: given.command.map((word) => expand(word, env)),
     args: given.args.map((word) => expand(word, env)),
     envs: [...env].map(([key, value]) => ({ key, value })),
-    mounts: given.volumeMounts.map(({ name, mountPath, readOnly }) => ({
+    mounts: [...given.volumeMounts, ...tokenMounts(template)].map(({ name, mountPath, readOnly }) => ({
       container_path: mountPath,
       host_path: found(volumes.get(name), `volume ${name}`),
       readonly: readOnly,
@@ -200,8 +208,12 @@ function bytesOf(quantity: string): number {
   return Number(amount) * 1024 ** ['', 'Ki', 'Mi', 'Gi'].indexOf(unit)
 }
 
+function tokenMounts({ spec }: PodTemplate): (typeof tokenMount)[] {
+  return spec.automountServiceAccountToken ? [tokenMount] : []
+}
+
 function environment({ env }: ContainerSpec, template: PodTemplate, place: PodPlace): Map<string, string> {
-  const made = new Map<string, string>()
+  const made = new Map(Object.entries(place.service))
   for (const { name, value, valueFrom } of env) {
     made.set(
       name,
@@ -222,6 +234,7 @@ function field(fieldPath: string, { metadata }: PodTemplate, place: PodPlace): s
   const fields: Readonly<Record<string, string>> = {
     'metadata.name': place.name,
     'metadata.namespace': place.namespace,
+    'metadata.uid': place.uid,
     'spec.nodeName': place.nodeName,
     'status.hostIP': place.nodeIp,
     // Of a pod in the host's network.

@@ -35,7 +35,7 @@ spec:
         {{- end }}
     spec:
       serviceAccountName: {{ include "shoal.agent.serviceAccountName" .root }}
-      automountServiceAccountToken: {{ eq (include "shoal.agent.readsNode" .root) "true" }}
+      automountServiceAccountToken: {{ or .root.Values.events.enabled (eq (include "shoal.agent.readsNode" .root) "true") }}
       enableServiceLinks: false
       terminationGracePeriodSeconds: {{ .agent.terminationGracePeriodSeconds }}
       {{- include "shoal.agent.place" . | nindent 6 }}
@@ -241,6 +241,16 @@ affinity:
           fieldPath: metadata.labels['topology.kubernetes.io/{{ $option }}']
     {{- end }}
     {{- end }}
+    {{- end }}
+    {{- if .root.Values.events.enabled }}
+    {{- range $variable, $field := dict "POD_NAMESPACE" "namespace" "POD_NAME" "name" "POD_UID" "uid" }}
+    - name: {{ $variable }}
+      valueFrom:
+        fieldRef:
+          fieldPath: metadata.{{ $field }}
+    {{- end }}
+    - name: SHOAL_EVENTS_POD
+      value: $(POD_NAMESPACE)/$(POD_NAME)/$(POD_UID)
     {{- end }}
     {{- with .agent.extraEnv }}
     {{- toYaml . | nindent 4 }}
