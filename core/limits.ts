@@ -393,6 +393,8 @@ export const limits = {
   rankedDigestsMax: 20_000,
   /** A successor without a table listens this long before it grants: four announce intervals of those who fetch. */
   directoryLearnMs: 2 * second,
+  /** And a standby so long: what its predecessor granted last it hears of within `announceMs`, and a trip. */
+  standbyLearnMs: 0.75 * second,
   /** Banned peers that an announcer names to its directories. Ones who were banned before have mostly left for long. */
   bansToldMax: 16,
   /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
@@ -431,7 +433,7 @@ export const limits = {
   announceStandbyMs: 4 * second,
   /**
    * But of what is being fetched it hears so often: of a lease as soon as an owner hears of progress, and then before that lapses
-   * (`leaseTtlMs`), since it grants at once when it succeeds.
+   * (`leaseTtlMs`), since it soon grants when it succeeds.
    */
   announceFetchStandbyMs: 1.5 * second,
   /** What one announce costs its host (facts/transport.md), and the share of a core that all of them may take. */

@@ -28,8 +28,8 @@ export interface Owners {
   /** How long this host, if first for the digest and without a table, must still listen to know what its predecessor granted. */
   learningMs(digest: Digest): number
   /**
-   * The same with a table. A standby's is good; but where two that came before this host have gone, it was neither owner
-   * nor standby until the first of them went, and its table is of a time when fewer members were known.
+   * The same with a table. A standby's lacks only what was granted last; but where two that came before this host have gone, it
+   * was neither owner nor standby until the first of them went, and its table is of a time when fewer members were known.
    */
   catchingUpMs(digest: Digest): number
   /** How long it must still listen since it arrived, whatever tables it has. */
@@ -56,8 +56,8 @@ export function createOwners({ self, clock }: OwnersComponents): Owners {
     const gone = [...former].filter(([peer, { mark }]) => outranks(rankOf(peer, mark, digest), own))
     return gone.map(([, { sinceMs }]) => sinceMs).toSorted((a, b) => b - a)
   }
-  const listeningMs = (sinceMs = Number.NEGATIVE_INFINITY): number =>
-    Math.max(0, sinceMs + limits.directoryLearnMs - clock.now())
+  const leftOf = (listensMs: number, sinceMs = Number.NEGATIVE_INFINITY): number =>
+    Math.max(0, sinceMs + listensMs - clock.now())
 
   return {
     add(peer) {
@@ -96,9 +96,12 @@ export function createOwners({ self, clock }: OwnersComponents): Owners {
       const mayTake = (peer: PeerId): boolean => peer !== self && !silent.has(peer) && isEligible(peer)
       return rank(members, markOf(digest), limits.handOverAskedMax, mayTake)
     },
-    learningMs: (digest) => listeningMs(predecessorsMs(digest)[0]),
-    catchingUpMs: (digest) => listeningMs(predecessorsMs(digest)[1]),
-    arrivingMs: () => Math.max(0, arrivedMs + limits.directoryLearnMs - clock.now()),
+    learningMs: (digest) => leftOf(limits.directoryLearnMs, predecessorsMs(digest)[0]),
+    catchingUpMs(digest) {
+      const [last, before] = predecessorsMs(digest)
+      return Math.max(leftOf(limits.standbyLearnMs, last), leftOf(limits.directoryLearnMs, before))
+    },
+    arrivingMs: () => leftOf(limits.directoryLearnMs, arrivedMs),
   }
 }
 

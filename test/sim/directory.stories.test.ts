@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { MiB } from '../../core/units.ts'
 import { viewsOf } from './checkers.ts'
 import { part, type SimNode } from './node.ts'
+import { allDone } from './sim.ts'
 import { tell, type Loss, type Story } from './story.ts'
 
 const losses: readonly Loss[] = ['dies', 'falls silent', 'hangs', 'departs']
@@ -31,6 +32,35 @@ describe.each(losses)('at any moment an owner that %s', (how) => {
   it('together with its standby makes nobody rush to the origin', () => {
     expect(worstRatio((story) => loseAll(story, story.hosts().slice(0, 2), how))).toBeLessThan(1.05)
   })
+})
+
+describe('an owner', () => {
+  it.each(['dies', 'departs'] as const)(
+    'that %s with a grant on its way leaves nobody to grant the same again',
+    (how) => {
+      const story = tell({
+        nodes: 14,
+        layerBytes: [20 * MiB],
+        originBytesPerMs: 3000,
+        realBytes: false,
+        delayMsMax: 40,
+      })
+      story.begin([])
+      const owner = story.hosts()[0]!
+      const [early, ...late] = story.sim.pulls.filter(({ node }) => node !== owner)
+      story.sim.world.answered = ({ items }) => {
+        const isGrant = items.some(({ lease }) => lease !== undefined)
+        // By then the standby's own table has listened.
+        if (!isGrant || story.nowMs() < 2500) return
+        story.sim.world.answered = undefined
+        story.lose(owner, how)
+        for (const pull of late) pull.begin()
+      }
+      early!.begin()
+      expect(story.sim.engine.run(60_000, () => allDone(story.sim))).toBe(true)
+      expect(story.originRatio()).toBeLessThan(1.05)
+    },
+  )
 })
 
 function loseAll(story: Story, nodes: readonly SimNode[], how: Loss): void {

@@ -558,7 +558,7 @@ describe('who hosts', () => {
     expect(world.say('c', { digest }).ask).toBeUndefined()
   })
 
-  it('grants at once when a standby with a table succeeds, knowing what is being fetched', () => {
+  it('listens for three quarters of a second when a standby with a table succeeds, for what the owner granted last', () => {
     const world = createWorld()
     addTen(world)
     const digest = digestHostedBy(world.owners, 'host', 1)
@@ -566,7 +566,10 @@ describe('who hosts', () => {
     world.clock.advance(2000)
     world.say('a', { digest, fetching: [{ start: 0, end: 10 }], silentMs: 0 })
     world.owners.remove(world.owners.of(digest)[0] ?? '')
-    expect(world.say('b', { digest, ...wish }).lease).toMatchObject({ start: 10, end: 20 })
+    expect(world.say('b', { digest, ...wish })).toMatchObject({ leaseAfterMs: 750 })
+    world.say('c', { digest, fetching: [{ start: 10, end: 20 }], silentMs: 0 })
+    world.clock.advance(750)
+    expect(world.say('b', { digest, ...wish }).lease).toMatchObject({ start: 20, end: 30 })
   })
 
   it('follows when owner and standby are silent: has both looked at, listens for two seconds, then grants', () => {

@@ -81,14 +81,15 @@ it('learns for two seconds what a predecessor knew that has just gone', () => {
   expect(owners.learningMs(inherited)).toBe(0)
 })
 
-it('trusts a table that it kept as standby, and learns anew where both that came before it have gone', () => {
+it('listens for a moment with a table that it kept as standby, and learns anew where both that came before it have gone', () => {
   const clock = virtualClock()
   const owners = ownersOf('peer-0', peers, clock)
   const third = digestHostedBy(owners, 'peer-0', 2)
   const [owner = '', standby = ''] = owners.of(third)
   owners.remove(owner)
-  expect(owners.catchingUpMs(third)).toBe(0)
+  expect(owners.catchingUpMs(third)).toBe(750)
   clock.advance(500)
+  expect(owners.catchingUpMs(third)).toBe(250)
   owners.silence(standby)
   expect(owners.catchingUpMs(third)).toBe(1500)
   clock.advance(1500)
