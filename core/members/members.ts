@@ -2,8 +2,8 @@
  * Membership: a pure machine that keeps the full list of members by push-pull exchange, finds who died, and says goodbye.
  *
  * - Each second it exchanges with a random member, which spreads what it knows, and with its successor on a ring of hashed
- *   names unless that has just been heard, which is how each member has somebody who notices its death. News is pushed at once
- *   besides.
+ *   names unless that has just been heard, which is how each member has somebody who notices its death; every other second with
+ *   the one after that, since who should notice may die as well. News is pushed at once besides.
  * - Who gives no sign of life is called again, and others are asked to look (an *accusation*); whoever hears from it says so. A
  *   death takes silence and a witness, or a machine that refuses twice (contacts.ts). An agent that finds most others silent, or
  *   its own ticks late, gives them more time, and in the end accuses nobody (health.ts).
@@ -569,12 +569,16 @@ function round(state: State, nowMs: number): void {
   state.list.forgetDeparted(nowMs)
   const successor = state.list.successor(state.self.peer, (peer) => isReachable(state, peer))
   if (successor === undefined) return
-  const isFree = (peer: PeerId): boolean => peer !== successor && isReachable(state, peer) && !isCalled(state, peer)
-  const other = state.list.pick(state.random, isFree)
-  const isHeard = nowMs - contactOf(state, successor).heardMs < limits.exchangeMs / 2
+  const isOther = (peer: PeerId): boolean => peer !== successor && isReachable(state, peer)
+  const isUnheard = (peer: PeerId, ms: number): boolean => nowMs - contactOf(state, peer).heardMs >= ms
+  const isFree = (peer: PeerId): boolean => !isCalled(state, peer)
+  const second = state.list.successor(state.self.peer, isOther)
+  const isSecondDue = second !== undefined && isUnheard(second, limits.exchangeMs) && isFree(second)
+  if (isSecondDue) exchangeWith(state, second, { compare: true })
+  const other = state.list.pick(state.random, (peer) => isOther(peer) && isFree(peer))
   // However much is heard from the only one that is left: its list may be another.
-  const isDue = !isHeard || other === undefined
-  if (isDue && !isCalled(state, successor)) exchangeWith(state, successor, { compare: true })
+  const isDue = isUnheard(successor, limits.exchangeMs / 2) || second === undefined
+  if (isDue && isFree(successor)) exchangeWith(state, successor, { compare: true })
   if (other !== undefined) exchangeWith(state, other, { compare: true })
 }
 

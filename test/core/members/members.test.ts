@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
+import { createMemberList } from '../../../core/members/list.ts'
 import { createMembers } from '../../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../../core/members/members.ts'
 import type { ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
@@ -43,7 +44,7 @@ describe('a cluster forms', () => {
     const before = [...world.nodes.values()].map(({ exchanges, records }) => ({ exchanges, records }))
     world.run(10_000)
     for (const [index, node] of [...world.nodes.values()].entries()) {
-      expect(node.exchanges - (before[index]?.exchanges ?? 0)).toBeLessThanOrEqual(22)
+      expect(node.exchanges - (before[index]?.exchanges ?? 0)).toBeLessThanOrEqual(27)
       expect(node.records - (before[index]?.records ?? 0)).toBe(0)
     }
   })
@@ -112,6 +113,23 @@ describe('a member that dies', () => {
     const { world, peers } = settled('five die', 30)
     for (const peer of peers.slice(0, 5)) world.kill(peer, false)
     expect(world.runUntil(() => allList(world, peers.slice(5)), 10_000)).toBeLessThan(5000)
+  })
+
+  it('is missed within five seconds though the one who comes before it dies as it notices', () => {
+    const ring = createMemberList()
+    const names = settled('ring', 12).peers
+    for (const peer of names) ring.put(recordOf(peer), 0)
+    const tookMs = names.map((watcher) => {
+      const { world } = settled(`${watcher} notices`, 12)
+      const lost = ring.successor(watcher, () => true)!
+      world.kill(lost, false)
+      world.run(1900)
+      world.kill(watcher, false)
+      const isGone = (): boolean =>
+        [...world.nodes.values()].every(({ members, up }) => !up || !members.live().includes(lost))
+      return 1900 + world.runUntil(isGone, 10_000)
+    })
+    expect(Math.max(...tookMs)).toBeLessThan(5000)
   })
 
   it('is silent to those who tried it, before it is dead', () => {
