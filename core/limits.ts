@@ -160,7 +160,10 @@ export const limits = {
   // Stalls
   /** A source that sends nothing for this long is given up or hedged; issue 2 asks for at most 2 s in all. */
   stallMs: 1 * second,
-  /** A source that sends now and then, but less than a frame (64 KiB) in this time, is hedged; and given up after the longer one. */
+  /**
+   * A source that sends now and then, but less than a frame (64 KiB) in this time, is hedged; and given up after the longer one, as is a
+   * queue that stands still for so long; or after the shorter one where a reader starves.
+   */
   crawlMs: 2 * second,
   crawlMaxMs: 10 * second,
   /** Times in a row that patience with silence doubles: to sixteen seconds, when no source but the origin's slowest would have said nothing. */
@@ -381,7 +384,7 @@ export const limits = {
   starvedMs: 10 * second,
   starvedAloneMs: 2 * second,
   starvedAgainMs: 250,
-  /** But this long while peers at least say that it will come: a slow swarm begins slowly. */
+  /** But this long while peers that have not stalled say that it will come, and their queues move: a slow swarm begins slowly. */
   starvedPromisedMs: 60 * second,
 
   // Directory: hosting

@@ -63,7 +63,7 @@ function wishFrom(state: SwarmState, session: Session, position: number): NonNul
 }
 
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
-function isStarving(state: SwarmState, session: Session): boolean {
+export function isStarving(state: SwarmState, session: Session): boolean {
   if (!isDemanded(session)) return false
   const { nowhereAtMs, othersSinceMs, progressAtMs, promisedAtMs, supply } = session
   const { starvedAloneMs, starvedMs, starvedPromisedMs } = state.limits

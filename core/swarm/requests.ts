@@ -6,11 +6,12 @@ import { gain, isFree, lose } from './neighbours.ts'
 import { onStalled, rest } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
 import { capacityOf, patienceMs } from './link.ts'
+import { isStarving } from './origin.ts'
 import { remainingMs, wouldOvertake } from './pace.ts'
 import { isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
-import { beginTransfer, cancelTransfer, setQueued, transferOf, withdrawTransfer } from './transfers.ts'
+import { beginTransfer, cancelTransfer, notePromise, setQueued, transferOf, withdrawTransfer } from './transfers.ts'
 
 /** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
 export function requestMore(state: SwarmState): void {
@@ -116,10 +117,17 @@ export function onQueued(state: SwarmState, peer: PeerId, id: number, ahead: num
   setQueued(state, transfer, true)
   transfer.peer.busies = 0
   transfer.heardAtMs = state.link.silenceMs
-  transfer.session.promisedAtMs = state.clock.now()
   transfer.ahead = Math.min(Math.max(ahead, 0), state.limits.uploadsWaitingMax)
   transfer.peer.ahead = transfer.ahead
+  notePlace(state, transfer)
   leaveWorsePlace(state, transfer)
+}
+
+function notePlace(state: SwarmState, transfer: Transfer): void {
+  if (transfer.ahead >= transfer.aheadLeast) return
+  transfer.aheadLeast = transfer.ahead
+  transfer.aheadLeastMs = state.link.silenceMs
+  notePromise(state, transfer)
 }
 
 /** A chunk that waits at two peers keeps its place at one. */
@@ -171,7 +179,7 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   const restMs = Math.min(Math.max(state.chunkMs / 8, busyBackoffMinMs) * 2 ** transfer.peer.busies, busyBackoffMaxMs)
   transfer.peer.busies++
   rest(state, transfer.peer, restMs)
-  session.promisedAtMs = state.clock.now()
+  notePromise(state, transfer)
   withdrawTransfer(state, transfer)
   for (const hint of hints.slice(0, busyHintsMax)) {
     const neighbour = session.neighbours.get(hint)
@@ -202,11 +210,21 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
     const silentMs = state.link.silenceMs - transfer.heardAtMs
     // A byte now and then is no progress: that is judged by the frame.
     const crawledMs = transfer.state === 'active' ? state.link.silenceMs - transfer.framedAtMs : 0
-    if (silentMs >= stallMs || crawledMs >= state.limits.crawlMaxMs) stalled.add(transfer.peer)
+    if (silentMs >= stallMs || isLate(state, transfer, crawledMs)) stalled.add(transfer.peer)
     else if (silentMs >= hedgeAfterMs(state, transfer) || crawledMs >= state.limits.crawlMs) hedge(state, transfer)
   }
   if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
   for (const peer of stalled) onStalled(state, peer)
+}
+
+/**
+ * It crawls, or waits in a queue that stands still, whose uploader may send others a byte now and then. Where nothing at all gets
+ * on, that is seen sooner: what is asked of those who withhold it can't be asked of the origin.
+ */
+function isLate(state: SwarmState, { aheadLeastMs, session, state: how }: Transfer, crawledMs: number): boolean {
+  const { limits, link } = state
+  const lateMs = how === 'queued' ? link.silenceMs - aheadLeastMs : crawledMs
+  return lateMs >= limits.crawlMs && lateMs >= (isStarving(state, session) ? limits.crawlMs : limits.crawlMaxMs)
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {

@@ -118,7 +118,7 @@ export interface Session {
   nowhereAtMs: number
   /** When the last neighbour was lost; -Infinity: there was none. */
   leftAloneAtMs: number
-  /** When a peer last said that a request waits, or that its queue is full. */
+  /** When a peer last said that a request waits, behind fewer than before, or that its queue is full. */
   promisedAtMs: number
   proving: boolean
   /** The disk takes nothing: this node's own origin bytes, which need no witness, are the only ones of use. */
@@ -317,6 +317,9 @@ export interface Transfer {
   state: 'sent' | 'queued' | 'active'
   /** How many its peer said are before it. */
   ahead: number
+  /** How few it has said so far, Infinity: nothing yet; and since when, by `LinkCapacity.silenceMs`. */
+  aheadLeast: number
+  aheadLeastMs: number
   entry: Entry | undefined
   readonly askedAtMs: number
   /** When its head came; until then as `askedAtMs`. */

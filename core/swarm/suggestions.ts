@@ -12,7 +12,7 @@ import { hasBit } from './bitfield.ts'
 import { isFree } from './neighbours.ts'
 import { isWanted, offerAll } from './session.ts'
 import { phases, type Neighbour, type Session, type SwarmState, type Upload } from './state.ts'
-import { beginTransfer, transferOf, withdrawTransfer } from './transfers.ts'
+import { beginTransfer, notePromise, transferOf, withdrawTransfer } from './transfers.ts'
 
 /** The chunk that a peer should ask of this seed in place of that which it asks for; undefined: it may have that. */
 export function insteadOf(state: SwarmState, session: Session, { index, peer }: Upload): number | undefined {
@@ -67,7 +67,7 @@ export function onSuggested(state: SwarmState, peer: PeerId, id: number, index: 
   const { session } = transfer
   const neighbour = session.neighbours.get(peer)
   const nowMs = state.clock.now()
-  session.promisedAtMs = nowMs
+  notePromise(state, transfer)
   withdrawTransfer(state, transfer)
   if (neighbour === undefined) return
   leaveToOthers(state, neighbour, transfer.index)

@@ -46,6 +46,8 @@ export function beginTransfer(state: SwarmState, neighbour: Neighbour, index: nu
     received: buffer.received,
     state: 'sent',
     ahead: 0,
+    aheadLeast: Infinity,
+    aheadLeastMs: state.link.silenceMs,
     entry: undefined,
     askedAtMs: nowMs,
     startedAtMs: nowMs,
@@ -84,6 +86,11 @@ function noteProgress(state: SwarmState, transfer: Transfer): void {
   transfer.framedAtMs = state.link.silenceMs
   transfer.session.progressAtMs = state.clock.now()
   transfer.session.supply.patienceMs = state.limits.starvedMs
+}
+
+/** Its peer says that it will come; which counts for nothing from one that has stalled and sent no chunk since. */
+export function notePromise({ clock }: SwarmState, { peer, session }: Transfer): void {
+  if (peer.stalls === 0) session.promisedAtMs = clock.now()
 }
 
 /** A request waits in its peer's queue, or does so no more. */

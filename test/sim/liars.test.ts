@@ -1,5 +1,6 @@
 /** Honest nodes beside liars: every pull ends well, nobody honest is banned, who provably lied is. */
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../core/limits.ts'
 import { MiB } from '../../core/units.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { deceive, makeLiar } from './liars.ts'
@@ -45,6 +46,27 @@ function pullWithLiar(lie: Lie, witnesses: number): [Story, SimNode] {
   expect(story.end(120_000)).toBe(true)
   return [story, liar]
 }
+
+describe.each([1, 2])('two members at one address that send a byte now and then, with --witnesses %i', (witnesses) => {
+  it.each(['a', 'b', 'd', 'f'])(
+    'hold nobody up for longer than it takes to doubt them a few times (seed %s)',
+    (seed) => {
+      const story = tell({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses }, seed)
+      const liars = [story.node(1), story.node(2)]
+      const honest = story.sim.pulls.filter(({ node }) => !liars.includes(node))
+      story.begin([])
+      for (const liar of liars) {
+        liar.address = 'rooted'
+        makeLiar(liar, 'trickles')
+      }
+      for (const pull of story.sim.pulls) pull.begin()
+      story.sim.engine.run(200_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))
+      expect(story.nowMs()).toBeLessThan(4 * limits.starvedMs)
+      expect(harm(story, liars)).toEqual(none)
+      expect(story.originRatio()).toBeLessThan(1.6)
+    },
+  )
+})
 
 /** Five layers that a forger says to have whole, and honest seeds as well; the nodes that pulled. */
 function pullBesideForger(lie: Lie, witnesses: number, honestSeeds: number, seed: number): [Story, SimNode[]] {
