@@ -85,27 +85,33 @@ export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
 }
 
 /**
- * A node insists on a lease for what others hold. That is as it should be after a lie, since those may lie too; and where it is
- * parted from most, and knows next to nobody of its side.
+ * A node insists on a lease for what others hold. That is as it should be where it is parted from most, and knows next to nobody of
+ * its side; and where those of its area hold it on the word of a liar, or none of them is honest: the budget is a copy for each region.
  */
 export function noteInsistence(sim: Sim, { items }: AnnounceAnswer, { from, items: asked }: AnnounceRequest): void {
   const node = sim.world.nodes.get(from.peer)!
-  // What others have they may have from a liar.
-  const isMisled = node.counts.liarsBytes > 0 || sim.options.liars > 0
-  if (!isMisled && isAmongMost(sim, node)) return
-  const why = isMisled ? 'misled by a liar' : 'parted from most'
+  const isParted = !isAmongMost(sim, node)
+  const why = isParted ? 'parted from most' : 'others near have it of a liar'
   const insisting = new Set(asked.filter(({ lease }) => lease?.insists === true).map(({ digest }) => digest))
   for (const { digest, lease } of items)
     if (lease !== undefined && insisting.has(digest))
-      allow(sim, `${node.id} insisted, ${why}`, heldByOthers(sim, node, sim.world.blobs.get(digest)!, lease))
+      allow(sim, `${node.id} insisted, ${why}`, heldByOthers(sim, node, sim.world.blobs.get(digest)!, lease, isParted))
 }
 
-function heldByOthers(sim: Sim, node: SimNode, blob: Blob, { end, start }: ChunkRange): number {
+function heldByOthers(sim: Sim, node: SimNode, blob: Blob, { end, start }: ChunkRange, isParted: boolean): number {
   const others = sim.nodes.filter((other) => other !== node && isOfUse(other) && areInTouch(sim, node, other))
   let bytes = 0
-  for (let index = start; index < end; index++)
-    if (others.some((other) => holds(other, blob, index))) bytes += chunkLengthOf(blob.size, index)
+  for (let index = start; index < end; index++) {
+    const holders = others.filter((other) => holds(other, blob, index))
+    const near = holders.filter((holder) => areaOf(holder) === areaOf(node))
+    const isDoubtful = isParted || near.every((holder) => hasOfLiar(sim, holder, blob, index))
+    if (holders.length > 0 && isDoubtful) bytes += chunkLengthOf(blob.size, index)
+  }
   return bytes
+}
+
+function hasOfLiar({ world }: Sim, { disk }: SimNode, { digest }: Blob, index: number): boolean {
+  return isLiar(world.nodes.get(disk.of(digest)?.entries[index]?.signer ?? ''))
 }
 
 /** Is it in touch with half of the others? Who is not can't tell who is dead, and accuses nobody (core/members/health.ts). */
