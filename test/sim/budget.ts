@@ -82,14 +82,28 @@ export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
   const blob = blobs.get(digest)!
   if (isParted || !isAmongMost(sim, node))
     allow(sim, `${node.id} was parted from its hosts`, Math.max(chunkSizeOf(blob.size), againBytes(sim, blob)))
+  else if (hosts[0]?.behaviour === 'lies') noteLyingHost(sim, node, digest)
+}
+
+/** A directory has answered. */
+export function noteGrants(sim: Sim, host: PeerId, answer: AnnounceAnswer, request: AnnounceRequest): void {
+  const node = sim.world.nodes.get(request.from.peer)!
+  if (sim.world.nodes.get(host)?.behaviour !== 'lies') noteInsistence(sim, node, answer, request)
+  else for (const { digest, lease } of answer.items) if (lease !== undefined) noteLyingHost(sim, node, digest)
+}
+
+/** Who hosts a directory and lies can have each node take the blob from the origin (ARCHITECTURE, Who lies), and no more than that. */
+function noteLyingHost(sim: Sim, node: SimNode, digest: Digest): void {
+  const why = `${node.id} had a liar for a host of ${digest}`
+  if (!sim.allowances.some(({ reason }) => reason === why))
+    sim.allowances.push({ reason: why, bytes: sim.world.blobs.get(digest)!.size })
 }
 
 /**
  * A node insists on a lease for what others hold. That is as it should be where it is parted from most, and knows next to nobody of
  * its side; and where those of its area hold it on the word of a liar, or none of them is honest: the budget is a copy for each region.
  */
-export function noteInsistence(sim: Sim, { items }: AnnounceAnswer, { from, items: asked }: AnnounceRequest): void {
-  const node = sim.world.nodes.get(from.peer)!
+function noteInsistence(sim: Sim, node: SimNode, { items }: AnnounceAnswer, { items: asked }: AnnounceRequest): void {
   const isParted = !isAmongMost(sim, node)
   const why = isParted ? 'parted from most' : 'others near have it of a liar'
   const insisting = new Set(asked.filter(({ lease }) => lease?.insists === true).map(({ digest }) => digest))

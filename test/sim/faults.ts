@@ -1,6 +1,7 @@
 /** Lets things go wrong, at moments that the seed chooses. */
+import { createOwners } from '../../core/directory/owners.ts'
 import type { PeerId, Random } from '../../core/ports.ts'
-import { noteHelp, noteInsistence, noteLoss, notePartition, noteRead } from './budget.ts'
+import { noteGrants, noteHelp, noteLoss, notePartition, noteRead } from './budget.ts'
 import { watchGone } from './checkers.ts'
 import { makeLiar } from './liars.ts'
 import { depart, hang, part, type SimNode } from './node.ts'
@@ -18,18 +19,32 @@ export function planFaults(sim: Sim): void {
   const isSeed = ({ node }: Pull): boolean => sim.world.seeds.includes(node.id)
   const shuffled = shuffle(random, sim.pulls)
   const lasting = spoilers + freezers + departures + liars
-  const victims = shuffled.filter((pull) => !isSeed(pull)).slice(0, lasting)
-  const crashing = shuffled.filter((pull) => !victims.includes(pull))
+  const lyingHost = makeHostLie(sim)
+  const victims = shuffled.filter((pull) => pull !== lyingHost && !isSeed(pull)).slice(0, lasting)
+  const crashing = shuffled.filter((pull) => pull !== lyingHost && !victims.includes(pull))
   each(victims, spoilers, ({ node }) => (node.behaviour = 'spoils'))
   each(victims, freezers, (pull) => sometime(sim, random, () => freeze(sim, pull)))
   each(victims, departures, (pull, number) => sometime(sim, random, () => leave(sim, pull, number % 2 === 1)))
   each(victims, liars, ({ node }) => lie(sim, node))
   each(crashing, crashes, (pull, number) => sometime(sim, random, () => die(sim, pull, number < silentCrashes)))
   sim.world.helpsItself = (node, digest) => noteHelp(sim, node, digest)
-  sim.world.answered = (answer, request) => noteInsistence(sim, answer, request)
+  sim.world.answered = (answer, request, host) => noteGrants(sim, host, answer, request)
   for (let count = 0; count < partitions; count++) sometime(sim, random, () => separate(sim, random, count))
   for (let count = 0; count < breaks; count++) sometime(sim, random, () => breakOne(sim, random))
   planOriginTroubles(sim, random)
+}
+
+/** Who is first for the first layer among all, and stays up; it lies as soon as it runs. */
+function makeHostLie({ engine, layers, options: { hostLie }, pulls }: Sim): Pull | undefined {
+  if (hostLie === 'none') return undefined
+  const owners = createOwners({ self: '', clock: engine.clock })
+  for (const { node } of pulls) owners.add(node.id)
+  const [first] = owners.of(layers[0]!.digest)
+  const host = pulls.find(({ node }) => node.id === first)
+  engine.after(0, () => {
+    if (host?.node.life !== undefined) makeLiar(host.node, hostLie)
+  })
+  return host
 }
 
 /** Takes so many from the list and lets `act` happen to each. */

@@ -15,16 +15,18 @@ export const liesOfHolders = [
   'trickles',
 ] as const
 
+/** As a directory's host: leases for whoever asks, for nobody, or no peer but itself, which has all. */
+export const liesOfHosts = ['grants everybody', 'grants nobody', 'names only itself'] as const
+
 export const lies = [
   /** Wrong bytes under the right entry. */
   'sends rubbish',
   ...liesOfHolders,
   /** Thousands of requests a second. */
   'floods',
-  /** As a directory's host: leases for whoever asks, for nobody, or no peer but itself, which has all. */
-  'grants everybody',
-  'grants nobody',
-  'names only itself',
+  ...liesOfHosts,
 ] as const
 
 export type Lie = (typeof lies)[number]
+
+export type LieOfHost = (typeof liesOfHosts)[number]

@@ -63,7 +63,7 @@ export interface World {
   /** Bytes to and from directories, and of chunk heads, so far. */
   readonly traffic: { announceBytes: number; headBytes: number }
   /** A directory has answered. */
-  answered: ((answer: AnnounceAnswer, request: AnnounceRequest) => void) | undefined
+  answered: ((answer: AnnounceAnswer, request: AnnounceRequest, host: PeerId) => void) | undefined
   /** An agent that waited in vain for a directory takes a chunk of the digest from the origin itself. */
   helpsItself: ((node: SimNode, digest: Digest) => void) | undefined
   /** An invariant is broken. */
@@ -436,7 +436,7 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
       const answer = directory.announce(request)
       // What a host says to itself crosses no wire.
       if (to !== node.id) node.world.traffic.announceBytes += announceBytes(request, answer)
-      node.world.answered?.(answer, request)
+      node.world.answered?.(answer, request, to)
       return answer
     },
     ({ client, members }, answer) => {

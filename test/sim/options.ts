@@ -3,7 +3,7 @@ import { type Border } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Random } from '../../core/ports.ts'
 import { KiB, MiB } from '../../core/units.ts'
-import { type Lie, liesOfHolders } from './lies.ts'
+import { type Lie, type LieOfHost, liesOfHolders, liesOfHosts } from './lies.ts'
 
 export interface SimOptions {
   readonly nodes: number
@@ -68,6 +68,8 @@ export interface SimOptions {
   /** Members, at one address, that tell `lie`. */
   readonly liars: number
   readonly lie: Lie
+  /** What the host of the first layer's directory tells. */
+  readonly hostLie: LieOfHost | 'none'
   /** How many must agree on a chunk (`--witnesses`). */
   readonly witnesses: number
   readonly freezers: number
@@ -123,6 +125,7 @@ export const quiet: SimOptions = {
   spoilers: 0,
   liars: 0,
   lie: 'forges proved',
+  hostLie: 'none',
   witnesses: 1,
   freezers: 0,
   diskRefusesOneIn: 0,
@@ -189,6 +192,7 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     ...drawZones(random.fork('has zones')),
     ...(random.fork('narrow links').below(8) === 0 ? drawNarrowLinks(random.fork('how narrow')) : {}),
     ...drawLiars(random.fork('has liars')),
+    ...drawLyingHost(random.fork('has a lying host')),
   }
 }
 
@@ -214,6 +218,12 @@ function drawLiars(random: Random): Partial<SimOptions> {
   const liars = 1 + random.below(2)
   const lie = liesOfHolders[random.below(liesOfHolders.length)]!
   return { liars, lie, witnesses: 1 + random.below(2), diskRefusesOneIn: 0, patienceMs: 4 * quiet.patienceMs }
+}
+
+/** In every tenth world who hosts a directory lies about it, beside whoever else does. */
+function drawLyingHost(random: Random): Partial<SimOptions> {
+  if (random.below(10) > 0) return {}
+  return { hostLie: liesOfHosts[random.below(liesOfHosts.length)]!, patienceMs: 4 * quiet.patienceMs }
 }
 
 /** Mostly as many as make a swarm, sometimes so few that a fault hits every second one, and sometimes a crowd. */
