@@ -559,6 +559,8 @@ export const limits = {
   silenceSpreadPerMemberMs: 5,
 
   // Peers: messages
+  /** Blobs that a link calls by a byte, in each direction: as many as one byte of a varint can tell apart. Each takes some 100 bytes. */
+  handlesMax: 127,
   /** One control message: a bitfield of 8 KiB (65,536 chunks) or 10,000 indices fit with room to spare. */
   controlFrameMaxBytes: 64 * KiB,
   /** A blob of `blobSizeMaxBytes` in its largest chunks. */

@@ -5,7 +5,7 @@ import { Uint8ArrayList } from 'uint8arraylist'
 import { limits } from '../../core/limits.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { splitFrames } from '../../core/wire/frames.ts'
-import { decodePeerMessage } from '../../core/wire/peer-messages.ts'
+import { createPeerMessageDecoder } from '../../core/wire/peer-messages.ts'
 import { updateWindowByHalves } from './yamux-window.ts'
 
 export const controlProtocol = '/shoal/control/1'
@@ -22,9 +22,10 @@ export const heartbeat = Uint8Array.of(0)
 
 /** Frames as messages; `heard` is called for every frame, heartbeats included. */
 export async function* messagesIn(frames: Frames, heard: () => void): AsyncGenerator<PeerMessage> {
+  const decode = createPeerMessageDecoder()
   for await (const frame of frames) {
     heard()
-    if (frame.length > 0) yield decodePeerMessage(frame)
+    if (frame.length > 0) yield decode(frame)
   }
 }
 

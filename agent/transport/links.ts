@@ -21,7 +21,7 @@ import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { decodeAnswer, decodeHello, encodeAnswer, encodeHello } from '../../core/wire/hello.ts'
-import { encodePeerMessage } from '../../core/wire/peer-messages.ts'
+import { createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
 import { hostOf, targetsOf } from './addresses.ts'
 import { controlProtocol, createOutbox, framesOf, heartbeat, messagesIn, type Frames, type Outbox } from './control.ts'
 import type { Gate } from './gate.ts'
@@ -35,6 +35,7 @@ export interface Link {
   readonly connection: Connection
   readonly stream: Stream
   readonly outbox: Outbox
+  readonly encode: (message: PeerMessage) => Uint8Array
   /** The other side's attempts up to this number are void. */
   readonly voidUpTo: number
   readonly pulse: Pulse
@@ -208,7 +209,8 @@ export function createLinks(components: {
   ): void {
     const outbox = createOutbox(stream)
     const lane = openLane((bytes) => receive(bytes))
-    const link: Link = { peer, connection, stream, outbox, voidUpTo, pulse: createPulse(), lane }
+    const encode = createPeerMessageEncoder()
+    const link: Link = { peer, connection, stream, outbox, encode, voidUpTo, pulse: createPulse(), lane }
     const receive = receiver(link)
     links.set(peer, link)
     void watchLane(link)
@@ -257,7 +259,7 @@ export function createLinks(components: {
     if (link === undefined) return
     link.pulse.used()
     link.pulse.spoke()
-    push(link, encodePeerMessage(message))
+    push(link, link.encode(message))
   }
 
   function push(link: Link, bytes: Uint8Array): void {

@@ -2,6 +2,7 @@
 import { limits } from '../../core/limits.ts'
 import type { PeerId, Random } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
+import { createHandles, type Handles } from '../../core/wire/handles.ts'
 import { costs, type Cpu } from './cpu.ts'
 import type { Engine } from './engine.ts'
 import { startStream, stopStream, windowFor, type Carrier, type Link, type Stream, type StreamHooks } from './links.ts'
@@ -87,6 +88,8 @@ interface End extends Carrier {
   /** One-way, without jitter or loss. */
   readonly leastTripMs: number
   lastReadMs: number
+  /** What the sender calls blobs here. */
+  readonly handles: Handles
   /** What was written in this turn of the event loop leaves in one packet. */
   packet: PeerMessage[]
   packetAtMs: number
@@ -170,7 +173,7 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
   const send = (from: Socket, to: PeerId, message: PeerMessage): void => {
     const end = from.ends.get(to)
     if (end === undefined) return
-    controlBytes += messageBytes(message)
+    controlBytes += messageBytes(message, end.handles)
     const nowMs = clock.now()
     if (end.packetAtMs === nowMs) return void end.packet.push(message)
     const packet = [message]
@@ -257,6 +260,7 @@ function open(from: Socket, to: Socket): void {
     open: true,
     streams: new Set(),
     lastReadMs: 0,
+    handles: createHandles(),
     packet: [],
     packetAtMs: -1,
   })

@@ -2,7 +2,8 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AnnounceAnswer, AnnounceRequest, PeerAddress } from '../../core/directory/messages.ts'
 import { encodeChunkHead } from '../../core/wire/bulk-messages.ts'
-import { encodePeerMessage } from '../../core/wire/peer-messages.ts'
+import { createHandles } from '../../core/wire/handles.ts'
+import { createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
 import { announceCall } from '../../agent/cluster/wire.ts'
 import { entry, peerMessage } from '../core/wire/arbitraries.ts'
 import { digestOf, sizeOf } from '../core/directory/world.ts'
@@ -23,8 +24,13 @@ function announceWith(address: PeerAddress): [AnnounceRequest, AnnounceAnswer] {
 describe('the weight of messages', () => {
   it('is that of the control stream', () => {
     fc.assert(
-      fc.property(peerMessage, (message) => {
-        expect(messageBytes(message)).toBe(encodePeerMessage(message).length)
+      fc.property(fc.array(peerMessage), (messages) => {
+        const handles = createHandles()
+        const encode = createPeerMessageEncoder()
+        const said = messages.flatMap((message) => [message, message])
+        expect(said.map((message) => messageBytes(message, handles))).toEqual(
+          said.map((message) => encode(message).length),
+        )
       }),
     )
   })

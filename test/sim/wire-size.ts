@@ -2,27 +2,36 @@
 import { announceCall } from '../../agent/cluster/wire.ts'
 import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
 import type { BulkMessage, PeerMessage } from '../../core/swarm/messages.ts'
+import type { Handles } from '../../core/wire/handles.ts'
 
 const digestBytes = 32
 const peerBytes = 32
 const hashBytes = 32
 const signatureBytes = 64
 
-export function messageBytes(message: PeerMessage): number {
-  const body = 1 + fieldBytes(message)
+/** `handles`: what blobs are called where the message goes; it is said now. */
+export function messageBytes(message: PeerMessage, handles: Handles): number {
+  const body = 1 + blobBytes(message, handles) + fieldBytes(message)
   return varintBytes(body) + body
+}
+
+function blobBytes(message: PeerMessage, handles: Handles): number {
+  if (!('digest' in message)) return 0
+  if (handles.of(message.digest) !== undefined) return 1
+  handles.give(message.digest)
+  return 1 + digestBytes
 }
 
 function fieldBytes(message: PeerMessage): number {
   switch (message.type) {
     case 'join':
-      return digestBytes + varintBytes(message.size) + message.have.length
+      return varintBytes(message.size) + message.have.length
     case 'have':
-      return message.indices.reduce((sum, index) => sum + varintBytes(index), digestBytes)
+      return message.indices.reduce((sum, index) => sum + varintBytes(index), 0)
     case 'leave':
-      return digestBytes
+      return 0
     case 'request':
-      return varintBytes(message.id) + digestBytes + varintBytes(message.index) + varintBytes(message.offset)
+      return varintBytes(message.id) + varintBytes(message.index) + varintBytes(message.offset)
     case 'cancel':
     case 'missing':
       return varintBytes(message.id)
@@ -33,9 +42,9 @@ function fieldBytes(message: PeerMessage): number {
     case 'busy':
       return varintBytes(message.id) + message.try.length * peerBytes
     case 'doubt':
-      return digestBytes + varintBytes(message.start)
+      return varintBytes(message.start)
     case 'vouch':
-      return digestBytes + varintBytes(message.start) + message.hashes.length * hashBytes
+      return varintBytes(message.start) + message.hashes.length * hashBytes
   }
 }
 

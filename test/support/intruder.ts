@@ -9,9 +9,10 @@ import type { ClusterSecrets } from '../../agent/cluster-secret.ts'
 import { encryptersOf } from '../../agent/transport/secrets.ts'
 import { limits } from '../../core/limits.ts'
 import { digestFromHex } from '../../core/oci/digest.ts'
+import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { varint } from '../../core/wire/bytes.ts'
 import { encodeHello } from '../../core/wire/hello.ts'
-import { encodePeerMessage } from '../../core/wire/peer-messages.ts'
+import { createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
 
 export type Intrusion = 'malforms' | 'oversizes' | 'floods'
 
@@ -75,9 +76,10 @@ async function enter(node: Libp2p, peer: string, how: Intrusion): Promise<boolea
 
 async function misbehave(connection: Connection, control: Stream, how: Intrusion): Promise<void> {
   const closed = new Promise<void>((resolve) => connection.addEventListener('close', () => resolve()))
+  const encode = createPeerMessageEncoder()
   for (let id = 1; connection.status === 'open'; id += floodBatch) {
     try {
-      control.send(wordsOf(how, id))
+      control.send(wordsOf(how, id, encode))
     } catch {
       break
     }
@@ -89,7 +91,7 @@ async function misbehave(connection: Connection, control: Stream, how: Intrusion
 
 const floodBatch = 500
 
-function wordsOf(how: Intrusion, firstId: number): Uint8Array {
+function wordsOf(how: Intrusion, firstId: number, encode: (message: PeerMessage) => Uint8Array): Uint8Array {
   switch (how) {
     case 'malforms':
       return Uint8Array.of(2, 99, 0)
@@ -98,7 +100,7 @@ function wordsOf(how: Intrusion, firstId: number): Uint8Array {
     case 'floods':
       return Buffer.concat(
         Array.from({ length: floodBatch }, (_, at) =>
-          encodePeerMessage({ type: 'request', id: firstId + at, digest, index: 0, offset: 0 }),
+          encode({ type: 'request', id: firstId + at, digest, index: 0, offset: 0 }),
         ),
       )
   }

@@ -4,7 +4,7 @@ import { laneTo } from '../../../agent/transport/lanes.ts'
 import { limits } from '../../../core/limits.ts'
 import { MiB } from '../../../core/units.ts'
 import { varint } from '../../../core/wire/bytes.ts'
-import { encodePeerMessage } from '../../../core/wire/peer-messages.ts'
+import { createPeerMessageEncoder } from '../../../core/wire/peer-messages.ts'
 import { createLoopbackTransport } from '../../support/libp2p-transport.ts'
 import { closed, connect, createRawPeer, link } from '../../support/raw-peer.ts'
 import { probe, type Probe } from '../../support/transport-probe.ts'
@@ -29,10 +29,11 @@ function violations(): unknown[] {
 test.each([
   ['an unknown message', Uint8Array.of(1, 99)],
   ['a frame over the bound', varint(limits.controlFrameMaxBytes + 1)],
+  ['a blob that was never named', Uint8Array.of(2, 3, 1)],
   ['a message with trailing bytes', Uint8Array.of(3, 5, 1, 0)],
 ])('%s on the control stream: reported, and the peer is out', async (_name, bytes) => {
   const { connection, control } = await link(raw, alice.transport)
-  control.send(encodePeerMessage({ type: 'cancel', id: 5 }))
+  control.send(createPeerMessageEncoder()({ type: 'cancel', id: 5 }))
   control.send(bytes)
   await closed(connection)
   const peer = raw.peerId.toString()
@@ -85,7 +86,7 @@ test('a second control stream of the same attempt, and a third stream, change no
   const { connection, control } = await link(raw, alice.transport)
   const again = await connection.newStream('/shoal/control/1', { maxOutboundStreams: 9 })
   await closed(again)
-  control.send(encodePeerMessage({ type: 'cancel', id: 6 }))
+  control.send(createPeerMessageEncoder()({ type: 'cancel', id: 6 }))
   const peer = raw.peerId.toString()
   await alice.until(() => alice.messages(peer).length === 1)
   expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 0 })
@@ -102,7 +103,7 @@ test('a peer that takes no messages is let go once its queue is full', async () 
     sent += 100
     await new Promise((resolve) => setImmediate(resolve))
   }
-  const sentBytes = sent * encodePeerMessage(join).length
+  const sentBytes = sent * createPeerMessageEncoder()(join).length
   expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 1 })
   expect(sentBytes).toBeGreaterThan(limits.controlQueueMaxBytes)
   expect(sentBytes).toBeLessThan(limits.controlQueueMaxBytes + limits.streamWindowMaxBytes + MiB)
