@@ -256,15 +256,14 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     post({ type: 'tick' })
   }
 
-  /** The swarm is told anew what is held; whatever was proven is so no more. */
-  function onLost(session: BlobSession, error: ShoalError): void {
+  /** Whatever was proven is so no more. Where the swarm itself had the chunk discarded while somebody read it, nothing is lost. */
+  function onLost(session: BlobSession, index: number, error: ShoalError): void {
+    const { digest, stored } = session
+    if (!swarm.holds(digest, index)) return
     logger.warn({ err: error }, 'a chunk on disk was lost')
-    const { digest, size, stored } = session
     session.proved = false
     proofs.restart(session)
-    post({ type: 'evicted', digest })
-    if (countBits(stored.have) === 0) return
-    post({ type: 'held', digest, size, have: stored.have.slice(), complete: false })
+    post({ type: 'lost', digest, have: stored.have.slice() })
     tellEntries(session)
   }
 

@@ -49,8 +49,8 @@ export interface BlobSession {
   idleSinceMs: number
   /** What was just written, of all sessions. */
   readonly recent: RecentChunks
-  /** A chunk was found missing or corrupt where it should be. */
-  readonly onLost: (error: ShoalError) => void
+  /** This chunk was found missing or corrupt. */
+  readonly onLost: (index: number, error: ShoalError) => void
 }
 
 export interface Sessions {
@@ -69,7 +69,7 @@ export interface SessionComponents {
   readonly recent: RecentChunks
   readonly onOpened: (session: BlobSession) => void
   /** A chunk of this session was found missing or corrupt. */
-  readonly onLost: (session: BlobSession, error: ShoalError) => void
+  readonly onLost: (session: BlobSession, index: number, error: ShoalError) => void
 }
 
 export function createSessions({ store, clock, recent, onOpened, onLost }: SessionComponents): Sessions {
@@ -88,7 +88,9 @@ export function createSessions({ store, clock, recent, onOpened, onLost }: Sessi
     const started = store
       .open(digest, size)
       .then((stored) => {
-        const session: BlobSession = createSession(stored, clock.now(), recent, (error) => onLost(session, error))
+        const session: BlobSession = createSession(stored, clock.now(), recent, (index, error) =>
+          onLost(session, index, error),
+        )
         open.set(digest, session)
         onOpened(session)
         return session
@@ -194,7 +196,7 @@ export function hashOf({ stored, unkept }: BlobSession, index: number): string |
 
 /**
  * Reads bytes within one held chunk into `into`, or gives those that the disk refused. Undefined when the chunk turned out not to
- * be there, or not to match its hash: the swarm has been told, and brings it again if somebody wants it.
+ * be there, or not to match its hash: the swarm knows, and brings it again if somebody wants it.
  */
 export async function readHeld(
   session: BlobSession,
@@ -212,7 +214,7 @@ export async function readHeld(
     return await session.stored.read(offset, length, into)
   } catch (error) {
     if (!(error instanceof ShoalError && error.code === 'CHUNK_CORRUPT')) throw error
-    session.onLost(error)
+    session.onLost(index, error)
     return undefined
   }
 }

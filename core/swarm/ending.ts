@@ -1,4 +1,6 @@
 /** How a digest's session ends: unwanted, gone from disk, or beyond hope. */
+import { hasBit } from './bitfield.ts'
+import { chunksOf } from './chunks.ts'
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { lifeOf, peersMayHelp, stopOrigin } from './origin.ts'
@@ -52,10 +54,24 @@ export function loseChunks(state: SwarmState, session: Session): void {
 
 /** Chunks that are held may be wrong: they go, from disk as well, and must come anew. */
 export function dropChunks(state: SwarmState, session: Session, indices: readonly number[]): void {
+  state.emit({ type: 'discard', digest: session.digest, indices })
+  takeBack(state, session, indices)
+}
+
+/** Some chunks are gone from disk: they must come anew. What is being fetched or kept meanwhile goes on. */
+export function missChunks(state: SwarmState, session: Session, have: Uint8Array): void {
+  const gone = chunksOf(session.size).filter((index) => hasBit(session.have, index) && !hasBit(have, index))
+  if (gone.length === 0) return
+  session.complete = false
+  takeBack(state, session, gone)
+}
+
+/** Neighbours and directory hear that these chunks, which were held, are not any more. */
+function takeBack(state: SwarmState, session: Session, indices: readonly number[]): void {
   for (const index of indices) withdrawEntry(session, index)
   unmarkHeld(session, indices)
-  state.emit({ type: 'discard', digest: session.digest, indices })
   advanceCursors(session, state.clock.now())
+  if (forgetWhenEmpty(state, session)) return
   rejoinAll(state, session)
   tellDirectory(state, session, true)
 }

@@ -30,6 +30,8 @@ export type SwarmEvent =
       readonly complete: boolean
     }
   | { readonly type: 'evicted'; readonly digest: Digest }
+  /** The store found that it does not hold what it was given: `have` is what is left. Chunks on their way to it are not lost. */
+  | { readonly type: 'lost'; readonly digest: Digest; readonly have: Uint8Array }
   /** The entries kept with the chunks of a blob that is held and not proved, by index: what a restart has forgotten. */
   | { readonly type: 'entries'; readonly digest: Digest; readonly entries: readonly (Entry | undefined)[] }
   /**

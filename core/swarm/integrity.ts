@@ -178,11 +178,12 @@ function keep(state: SwarmState, session: Session, entry: Entry): void {
 function onOwnCopy(state: SwarmState, session: Session, own: Entry): void {
   const { index } = own
   const held = session.accepted[index]
-  noteAudited(session, index)
   if (held?.hash !== own.hash) {
     onOtherCopy(state, session, held, own)
+    noteAudited(session, index)
     return keep(state, session, own)
   }
+  noteAudited(session, index)
   addOther(session, held)
   session.accepted[index] = own
   state.emit({ type: 'drop', digest: session.digest, index })

@@ -165,6 +165,8 @@ export function forgetChunks(session: Session): void {
 export function unmarkHeld(session: Session, indices: readonly number[]): void {
   for (const index of indices) {
     clearBit(session.have, index)
+    // Whatever comes in its place is not what was looked at.
+    if (session.forgery !== undefined) clearBit(session.forgery.audited, index)
     session.heldCount--
     if (session.phase[index] === phases.held) setPhase(session, index, phases.missing)
   }

@@ -6,9 +6,10 @@ import type { AnnounceItem } from '../directory/messages.ts'
 import { second } from '../units.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
+import { hasBit } from './bitfield.ts'
 import { depart, mayTake, onOffered, watchDeparture } from './departure.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
-import { abandonBuffers, endReader, failWhenHopeless, forgetWhenEmpty, loseChunks } from './ending.ts'
+import { abandonBuffers, endReader, failWhenHopeless, forgetWhenEmpty, loseChunks, missChunks } from './ending.ts'
 import type { SwarmEvent } from './events.ts'
 import { adoptEntries } from './evidence.ts'
 import { audit } from './forgery.ts'
@@ -82,6 +83,8 @@ export interface Swarm {
   announceState(digest: Digest): AnnounceItem | undefined
   /** May a reader that trusts `origin` be given this chunk, which is held? `deliver` tells when that has changed for one that waits. */
   mayDeliver(digest: Digest, index: number, origin: string): boolean
+  /** Is this chunk held, as far as the swarm has heard? */
+  holds(digest: Digest, index: number): boolean
   /** May this node take a blob that another one, who leaves the cluster, would leave behind? */
   mayTake(digest: Digest, size: number): boolean
   /** Digests held or wanted. */
@@ -101,6 +104,10 @@ export function createSwarm(components: SwarmComponents, options: SwarmOptions =
     mayDeliver(digest, index, origin) {
       const session = state.sessions.get(digest)
       return session !== undefined && mayDeliver(state, session, index, origin)
+    },
+    holds(digest, index) {
+      const session = state.sessions.get(digest)
+      return session !== undefined && hasBit(session.have, index)
     },
     mayTake: (digest, size) => mayTake(state, digest, size),
     digests: () => state.sessions.keys(),
@@ -138,6 +145,8 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
       return onHeld(state, event)
     case 'evicted':
       return withSession(state, event.digest, (session) => loseChunks(state, session))
+    case 'lost':
+      return withSession(state, event.digest, (session) => missChunks(state, session, event.have))
     case 'entries':
       return withSession(state, event.digest, (session) => adoptEntries(session, event))
     case 'reader-opened':

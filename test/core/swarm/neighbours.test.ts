@@ -2,7 +2,7 @@ import { array, assert, constantFrom, nat, oneof, property, record, uniqueArray 
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { createSession } from '../../../core/swarm/session.ts'
-import { allOf, bitsOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
+import { allOf, bitsOf, createBench, digest, hashOf, sizeOf, span, type Bench } from './bench.ts'
 
 function hint(peer: string, complete = true): { peer: string; addresses: string[]; complete: boolean } {
   return { peer, addresses: [`/ip4/10.0.0.1/tcp/5051/p2p/${peer}`], complete }
@@ -214,6 +214,38 @@ describe('chunks that the store lost while they are read', () => {
     expect(bench.told('request')).toEqual([])
     bench.handle({ type: 'evicted', digest })
     expect(new Set(bench.told('request', 'seed').map(({ index }) => index))).toEqual(new Set([0, 1]))
+  })
+
+  it('come anew without those that are being kept, of which the store tells when they are', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('seed', span(0, 2))
+    const [first, second] = bench.told('request')
+    bench.sends(first!)
+    bench.settle()
+    bench.sends(second!)
+    for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+    const [kept] = bench.take('keep')
+    bench.handle({ type: 'lost', digest, have: bitsOf(2, []) })
+    bench.handle({ type: 'kept', digest, index: kept!.index, ok: true })
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 1 })
+    expect(bench.swarm.holds(digest, kept!.index)).toBe(true)
+    expect(gain(bench)).toEqual([1 - kept!.index])
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 2, complete: true })
+  })
+
+  it('make a proven blob one that must be proved again', () => {
+    const bench = createBench({ chunks: 4 })
+    bench.handle({ type: 'held', digest, size: sizeOf(4), have: allOf(bench), complete: true })
+    bench.handle({ type: 'lost', digest, have: bitsOf(4, [0, 1, 2]) })
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 3, complete: false })
+  })
+
+  it('are none where all is there', () => {
+    const bench = createBench({ chunks: 4 })
+    bench.handle({ type: 'held', digest, size: sizeOf(4), have: allOf(bench), complete: true })
+    bench.handle({ type: 'lost', digest, have: allOf(bench) })
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 4, complete: true })
   })
 })
 

@@ -1,11 +1,13 @@
 /** agent/swarm: the swarm on real time, with the twins of network, disk and origin. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readHeld } from '../../../agent/swarm/sessions.ts'
+import { OriginError } from '../../../agent/upstream/origin-error.ts'
+import { clearBit } from '../../../core/swarm/bitfield.ts'
 import { chunkSizeOf } from '../../../core/swarm/chunks.ts'
 import { createMemoryOrigin } from '../../support/memory-origin.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
 import { createSwarmNodes, readBytes, type SwarmNodes, wantOf } from '../../support/swarm-nodes.ts'
-import { OriginError } from '../../../agent/upstream/origin-error.ts'
 
 const bytes = someBytes(3_000_000)
 const want = wantOf(digestOf(bytes), bytes.length)
@@ -103,6 +105,25 @@ test('a chunk that rots on disk is fetched again before it is served', async () 
   const after = await nodes.add(origin, store)
   expect(await readBytes(after, want)).toEqual(Buffer.from(bytes))
   expect(after.received.origin).toBe(chunkSize)
+})
+
+test('a chunk that the swarm had thrown away while somebody read it is not taken for one that the disk lost', async () => {
+  const origin = originWith(bytes)
+  const store = createMemoryStore()
+  const before = await nodes.add(origin, store)
+  await readBytes(before, want)
+  await before.stop()
+  store.restart()
+  const { runner } = await nodes.add(origin, store)
+  const session = await runner.sessions.acquire(want.digest, bytes.length)
+  const others = session.stored.have.slice()
+  clearBit(others, 0)
+  runner.post({ type: 'lost', digest: want.digest, have: others })
+  await session.stored.discard([0])
+  expect(await readHeld(session, 0, 1, Buffer.alloc(1))).toBeUndefined()
+  // One that was lost would have taken the proof back.
+  expect(session.proved).toBe(true)
+  runner.sessions.release(session)
 })
 
 test('where nobody has the blob and the origin is down, the reader is told so', async () => {
