@@ -694,7 +694,7 @@ export const limits = {
   storeContainerdFreshMs: 10 * minute,
   /**
    * What has lain there for longer is hashed at this pace, newest first: a quarter of what small cloud disks read (125
-   * MB/s), which pulls need themselves. 100 GB take an hour; what our own store has proven, or somebody reads, does not wait.
+   * MB/s), which pulls need themselves. 100 GB take an hour, once; what our own store has proven, or somebody reads, does not wait.
    */
   storeContainerdHashBytesPerMs: (32 * MiB) / (1 * second),
   /** And with this rest between two, so that thousands of small ones are not announced at once: a hundred a second. */

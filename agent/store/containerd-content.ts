@@ -3,7 +3,8 @@
  * hashed here; a file may vanish at any time, so it is opened first and then promised.
  *
  *     seen ──hashed, matches──▶ vouched ──gone, replaced or corrupt──▶ forgotten
- *       └────adopted: hashes known from our own proven copy; each chunk is hashed before its first read
+ *       └────adopted: hashes known from our own proven copy, or kept since it was hashed before a restart; each chunk is hashed
+ *            before its first read
  */
 import { join } from 'node:path'
 import { digestHex, type Digest } from '../../core/oci/digest.ts'
@@ -17,6 +18,7 @@ import { hashFileRange } from './hash.ts'
 import { createHashQueue } from './hash-queue.ts'
 import type { HashResult } from './hash-worker.ts'
 import { createHasher } from './hasher.ts'
+import { createKeptHashes } from './kept-hashes.ts'
 import type { StoreLogger } from './logger.ts'
 
 export interface ContainerdComponents {
@@ -57,11 +59,16 @@ interface Candidate {
 
 export function createContainerdContent(
   { disk, logger, isHeldElsewhere, onVouched, onForgotten }: ContainerdComponents,
-  options: { readonly directory: string },
+  options: {
+    readonly directory: string
+    /** For what outlives a restart. */
+    readonly hashesDirectory: string
+  },
 ): ContainerdContent {
   const directory = join(options.directory, 'blobs', 'sha256')
   const candidates = new Map<Digest, Candidate>()
   let isStopped = false
+  const kept = createKeptHashes({ logger }, { directory: options.hashesDirectory })
   const hasher = createHasher()
   const queue = createHashQueue(hash)
   const files = createContainerdFiles({ logger, onSeen: noteFile }, { directory })
@@ -71,7 +78,7 @@ export function createContainerdContent(
     if (before?.file.identity === file?.identity) return
     candidates.delete(digest)
     if (before?.copy !== undefined) onForgotten(digest)
-    if (file === undefined) return
+    if (file === undefined) return void kept.drop(digest)
     candidates.set(digest, { file })
     queue.add(digest, file.modifiedMs)
   }
@@ -80,10 +87,20 @@ export function createContainerdContent(
   async function hash(digest: Digest): Promise<number> {
     const candidate = candidates.get(digest)
     if (candidate === undefined || !isUnknown(candidate) || isHeldElsewhere(digest)) return 0
+    if (await recall(digest, candidate)) return 0
     await hashCandidate(digest, candidate).catch((error: unknown) => {
       logger.warn({ digest, errno: errnoOf(error) }, "a copy of containerd's could not be hashed")
     })
     return candidate.file.size
+  }
+
+  async function recall(digest: Digest, candidate: Candidate): Promise<boolean> {
+    const { file } = candidate
+    const hashes = await kept.read(digest, file)
+    if (hashes === undefined || candidates.get(digest) !== candidate || !isUnknown(candidate) || isStopped) return false
+    candidate.copy = copyOf(digest, file.size, hashes, bitfieldOf(chunkCountOf(file.size)))
+    onVouched(digest)
+    return true
   }
 
   async function hashCandidate(digest: Digest, candidate: Candidate): Promise<void> {
@@ -94,7 +111,7 @@ export function createContainerdContent(
       const result = isStopped ? undefined : await hashesOf(fd, size)
       const isCurrent = (await isSame(fd, identity)) && candidates.get(digest) === candidate && isUnknown(candidate)
       if (result === undefined || !isCurrent || isStopped) return
-      if (result.whole === digestHex(digest)) accept(digest, candidate, result.chunks)
+      if (result.whole === digestHex(digest)) await accept(digest, candidate, result.chunks)
       else disown(digest, candidate, 'does not match its digest')
     } finally {
       await closeFile(fd)
@@ -108,15 +125,18 @@ export function createContainerdContent(
     return { whole, chunks: Buffer.from(whole, 'hex') }
   }
 
-  function accept(digest: Digest, candidate: Candidate, hashes: Uint8Array): void {
-    candidate.copy = copyOf(digest, candidate.file.size, hashes, fullBitfield(chunkCountOf(candidate.file.size)))
+  async function accept(digest: Digest, candidate: Candidate, hashes: Uint8Array): Promise<void> {
+    const { file } = candidate
+    candidate.copy = copyOf(digest, file.size, hashes, fullBitfield(chunkCountOf(file.size)))
     onVouched(digest)
+    await kept.keep(digest, file, hashes)
   }
 
   function disown(digest: Digest, candidate: Candidate, reason: string): void {
     if (candidate.isBad === true) return
     logger.error({ digest, reason }, "containerd's copy is corrupt and is not used: check the disk")
     candidate.isBad = true
+    void kept.drop(digest)
     const { copy } = candidate
     if (copy === undefined) return
     copy.complete = false
@@ -131,7 +151,11 @@ export function createContainerdContent(
   }
 
   return {
-    start: () => files.start(),
+    async start() {
+      await files.start()
+      // Nothing at all is what a directory that can not be read looks like.
+      if (candidates.size > 0) void kept.dropAllBut((digest) => candidates.has(digest))
+    },
     async stop() {
       isStopped = true
       const ended = queue.stop()

@@ -155,7 +155,10 @@ function createStore(components: StoreComponents, options: CreateOptions, { lock
     if (options.containerdContentDirectory === undefined) return undefined
     return createContainerdContent(
       { disk, logger, isHeldElsewhere: isProven, onVouched: noteArrived, onForgotten: noteLost },
-      { directory: options.containerdContentDirectory },
+      {
+        directory: options.containerdContentDirectory,
+        hashesDirectory: join(options.directory, 'containerd-hashes'),
+      },
     )
   }
 

@@ -305,6 +305,17 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     await blob.close()
   })
 
+  test("has containerd's copy again after a restart", async () => {
+    await underTest.commit(content.bytes)
+    await eventually(() => store.state(digest) !== undefined)
+    await restart()
+    await eventually(() => store.state(digest) !== undefined)
+    const blob = await store.open(digest, size)
+    expect(blob).toMatchObject({ source: 'containerd', complete: true })
+    expect(content.bytes.equals(await blob.read(0, size))).toBe(true)
+    await blob.close()
+  })
+
   test('reads on in a copy that containerd has deleted, and says that it is gone', async () => {
     const evicted: Digest[] = []
     store.onEvicted((gone) => evicted.push(gone))

@@ -13,6 +13,8 @@ import { type RunningAgent, runAgent } from '../../../agent/main.ts'
 import { openMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
 import { emptyDirectory } from '../../../cli/configure/data-directory.ts'
 import { freePorts } from '../../../cli/demo/free-ports.ts'
+import { contentFrom } from '../../support/content.ts'
+import { commitContent, makeContentDirectory } from '../../support/disk-store.ts'
 
 const listeners = ['mirror', 'peers', 'bulk', 'cluster', 'ops'] as const
 type Ports = Record<(typeof listeners)[number], number>
@@ -99,12 +101,17 @@ test('its mirror speaks TLS under the CA in its data directory, to who knows the
   }
 })
 
-test('cleanup finds all that an agent has kept, and leaves none of it once it has stopped', async () => {
+test.each(['unshared', 'containerd-hashes'])('cleanup finds all that an agent has kept, %s too', async (name) => {
+  const contentDirectory = makeContentDirectory(await mkdtemp(path.join(directory, 'containerd-')))
+  commitContent(contentDirectory, contentFrom('cleaned', 1).bytes)
   const config = {
-    ...configOf('emptied', await newPorts()),
-    rules: [{ pattern: 'a.b/**', action: 'unshared' as const }],
+    ...configOf(`emptied-of-${name}`, await newPorts()),
+    // With such a rule nothing of containerd's is used.
+    ...(name === 'unshared' && { rules: [{ pattern: 'a.b/**', action: 'unshared' as const }] }),
+    containerdContentDir: contentDirectory,
   }
   const agent = await start(config)
+  await expect.poll(() => readdir(config.dataDir)).toContain(name)
   await expect(emptyDirectory(config.dataDir)).rejects.toMatchObject({ code: 'STORE_LOCKED' })
   await agent.stop()
   expect(await readdir(config.dataDir)).not.toEqual([])
