@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createAuthority, issueServer, parseAuthority } from '../../../agent/mirror-tls/certificates.ts'
 import { readMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
-import { stopAgent, readMetrics } from '../../../cli/demo/agents.ts'
+import { agentReady, makeClusterSecret, readMetrics, startAgent, stopAgent } from '../../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../../cli/demo/image.ts'
@@ -166,6 +166,48 @@ const faults: Record<string, Fault> = {
     exit: 1,
     plant: rehost((text) => text.replace(/127\.0\.0\.1:\d+/, '127.0.0.1:9')),
   },
+  'nothing listens where the mirror should be, as the agent has another port': {
+    // The second by the agent itself.
+    codes: ['MIRROR_UNREACHED', 'HOSTS_STALE'],
+    exit: 1,
+    plant: async (node) => {
+      const elsewhere = ['--mirror-listen', '127.0.0.1:9']
+      await node.shoal('configure', ...elsewhere)
+      return elsewhere
+    },
+  },
+  'the agent is not ready': {
+    codes: ['AGENT_NOT_READY'],
+    exit: 1,
+    plant: async () => {
+      const parts = { cluster: { ready: false, reason: 'the member list agrees with no seed yet' } }
+      const readyz: RequestListener = (_request, response) =>
+        void response.writeHead(503).end(JSON.stringify({ ready: false, parts }))
+      return ['--ops-listen', await serve(http.createServer(readyz))]
+    },
+  },
+  'containerd is older than mirrors are': {
+    codes: ['CONTAINERD_TOO_OLD'],
+    exit: 1,
+    plant: async ({ programs }) => {
+      const program = path.join(programs, 'containerd')
+      const before = await readFile(program, 'utf8')
+      await writeFile(program, before.replace('1.6.20', '1.5.18'))
+      onTestFinished(() => writeFile(program, before))
+    },
+  },
+  "a seed's peers listener is not reached": {
+    codes: ['PEERS_PORT_UNREACHABLE'],
+    exit: 1,
+    less: ['--seeds', '--cluster-secret-file'],
+    plant: () => seedThatListensElsewhere('--peers-listen'),
+  },
+  "a seed's bulk listener is not reached": {
+    codes: ['BULK_PORT_UNREACHABLE'],
+    exit: 1,
+    less: ['--seeds', '--cluster-secret-file'],
+    plant: () => seedThatListensElsewhere('--bulk-listen'),
+  },
   'where hosts.toml should be nothing can be listed': {
     codes: ['CONFIG_PATH_ELSEWHERE', 'HOSTS_UNREADABLE'],
     exit: 1,
@@ -319,6 +361,17 @@ const faults: Record<string, Fault> = {
       onTestFinished(() => rm(file))
     },
   },
+}
+
+/** In a cluster of its own; others are told that it has that listener at 127.0.0.1. */
+async function seedThatListensElsewhere(listener: string): Promise<readonly string[]> {
+  const directory = await guardian.directory()
+  const secretFile = await makeClusterSecret(directory)
+  const flags = [listener, '127.0.0.2:0']
+  const seed = await startAgent(guardian, { directory, secretFile, seeds: [], plainOrigins: [], flags })
+  onTestFinished(() => stopAgent(seed))
+  await agentReady(seed, 1)
+  return ['--seeds', seed.clusterAddress, '--cluster-secret-file', secretFile]
 }
 
 async function movedAside(directory: string): Promise<void> {
