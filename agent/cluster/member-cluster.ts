@@ -85,6 +85,9 @@ export interface MemberCluster extends Cluster {
   members(): readonly PeerId[]
 }
 
+const always = (): boolean => true
+const never = (): boolean => false
+
 interface State extends MemberClusterComponents {
   readonly options: MemberClusterOptions
   readonly owners: Owners
@@ -167,7 +170,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   })
   const announceRoute = routeOf(
     announceCall,
-    { byAddress: false, inTurn: true },
+    { byAddress: false, inTurn: (from) => !directory.isFetcher(from) },
     ({ from }) => from.peer,
     (request) => {
       components.observer.hosted()
@@ -177,7 +180,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   )
   const exchangeRoute = routeOf(
     exchangeCall,
-    { byAddress: true, inTurn: false },
+    { byAddress: true, inTurn: never },
     ({ from }) => from.peer,
     (request) => {
       const answer = membersOf(state).handle(request)
@@ -187,31 +190,31 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   )
   const locateRoute = routeOf(
     locateCall,
-    { byAddress: false, inTurn: true },
+    { byAddress: false, inTurn: always },
     ({ from }) => from,
     (request) => directory.locate(request),
   )
   const possessionRoute = routeOf(
     possessionCall,
-    { byAddress: false, inTurn: true },
+    { byAddress: false, inTurn: always },
     ({ from }) => from,
     (request) => directory.possession(request),
   )
   const contentRoute = routeOf(
     contentCall,
-    { byAddress: false, inTurn: false },
+    { byAddress: false, inTurn: never },
     ({ from }) => from,
     ({ digest }) => components.contents.serve(digest),
   )
   const takeRoute = routeOf(
     takeCall,
-    { byAddress: false, inTurn: false },
+    { byAddress: false, inTurn: never },
     ({ from }) => from,
     ({ digest, size }) => ({ isTaken: components.contents.take(digest, size) }),
   )
   const inheritRoute = routeOf(
     inheritCall,
-    { byAddress: false, inTurn: false },
+    { byAddress: false, inTurn: never },
     ({ from }) => from,
     (request) => {
       directory.inherit(request)
@@ -220,7 +223,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
   )
   const lookRoute = routeOf(
     lookCall,
-    { byAddress: true, inTurn: false },
+    { byAddress: true, inTurn: never },
     ({ from }) => from,
     () => ({ peer: self, addresses: transport.addresses(), timeMs: Date.now() }),
   )

@@ -31,7 +31,7 @@ export interface ClusterRoute {
   /** May it be called by who knows only an address, not who listens there? */
   readonly byAddress: boolean
   /** A crowd asks this at once: these requests wait for one another, and let pass what else comes. */
-  readonly inTurn: boolean
+  inTurn(from: PeerId): boolean
   readonly sealed?: Sealed
   /** Undefined when the body is malformed or speaks for another than `from`. */
   handle(from: PeerId, body: Buffer): Promise<Buffer | undefined>
@@ -112,7 +112,7 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
     await refuse(request, response, route === undefined ? 404 : 401)
     return
   }
-  if (route.inTurn) await new Promise<void>((resolve) => state.turns.wait(resolve))
+  if (route.inTurn(headers.from)) await new Promise<void>((resolve) => state.turns.wait(resolve))
   const admission = state.epochs.admit(headers.epoch, headers.nonce)
   const body = admission === 'replayed' ? undefined : await readBody(request)
   if (body === undefined || hashOf(body) !== headers.bodyHash) {

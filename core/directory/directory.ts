@@ -78,6 +78,11 @@ export interface Directory {
   inherit(request: InheritRequest): void
   /** What is known of possession here. */
   facts(): Iterable<KnownFact>
+  /**
+   * Has this peer a lease of this host, or had one a moment ago? There are few at a time, and the origin is idle while they wait:
+   * so they need not wait their turn in a crowd (turns.ts).
+   */
+  isFetcher(peer: PeerId): boolean
   /** A member left or died: it is out of all answers at once. */
   memberGone(peer: PeerId): void
   /** Forgets who has gone silent; call it about every half second. */
@@ -98,6 +103,8 @@ interface State extends DirectoryComponents {
   readonly rosters: Map<PeerId, Roster>
   /** Who lately announced a digest that it wants or fetches, longest ago first. */
   readonly callers: Map<PeerId, number>
+  /** Who was last heard of with a lease of this host when, longest ago first. */
+  readonly fetchers: Map<PeerId, number>
   readonly limitedOrigins: Map<string, number>
   readonly sickOrigins: SickOrigins
   leaseId: number
@@ -116,6 +123,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     announcers: 0,
     rosters: new Map(),
     callers: new Map(),
+    fetchers: new Map(),
     limitedOrigins: new Map(),
     sickOrigins: createSickOrigins(components.clock),
     leaseId: components.random.below(2 ** 40),
@@ -127,9 +135,11 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     possession: (request) => possession(state, request),
     inherit: ({ facts }) => state.possessions.inherit(facts),
     facts: () => state.possessions.facts(),
+    isFetcher: (peer) => (state.fetchers.get(peer) ?? Number.NEGATIVE_INFINITY) > state.clock.now() - limits.leaseTtlMs,
     memberGone(peer) {
       for (const table of state.tables.values()) bury(state, table, peer)
       state.callers.delete(peer)
+      state.fetchers.delete(peer)
     },
     tick: () => tick(state),
     stats: () => stats(state),
@@ -137,7 +147,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
 }
 
 function announce(state: State, { asBefore, from, items }: AnnounceRequest): AnnounceAnswer {
-  if (items.some(isBusy)) noteCaller(state, from.peer)
+  if (items.some(isBusy)) noteLast(state.callers, from.peer, state.clock.now())
   const answers = items.map((item) => answerItem(state, from, item))
   return { items: answers, ...(asBefore === undefined ? {} : { roster: answerRoster(state, from.peer, asBefore) }) }
 }
@@ -224,9 +234,16 @@ function isBusy(item: AnnounceItem): boolean {
   return item.wants || item.fetching.length > 0
 }
 
-function noteCaller(state: State, peer: PeerId): void {
-  state.callers.delete(peer)
-  state.callers.set(peer, state.clock.now())
+function noteLast(heard: Map<PeerId, number>, peer: PeerId, nowMs: number): void {
+  heard.delete(peer)
+  heard.set(peer, nowMs)
+}
+
+function forgetBefore(heard: Map<PeerId, number>, sinceMs: number): void {
+  for (const [peer, heardMs] of heard) {
+    if (heardMs >= sinceMs) return
+    heard.delete(peer)
+  }
 }
 
 /** `leastMs`, or so long that all who announce together take `limits.announceShareOfCore` of this host. */
@@ -269,6 +286,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   const announcer = table.size === item.size ? noted(state, table, from, item) : undefined
   if (announcer === undefined) return { ...nobody, size: table.size, ...later(item, nobody.announceAfterMs) }
   const lease = rank === 0 ? leaseFor(state, table, announcer, item) : later(item, limits.announceMs)
+  if (announcer.active > 0) noteLast(state.fetchers, from.peer, state.clock.now())
   announcer.intervalMs = intervalMs(state, item, rank, announcer)
   return {
     digest,
@@ -461,11 +479,8 @@ function tick(state: State): void {
     }
     if (table.announcers.size === 0) state.tables.delete(table)
   }
-  const callersSinceMs = nowMs - 2 * loadIntervalMs(state, limits.announceWantMaxMs)
-  for (const [peer, heardMs] of state.callers) {
-    if (heardMs >= callersSinceMs) break
-    state.callers.delete(peer)
-  }
+  forgetBefore(state.callers, nowMs - 2 * loadIntervalMs(state, limits.announceWantMaxMs))
+  forgetBefore(state.fetchers, nowMs - limits.leaseTtlMs)
   for (const [origin, untilMs] of state.limitedOrigins) if (untilMs <= nowMs) state.limitedOrigins.delete(origin)
 }
 

@@ -2,7 +2,7 @@
  * The order in which a host takes up what its directory is asked. A crowd's thousand requests come at once, and its host is one
  * of the crowd: so they wait for one another, and one goes on in each turn of the event loop, between which whatever else is
  * ready is done; or as many as take their share of the core where turns are long. Each waits for those before it, and for no
- * more other work than leaves them that share.
+ * more other work than leaves them that share. Who has a lease does not wait here (`Directory.isFetcher`).
  */
 import { limits } from '../limits.ts'
 import type { Clock } from '../ports.ts'

@@ -430,7 +430,7 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
     node,
     to,
     // What a host says to itself it says at once.
-    to === node.id ? 'work' : 'workInTurn',
+    ({ directory }) => to !== node.id && !directory.isFetcher(node.id),
     ({ directory, members }) => {
       members?.heard(node.id)
       const answer = directory.announce(request)
@@ -454,7 +454,7 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
       return ask(
         node,
         output.cluster,
-        'work',
+        () => false,
         ({ members }) => members?.handle(output.request),
         ({ members }, answer) => members?.exchanged(output.id, answer),
         ({ members }) => members?.failed(output.id, true),
@@ -497,7 +497,7 @@ export function offer(node: SimNode, blob: Blob): void {
     ask(
       node,
       heir,
-      'work',
+      () => false,
       ({ swarm }) => swarm.mayTake(digest, blob.size) && takeOver(node.world.nodes.get(heir)!, blob),
       (_life, isTaken) => (isTaken ? end(true) : askNext()),
       askNext,
@@ -517,7 +517,7 @@ function takeOver(heir: SimNode, blob: Blob): true {
 function ask<Answer>(
   node: SimNode,
   to: PeerId,
-  how: 'work' | 'workInTurn',
+  inTurn: (host: Life) => boolean,
   answerOf: (host: Life) => Answer | undefined,
   onAnswer: (life: Life, answer: Answer) => void,
   onRefused: (life: Life) => void,
@@ -535,7 +535,7 @@ function ask<Answer>(
     if (!network.reaches(node.id, to)) return
     if (host === undefined || host.behaviour === 'freezes' || host.isSilent) return
     if (host.life === undefined) return reply(undefined)
-    serve(host, how, (life) => {
+    serve(host, inTurn(host.life) ? 'workInTurn' : 'work', (life) => {
       reply(answerOf(life))
       wake(host)
     })

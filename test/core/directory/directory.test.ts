@@ -534,6 +534,28 @@ function addTen(world: World): void {
   for (const number of span(0, 10)) world.owners.add(`member-${number}`)
 }
 
+describe('who fetches', () => {
+  it('is who has a lease, and who had one until a moment ago', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.say('b')
+    expect(['a', 'b', 'c'].filter((peer) => world.directory.isFetcher(peer))).toEqual(['a'])
+    world.clock.advance(limits.leaseTtlMs - 1)
+    world.say('a', { ...wish, fetching: [{ start: 0, end: 10 }] })
+    world.clock.advance(limits.leaseTtlMs - 1)
+    expect(world.directory.isFetcher('a')).toBe(true)
+    world.clock.advance(1)
+    expect(world.directory.isFetcher('a')).toBe(false)
+  })
+
+  it('is not who has left', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.directory.memberGone('a')
+    expect(world.directory.isFetcher('a')).toBe(false)
+  })
+})
+
 describe('who hosts', () => {
   it('answers "ask" and nothing else where it is not among those who may follow', () => {
     const world = createWorld()

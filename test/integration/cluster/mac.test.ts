@@ -71,7 +71,7 @@ async function listen(options: { keys?: MacKeys; clock?: Clock; self?: PeerId } 
   const heard: string[] = []
   const exchangeRoute = routeOf(
     exchangeCall,
-    { byAddress: true, inTurn: false },
+    { byAddress: true, inTurn: () => false },
     ({ from }) => from.peer,
     ({ from }) => {
       heard.push(`exchange ${from.peer}`)
@@ -80,7 +80,7 @@ async function listen(options: { keys?: MacKeys; clock?: Clock; self?: PeerId } 
   )
   const announceRoute = routeOf(
     announceCall,
-    { byAddress: false, inTurn: true },
+    { byAddress: false, inTurn: () => true },
     ({ from }) => from.peer,
     ({ from }) => {
       heard.push(`announce ${from.peer}`)
@@ -89,7 +89,7 @@ async function listen(options: { keys?: MacKeys; clock?: Clock; self?: PeerId } 
   )
   const possessionRoute = routeOf(
     possessionCall,
-    { byAddress: false, inTurn: true },
+    { byAddress: false, inTurn: () => true },
     ({ from }) => from,
     ({ asks }) => {
       heard.push('possession')
@@ -224,7 +224,7 @@ describe('a member', () => {
       routes: [
         routeOf(
           exchangeCall,
-          { byAddress: true, inTurn: false },
+          { byAddress: true, inTurn: () => false },
           ({ from }) => from.peer,
           () => ({ from: recordOf(server), hash: 'C'.repeat(22), news: [] }),
         ),

@@ -12,11 +12,14 @@ import { announceCall } from '../../../agent/cluster/wire.ts'
 import type { HostPort } from '../../../agent/config-values.ts'
 import { createIdentity } from '../../../agent/identity/identity.ts'
 import { portOf } from '../../../agent/system/port-of.ts'
+import type { PeerId } from '../../../core/ports.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 
 const crowd = 300
 const self = createIdentity().peer
 const caller = createIdentity().peer
+/** Need not wait its turn. */
+const fetcher = createIdentity().peer
 const keys = macKeysOf({ current: Buffer.alloc(32, 7) })
 
 const closers: (() => unknown)[] = []
@@ -24,13 +27,13 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close()
 })
 
-async function listen(onAnnounce: () => void): Promise<HostPort> {
+async function listen(onAnnounce: (from: PeerId) => void): Promise<HostPort> {
   const route = routeOf(
     announceCall,
-    { byAddress: false, inTurn: true },
+    { byAddress: false, inTurn: (from) => from !== fetcher },
     ({ from }) => from.peer,
-    () => {
-      onAnnounce()
+    ({ from }) => {
+      onAnnounce(from.peer)
       return { items: [] }
     },
   )
@@ -47,17 +50,17 @@ async function openTo(port: number): Promise<Socket> {
   return socket
 }
 
-function announceUnder(epoch: string): string {
-  const body = announceCall.writeRequest({ from: { peer: caller, addresses: [] }, items: [] })
-  const covered = { from: caller, to: self, nonce: randomToken(), epoch, bodyHash: hashOf(body) }
+function announceUnder(epoch: string, from: PeerId): string {
+  const body = announceCall.writeRequest({ from: { peer: from, addresses: [] }, items: [] })
+  const covered = { from, to: self, nonce: randomToken(), epoch, bodyHash: hashOf(body) }
   const mac = requestMac(keys[0], { method: 'POST', path: announceCall.path, ...covered })
   const headers = { ...writeMacHeaders({ key: keys[0].id, ...covered, mac }), 'content-length': body.length }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   return `POST ${announceCall.path} HTTP/1.1\r\nhost: here\r\n${lines.join('')}\r\n${body.toString()}`
 }
 
-async function ask(socket: Socket, epoch: string): Promise<string> {
-  socket.write(announceUnder(epoch))
+async function ask(socket: Socket, epoch: string, from = caller): Promise<string> {
+  socket.write(announceUnder(epoch, from))
   const [answer]: Buffer[] = await once(socket, 'data')
   return String(answer)
 }
@@ -66,6 +69,13 @@ async function ask(socket: Socket, epoch: string): Promise<string> {
 function epochIn(answer: string): string {
   const lines = answer.split('\r\n').map((line) => line.split(': '))
   return readAnswerHeaders(Object.fromEntries(lines))?.epoch ?? ''
+}
+
+/** Connections that are accepted, of which the system lets in one a turn, and under which token they may ask. */
+async function gather(port: number): Promise<{ sockets: Socket[]; epoch: string }> {
+  const sockets = await Promise.all(Array.from({ length: crowd }, () => openTo(port)))
+  const refusals = await Promise.all(sockets.map((socket) => ask(socket, '')))
+  return { sockets, epoch: epochIn(refusals[0]!) }
 }
 
 /** Two sockets, each of which says a word whenever it hears one. */
@@ -109,10 +119,7 @@ it('more than five hundred may wait to be let in', async () => {
 it('between any two of a crowd of announces, whatever else is ready is served', async () => {
   const log: ('announce' | 'other')[] = []
   const { port } = await listen(() => log.push('announce'))
-  const sockets = await Promise.all(Array.from({ length: crowd }, () => openTo(port)))
-  // By then all are accepted: the system lets in one new connection a turn.
-  const refusals = await Promise.all(sockets.map((socket) => ask(socket, '')))
-  const epoch = epochIn(refusals[0]!)
+  const { epoch, sockets } = await gather(port)
   await chat(() => log.push('other'))
 
   const answers = await Promise.all(sockets.map((socket) => ask(socket, epoch)))
@@ -121,4 +128,14 @@ it('between any two of a crowd of announces, whatever else is ready is served', 
   expect(log.filter((what) => what === 'announce')).toHaveLength(crowd)
   const inARow = log.filter((what, at) => what === 'announce' && log[at + 1] === 'announce')
   expect(inARow).toEqual([])
+})
+
+it('who has a lease goes ahead of the crowd', async () => {
+  const log: PeerId[] = []
+  const { port } = await listen((from) => log.push(from))
+  const { epoch, sockets } = await gather(port)
+  const last = sockets.pop()!
+  await Promise.all([...sockets.map((socket) => ask(socket, epoch)), ask(last, epoch, fetcher)])
+  expect(log).toHaveLength(crowd)
+  expect(log.slice(log.indexOf(fetcher)).filter((from) => from === caller).length).toBeGreaterThan(crowd / 2)
 })
