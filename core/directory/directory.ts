@@ -66,6 +66,8 @@ export interface DirectoryOptions {
   readonly digestsMax?: number
   /** Most announcers kept over all digests; further ones are answered but not noted. Default `limits.directoryAnnouncersMax`. */
   readonly announcersMax?: number
+  /** Peers named to a leech. Default `limits.neighboursNamed`. */
+  readonly neighboursNamed?: number
   /** Where announcers are. Default: everybody is equally near. */
   readonly places?: Places
 }
@@ -94,6 +96,7 @@ export interface Directory {
 interface State extends DirectoryComponents {
   readonly digestsMax: number
   readonly announcersMax: number
+  readonly neighboursNamed: number
   readonly places: Places
   readonly tables: Tables
   readonly relays: Relays
@@ -116,6 +119,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     ...components,
     digestsMax: options.digestsMax ?? limits.directoryDigestsMax,
     announcersMax: options.announcersMax ?? limits.directoryAnnouncersMax,
+    neighboursNamed: options.neighboursNamed ?? limits.neighboursNamed,
     places: options.places ?? nowhere,
     tables: createTables(),
     relays: createRelays({ clock: components.clock, random: components.random.fork('relays') }),
@@ -291,7 +295,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   return {
     digest,
     size: table.size,
-    peers: lacksNeighbours(table, item) ? neighboursOf(table, announcer) : [],
+    peers: lacksNeighbours(table, item) ? neighboursOf(table, announcer, state.neighboursNamed) : [],
     ...(item.wants ? { counts: countsOf(table, announcer) } : {}),
     ...lease,
     ...(rank === 0 ? lostOf(table, announcer) : {}),

@@ -9,10 +9,10 @@ import type { Announcer, Table } from './table.ts'
 /** Below this share of the chunks a leech has next to nothing to trade, and hears of holders first. */
 const poorShare = 1 / 16
 
-/** At most `limits.neighboursNamed` neighbours, behind `limits.usefulHolders` holders where the announcer has little. */
-export function neighboursOf(table: Table, announcer: Announcer): PeerHint[] {
+/** At most `count` neighbours, behind `limits.usefulHolders` holders where the announcer has little. */
+export function neighboursOf(table: Table, announcer: Announcer, count: number): PeerHint[] {
   const poor = announcer.held < table.chunks * poorShare
-  const neighbours = createNeighbourhood<Announcer>(announcer.place, limits.neighboursNamed)
+  const neighbours = createNeighbourhood<Announcer>(announcer.place, count)
   const holders: Scored<Announcer>[] = []
   for (const other of table.announcers.values()) {
     if (other === announcer || (!other.wants && other.held === 0) || announcer.bans.includes(other.peer)) continue

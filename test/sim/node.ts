@@ -342,7 +342,7 @@ function createLife(node: SimNode): Life {
         ready: () => members?.agreed() ?? true,
         suspect,
       },
-      { places },
+      { places, neighboursNamed: node.options.swarm.limits?.neighboursNamed ?? limits.neighboursNamed },
     ),
     client: createDirectoryClient({
       clock,

@@ -12,8 +12,8 @@ export const strategies = {
   /** For chunks that outlast a TCP window; seen where the grain is fine. */
   'two large uploads at a time': { uploadsActiveLargeMax: 2 },
   'one handshake at a time': { dialsMax: 1 },
-  'forty neighbours': { neighboursAim: 40 },
-  'twenty neighbours': { neighboursAim: 20 },
+  'forty neighbours': { neighboursAim: 40, neighboursNamed: 50 },
+  'twenty neighbours': { neighboursAim: 20, neighboursNamed: 25 },
   'eight neighbours': { neighboursAim: 8 },
 } satisfies Record<string, Partial<SwarmLimits> | undefined>
 
