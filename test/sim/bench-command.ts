@@ -38,7 +38,7 @@ export function benchCommand(): Command {
     .option('--seed <text>', 'makes another world', '1')
     .option(
       '--workers <count>',
-      'cases that run at the same time',
+      'cases that run at the same time, where there is memory for them',
       countOf,
       Math.min(availableParallelism(), workersMax),
     )
@@ -47,20 +47,28 @@ export function benchCommand(): Command {
   return command
     .addHelpText(
       'after',
-      `\nRuns all ${cases.length} cases, or those that have one of the values of each flag given (comma-separated, or the flag again).\n`,
+      `
+Runs all ${cases.length} cases, which takes hours, or those that have one of the values of each flag given (comma-separated, or the
+flag again). Says first what they take of this machine, and every two seconds on stderr how far they are.
+
+  npm run sim -- --bench --nodes 100 --image-mb 100
+  npm run sim -- --bench --nodes 1000 --image-mb 100 --start cold --strategy shipped,'eight neighbours' --json
+  npm run sim -- --bench --nodes 10000 --image-mb 100 --start warm
+`,
     )
     .action(async ({ json, seed, workers, ...wanted }: BenchFlags) => {
-      const rows = await runCases(chosenOf(cases, wanted), {
+      const { failures, rows } = await runCases(chosenOf(cases, wanted), {
         seed,
         workers,
         say: (line) => process.stderr.write(`${line}\n`),
       })
       if (json) console.log(JSON.stringify(rows, undefined, 2))
       else console.table(rows)
+      if (failures.length > 0) throw new Error(`${failures.length} of the cases gave no row: ${failures.join('; ')}`)
     })
 }
 
-/** A world of 10,000 nodes takes gigabytes. */
+/** Each keeps a core busy, and more of them wait for the same memory. */
 const workersMax = 2
 
 const filterNames = Object.keys(filters) as Filter[]

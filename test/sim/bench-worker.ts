@@ -5,4 +5,4 @@ import type { BenchReport, BenchTask } from './bench-pool.ts'
 
 const tell = (report: BenchReport): void => parentPort?.postMessage(report, [])
 const { seed, setup } = workerData as BenchTask
-tell({ type: 'done', row: bench(setup, seed, (line) => tell({ type: 'progress', line })) })
+tell({ type: 'done', row: bench(setup, seed, (line, steps) => tell({ type: 'progress', line, steps })) })

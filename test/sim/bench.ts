@@ -53,11 +53,14 @@ const originFirstByteMs = 100
 /** Far beyond any result that would be looked at. */
 const patienceBounds = 10
 
-export function bench(setup: BenchCase, seed: number | string, onProgress: (line: string) => void): BenchRow {
-  onProgress('builds the world')
+/** How far a case is, in words, and in things that have happened. */
+export type OnProgress = (line: string, steps: number) => void
+
+export function bench(setup: BenchCase, seed: number | string, onProgress: OnProgress): BenchRow {
+  onProgress('builds the world', 0)
   const sim = createWorld(setup, seed)
   settle(sim, onProgress)
-  const boundMs = 1000 * boundOf(setup)
+  const boundMs = boundMsOf(setup)
   const crashed = planCrashes(sim, setup, boundMs)
   const beganMs = sim.engine.clock.now()
   for (const pull of sim.pulls) pull.begin()
@@ -67,7 +70,7 @@ export function bench(setup: BenchCase, seed: number | string, onProgress: (line
     engine.run(engine.clock.now() + sliceMs, () => false)
     const bounds = (engine.clock.now() - beganMs) / boundMs
     if (bounds > patienceBounds) break
-    onProgress(`${bounds.toFixed(2)} × the bound, ${sim.pulls.filter(isOver).length} done, ${engine.steps()} steps`)
+    onProgress(`${bounds.toFixed(2)} × the bound, ${sim.pulls.filter(isOver).length} done`, engine.steps())
   }
   return rowOf(
     sim,
@@ -80,19 +83,19 @@ export function bench(setup: BenchCase, seed: number | string, onProgress: (line
 /** Of virtual time, between two words on how far it is: 10,000 nodes take less than a second for it. */
 const sliceMs = 2
 /** Nodes have been up for a while when the pulls begin: directories know the seed. */
-const settleMs = 5000
+export const settleMs = 5000
 
-function settle({ engine }: Sim, onProgress: (line: string) => void): void {
+function settle({ engine }: Sim, onProgress: OnProgress): void {
   while (engine.clock.now() < settleMs) {
     engine.run(engine.clock.now() + 100 * sliceMs, () => false)
-    onProgress(`nodes settle, ${engine.steps()} steps`)
+    onProgress('nodes settle', engine.steps())
   }
 }
 
-function boundOf({ layerBytes, linkMbit, nodes, weakUplinks }: BenchCase): number {
+export function boundMsOf({ layerBytes, linkMbit, nodes, weakUplinks }: BenchCase): number {
   const rate = linkMbit * 1e6
   const nodeUp = (rate * (nodes - weakUplinks * (1 - weakShare))) / nodes
-  return fluidBoundSeconds(sum(layerBytes), { nodes, originUp: rate, nodeUp, nodeDown: rate })
+  return 1000 * fluidBoundSeconds(sum(layerBytes), { nodes, originUp: rate, nodeUp, nodeDown: rate })
 }
 
 function createWorld(setup: BenchCase, seed: number | string): Sim {
