@@ -154,7 +154,7 @@ ${table(['Severity', 'Meaning'], rows)}
 
 ## In the agent
 
-The agent looks as well, at its start and every five minutes, beside its work and never in the way of a pull. It sees what only it
+The agent looks as well, at its start, a minute later and every five minutes, beside its work and never in the way of a pull. It sees what only it
 can know (when containerd last asked, which registries send no parts), and of the node what it may read: containerd's configuration and
 \`hosts.toml\` only where ${code('shoal configure')} has run. \`hosts.toml\` is for root alone, as it holds this node's secret: an agent without root's rights
 goes by a note of what ${code('shoal configure')} wrote (\`hosts-written.json\` in the data directory), and sees whether each file is there and still that one. It
@@ -175,7 +175,7 @@ kubectl --namespace shoal-system get events --field-selector reason=HostsStale
 \`\`\`
 
 The reason is the finding's code as Kubernetes writes such, ${code('HostsStale')} for ${code('HOSTS_STALE')}; the type is Warning, or Normal for severity ${code('info')}; the message says what, why and
-the fix, as below. What lasts is counted in the same Event, which is written again each half hour, or replaced where what it says has changed. When it
+the fix, as below. Written is what two looks in a row have found: much is so for a moment while agents start together. What lasts is counted in the same Event, which is written again each half hour, or replaced where what it says has changed. When it
 is over, one of type Normal says so, with the reason ${code('HostsStaleResolved')}. Several findings of one code are one Event. An agent that starts anew knows nothing of
 the Events before. It writes 25 at once at most, and then one in five minutes; where the API does not answer or refuses, that is one line in the log, and is tried
 again at the next look.

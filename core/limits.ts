@@ -634,6 +634,8 @@ export const limits = {
   doctorQuestionMs: 5 * second,
   /** The agent looks after itself this often: a fault is seen before the next rollout, and a look costs some 50 ms of CPU. */
   doctorEveryMs: 5 * minute,
+  /** And once more this soon after its start: what is so only while agents start together is over by then. */
+  doctorAgainMs: 1 * minute,
   /** A file that was written just before containerd started may seem to be younger: its start is told to 10 ms, twice rounded. */
   doctorStartMs: 1 * second,
   /** Clocks that differ by more make tokens of registries look expired: they live for minutes. */

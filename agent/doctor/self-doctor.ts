@@ -14,7 +14,7 @@ export interface SelfDoctorComponents {
 }
 
 export interface SelfDoctor {
-  /** Looks now, then now and then. */
+  /** Looks now, soon again, then now and then. */
   start(): void
   /** A look that is under way ends by itself, soon. */
   stop(): void
@@ -27,6 +27,7 @@ export interface SelfDoctor {
 export function createSelfDoctor({ logger, metrics, look, tell }: SelfDoctorComponents): SelfDoctor {
   let findings: readonly Finding[] = []
   let looking: Promise<readonly Finding[]> | undefined
+  let again: NodeJS.Timeout | undefined
   let timer: NodeJS.Timeout | undefined
 
   function note(found: readonly Finding[]): readonly Finding[] {
@@ -58,9 +59,13 @@ export function createSelfDoctor({ logger, metrics, look, tell }: SelfDoctorComp
   return {
     start() {
       void lookAround()
+      again = setTimeout(() => void lookAround(), limits.doctorAgainMs)
       timer = setInterval(() => void lookAround(), limits.doctorEveryMs)
     },
-    stop: () => clearInterval(timer),
+    stop() {
+      clearTimeout(again)
+      clearInterval(timer)
+    },
     examine,
     readiness() {
       const details = findings.map(({ code, severity, what }) => ({ code, severity, what }))

@@ -1,7 +1,8 @@
 /**
- * What of doctor's findings is written as Kubernetes Events, and when. Each code has one Event while it is found: made when that
- * begins, counted up now and then while it lasts, and followed by one more that says it is over. What could not be written is
- * still lacking at the next look, so nobody keeps it to try again.
+ * What of doctor's findings is written as Kubernetes Events, and when. Each code has one Event while it is found: made once two looks
+ * in a row have found it, since much is so for a moment while agents start together, counted up now and then while it lasts, and
+ * followed by one more that says it is over. What could not be written is still lacking at the next look, so nobody keeps it to try
+ * again.
  */
 import { limits } from '../limits.ts'
 import type { Clock } from '../ports.ts'
@@ -23,7 +24,7 @@ export interface EventWrite {
 
 export interface FindingEvents {
   /** What is to be written after a look that found these, worst first; no more than the pace allows. */
-  look(found: readonly Finding[]): EventWrite[]
+  look(findings: readonly Finding[]): EventWrite[]
   /** It is. */
   written(write: EventWrite): void
 }
@@ -37,6 +38,8 @@ interface Told {
 
 export function createFindingEvents(clock: Clock): FindingEvents {
   const told = new Map<FindingCode, Told>()
+  /** What the last look found. */
+  let found = new Set<FindingCode>()
   let allowed: number = limits.eventsMax
   let sinceMs = clock.now()
 
@@ -49,7 +52,7 @@ export function createFindingEvents(clock: Clock): FindingEvents {
 
   function present(current: EventWrite): EventWrite[] {
     const last = told.get(current.code)
-    if (last === undefined) return [current]
+    if (last === undefined) return found.has(current.code) ? [current] : []
     last.count += 1
     if (clock.now() - last.writtenMs < limits.eventAgainMs) return []
     // The note of an Event can not be changed: other words take another Event.
@@ -57,15 +60,17 @@ export function createFindingEvents(clock: Clock): FindingEvents {
   }
 
   return {
-    look(found) {
-      const byCode = Map.groupBy(found, ({ code }) => code)
+    look(findings) {
+      const byCode = Map.groupBy(findings, ({ code }) => code)
       const gone = [...told.values()].filter(({ write }) => !byCode.has(write.code))
-      return [
+      const writes = [
         ...[...byCode.values()].flatMap(([first, ...others]) =>
           first === undefined ? [] : present(eventOf(first, others.length)),
         ),
         ...gone.map(({ write }) => resolved(write)),
-      ].slice(0, refill())
+      ]
+      found = new Set(byCode.keys())
+      return writes.slice(0, refill())
     },
     written(write) {
       allowed -= 1

@@ -4,7 +4,7 @@ import { createMetrics } from '../../../agent/metrics.ts'
 import { type Finding, finding } from '../../../core/doctor/findings.ts'
 import { limits } from '../../../core/limits.ts'
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }))
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] }))
 afterEach(() => void vi.useRealTimers())
 
 const stale = finding('HOSTS_STALE', { file: '/a', reason: 'its CA is another one', flags: '' })
@@ -58,9 +58,12 @@ test('it looks at its start and every few minutes, one look at a time; one that 
   next.resolve([stale])
   expect(await joined).toEqual([stale])
 
-  next = Promise.withResolvers()
-  vi.advanceTimersByTime(limits.doctorEveryMs)
+  vi.advanceTimersByTime(limits.doctorAgainMs)
   expect(looks).toBe(2)
+  await doctor.examine()
+  next = Promise.withResolvers()
+  vi.advanceTimersByTime(limits.doctorEveryMs - limits.doctorAgainMs)
+  expect(looks).toBe(3)
   next.reject(new Error('no more files'))
   await vi.waitUntil(() => lines.length === 2)
   expect(lines).toEqual([`warn HOSTS_STALE ${stale.what}`, 'warn  doctor could not look'])

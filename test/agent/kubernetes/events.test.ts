@@ -33,6 +33,8 @@ async function begin() {
   const logger = { info: log('info'), warn: log('warn') }
   const events = createFindingEvents(clock)
   const tell = createTeller({ api: clusterApi(api.pod), events, logger, now: () => start + clock.now() }, pod)
+  // What is found by one look alone is not written.
+  await tell([stale, discarded])
   return {
     collection,
     asked: api.asked,
