@@ -71,8 +71,14 @@ export function isStarving(state: SwarmState, session: Session): boolean {
   const isMisled = hasLiars(state, session)
   const isShort = isMisled || isAlone(session, nowMs - starvedAloneMs)
   const waitMs = isShort ? Math.min(supply.patienceMs, starvedAloneMs) : supply.patienceMs
-  const promisedUntilMs = Math.min(promisedAtMs + waitMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
+  const promiseMs = isShort ? waitMs : Math.max(waitMs, slowChunkMs(state, session))
+  const promisedUntilMs = Math.min(promisedAtMs + promiseMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
   return nowMs >= Math.max(Math.max(progressAtMs, othersSinceMs, nowhereAtMs) + waitMs, promisedUntilMs)
+}
+
+/** So long a chunk may take a peer, and a queue stand still: at half a Mbit/s. */
+export function slowChunkMs({ limits }: SwarmState, { chunkSize }: Session): number {
+  return chunkSize / limits.leaseStarvedBytesPerMs
 }
 
 /**

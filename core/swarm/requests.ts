@@ -6,7 +6,7 @@ import { gain, isFree, lose } from './neighbours.ts'
 import { onStalled, rest } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
 import { capacityOf, patienceMs } from './link.ts'
-import { isStarving } from './origin.ts'
+import { isStarving, slowChunkMs } from './origin.ts'
 import { remainingMs, wouldOvertake } from './pace.ts'
 import { isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
@@ -224,7 +224,8 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
 function isLate(state: SwarmState, { aheadLeastMs, session, state: how }: Transfer, crawledMs: number): boolean {
   const { limits, link } = state
   const lateMs = how === 'queued' ? link.silenceMs - aheadLeastMs : crawledMs
-  return lateMs >= limits.crawlMs && lateMs >= (isStarving(state, session) ? limits.crawlMs : limits.crawlMaxMs)
+  const patientMs = how === 'queued' ? Math.max(limits.crawlMaxMs, slowChunkMs(state, session)) : limits.crawlMaxMs
+  return lateMs >= limits.crawlMs && (lateMs >= patientMs || isStarving(state, session))
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {

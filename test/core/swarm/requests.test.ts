@@ -3,6 +3,7 @@ import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
 import { parseDigest } from '../../../core/oci/digest.ts'
 import { bitsOf, createBench, digest, proved, sizeOf, span } from './bench.ts'
+import type { SwarmLimits } from '../../../core/swarm/state.ts'
 
 /** A request that waits at `a` behind five, and has been made of `b`, who gained the chunk later, too. */
 function waitsTwice() {
@@ -221,6 +222,33 @@ describe('requests', () => {
     expect(bench.told('cancel')).toEqual([])
     bench.pass(1000)
     expect(bench.told('cancel', 'a')).toHaveLength(1)
+  })
+
+  describe('in a queue that stands still', () => {
+    function msUntilGivenUp(limitsOf: Partial<SwarmLimits>, aheadAt: (ms: number) => number): number {
+      const bench = createBench({ limits: limitsOf })
+      bench.read()
+      bench.joins('a', [4])
+      const [request] = bench.told('request')
+      let ms = 0
+      for (; ms < 40_000 && bench.told('cancel').length === 0; ms += 500) {
+        bench.says('a', { type: 'queued', id: request!.id, ahead: aheadAt(ms) })
+        bench.pass(500)
+      }
+      return ms
+    }
+
+    it('are given up after ten seconds, though the peer says that they wait', () => {
+      expect(msUntilGivenUp({}, () => 3)).toBeCloseTo(limits.crawlMaxMs, -3)
+    })
+
+    it('wait on while it moves', () => {
+      expect(msUntilGivenUp({}, (ms) => 7 - Math.floor(ms / 5000))).toBe(40_000)
+    })
+
+    it('wait longer for chunks that take a slow link longer', () => {
+      expect(msUntilGivenUp({ leaseStarvedBytesPerMs: 8 }, () => 3)).toBeCloseTo(sizeOf(1) / 8, -3)
+    })
   })
 
   it('are not blamed on peers when this node itself was paused', () => {
