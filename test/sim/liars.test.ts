@@ -113,6 +113,8 @@ describe('who hosts the directory', () => {
     const honest = story.sim.pulls.filter(({ node }) => node !== liar)
     expect(story.sim.engine.run(200_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
     expect(harm(story, [liar])).toEqual(none)
+    // At worst each takes the blob itself.
+    expect(story.originRatio()).toBeLessThanOrEqual(story.sim.nodes.length)
   })
 })
 

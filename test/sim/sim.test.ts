@@ -14,6 +14,9 @@ const knownSeeds = [2, 15, 30, 37, 52, 60, 67, 70, 101, 218, 'a-48', '91c1c8d641
 /** Likewise, with as many nodes as they draw. */
 const knownWorlds = ['alive-6', 'end-59', 'fz1-9', 'fin1-152', 'f152-126', 'ga-97', 'gb-221']
 
+/** Likewise, of twelve nodes. */
+const knownSmallWorlds = ['final12-178', 'final12-293', 'tl-7', 'tl-110']
+
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
 function seedsOfCommit(): string[] {
   const { stdout } = spawnSync('git', ['rev-parse', '--short=12', 'HEAD'], {
@@ -30,6 +33,10 @@ describe('a world in which things go wrong', () => {
 
   it.each(knownWorlds)('keeps every invariant, as it was drawn (seed %s)', (seed) => {
     expect(run({ seed }).violations, replayOf(seed)).toEqual([])
+  })
+
+  it.each(knownSmallWorlds)('keeps every invariant among twelve (seed %s)', (seed) => {
+    expect(run({ seed, nodes: 12 }).violations, replayOf(seed, 12)).toEqual([])
   })
 
   it('is the same twice', () => {
