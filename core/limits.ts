@@ -162,7 +162,7 @@ export const limits = {
   stallMs: 1 * second,
   /**
    * A source that sends now and then, but less than a frame (64 KiB) in this time, is hedged; and given up after the longer one, as is a
-   * queue that stands still for so long; or after the shorter one where a reader starves.
+   * queue that stands still for so long.
    */
   crawlMs: 2 * second,
   crawlMaxMs: 10 * second,

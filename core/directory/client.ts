@@ -95,6 +95,8 @@ interface Wish {
   readonly position: number
   readonly held: number
   readonly sinceMs: number
+  /** When it was last made. */
+  seenMs: number
   /** How long a chunk of this blob may take others. */
   readonly patienceMs: number
 }
@@ -554,21 +556,24 @@ function silenceMs(state: State, tries: number): number {
   return Math.min(limits.announceWaitMaxMs, (limits.announceMs + waitMs) * 2 ** (tries - 1))
 }
 
-/** A reader that gets on, or wishes for nothing, starts over. */
+/** A reader that gets on, or wishes for nothing for long, starts over. */
 function noteWish(subject: Subject, item: AnnounceItem | undefined, nowMs: number): void {
   const held = item?.have.complete === false ? countBits(item.have.bits) : Number.POSITIVE_INFINITY
   if (item?.lease === undefined) {
-    // Told to wait it wishes for nothing, and its time runs on.
-    if (item?.wants === true && nowMs < subject.toldUntilMs && subject.wish?.held === held) return
+    // Told to wait, or while peers that withhold it are asked, it wishes for nothing, and its time runs on.
+    if (subject.wish?.held === held && nowMs - subject.wish.seenMs < subject.wish.patienceMs) return
     subject.wish = undefined
     subject.tries = 0
     return
   }
   const { position } = item.lease
   subject.watchMs = Math.min(subject.watchMs, nowMs + limits.announceMs)
-  if (subject.wish?.position === position && subject.wish.held === held) return
+  if (subject.wish?.position === position && subject.wish.held === held) {
+    subject.wish.seenMs = nowMs
+    return
+  }
   const patienceMs = Math.max(limits.leaseStarvedMs, chunkSizeOf(item.size) / limits.leaseStarvedBytesPerMs)
-  subject.wish = { position, held, sinceMs: nowMs, patienceMs }
+  subject.wish = { position, held, sinceMs: nowMs, seenMs: nowMs, patienceMs }
   subject.toldMs = 0
   subject.silentMs = Number.POSITIVE_INFINITY
   subject.tries = 0

@@ -1,5 +1,5 @@
 /** What this node knows of its own link: how much it can bring, and how much of it is in use. */
-import type { SwarmState } from './state.ts'
+import type { Session, SwarmState } from './state.ts'
 
 /**
  * `peaks`: the most that came in any `linkSpanMs` of the last one to two `linkMemoryMs`: a mean would be low also where others let us
@@ -72,4 +72,9 @@ function usedShare(state: SwarmState): number {
 /** Silence that is a stall. It grows each time all were silent at once: then it was our own link, full of what we gave up. */
 export function patienceMs({ droughts, limits }: SwarmState): number {
   return limits.stallMs * 2 ** Math.min(droughts, limits.droughtsMax)
+}
+
+/** So long a chunk may take a peer, and a queue stand still: at half a Mbit/s. */
+export function slowChunkMs({ limits }: SwarmState, { chunkSize }: Session): number {
+  return chunkSize / limits.leaseStarvedBytesPerMs
 }

@@ -8,9 +8,18 @@ import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
 import { isBanned } from './hosts.ts'
-import { countBytes, patienceMs } from './link.ts'
+import { countBytes, patienceMs, slowChunkMs } from './link.ts'
 import { leavingMs } from './spreading.ts'
-import { isDemanded, isWanted, lengthOf, nextWanted, setPhase, tellDirectory } from './session.ts'
+import {
+  isDemanded,
+  isWanted,
+  isWithheld,
+  lengthOf,
+  nextWanted,
+  nextWithheld,
+  setPhase,
+  tellDirectory,
+} from './session.ts'
 import {
   type CredentialLife,
   endlessLife,
@@ -35,7 +44,9 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   if (!mayAsk(state, session)) return undefined
   const isStarved = isStarving(state, session)
   if (!isStarved && leavingMs(state, leasedBytes(state)) > state.limits.leaseLeavesMs) return undefined
-  const position = nextWanted(state, session, (index) => isStarved || isNowhere(session, index))
+  const position = isStarved
+    ? nextWithheld(state, session, () => true)
+    : nextWanted(state, session, (index) => isNowhere(session, index))
   if (position === undefined) return undefined
   const insists = isStarved || isUseless(session, position)
   const { unranged } = session.supply
@@ -63,7 +74,7 @@ function wishFrom(state: SwarmState, session: Session, position: number): NonNul
 }
 
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
-export function isStarving(state: SwarmState, session: Session): boolean {
+function isStarving(state: SwarmState, session: Session): boolean {
   if (!isDemanded(session)) return false
   const { nowhereAtMs, othersSinceMs, progressAtMs, promisedAtMs, supply } = session
   const { starvedAloneMs, starvedMs, starvedPromisedMs } = state.limits
@@ -74,11 +85,6 @@ export function isStarving(state: SwarmState, session: Session): boolean {
   const promiseMs = isShort ? waitMs : Math.max(waitMs, slowChunkMs(state, session))
   const promisedUntilMs = Math.min(promisedAtMs + promiseMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
   return nowMs >= Math.max(Math.max(progressAtMs, othersSinceMs, nowhereAtMs) + waitMs, promisedUntilMs)
-}
-
-/** So long a chunk may take a peer, and a queue stand still: at half a Mbit/s. */
-export function slowChunkMs({ limits }: SwarmState, { chunkSize }: Session): number {
-  return chunkSize / limits.leaseStarvedBytesPerMs
 }
 
 /**
@@ -187,15 +193,16 @@ export function askForLease(state: SwarmState, session: Session): void {
 
 // Leases
 
-/** The directory granted these chunks. Those that are here or on their way from a peer stay as they are. */
+/** The directory granted these chunks. Those that are here stay as they are, and those on their way from a peer, unless peers starve us. */
 export function onGranted(state: SwarmState, session: Session, grant: Grant): void {
   const { crossings, leases } = session.supply
   if ([...leases, ...crossings].some((lease) => lease.id === grant.id)) return
   if (grant.source !== undefined) return beginCrossing(state, session, grant, grant.source)
   const end = Math.min(grant.end, session.count)
   const remaining: number[] = []
+  const isStarved = isStarving(state, session)
   for (let index = Math.max(grant.start, 0); index < end; index++)
-    if (session.phase[index] === phases.missing) remaining.push(index)
+    if (session.phase[index] === phases.missing || (isStarved && isWithheld(session, index))) remaining.push(index)
   addLease(state, session, grant, session.readers.size === 0 || session.complete ? [] : remaining)
 }
 
@@ -228,7 +235,10 @@ function addLease(
     startAfterMs: 0,
     fetch: undefined,
   }
-  for (const index of remaining) setPhase(session, index, phases.origin)
+  for (const index of remaining) {
+    cancelChunk(state, session, index)
+    setPhase(session, index, phases.origin)
+  }
   supply.leases.add(lease)
   endWhenDone(state, lease)
 }
@@ -253,7 +263,7 @@ export function onDirectorySilent(state: SwarmState, session: Session): void {
   const next: number[] = []
   if (isStarving(state, session)) {
     const run = starvedChunks(state, session)
-    nextWanted(state, session, (index) => next.push(index) === run)
+    nextWithheld(state, session, (index) => next.push(index) === run)
     addLease(state, session, undefined, next)
     return
   }

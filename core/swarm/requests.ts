@@ -5,8 +5,7 @@ import { nextCrossing } from './crossings.ts'
 import { gain, isFree, lose } from './neighbours.ts'
 import { onStalled, rest } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
-import { capacityOf, patienceMs } from './link.ts'
-import { isStarving, slowChunkMs } from './origin.ts'
+import { capacityOf, patienceMs, slowChunkMs } from './link.ts'
 import { remainingMs, wouldOvertake } from './pace.ts'
 import { isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
@@ -217,15 +216,12 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   for (const peer of stalled) onStalled(state, peer)
 }
 
-/**
- * It crawls, or waits in a queue that stands still, whose uploader may send others a byte now and then. Where nothing at all gets
- * on, that is seen sooner: what is asked of those who withhold it can't be asked of the origin.
- */
+/** It crawls, or waits in a queue that stands still, whose uploader may send others a byte now and then. */
 function isLate(state: SwarmState, { aheadLeastMs, session, state: how }: Transfer, crawledMs: number): boolean {
   const { limits, link } = state
-  const lateMs = how === 'queued' ? link.silenceMs - aheadLeastMs : crawledMs
-  const patientMs = how === 'queued' ? Math.max(limits.crawlMaxMs, slowChunkMs(state, session)) : limits.crawlMaxMs
-  return lateMs >= limits.crawlMs && (lateMs >= patientMs || isStarving(state, session))
+  return how === 'queued'
+    ? link.silenceMs - aheadLeastMs >= Math.max(limits.crawlMaxMs, slowChunkMs(state, session))
+    : crawledMs >= limits.crawlMaxMs
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {

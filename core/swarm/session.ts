@@ -283,13 +283,28 @@ export function wantsMore(state: SwarmState, session: Session): boolean {
  * lowest: who reads a blob by parallel ranges needs them in this order, and one that waited for all that came later would wait too long.
  */
 export function nextWanted(state: SwarmState, session: Session, test: (index: number) => boolean): number | undefined {
+  return nextFor(state, session, (index) => session.phase[index] === phases.missing && test(index))
+}
+
+/** The same of what is missing or asked of peers, who withhold it. */
+export function nextWithheld(
+  state: SwarmState,
+  session: Session,
+  test: (index: number) => boolean,
+): number | undefined {
+  return nextFor(state, session, (index) => isWithheld(session, index) && test(index))
+}
+
+export function isWithheld({ phase }: Session, index: number): boolean {
+  return phase[index] === phases.missing || phase[index] === phases.asked
+}
+
+function nextFor(state: SwarmState, session: Session, test: (index: number) => boolean): number | undefined {
   let found: number | undefined
   let lowestPart = Infinity
   for (const reader of session.readers.values()) {
     const end = reader.whole ? session.count : aheadLimit(session, reader, state.limits.rangedAheadBytes)
-    const index =
-      firstMissing(session, reader.cursor, end, test) ??
-      (reader.whole ? firstMissing(session, 0, reader.cursor, test) : undefined)
+    const index = firstOf(reader.cursor, end, test) ?? (reader.whole ? firstOf(0, reader.cursor, test) : undefined)
     if (index === undefined) continue
     if (!reader.whole && !reader.prefetch) lowestPart = Math.min(lowestPart, index)
     else if (found === undefined || !reader.prefetch) found = index
@@ -297,13 +312,8 @@ export function nextWanted(state: SwarmState, session: Session, test: (index: nu
   return lowestPart === Infinity ? found : lowestPart
 }
 
-function firstMissing(
-  session: Session,
-  start: number,
-  end: number,
-  test: (index: number) => boolean,
-): number | undefined {
-  for (let index = start; index < end; index++) if (session.phase[index] === phases.missing && test(index)) return index
+function firstOf(start: number, end: number, test: (index: number) => boolean): number | undefined {
+  for (let index = start; index < end; index++) if (test(index)) return index
   return undefined
 }
 

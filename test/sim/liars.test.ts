@@ -118,6 +118,22 @@ describe('who hosts the directory', () => {
   })
 })
 
+it('beside a host that grants nobody, a member that sends a byte now and then keeps nobody from what only it has', () => {
+  const story = tell({ nodes: 8, layerBytes: [14_000] }, {})
+  story.begin([])
+  const owner = story.hosts()[0]!
+  const [hoarder, ...others] = story.sim.pulls.filter(({ node }) => node !== owner)
+  hoarder!.begin()
+  story.wait(2000)
+  expect(hoarder!.doneAtMs).toBeDefined()
+  makeLiar(owner, 'grants nobody')
+  makeLiar(hoarder!.node, 'trickles')
+  for (const pull of others) pull.begin()
+  story.sim.engine.run(200_000, () => others.every(({ doneAtMs }) => doneAtMs !== undefined))
+  expect(story.nowMs()).toBeLessThan(2 * limits.leaseStarvedMs)
+  expect(story.originRatio()).toBeLessThanOrEqual(story.sim.nodes.length)
+})
+
 describe('a seed that provably lies', () => {
   it.each(['forges proved', 'vouches for another blob'] as const)('%s, and is banned by all within one blob', (lie) => {
     const story = tell({ nodes: 6, layerBytes: [4 * MiB] }, { witnesses: 3 })

@@ -501,6 +501,21 @@ describe('a reader whose hosts are silent', () => {
     }
   })
 
+  it('waits no longer where it asks peers in between, in vain', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 100 }).set('standby', {})
+    start(bench, wish)
+    for (let waitedMs = 0; waitedMs < limits.leaseStarvedMs; waitedMs += 2000) {
+      expect(silences(bench)).toEqual([])
+      bench.items.set(digest, itemOf({ wants: false }))
+      bench.pass(1000)
+      bench.items.set(digest, itemOf(wish))
+      bench.pass(1000)
+    }
+    bench.pass(1000)
+    expect(silences(bench)).not.toEqual([])
+  })
+
   it('waits as long as a host says that the origin wants a pause, within bounds', () => {
     for (const [leaseAfterMs, waitMs] of [
       [30 * second, 30 * second],

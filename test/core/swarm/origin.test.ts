@@ -511,6 +511,27 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toMatchObject({ insists: true })
   })
 
+  it('insists on what a peer was asked for in vain, and takes it from the origin', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [0])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    const [request] = bench.told('request', 'peer')
+    const drips = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        bench.says('peer', { type: 'queued', id: request!.id, ahead: 1 })
+        bench.pass(500)
+      }
+    }
+    drips(9500)
+    expect(wish(bench)).toBeUndefined()
+    drips(1000)
+    expect(wish(bench)).toMatchObject({ position: 0, insists: true })
+    bench.answer({ lease: { ...lease, start: 0, end: 1 } })
+    expect(bench.told('cancel', 'peer')).toMatchObject([{ id: request!.id }])
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, offset: 0 }])
+  })
+
   it('is patient while peers say that it will come', () => {
     const bench = createBench()
     bench.read()

@@ -5,6 +5,20 @@ import { parseDigest } from '../../../core/oci/digest.ts'
 import { bitsOf, createBench, digest, proved, sizeOf, span } from './bench.ts'
 import type { SwarmLimits } from '../../../core/swarm/state.ts'
 
+/** How long a request waits at a peer that says, twice a second, how many are before it; 40 s at most. */
+function msUntilGivenUp(limitsOf: Partial<SwarmLimits>, aheadAt: (ms: number) => number): number {
+  const bench = createBench({ limits: limitsOf })
+  bench.read()
+  bench.joins('a', [4])
+  const [request] = bench.told('request')
+  let ms = 0
+  for (; ms < 40_000 && bench.told('cancel').length === 0; ms += 500) {
+    bench.says('a', { type: 'queued', id: request!.id, ahead: aheadAt(ms) })
+    bench.pass(500)
+  }
+  return ms
+}
+
 /** A request that waits at `a` behind five, and has been made of `b`, who gained the chunk later, too. */
 function waitsTwice() {
   const bench = createBench()
@@ -225,19 +239,6 @@ describe('requests', () => {
   })
 
   describe('in a queue that stands still', () => {
-    function msUntilGivenUp(limitsOf: Partial<SwarmLimits>, aheadAt: (ms: number) => number): number {
-      const bench = createBench({ limits: limitsOf })
-      bench.read()
-      bench.joins('a', [4])
-      const [request] = bench.told('request')
-      let ms = 0
-      for (; ms < 40_000 && bench.told('cancel').length === 0; ms += 500) {
-        bench.says('a', { type: 'queued', id: request!.id, ahead: aheadAt(ms) })
-        bench.pass(500)
-      }
-      return ms
-    }
-
     it('are given up after ten seconds, though the peer says that they wait', () => {
       expect(msUntilGivenUp({}, () => 3)).toBeCloseTo(limits.crawlMaxMs, -3)
     })
