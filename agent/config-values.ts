@@ -11,7 +11,8 @@ export interface HostPort {
 
 const hostPortPattern = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)):(\d{1,5})$/
 
-function toHostPort(text: string): HostPort {
+/** Of what `hostPort` takes, or `formatHostPort` wrote. */
+export function toHostPort(text: string): HostPort {
   const [, ipv6, name, port] = hostPortPattern.exec(text) ?? []
   return { host: ipv6 ?? name ?? '', port: Number(port) }
 }

@@ -84,6 +84,7 @@ export function createContents(components: ContentsComponents, options: RunnerOp
     {
       ...fetching,
       announce: (digest, now) => cluster.announce(digest, now),
+      caution: () => cluster.caution(),
       offer: (digest, size) => cluster.offer(digest, size),
     },
     options,

@@ -175,7 +175,7 @@ export async function runAgent(
               clusterOptions(config),
             ),
     },
-    { witnesses: config.witnesses, places },
+    { witnesses: config.witnesses, places, addressOfMember: (peer) => shared.cluster.addressOf(peer) },
   )
   const unshared = hasUnshared(config) ? await openUnshared() : shared
 

@@ -221,6 +221,11 @@ export const limits = {
   /** Signers and addresses suspected of a blob that was wrong, and disbelieved since this node has found other bytes: those of some blobs. */
   suspectsMax: 1024,
   disbelievedMax: 1024,
+  /** Of so many a node cautions others at a time; and by hearsay, about one blob, it takes so many to heart: what its hosts name. */
+  cautionsToldMax: 4,
+  cautionsHeardMax: 128,
+  /** A caution counts so long after a host last named it: who wants hears its hosts more often, also where these are loaded. */
+  cautionHeardMs: 1 * minute,
   /** A reader that has waited this long for witnesses takes its next chunk from the origin (DESIGN, Integrity). */
   heldBackMs: 60 * second,
   /** The same for a part of a blob that is here as far as it is wanted: only whole blobs are proved. Longer than who is asked takes to answer. */
@@ -400,6 +405,14 @@ export const limits = {
   standbyLearnMs: 0.75 * second,
   /** Banned peers that an announcer names to its directories. Ones who were banned before have mostly left for long. */
   bansToldMax: 16,
+  /**
+   * Cautions that count of all that come from one address within `banMs`, whoever is withdrawn meanwhile: a liar has no more of
+   * its choice handled as at two witnesses.
+   */
+  cautionsPerAddress: 4,
+  /** Addresses whose cautions a host remembers, 1 KiB each; and how many it names to who wants chunks, 100 bytes each. */
+  cautionersMax: 4096,
+  cautionsNamedMax: 64,
   /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
   leaseTtlMs: 1.75 * second,
   /** The same before the first byte: a token, a redirect and a cold store take seconds, twice `originFirstByteMs` is a fault. */

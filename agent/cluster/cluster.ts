@@ -1,5 +1,11 @@
 /** What the rest of the agent needs of the other members: where they are, and what their directories say. */
-import type { AnnounceItem, KnownFact, PossessionAnswer, PossessionRequest } from '../../core/directory/messages.ts'
+import type {
+  AnnounceItem,
+  Caution,
+  KnownFact,
+  PossessionAnswer,
+  PossessionRequest,
+} from '../../core/directory/messages.ts'
 import type { Place } from '../../core/members/places.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { Digest } from '../../core/oci/digest.ts'
@@ -21,6 +27,8 @@ export interface Cluster {
   stop(): Promise<void>
   /** The swarm wants a digest announced: at once, or when its time comes. */
   announce(digest: Digest, now: boolean): void
+  /** Of whom the swarm cautions others has changed. */
+  caution(): void
   /** A small content from another member, if one has it or is getting it (agent/cluster/ask-content.ts). */
   askContent(digest: Digest, origin: string, signal: AbortSignal): Promise<AskedContent>
   /** How long a blob is, as its directory knows it. */
@@ -37,6 +45,8 @@ export interface Cluster {
   heard(peer: PeerId): void
   /** As members say of themselves; undefined: no member that is known here. */
   placeOf(peer: PeerId): Place | undefined
+  /** The IP address at which a live member says that it listens; undefined as above. */
+  addressOf(peer: PeerId): string | undefined
   /** `host:port` of the cluster listeners of the other live members. */
   others(): readonly string[]
   /** Why this agent can't take part yet; undefined once it does. */
@@ -69,6 +79,6 @@ export interface ContentServer {
 
 /** How a cluster learns of the swarm, and tells it. */
 export interface ClusterSwarm {
-  readonly swarm: { announceState(digest: Digest): AnnounceItem | undefined }
+  readonly swarm: { announceState(digest: Digest): AnnounceItem | undefined; cautions(): readonly Caution[] }
   post(event: ClusterEvent): void
 }

@@ -30,6 +30,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     random,
     from: () => ({ peer: self, addresses: [] }),
     state: (digest) => runner.swarm.announceState(digest),
+    cautions: () => [],
     hosts: () => hosts,
     nearest: () => [],
     membersCount: () => 1,
@@ -56,6 +57,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
       client.announce(digest, now)
       if (now) queueMicrotask(() => client.tick())
     },
+    caution: () => {},
     askContent: async () => ({ kind: 'fetch' }),
     sizeOf: async () => undefined,
     askPossession: async () => undefined,
@@ -64,6 +66,7 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     bequeath: async () => {},
     heard: () => {},
     placeOf: () => undefined,
+    addressOf: () => undefined,
     others: () => [],
     notReady: () => undefined,
     stats: () => ({ members: 1, ...directory.stats() }),

@@ -21,10 +21,11 @@ import type { GoneRecord, MemberRecord } from '../../core/members/messages.ts'
 import type { Places } from '../../core/members/places.ts'
 import type { Clock, PeerId, Random } from '../../core/ports.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
-import { formatHostPort } from '../config-values.ts'
+import { formatHostPort, toHostPort } from '../config-values.ts'
 import type { HostPort } from '../config-values.ts'
 import type { Logger } from '../logging.ts'
 import { within } from '../system/within.ts'
+import { plainHost } from '../transport/addresses.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 import { sleepBySystem } from '../upstream/retry.ts'
 import { askHosts } from './ask-hosts.ts'
@@ -120,6 +121,10 @@ export function createMemberCluster(components: MemberClusterComponents, options
       state.client.announce(digest, now)
       arm(state)
     },
+    caution() {
+      state.client.caution()
+      arm(state)
+    },
     askContent: (digest, origin, signal) => askContent(contentCalls(state), digest, origin, signal),
     sizeOf: (digest, origin) => askSize(contentCalls(state), digest, origin),
     askPossession: (question) => askPossession(state, question),
@@ -128,6 +133,7 @@ export function createMemberCluster(components: MemberClusterComponents, options
     bequeath: (found) => bequeath(handOverCalls(state), [...state.directory.facts(), ...found]),
     heard: (peer) => state.members?.heard(peer),
     placeOf: (peer) => state.members?.get(peer),
+    addressOf: (peer) => addressOf(state, peer),
     others: () => othersOf(state),
     notReady: () => notReady(state),
     stats: () => ({ members: state.members?.live().length ?? 1, ...state.directory.stats() }),
@@ -161,6 +167,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     random: random.fork('directory client'),
     from: () => ({ peer: self, addresses: transport.addresses() }),
     state: (digest) => runner.swarm.announceState(digest),
+    cautions: () => runner.swarm.cautions(),
     hosts: (digest) => owners.of(digest),
     nearest: () => nearestOf(state),
     membersCount: () => state.members?.live().length ?? 1,
@@ -172,10 +179,10 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     announceCall,
     { byAddress: false, inTurn: (from) => !directory.isFetcher(from) },
     ({ from }) => from.peer,
-    (request) => {
+    (request, address) => {
       components.observer.hosted()
       state.members?.heard(request.from.peer)
-      return directory.announce(request)
+      return directory.announce(request, address)
     },
   )
   const exchangeRoute = routeOf(
@@ -267,6 +274,11 @@ function createState(components: MemberClusterComponents, options: MemberCluster
 function othersOf({ members, transport }: State): string[] {
   const others = (members?.live() ?? []).filter((peer) => peer !== transport.self)
   return others.flatMap((peer) => members?.get(peer)?.cluster ?? [])
+}
+
+function addressOf({ members }: State, peer: PeerId): string | undefined {
+  const record = members?.get(peer)
+  return record?.state !== 'alive' ? undefined : plainHost(toHostPort(record.cluster).host)
 }
 
 function notReady({ members, clock, arrivedMs }: State): string | undefined {

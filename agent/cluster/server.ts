@@ -10,6 +10,7 @@ import type { Clock, PeerId } from '../../core/ports.ts'
 import type { HostPort } from '../config-values.ts'
 import { listenError } from '../listen-error.ts'
 import { portOf } from '../system/port-of.ts'
+import { plainHost } from '../transport/addresses.ts'
 import { createEpochs } from './epochs.ts'
 import type { Epochs } from './epochs.ts'
 import { readMacHeaders, writeAnswerHeaders } from './headers.ts'
@@ -33,8 +34,8 @@ export interface ClusterRoute {
   /** A crowd asks this at once: these requests wait for one another, and let pass what else comes. */
   inTurn(from: PeerId): boolean
   readonly sealed?: Sealed
-  /** Undefined when the body is malformed or speaks for another than `from`. */
-  handle(from: PeerId, body: Buffer): Promise<Buffer | undefined>
+  /** Undefined when the body is malformed or speaks for another than `from`. `address`: the IP address from which it came. */
+  handle(from: PeerId, body: Buffer, address: string): Promise<Buffer | undefined>
 }
 
 export interface ClusterServer {
@@ -48,15 +49,16 @@ export function routeOf<Request, Answer>(
   call: Call<Request, Answer>,
   options: Pick<ClusterRoute, 'byAddress' | 'inTurn'>,
   fromOf: (request: Request) => PeerId,
-  answer: (request: Request) => Answer | Promise<Answer>,
+  answer: (request: Request, address: string) => Answer | Promise<Answer>,
 ): ClusterRoute {
   return {
     path: call.path,
     ...options,
     ...(call.sealed === undefined ? {} : { sealed: call.sealed }),
-    async handle(from, body) {
+    async handle(from, body, address) {
       const request = call.readRequest(body)
-      return request === undefined || fromOf(request) !== from ? undefined : call.writeAnswer(await answer(request))
+      if (request === undefined || fromOf(request) !== from) return undefined
+      return call.writeAnswer(await answer(request, address))
     },
   }
 }
@@ -120,7 +122,9 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
     return
   }
   const asked = route.sealed === 'both' ? unseal(key, body) : body
-  const answer = admission === 'fresh' && asked !== undefined ? await route.handle(headers.from, asked) : undefined
+  const address = plainHost(request.socket.remoteAddress ?? '')
+  const isHeard = admission === 'fresh' && asked !== undefined
+  const answer = isHeard ? await route.handle(headers.from, asked, address) : undefined
   const status = answer !== undefined ? 200 : admission === 'stale' ? 401 : 400
   const shown = answer !== undefined && route.sealed !== undefined ? seal(key, answer) : answer
   send(state, response, key, headers, status, shown ?? Buffer.alloc(0))

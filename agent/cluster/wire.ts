@@ -54,6 +54,12 @@ const range = z
 
 const address = z.strictObject({ peer, addresses })
 
+const caution = z.strictObject({
+  peer,
+  address: z.string().min(1).max(limits.addressMaxLength).exactOptional(),
+  origin: originName.exactOptional(),
+})
+
 const announceItem = z
   .strictObject({
     digest,
@@ -95,6 +101,7 @@ const announceItem = z
 const announceRequest = z.strictObject({
   from: address,
   items: z.array(announceItem).max(limits.announceItemsMax),
+  cautions: z.array(caution).max(limits.cautionsToldMax).exactOptional(),
   asBefore: z.strictObject({ count, low: word, high: word }).exactOptional(),
 })
 
@@ -111,6 +118,7 @@ const answerItem = z.strictObject({
     .exactOptional(),
   leaseAfterMs: durationMs.exactOptional(),
   lost: z.array(count).max(limits.fetchRangesMax).exactOptional(),
+  cautions: z.array(caution).max(limits.cautionsNamedMax).exactOptional(),
   departure: z.strictObject({ sole: bytes.exactOptional(), isWanted: z.boolean() }).exactOptional(),
   provide: z.boolean().exactOptional(),
   announceAfterMs: durationMs,

@@ -50,6 +50,7 @@ export interface RunnerComponents {
   readonly observer: RunnerObserver
   /** Tells the directory of a digest. */
   readonly announce: (digest: Digest, now: boolean) => void
+  readonly caution: () => void
   /** Asks another member to take a blob that only this agent has; does one? */
   readonly offer: (digest: Digest, size: number) => Promise<boolean>
   /** The whole blob came from this origin, to this agent and others. */
@@ -81,7 +82,7 @@ export interface Runner {
   stop(): Promise<void>
 }
 
-export type RunnerOptions = Pick<SwarmOptions, 'witnesses' | 'places'>
+export type RunnerOptions = Pick<SwarmOptions, 'witnesses' | 'places' | 'addressOfMember'>
 
 export function createRunner(components: RunnerComponents, options: RunnerOptions = {}): Runner {
   const { lives, store, transport, rates, logger, observer } = components
@@ -170,6 +171,8 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
         return void discard(command.digest, command.indices)
       case 'announce':
         return components.announce(command.digest, command.now)
+      case 'caution':
+        return components.caution()
       case 'offer':
         return void offer(command.digest, command.size)
       case 'departed':

@@ -195,6 +195,8 @@ export type SwarmCommand =
   | { readonly type: 'departed' }
   /** Own evidence that a peer broke the rules: drop it and do not take it back for a while, nor, where given, anybody from this address. */
   | { readonly type: 'ban'; readonly peer: PeerId; readonly address?: string; readonly reason: string }
+  /** Of whom this node cautions others has changed (`Swarm.cautions`): its directories should hear of it now. */
+  | { readonly type: 'caution' }
   /** This digest can't be had now: its readers end. */
   | {
       readonly type: 'fail'

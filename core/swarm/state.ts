@@ -5,6 +5,7 @@ import { limits } from '../limits.ts'
 import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, Notary, PeerId, Random } from '../ports.ts'
+import type { DatedCaution } from './caution.ts'
 import type { Departure } from './departure.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmCommand } from './events.ts'
@@ -30,6 +31,8 @@ export interface SwarmOptions {
   readonly download?: RateLimit
   /** Where this node and its peers are. Default: everybody is equally near. */
   readonly places?: Places
+  /** The IP address at which a live member says that it listens; undefined: it is none that is known here. Default: nobody is. */
+  readonly addressOfMember?: (peer: PeerId) => string | undefined
   /** Of the credential of this node's readers that lives the longest, of those for this blob and origin. Default: they live for ever. */
   readonly credentialLife?: (digest: Digest, origin: string) => CredentialLife
 }
@@ -84,6 +87,8 @@ export interface Session {
   /** Whom this node asked for its word, and from which chunk on. */
   readonly doubts: Set<string>
   doubtedAtMs: number
+  /** Of whom its directory's hosts cautioned this node lately (caution.ts). */
+  cautions: readonly DatedCaution[]
   readonly readers: Map<number, Reader>
   /** The origin that is asked, and whose `fetched` entries count here: readers of several take turns (turns.ts). */
   origin: string | undefined
@@ -356,6 +361,7 @@ export interface SwarmState extends SwarmComponents {
   readonly mark: Mark
   readonly limits: SwarmLimits
   readonly places: Places
+  readonly addressOfMember: (peer: PeerId) => string | undefined
   readonly credentialLife: (digest: Digest, origin: string) => CredentialLife
   readonly download: RateLimit
   readonly sessions: Map<Digest, Session>
@@ -402,6 +408,8 @@ export interface SwarmState extends SwarmComponents {
   readonly suspects: BoundedMap<string, { readonly digest: Digest; readonly untilMs: number }>
   /** By origin, and peer ID or address: until when its word is not taken (trust.ts). */
   readonly disbelieved: BoundedMap<string, number>
+  /** By address, or peer ID where it has none: of whom this node cautions others (caution.ts). */
+  readonly cautions: BoundedMap<string, DatedCaution>
   /** Undefined: this node stays. */
   departure: Departure | undefined
   /** Digests left with nothing held, to be told to the directory once. */
@@ -417,6 +425,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     limits: options.limits === undefined ? limits : { ...limits, ...options.limits },
     witnesses: options.witnesses ?? 1,
     places: options.places ?? nowhere,
+    addressOfMember: options.addressOfMember ?? (() => undefined),
     credentialLife: options.credentialLife ?? (() => endlessLife),
     download: options.download ?? createRateLimit(components.clock),
     sessions: new Map(),
@@ -457,6 +466,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     originFailedAtMs: createBoundedMap(limits.limitedOriginsMax),
     suspects: createBoundedMap(limits.suspectsMax),
     disbelieved: createBoundedMap(limits.disbelievedMax),
+    cautions: createBoundedMap(limits.cautionsToldMax),
     departure: undefined,
     left: new Map(),
     sweptAtMs: nowMs,

@@ -2,11 +2,12 @@
  * The swarm of one agent: every digest it holds or wants, every peer it deals with. Pure: events in, commands out, time and
  * chance from ports, so that the agent and the simulator run the same program (DESIGN, Swarm).
  */
-import type { AnnounceItem } from '../directory/messages.ts'
+import type { AnnounceItem, Caution } from '../directory/messages.ts'
 import { second } from '../units.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
+import { ownCautions } from './caution.ts'
 import { depart, mayTake, onOffered, watchDeparture } from './departure.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
 import { abandonBuffers, endReader, failWhenHopeless, forgetWhenEmpty, loseChunks, missChunks } from './ending.ts'
@@ -81,6 +82,8 @@ export interface Swarm {
   handle(event: SwarmEvent): void
   /** What the directory should hear of `digest` now; undefined when this node has nothing to say of it. */
   announceState(digest: Digest): AnnounceItem | undefined
+  /** Of whom the directories should caution others, as this node has found out. */
+  cautions(): readonly Caution[]
   /** May a reader that trusts `origin` be given this chunk, which is held? `deliver` tells when that has changed for one that waits. */
   mayDeliver(digest: Digest, index: number, origin: string): boolean
   /** Is this chunk held, as far as the swarm has heard? */
@@ -101,6 +104,7 @@ export function createSwarm(components: SwarmComponents, options: SwarmOptions =
       requestMore(state)
     },
     announceState: (digest) => announceState(state, digest),
+    cautions: () => ownCautions(state),
     mayDeliver(digest, index, origin) {
       const session = state.sessions.get(digest)
       return session !== undefined && mayDeliver(state, session, index, origin)

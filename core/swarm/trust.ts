@@ -9,6 +9,7 @@
  */
 import { ban } from './bans.ts'
 import { hasBit } from './bitfield.ts'
+import { cautionOthers } from './caution.ts'
 import { dropChunks } from './ending.ts'
 import type { Entry } from './entry.ts'
 import { addressOf, isBanned } from './hosts.ts'
@@ -71,6 +72,7 @@ export function disbelieve(state: SwarmState, origin: string, signer: string): v
   const untilMs = state.clock.now() + state.limits.banMs
   for (const name of [signer, addressOf(state, signer)])
     if (name !== undefined) state.disbelieved.set(`${origin} ${name}`, untilMs)
+  cautionOthers(state, signer, origin)
   dropUnbelieved(state)
 }
 
@@ -85,6 +87,7 @@ export function refute(
 ): void {
   if (witness.kind === 'fetched') return disbelieve(state, witness.origin, signer)
   ban(state, signer, reason, { isLie: true })
+  cautionOthers(state, signer)
   dropUnbelieved(state)
 }
 

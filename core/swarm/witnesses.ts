@@ -7,6 +7,7 @@
  *         ├──────▶ the whole blob is proved here                        ─▶ delivered
  *         └──────▶ after `limits.heldBackMs` (`heldBackPartMs` where no proof will come): this chunk from the origin ─▶ delivered
  */
+import { isCautionedOf } from './caution.ts'
 import type { Entry } from './entry.ts'
 import { entriesOf } from './evidence.ts'
 import type { PeerMessage } from './messages.ts'
@@ -38,13 +39,19 @@ export function mayPassUnkept(state: SwarmState, session: Session, index: number
 
 function isVouched(state: SwarmState, session: Session, entry: Entry, origin: string | undefined): boolean {
   if (entry.signer === state.self) return entry.witness.kind === 'proved' || entry.witness.origin === origin
-  if (state.witnesses === 1 && isTrusted(state, origin, entry)) return true
-  return countWitnesses(state, session, entry, origin) >= state.witnesses
+  return isEnough(state, session, entry, origin) || countWitnesses(state, session, entry, origin) >= state.witnesses
+}
+
+/** Where one word is enough it is nearly always that under which the chunk was kept. */
+function isEnough(state: SwarmState, session: Session, entry: Entry, origin: string | undefined): boolean {
+  return (
+    state.witnesses === 1 && isTrusted(state, origin, entry) && !isCautionedOf(state, session, origin, entry.signer)
+  )
 }
 
 /**
- * Addresses that stand behind the hash. Signers that were never connected here may all be one, and one that is: they count
- * where there is nobody else.
+ * Addresses that stand behind the hash, but those of whom this node is cautioned. Signers that were never connected here may all be
+ * one, and one that is: they count where there is nobody else.
  */
 function countWitnesses(state: SwarmState, session: Session, accepted: Entry, origin: string | undefined): number {
   const { hash, index } = accepted
@@ -53,8 +60,9 @@ function countWitnesses(state: SwarmState, session: Session, accepted: Entry, or
     .map(({ signer }) => signer)
   for (const [peer, hashes] of session.vouches)
     if (hashes[index] === hash && !isBanned(state, peer) && !isSuspect(state, peer)) signers.push(peer)
-  const addresses = new Set(signers.map((signer) => addressOf(state, signer)).filter((one) => one !== undefined))
-  return Math.max(addresses.size, Math.min(signers.length, 1))
+  const sound = signers.filter((signer) => !isCautionedOf(state, session, origin, signer))
+  const addresses = new Set(sound.map((signer) => addressOf(state, signer)).filter((one) => one !== undefined))
+  return Math.max(addresses.size, Math.min(sound.length, 1))
 }
 
 // Held back
@@ -108,6 +116,7 @@ export function askWitnesses(state: SwarmState, session: Session, index: number,
   for (const { held, peer } of session.neighbours.values()) {
     const key = doubtKey(peer, start)
     if (held < session.count || session.doubts.has(key)) continue
+    if (isCautionedOf(state, session, session.origin, peer.id)) continue
     session.doubts.add(key)
     state.emit({ type: 'send', peer: peer.id, message: { type: 'doubt', digest: session.digest, start } })
     asked++

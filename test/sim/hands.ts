@@ -57,6 +57,9 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'announce':
       life.client.announce(command.digest, command.now)
       return wake(node)
+    case 'caution':
+      life.client.caution()
+      return wake(node)
     case 'offer':
       return offer(node, blobOf(node, command.digest))
     case 'departed':
@@ -65,6 +68,8 @@ export function obey(node: SimNode, command: SwarmCommand): void {
       life.banned.add(command.peer)
       if (command.address !== undefined) life.banned.add(command.address)
       node.counts.bans.push(command.peer)
+      // A signer may be a mere name (liars.ts).
+      if (!world.nodes.has(command.peer)) return
       return world.network.hangUp(node.id, command.peer)
     case 'fail':
       node.counts.fails++

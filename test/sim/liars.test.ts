@@ -15,7 +15,7 @@ function harm({ sim }: Story, liars: readonly SimNode[]): { wrong: number; retri
   return {
     wrong: honest.reduce((sum, { counts }) => sum + counts.wrongBytes, 0),
     retries: Math.max(...honest.map(({ counts }) => counts.retries)),
-    slandered: banned.filter((id) => !liars.some((liar) => liar.id === id)),
+    slandered: banned.filter((id) => honest.some((node) => node.id === id)),
   }
 }
 
@@ -81,6 +81,9 @@ function pullBesideForger(lie: Lie, witnesses: number, honestSeeds: number, seed
 }
 
 describe.each(forgeries)('a seed that %s', (lie) => {
+  /** Nothing connects names that are nobody's: each is found out by itself. */
+  const isNamed = lie !== 'forges in other names'
+
   describe.each([0, 1])('beside %i that does not', (honestSeeds) => {
     it.each([1, 2, 3])(
       'costs each node one try of its pull at most, and the origin no copy for each (seed %i)',
@@ -89,9 +92,9 @@ describe.each(forgeries)('a seed that %s', (lie) => {
         const { retries, slandered } = harm(story, [story.node(0)])
         expect({ slandered, isOnce: retries <= 1 }).toEqual({ slandered: [], isOnce: true })
         // Six or seven nodes have kept its lies.
-        expect(story.originRatio()).toBeLessThan(honestSeeds === 0 ? 3 : 1)
-        const banned = pulled.flatMap(({ counts }) => counts.bans)
-        expect(new Set(banned)).toEqual(new Set(lie === 'forges fetched' ? [] : ['n0']))
+        expect(story.originRatio()).toBeLessThan((honestSeeds === 0 ? 3 : 1) + (isNamed ? 0 : 2))
+        const banned = pulled.flatMap(({ counts }) => counts.bans).filter((id) => story.sim.world.nodes.has(id))
+        expect(new Set(banned)).toEqual(new Set(lie === 'forges fetched' || !isNamed ? [] : ['n0']))
       },
     )
 

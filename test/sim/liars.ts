@@ -3,6 +3,7 @@
  * what that tells it to do.
  */
 import { limits } from '../../core/limits.ts'
+import type { Digest } from '../../core/oci/digest.ts'
 import type { Directory } from '../../core/directory/directory.ts'
 import type { AnnounceRequest, TimedAnswer } from '../../core/directory/messages.ts'
 import { fullBitfield } from '../../core/swarm/bitfield.ts'
@@ -26,6 +27,8 @@ export function makeLiar(node: SimNode, lie: Lie): void {
       return uploadInstead(node, (command) => forge(node, command, { kind: 'fetched', origin: node.world.originName }))
     case 'forges proved':
       return uploadInstead(node, (command) => forge(node, command, { kind: 'proved' }))
+    case 'forges in other names':
+      return uploadInstead(node, (command) => forge(node, command, { kind: 'proved' }, alias(node, command.digest)))
     case 'forges one chunk':
       return forgeLast(node)
     case 'vouches for another blob':
@@ -34,6 +37,9 @@ export function makeLiar(node: SimNode, lie: Lie): void {
       return claimAll(node)
     case 'trickles':
       return uploadInstead(node, (command) => trickle(node, command))
+    case 'slanders':
+      node.slander = [...node.world.nodes.keys()].filter((peer) => peer !== node.id).map((peer) => ({ peer }))
+      return node.life?.client.caution()
     case 'floods':
       return flood(node)
     case 'grants everybody':
@@ -74,14 +80,24 @@ function uploadInstead(node: SimNode, act: (command: CommandOf<'upload'>) => voi
   instead(node, 'upload', act)
 }
 
+function alias(node: SimNode, digest: Digest): SimNode {
+  const id = `${node.id} as ${digest.slice(-8)}`
+  return Object.create(node, { id: { value: id }, notary: { value: node.world.notaryOf(id) } })
+}
+
 /** The chunk with its first byte wrong, and a signature under that. */
-function forge(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'upload'>, witness: Witness): void {
+function forge(
+  node: SimNode,
+  { digest, id, index, offset, peer }: CommandOf<'upload'>,
+  witness: Witness,
+  signer = node,
+): void {
   const receiver = node.world.nodes.get(peer)
   const blob = blobOf(node, digest)
   const length = chunkLengthOf(blob.size, index)
   const piece = (from: number, to: number): Piece =>
     from === 0 ? spoil(blob.piece(index, from, to), node.id) : blob.piece(index, from, to)
-  const entry = sign(node, blob, index, blob.hash(index, [piece(0, length)]), witness)
+  const entry = sign(signer, blob, index, blob.hash(index, [piece(0, length)]), witness)
   if (receiver === undefined) return
   let at = offset
   const onHead = (): void => handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
@@ -158,8 +174,8 @@ function answerInstead(node: SimNode, change: (item: TimedAnswer, request: Annou
   const honest: Directory = life.directory
   life.directory = {
     ...honest,
-    announce(request) {
-      const answer = honest.announce(request)
+    announce(request, address) {
+      const answer = honest.announce(request, address)
       return { ...answer, items: answer.items.map((item) => change(item, request)) }
     },
   }

@@ -22,6 +22,10 @@ export const lies = [
   /** Wrong bytes under the right entry. */
   'sends rubbish',
   ...liesOfHolders,
+  /** As `forges proved`, for each blob under the name of a member that there is not. */
+  'forges in other names',
+  /** Cautions of everybody, who have signed nothing wrong. */
+  'slanders',
   /** Thousands of requests a second. */
   'floods',
   ...liesOfHosts,

@@ -2,7 +2,7 @@
 import { createDirectoryClient, type DirectoryClient, type DirectoryClientOutput } from '../../core/directory/client.ts'
 import type { PeerHint } from '../../core/directory/messages.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
-import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
+import type { AnnounceAnswer, AnnounceRequest, Caution } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
 import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
 import { createPlaces, type Border, type Place } from '../../core/members/places.ts'
@@ -100,6 +100,8 @@ export interface SimNode {
   /** Chunks that the disk refused. */
   readonly refused: { readonly blob: Blob; readonly index: number }[]
   behaviour: Behaviour
+  /** Of whom it cautions others, whatever it has found out; undefined: it does not lie so (liars.ts). */
+  slander: readonly Caution[] | undefined
   /** Of the last token that its containerd brought. */
   tokenEndsAtMs: number
   /** Its machine is gone: it does not even refuse. */
@@ -200,6 +202,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     },
     refused: [],
     behaviour: 'honest',
+    slander: undefined,
     tokenEndsAtMs: Infinity,
     isSilent: false,
     lives: 0,
@@ -317,10 +320,13 @@ function createLife(node: SimNode): Life {
   const placeOf = (peer: PeerId): Place | undefined =>
     members === undefined ? toldPlace(world.nodes.get(peer)) : members.get(peer)
   const places = createPlaces(node.options.border, placeOf)
+  const isMember = (peer: PeerId): boolean => members === undefined || members.get(peer)?.state === 'alive'
+  const addressOfMember = (peer: PeerId): string | undefined =>
+    isMember(peer) ? world.nodes.get(peer)?.address : undefined
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm(
     { self: id, clock, random: random.fork('swarm'), notary, emit },
-    { credentialLife: () => tokenLife(node), ...node.options.swarm, places },
+    { credentialLife: () => tokenLife(node), ...node.options.swarm, places, addressOfMember },
   )
   const ownersOf = (digest: Digest): readonly PeerId[] => owners.of(digest)
   return {
@@ -349,6 +355,7 @@ function createLife(node: SimNode): Life {
       random: random.fork('client'),
       from: () => ({ peer: id, addresses: [`/sim/${id}`] }),
       state: (digest) => swarm.announceState(digest),
+      cautions: () => node.slander ?? swarm.cautions(),
       hosts: ownersOf,
       nearest: () => nearestTo(node, members),
       membersCount: () => members?.live().length ?? world.nodes.size,
@@ -433,7 +440,7 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
     ({ directory }) => to !== node.id && !directory.isFetcher(node.id),
     ({ directory, members }) => {
       members?.heard(node.id)
-      const answer = directory.announce(request)
+      const answer = directory.announce(request, node.address)
       // What a host says to itself crosses no wire.
       if (to !== node.id) node.world.traffic.announceBytes += announceBytes(request, answer)
       node.world.answered?.(answer, request, to)

@@ -84,6 +84,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
     logger,
     observer: { received: nothing, uploaded: nothing, refused: nothing, banned: nothing, escaped: nothing },
     announce: (digest, now) => cluster.announce(digest, now),
+    caution: () => cluster.caution(),
     offer: async () => false,
     onFetched: nothing,
   })

@@ -42,6 +42,7 @@ const request: AnnounceRequest = {
     },
     { digest: digestOf(2), size: 0, have: { complete: true }, wants: false, fetching: [] },
   ],
+  cautions: [{ peer, address: '10.0.0.66', origin: 'docker.io' }, { peer }],
   asBefore: { count: 3000, low: 2 ** 32 - 1, high: 7 },
 }
 
@@ -56,6 +57,7 @@ const answer: AnnounceAnswer = {
       lease: { id: 2 ** 40 + 1, start: 0, end: 4, source: { ...address, complete: false }, ttlMs: 1750 },
       leaseAfterMs: 12.25,
       lost: [2 ** 40],
+      cautions: [{ peer, address: 'fd00::66' }],
       departure: { sole: bitsOf(100, [1, 99]), isWanted: true },
       provide: true,
       announceAfterMs: 500,

@@ -68,7 +68,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       observer: { called() {}, hosted() {} },
       places: nowhere,
       contents: { serve: async () => ({ kind: 'none' }), take: () => false },
-      runner: { swarm: { announceState: (digest) => items.get(digest) }, post },
+      runner: { swarm: { announceState: (digest) => items.get(digest), cautions: () => [] }, post },
     },
     {
       listen: { host: '127.0.0.1', port },

@@ -1,0 +1,82 @@
+/**
+ * What a lie teaches others, short of a ban (bans.ts), which takes evidence of one's own. Who was lied to says so to its
+ * directories, which pass it on to those who want a blob:
+ *
+ *     found out here ─▶ told with every announce ─▶ named in answers ─▶ that word is not enough alone
+ *
+ * A chunk for which nobody else vouches then waits, at one witness as at two, for another's word or for the proof (witnesses.ts). So a
+ * false caution makes bytes late, and costs nothing else. What this node has found out itself counts here as well.
+ */
+import type { Caution } from '../directory/messages.ts'
+import type { PeerId } from '../ports.ts'
+import { addressOf } from './hosts.ts'
+import type { Session, SwarmState } from './state.ts'
+
+/** What `signer` signed is wrong, as this node has found: provably, or as what `origin` has. Others should know. */
+export function cautionOthers(state: SwarmState, signer: PeerId, origin?: string): void {
+  if (signer === state.self) return
+  const address = whereaboutsOf(state, signer)
+  const name = address ?? signer
+  const before = ownCautions(state).find((one) => (one.address ?? one.peer) === name)
+  const caution = before === undefined ? cautionAgainst(signer, address, origin) : widened(before, origin)
+  state.cautions.set(name, { caution, untilMs: state.clock.now() + state.limits.banMs })
+  if (caution !== before) state.emit({ type: 'caution' })
+}
+
+function cautionAgainst(peer: PeerId, address: string | undefined, origin: string | undefined): Caution {
+  return { peer, ...(address === undefined ? {} : { address }), ...(origin === undefined ? {} : { origin }) }
+}
+
+/** Two origins, or proof: it is not an origin that is to blame. */
+function widened(caution: Caution, origin: string | undefined): Caution {
+  if (caution.origin === undefined || caution.origin === origin) return caution
+  return cautionAgainst(caution.peer, caution.address, undefined)
+}
+
+/** Of whom this node cautions others now. */
+export function ownCautions(state: SwarmState): Caution[] {
+  return current(
+    state,
+    [...state.cautions].map(([, own]) => own),
+  )
+}
+
+/** What a host of the blob's directory says, on the word of others. */
+export function heedCautions(state: SwarmState, session: Session, cautions: readonly Caution[]): void {
+  if (cautions.length === 0) return
+  const untilMs = state.clock.now() + state.limits.cautionHeardMs
+  const heard = new Map(session.cautions.map((one) => [JSON.stringify(one.caution), one]))
+  for (const caution of cautions) heard.set(JSON.stringify(caution), { caution, untilMs })
+  session.cautions = [...heard.values()].slice(-state.limits.cautionsHeardMax)
+}
+
+/** Is this signer's word about what `origin` has too little without another's? */
+export function isCautionedOf(
+  state: SwarmState,
+  session: Session,
+  origin: string | undefined,
+  signer: PeerId,
+): boolean {
+  if (state.witnesses > 1) return false
+  const cautions = [...ownCautions(state), ...current(state, session.cautions)]
+  if (cautions.length === 0) return false
+  const address = whereaboutsOf(state, signer)
+  // Who is nowhere may be any of them, under another ID.
+  if (address === undefined) return true
+  const isAbout = (one: Caution): boolean => one.peer === signer || one.address === address
+  return cautions.some((one) => isAbout(one) && (one.origin ?? origin) === origin)
+}
+
+function current(state: SwarmState, cautions: readonly DatedCaution[]): Caution[] {
+  return cautions.filter(({ untilMs }) => untilMs > state.clock.now()).map(({ caution }) => caution)
+}
+
+/** Where it is connected from, or else where it says itself that it listens: enough to doubt a word, not to count one by. */
+function whereaboutsOf(state: SwarmState, id: PeerId): string | undefined {
+  return addressOf(state, id) ?? state.addressOfMember(id)
+}
+
+export interface DatedCaution {
+  readonly caution: Caution
+  readonly untilMs: number
+}

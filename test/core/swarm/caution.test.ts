@@ -1,0 +1,189 @@
+/** At one witness a chunk of whom this node is cautioned waits as at two; nobody is banned, and nothing is fetched twice. */
+import { describe, expect, it } from 'vitest'
+import type { Caution } from '../../../core/directory/messages.ts'
+import { limits } from '../../../core/limits.ts'
+import { createBench, digest, entryOf, fetched, hashOf, origin, proved, sizeOf, span, type Bench } from './bench.ts'
+
+const chunks = 4
+const liar: Caution = { peer: 'liar' }
+
+/** Peer `from` brings chunk 0, alone of all it holds. */
+function bring(bench: Bench, from: string, signer = from, witness = proved): void {
+  bench.joins(from, [0])
+  bench.sends(bench.told('request', from)[0]!, { signer, witness })
+  bench.settle()
+}
+
+const mayTake = (bench: Bench): boolean => bench.swarm.mayDeliver(digest, 0, origin)
+
+/** A reader that its directory cautions of these. */
+function createReader(cautions: readonly Caution[], options: Parameters<typeof createBench>[0] = {}): Bench {
+  const bench = createBench({ chunks, ...options })
+  bench.read()
+  bench.answer({ cautions })
+  return bench
+}
+
+describe('a chunk of one of whom this node is cautioned', () => {
+  it('is not handed out on that word alone, and its bringer not banned', () => {
+    const bench = createReader([liar])
+    bring(bench, 'liar')
+    expect(mayTake(bench)).toBe(false)
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 1, neighbours: 1 })
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('is handed out when another who has proved the blob says the same, who is asked', () => {
+    const bench = createReader([liar])
+    bring(bench, 'liar')
+    bench.joins('b', span(0, chunks))
+    bench.says('liar', { type: 'have', digest, indices: span(1, chunks) })
+    bench.pass(limits.doubtAgainMs + 25)
+    expect(bench.told('doubt')).toEqual([{ type: 'doubt', digest, start: 0, to: 'b' }])
+    bench.says('b', { type: 'vouch', digest, start: 0, hashes: span(0, chunks).map(hashOf) })
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('is handed out when the blob is proved', () => {
+    const bench = createReader([liar])
+    bench.joins('liar', span(0, chunks))
+    for (let round = 0; round < chunks; round++) {
+      for (const request of bench.told('request')) bench.sends(request)
+      bench.settle()
+    }
+    expect(mayTake(bench)).toBe(true)
+    expect(bench.take('fetch-origin')).toEqual([])
+  })
+
+  it('is taken from the origin when a reader has waited a minute for it, and not before', () => {
+    const bench = createReader([liar])
+    bring(bench, 'liar', 'liar', fetched)
+    const escapes = () => bench.take('fetch-origin').filter(({ isEscape }) => isEscape)
+    for (let passedMs = 0; passedMs < limits.heldBackMs; passedMs += 1000) {
+      bench.answer({ cautions: [liar] })
+      bench.pass(1000)
+    }
+    expect(escapes()).toEqual([])
+    bench.pass(100)
+    expect(escapes()).toMatchObject([{ start: 0, end: 1 }])
+  })
+
+  it('is handed out when no host has named its signer for a while', () => {
+    const bench = createReader([liar])
+    bring(bench, 'liar')
+    bench.clock.advance(limits.cautionHeardMs)
+    expect(mayTake(bench)).toBe(true)
+  })
+})
+
+describe('whose word is as good as before', () => {
+  it('anybody of whom nobody cautions', () => {
+    const bench = createReader([liar])
+    bring(bench, 'a')
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('who is said to have lied about another origin', () => {
+    const bench = createReader([{ ...liar, origin: 'other.example' }])
+    bring(bench, 'liar')
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('this node itself', () => {
+    const bench = createReader([{ peer: 'self' }])
+    bench.answer({ lease: { id: 1, start: 0, end: 1, ttlMs: 2000 } })
+    const [fetch] = bench.take('fetch-origin')
+    bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: limits.chunkSizeMinBytes })
+    bench.settle()
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('a member that listens elsewhere and was never connected here', () => {
+    const bench = createReader([{ peer: 'liar', address: '10.0.0.66' }], { addressOfMember: () => '10.0.0.7' })
+    bring(bench, 'a', 'member')
+    expect(mayTake(bench)).toBe(true)
+  })
+})
+
+describe('who may be the liar under another ID', () => {
+  const caution = { peer: 'liar', address: '10.0.0.66' }
+
+  it('is who comes from its address', () => {
+    const bench = createReader([caution])
+    bring(bench, 'a', 'liar again')
+    bench.handle({ type: 'peer-connected', peer: 'liar again', address: '10.0.0.66' })
+    expect(mayTake(bench)).toBe(false)
+  })
+
+  it('is a member that listens there', () => {
+    const bench = createReader([caution], { addressOfMember: () => '10.0.0.66' })
+    bring(bench, 'a', 'liar again')
+    expect(mayTake(bench)).toBe(false)
+  })
+
+  it('is who is no member and was never connected here', () => {
+    const bench = createReader([caution])
+    bring(bench, 'a', 'stranger')
+    expect(mayTake(bench)).toBe(false)
+    bench.handle({ type: 'peer-connected', peer: 'stranger', address: '10.0.0.9' })
+    expect(mayTake(bench)).toBe(true)
+  })
+})
+
+it('at two witnesses cautions change nothing: two words are enough', () => {
+  const bench = createReader([liar], { witnesses: 2 })
+  bring(bench, 'liar', 'liar', fetched)
+  bench.joins('b', span(0, chunks))
+  bench.pass(25)
+  bench.says('b', { type: 'vouch', digest, start: 0, hashes: span(0, chunks).map(hashOf) })
+  expect(mayTake(bench)).toBe(true)
+})
+
+/** The reader of chunk 0 is shown two words of `signer` that differ. */
+function contradict(bench: Bench, signer: string, witness = proved): void {
+  for (const [from, hash] of [
+    ['a', hashOf(0)],
+    ['b', hashOf(77)],
+  ] as const) {
+    bench.joins(from, [0])
+    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer, witness, hash })
+    bench.handle({ type: 'peer-disconnected', peer: from })
+  }
+}
+
+describe('a node cautions others', () => {
+  it('of who provably lied, with its address, as long as it is banned here', () => {
+    const bench = createReader([])
+    bench.handle({ type: 'peer-connected', peer: 'liar', address: '10.0.0.66' })
+    contradict(bench, 'liar')
+    expect(bench.take('caution')).toEqual([{ type: 'caution' }])
+    expect(bench.swarm.cautions()).toEqual([{ peer: 'liar', address: '10.0.0.66' }])
+    bench.clock.advance(limits.banMs)
+    expect(bench.swarm.cautions()).toEqual([])
+  })
+
+  it('of who signed what an origin does not have, for that origin', () => {
+    const bench = createReader([])
+    contradict(bench, 'liar', fetched)
+    expect(bench.swarm.cautions()).toEqual([{ peer: 'liar', origin }])
+  })
+
+  it('not of whom it only suspects, nor of what others say', () => {
+    const bench = createReader([liar])
+    bench.joins('a', [])
+    const entries = span(0, chunks).map((index) => entryOf(sizeOf(chunks), index, 'a', proved))
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111), complete: false })
+    bench.handle({ type: 'entries', digest, entries })
+    bench.take('prove')
+    bench.handle({ type: 'proved', digest, ok: false })
+    expect(bench.swarm.cautions()).toEqual([])
+    expect(bench.take('caution')).toEqual([])
+  })
+
+  it('and takes no word of a stranger alone itself, when one has lied to it', () => {
+    const bench = createReader([])
+    contradict(bench, 'stranger')
+    bring(bench, 'c', 'another stranger')
+    expect(mayTake(bench)).toBe(false)
+  })
+})
