@@ -12,6 +12,9 @@ import { blobPath, fiveUnequalLayers, type Image, makeImage, pulledBlobs } from 
 import { type Origin, startOrigin } from '../../cli/demo/origin.ts'
 import { pullImage } from '../../cli/demo/pull.ts'
 import { untilTrue } from '../../cli/demo/until.ts'
+import { systemClock } from '../../agent/system/clock.ts'
+import { createOwners } from '../../core/directory/owners.ts'
+import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import { MiB } from '../../core/units.ts'
 import {
@@ -41,9 +44,10 @@ const liars: Hostile[] = []
 
 beforeAll(async () => {
   const names = ['many', 'owners', 'deceived'].flatMap((name) => [`${name}-1`, `${name}-2`])
-  for (const name of names) {
+  for (const name of [...names, 'in-turn']) {
     const directory = await guardian.directory()
-    const layers = name.startsWith('owners') ? [2, 2, 2].map((size) => size * MiB) : fiveUnequalLayers(16 * MiB)
+    const isSmall = name.startsWith('owners') || name === 'in-turn'
+    const layers = isSmall ? [2, 2, 2].map((size) => size * MiB) : fiveUnequalLayers(16 * MiB)
     images.set(name, {
       directory,
       image: await makeImage({ directory, seed: `hostile ${name}`, layerSizesBytes: layers }),
@@ -74,7 +78,7 @@ interface Cluster {
   readonly secretFile: string
 }
 
-async function startHonest(count: number, witnesses: number): Promise<Cluster> {
+async function startHonest(count: number, witnesses: number, flags: readonly string[] = []): Promise<Cluster> {
   const root = await guardian.directory()
   const secretFile = await makeClusterSecret(root)
   const agents: AgentProcess[] = []
@@ -86,7 +90,7 @@ async function startHonest(count: number, witnesses: number): Promise<Cluster> {
         secretFile,
         seeds: agents.slice(0, 1).map(({ clusterAddress }) => clusterAddress),
         plainOrigins: [origin.address],
-        flags: ['--witnesses', String(witnesses)],
+        flags: ['--witnesses', String(witnesses), ...flags],
       }),
     )
   await Promise.all(agents.map((agent) => agentReady(agent, count)))
@@ -107,10 +111,33 @@ async function join(
   const seeds = agents.slice(0, 1).map(({ clusterAddress }) => clusterAddress)
   const peers = agents.map(({ peersAddress }) => peersAddress)
   const started = lies.map((lie) =>
-    startHostile(guardian, { ...lie, host: `127.0.0.${nextHost++}`, secretFile, seeds, peers, blobs, members }),
+    startHostile(guardian, {
+      ...lie,
+      origin: origin.address,
+      host: `127.0.0.${nextHost++}`,
+      secretFile,
+      seeds,
+      peers,
+      blobs,
+      members,
+    }),
   )
   liars.push(...started)
   return Promise.all(started.map(async ({ host, report }) => ({ host, said: await report })))
+}
+
+/** All hosts of the image's directories, of those which are honest, know that this member has it. Nobody else has anything. */
+async function untilHeld({ agents }: Cluster, name: string, holder: string): Promise<void> {
+  const owners = createOwners({ self: holder, clock: systemClock })
+  for (const member of [holder, ...(await Promise.all(agents.map(peerOf)))]) owners.add(member)
+  const hosts = layersOf(images.get(name)!.image).flatMap(({ digest }) =>
+    owners.of(digest).slice(0, limits.hostsPerDigest),
+  )
+  const known = async (): Promise<number> => {
+    const metrics = await Promise.all(agents.map(({ ops }) => readMetrics(ops)))
+    return metrics.reduce((sum, of) => sum + (of.get('shoal_directory_digests') ?? 0), 0)
+  }
+  await untilTrue('what hosts know', async () => (await known()) === hosts.filter((host) => host !== holder).length)
 }
 
 function layersOf(image: Image): ReturnType<typeof pulledBlobs> {
@@ -159,10 +186,11 @@ async function expectSound({ agents }: Cluster): Promise<void> {
  * try again had to; none may have to twice.
  */
 async function pullEverywhere({ agents }: Cluster, name: string): Promise<string[]> {
-  const tries = agents.map((agent, at) =>
-    untilPulled(() => (at === 0 ? pullByContainerd(agent, name) : pull(agent, name))),
-  )
-  return (await Promise.all(tries)).flat()
+  return (await Promise.all(agents.map((agent, at) => pullOn(agent, at, name)))).flat()
+}
+
+function pullOn(agent: AgentProcess, at: number, name: string): Promise<string[]> {
+  return untilPulled(() => (at === 0 ? pullByContainerd(agent, name) : pull(agent, name)))
 }
 
 async function untilPulled(attempt: () => Promise<unknown>): Promise<string[]> {
@@ -253,6 +281,26 @@ describe.skipIf(typeof binary === 'string').each([
       { lie: 'names only itself', owns: three!.digest },
     ])
     expect(await pullEverywhere(honest, `owners-${witnesses}`)).toEqual([])
+    await expectSound(honest)
+  })
+})
+
+describe.skipIf(typeof binary === 'string')('three nodes that pull one after the other, at one witness', () => {
+  let honest: Cluster
+
+  beforeAll(async () => {
+    // Slow enough that what comes is handed over before the rest is here, and with it the proof.
+    honest = await startHonest(3, 1, ['--download-limit', '4MiB'])
+  })
+
+  afterAll(() => honest.agents.forEach((agent) => agent.process.kill()))
+
+  test('the first alone tries again beside a member that lies about what the origin gave it: the others are cautioned', async () => {
+    const [liar] = await join(honest, 'in-turn', [{ lie: 'says the origin gave wrong bytes' }])
+    await untilHeld(honest, 'in-turn', String(Object(liar!.said).peer))
+    const failures: string[][] = []
+    for (const [at, agent] of honest.agents.entries()) failures.push(await pullOn(agent, at, 'in-turn'))
+    expect(failures).toEqual([[expect.any(String)], [], []])
     await expectSound(honest)
   })
 })

@@ -27,7 +27,7 @@ import { nowhere } from '../../core/members/places.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { fullBitfield } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
-import { entryPayload } from '../../core/swarm/entry.ts'
+import { entryPayload, type Entry, type Witness } from '../../core/swarm/entry.ts'
 import { hour } from '../../core/units.ts'
 import { createMemoryStore, type MemoryStore } from './memory-store.ts'
 import { intrude, type Intrusion } from './intruder.ts'
@@ -37,6 +37,7 @@ export interface HostileOrders {
   readonly lie:
     | 'sends rubbish'
     | 'vouches for wrong bytes'
+    | 'says the origin gave wrong bytes'
     | 'claims all'
     | 'trickles'
     | 'grants everybody'
@@ -51,6 +52,8 @@ export interface HostileOrders {
   readonly peers: readonly string[]
   /** The blobs about which it lies, and where their bytes are. */
   readonly blobs: readonly { readonly digest: Digest; readonly size: number; readonly file: string }[]
+  /** What it says that it took them from. */
+  readonly origin: string
   /** Whose directories it is to host: it takes an ID that comes first among these. */
   readonly members: readonly PeerId[]
   readonly owns?: Digest
@@ -70,7 +73,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
   lieInAnswers(lie, transport)
   const store = createMemoryStore()
   if (lie !== 'grants nobody' && lie !== 'grants everybody')
-    await fill(store, identity, lie === 'vouches for wrong bytes')
+    await fill(store, identity, lie === 'vouches for wrong bytes' || lie === 'says the origin gave wrong bytes')
   const runner: Runner = createRunner({
     clock,
     random,
@@ -128,6 +131,9 @@ function identityThatOwns({ members, owns }: HostileOrders): Identity {
   }
 }
 
+/** By the hash of a chunk that it holds: the word that it took that from the origin. */
+const fetchedEntries = new Map<string, Entry>()
+
 /** Holds every blob as if it had proved it; `wrong`: with the first byte of each chunk changed. */
 async function fill(store: MemoryStore, identity: Identity, wrong: boolean): Promise<void> {
   const notary = createNotary(identity)
@@ -138,9 +144,13 @@ async function fill(store: MemoryStore, identity: Identity, wrong: boolean): Pro
       const start = index * chunkSizeOf(size)
       const chunk = Buffer.from(bytes.subarray(start, start + chunkLengthOf(size, index)))
       if (wrong) chunk[0] = (chunk[0] ?? 0) ^ 1
-      const claim = { index, hash: digestHex(digestOf(chunk)), witness: { kind: 'proved' } } as const
-      const signature = notary.sign(entryPayload(digest, size, claim))
-      await blob.write(index, [chunk], { ...claim, signer: notary.self, signature })
+      const hash = digestHex(digestOf(chunk))
+      const signed = (witness: Witness): Entry => {
+        const claim = { index, hash, witness }
+        return { ...claim, signer: notary.self, signature: notary.sign(entryPayload(digest, size, claim)) }
+      }
+      fetchedEntries.set(hash, signed({ kind: 'fetched', origin: orders.origin }))
+      await blob.write(index, [chunk], signed({ kind: 'proved' }))
     }
     await blob.markComplete()
     await blob.close()
@@ -155,6 +165,11 @@ const transportLies: Partial<Record<HostileOrders['lie'], (honest: PeerTransport
       const rubbish = source instanceof Uint8Array ? source.map((byte) => ~byte) : source
       await honest.upload(peer, id, offset, entry, rubbish, signal)
     },
+  }),
+  'says the origin gave wrong bytes': (honest) => ({
+    ...honest,
+    upload: (peer, id, offset, entry, source, signal) =>
+      honest.upload(peer, id, offset, fetchedEntries.get(entry.hash) ?? entry, source, signal),
   }),
   trickles: (honest) => ({
     ...honest,
