@@ -82,7 +82,7 @@ function isStarving(state: SwarmState, session: Session): boolean {
   const isMisled = hasLiars(state, session)
   const isShort = isMisled || isAlone(session, nowMs - starvedAloneMs)
   const waitMs = isShort ? Math.min(supply.patienceMs, starvedAloneMs) : supply.patienceMs
-  const promiseMs = isShort ? waitMs : Math.max(waitMs, slowChunkMs(state, session))
+  const promiseMs = Math.max(supply.patienceMs, slowChunkMs(state, session))
   const promisedUntilMs = Math.min(promisedAtMs + promiseMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
   return nowMs >= Math.max(Math.max(progressAtMs, othersSinceMs, nowhereAtMs) + waitMs, promisedUntilMs)
 }

@@ -207,27 +207,40 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   const stallMs = patienceMs(state)
   for (const transfer of state.transfers) {
     const silentMs = state.link.silenceMs - transfer.heardAtMs
-    // A byte now and then is no progress: that is judged by the frame.
-    const crawledMs = transfer.state === 'active' ? state.link.silenceMs - transfer.framedAtMs : 0
-    if (silentMs >= stallMs || isLate(state, transfer, crawledMs)) stalled.add(transfer.peer)
-    else if (silentMs >= hedgeAfterMs(state, transfer) || crawledMs >= state.limits.crawlMs) hedge(state, transfer)
+    if (silentMs >= stallMs || isLate(state, transfer, state.limits.crawlMaxMs)) stalled.add(transfer.peer)
+    else if (isLate(state, transfer, state.limits.crawlMs)) move(state, transfer)
+    else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
   if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
   for (const peer of stalled) onStalled(state, peer)
 }
 
-/** It crawls, or waits in a queue that stands still, whose uploader may send others a byte now and then. */
-function isLate(state: SwarmState, { aheadLeastMs, session, state: how }: Transfer, crawledMs: number): boolean {
-  const { limits, link } = state
-  return how === 'queued'
-    ? link.silenceMs - aheadLeastMs >= Math.max(limits.crawlMaxMs, slowChunkMs(state, session))
-    : crawledMs >= limits.crawlMaxMs
+/** A byte now and then is no progress, which is judged by the frame; nor is a queue that stands still, where others may get such bytes. */
+function isLate(state: SwarmState, transfer: Transfer, lateMs: number): boolean {
+  switch (transfer.state) {
+    case 'sent':
+      return false
+    case 'queued':
+      return state.link.silenceMs - transfer.aheadLeastMs >= Math.max(lateMs, slowChunkMs(state, transfer.session))
+    case 'active':
+      return state.link.silenceMs - transfer.framedAtMs >= lateMs
+  }
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
   return transfer.state === 'queued' || state.droughts > 0
     ? Infinity
     : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
+}
+
+/** A chunk that must come whole from one sender is asked of another instead, any other of another too. */
+function move(state: SwarmState, transfer: Transfer): void {
+  const { index, peer, session } = transfer
+  if (!session.single.has(index)) return hedge(state, transfer)
+  const neighbour = leastLoaded(state, session, index, peer)
+  if (neighbour === undefined) return
+  cancelTransfer(state, transfer)
+  beginTransfer(state, neighbour, index)
 }
 
 function hedge(state: SwarmState, transfer: Transfer): void {

@@ -45,7 +45,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     othersSinceMs: Infinity,
     nowhereAtMs: -Infinity,
     leftAloneAtMs: -Infinity,
-    promisedAtMs: 0,
+    promisedAtMs: Number.NEGATIVE_INFINITY,
     proving: false,
     ownOnly: false,
     forgery: undefined,

@@ -15,7 +15,7 @@ const knownSeeds = [2, 15, 30, 37, 52, 60, 67, 70, 101, 218, 'a-48', '91c1c8d641
 const knownWorlds = ['alive-6', 'end-59', 'fz1-9', 'fin1-152', 'f152-126', 'ga-97', 'gb-221']
 
 /** Likewise, of twelve nodes. */
-const knownSmallWorlds = ['final12-178', 'final12-293', 'tl-7', 'tl-110']
+const knownSmallWorlds = ['final12-178', 'final12-293', 'tl-7', 'tl-110', 'late12-513', 'late12-672']
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
 function seedsOfCommit(): string[] {

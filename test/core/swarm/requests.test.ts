@@ -243,6 +243,25 @@ describe('requests', () => {
       expect(msUntilGivenUp({}, () => 3)).toBeCloseTo(limits.crawlMaxMs, -3)
     })
 
+    it('are made of another holder as well after two', () => {
+      const bench = createBench()
+      bench.read()
+      bench.joins('a', [4])
+      const [request] = bench.told('request')
+      const waits = (ms: number): void => {
+        for (let passed = 0; passed < ms; passed += 500) {
+          bench.says('a', { type: 'queued', id: request!.id, ahead: 3 })
+          bench.pass(500)
+        }
+      }
+      waits(500)
+      bench.joins('b', [4])
+      waits(1000)
+      expect(bench.told('request', 'b')).toEqual([])
+      waits(1000)
+      expect(bench.told('request', 'b')).toMatchObject([{ index: 4 }])
+    })
+
     it('wait on while it moves', () => {
       expect(msUntilGivenUp({}, (ms) => 7 - Math.floor(ms / 5000))).toBe(40_000)
     })
