@@ -1,7 +1,7 @@
 /** What a caller shows of itself, and how long that lives. */
 import { z } from 'zod'
 import { second } from '../../core/units.ts'
-import { parseJson } from '../credentials/parsing.ts'
+import { parseJson } from '../parse-json.ts'
 import { type Account, createAccountCredential, createCredential, type Credential } from '../upstream/credential.ts'
 import type { Term } from './credential-lives.ts'
 import type { OriginPolicy } from './policy.ts'

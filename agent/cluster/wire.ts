@@ -18,6 +18,7 @@ import { isRepositoryName } from '../../core/oci/reference.ts'
 import { isBitfieldFor } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
 import { hour } from '../../core/units.ts'
+import { parseJson } from '../parse-json.ts'
 import type { ContentAnswer, ContentRequest } from './ask-content.ts'
 
 /** A peer ID of an Ed25519 key (core/wire/peer-id.ts). */
@@ -292,7 +293,7 @@ function codecOf<Value>(schema: z.ZodType<Value>): Codec<Value> {
   return {
     write: (value) => Buffer.from(JSON.stringify(value, base64OfBytes)),
     read(body) {
-      const result = schema.safeParse(parseJson(body))
+      const result = schema.safeParse(parseJson(body.toString()))
       return result.success ? result.data : undefined
     },
   }
@@ -302,14 +303,6 @@ function base64OfBytes(_key: string, value: unknown): unknown {
   return value instanceof Uint8Array
     ? Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')
     : value
-}
-
-function parseJson(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString())
-  } catch {
-    return undefined
-  }
 }
 
 /** Before every path: agents that speak another version find nothing here, and are to each other as if they were not there. */

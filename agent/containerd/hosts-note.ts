@@ -5,7 +5,7 @@
 import { lstat } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
-import { parseJson } from '../credentials/parsing.ts'
+import { parseJson } from '../parse-json.ts'
 import { readIfThere, replaceDurably } from '../kept-file.ts'
 
 export interface HostsNote {

@@ -6,7 +6,7 @@ import type { Account } from '../upstream/credential.ts'
 import type { OriginRepository } from '../upstream/origin-client.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
 import { accountOf, type SourceComponents } from './accounts.ts'
-import { parseJson } from './parsing.ts'
+import { parseJson } from '../parse-json.ts'
 import { programFailed } from './program.ts'
 
 const helperAnswer = z.object({ Username: z.string(), Secret: z.string().min(1) })

@@ -9,7 +9,8 @@ import type { Account } from '../upstream/credential.ts'
 import { accountOf, type AccountSource, type KeyedAccount, matching, type SourceComponents } from './accounts.ts'
 import { createCredentialHelpers } from './credential-helpers.ts'
 import { type ImagePattern, isForImage, parseRegistryKey } from './image-pattern.ts'
-import { describeIssues, parseJson } from './parsing.ts'
+import { parseJson } from '../parse-json.ts'
+import { describeIssues } from './parsing.ts'
 import { createWatchedFile } from './watched-file.ts'
 
 export interface DockerConfig {

@@ -4,7 +4,7 @@ import { request } from 'undici'
 import type { AgentAnswer } from '../../core/doctor/facts.ts'
 import { type FindingCode, findingTable, severities, type Finding } from '../../core/doctor/findings.ts'
 import { limits } from '../../core/limits.ts'
-import { parseJson } from '../credentials/parsing.ts'
+import { parseJson } from '../parse-json.ts'
 import { readAtMost } from '../upstream/bodies.ts'
 import { reasonOf } from './reasons.ts'
 

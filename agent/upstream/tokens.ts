@@ -13,6 +13,7 @@ import { z } from 'zod'
 import type { Clock } from '../../core/ports.ts'
 import { limits } from '../../core/limits.ts'
 import { second } from '../../core/units.ts'
+import { parseJson } from '../parse-json.ts'
 import { bodyError, discard, readAtMost } from './bodies.ts'
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { type Challenge, parseChallenges } from './challenges.ts'
@@ -191,16 +192,8 @@ async function parseToken({ body, host }: Answer): Promise<TokenAnswer> {
   const bytes = await readAtMost(body, limits.tokenAnswerMaxBytes, limits.originSmallBodyMs).catch((cause: unknown) => {
     throw bodyError(cause, host)
   })
-  const { token, expiresInS } = tokenAnswer.safeParse(parseJson(bytes)).data ?? {}
+  const { token, expiresInS } = tokenAnswer.safeParse(parseJson(new TextDecoder().decode(bytes))).data ?? {}
   if (token === undefined) throw new OriginError('protocol', `${host} answered without a token`)
   const lifeMs = expiresInS === undefined ? limits.tokenLifeMs : expiresInS * second
   return { token, lifeMs: 0.9 * Math.min(lifeMs, limits.tokenLifeMaxMs) }
-}
-
-function parseJson(bytes: Uint8Array | undefined): unknown {
-  try {
-    return bytes === undefined ? undefined : JSON.parse(new TextDecoder().decode(bytes))
-  } catch {
-    return undefined
-  }
 }

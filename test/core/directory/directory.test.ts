@@ -83,6 +83,12 @@ describe('who holds what', () => {
     expect(rich.peers).toHaveLength(limits.neighboursNamed)
   })
 
+  it('is told as many peers as the directory was made to name', () => {
+    const world = createWorld({ directory: { neighboursNamed: 3 } })
+    for (const number of span(0, 10)) world.say(`rich-${number}`, having(100, span(0, 50)))
+    expect(world.say('asker', having(100, span(50, 100))).peers).toHaveLength(3)
+  })
+
   it('does not name who neither holds nor wants', () => {
     const world = createWorld()
     world.say('idle', { wants: false })

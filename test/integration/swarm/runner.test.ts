@@ -27,6 +27,17 @@ function originWith(content: Uint8Array, as = want.digest): ReturnType<typeof cr
   return createMemoryOrigin({ 'registry.test': { 'team/app': held } })
 }
 
+/** What a node leaves that has read the blob and stopped. */
+async function stoppedWithAll() {
+  const origin = originWith(bytes)
+  const store = createMemoryStore()
+  const before = await nodes.add(origin, store)
+  await readBytes(before, want)
+  await before.stop()
+  store.restart()
+  return { origin, store }
+}
+
 test('a blob comes from the origin once, and from the store from then on', async () => {
   const origin = originWith(bytes)
   const node = await nodes.add(origin)
@@ -95,12 +106,7 @@ test('a blob that is not what its digest says never reaches its last byte', asyn
 })
 
 test('a chunk that rots on disk is fetched again before it is served', async () => {
-  const origin = originWith(bytes)
-  const store = createMemoryStore()
-  const before = await nodes.add(origin, store)
-  await readBytes(before, want)
-  await before.stop()
-  store.restart()
+  const { origin, store } = await stoppedWithAll()
   store.corrupt(want.digest, 4)
   const after = await nodes.add(origin, store)
   expect(await readBytes(after, want)).toEqual(Buffer.from(bytes))
@@ -108,12 +114,7 @@ test('a chunk that rots on disk is fetched again before it is served', async () 
 })
 
 test('a chunk that the swarm had thrown away while somebody read it is not taken for one that the disk lost', async () => {
-  const origin = originWith(bytes)
-  const store = createMemoryStore()
-  const before = await nodes.add(origin, store)
-  await readBytes(before, want)
-  await before.stop()
-  store.restart()
+  const { origin, store } = await stoppedWithAll()
   const { runner } = await nodes.add(origin, store)
   const session = await runner.sessions.acquire(want.digest, bytes.length)
   const others = session.stored.have.slice()
