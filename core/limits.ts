@@ -384,7 +384,8 @@ export const limits = {
   hopelessAfterMs: 2 * second,
   /**
    * Without a byte for this long, although others are said to have what is missing, a reader insists on a lease; sooner
-   * where no peer could be reached for so long; then again after half the wait, as long as peers give nothing.
+   * where no peer could be reached for so long; then again after half the wait, as long as peers give nothing. What another has
+   * fetched less than `starvedAloneMs` ago is granted to nobody who insists: it was not asked for it in vain.
    */
   starvedMs: 10 * second,
   starvedAloneMs: 2 * second,

@@ -2,7 +2,18 @@
 import { limits } from '../limits.ts'
 import type { Elsewhere } from './areas.ts'
 import { hintOf } from './neighbours.ts'
-import { addClaim, endMourning, holds, isFetched, isFree, isHeld, lapseOthers, lapseStalled } from './table.ts'
+import {
+  addClaim,
+  endBrought,
+  endMourning,
+  holds,
+  isBrought,
+  isFetched,
+  isFree,
+  isHeld,
+  lapseOthers,
+  lapseStalled,
+} from './table.ts'
 import type { AnnounceItem, ChunkRange, Lease } from './messages.ts'
 import type { Announcer, Table } from './table.ts'
 
@@ -32,6 +43,7 @@ export function grantLease(
 ): Lease | undefined {
   lapseStalled(table, nowMs)
   endMourning(table, nowMs)
+  endBrought(table, nowMs)
   noteAsker(table, asker, nowMs)
   if (isUnheardOf(asker, item)) return asker.lastLease
   const found = find(table, asker, item.lease, nowMs, sources)
@@ -93,10 +105,10 @@ function wholeBlob(
 ): ChunkRange | undefined {
   const { whole } = table
   if (whole !== undefined && whole.active > 0 && !asker.bans.includes(whole.peer)) return undefined
-  const isHad = (index: number): boolean =>
-    insists ? holds(asker, index) : isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
+  const isDone = (index: number): boolean =>
+    insists ? isHad(table, asker, index) : isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
   let lacking = table.chunks - 1
-  while (lacking >= 0 && isHad(lacking)) lacking--
+  while (lacking >= 0 && isDone(lacking)) lacking--
   // Who gets the blob elsewhere has its last chunk last.
   if (lacking < 0 || elsewhere?.isFetched(lacking) === true) return undefined
   lapseOthers(table, asker)
@@ -121,7 +133,7 @@ function nextRange(
   const taken = (index: number): boolean => {
     if (!mayAskOrigin && !isAcross(index)) return true
     if (!isAcross(index) && elsewhere?.isFetched(index) === true) return true
-    return insists ? isFetched(table, asker, index) || holds(asker, index) : !isFree(table, asker, index)
+    return insists ? isFetched(table, asker, index) || isHad(table, asker, index) : !isFree(table, asker, index)
   }
   const position = Math.min(Math.max(0, wish.position), table.chunks)
   const limit = wish.theseOnly === true ? Math.min(position + wish.chunks, table.chunks) : table.chunks
@@ -135,6 +147,11 @@ function nextRange(
   let end = start + 1
   while (end < limit && end - start < most && !taken(end) && goesOn(end)) end++
   return { start, end, ...(from === undefined ? {} : { from }) }
+}
+
+/** Does who insists have the chunk, or somebody who can't have withheld it yet? */
+function isHad(table: Table, asker: Announcer, index: number): boolean {
+  return holds(asker, index) || isBrought(table, asker, index)
 }
 
 function firstFree(start: number, end: number, taken: (index: number) => boolean): number | undefined {

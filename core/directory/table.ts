@@ -79,6 +79,8 @@ export interface Table {
   readonly claimed: Uint16Array
   /** Announcers with active claims. */
   readonly fetchers: Set<Announcer>
+  /** Chunks that leases have just brought, to whom and when, longest ago first. */
+  readonly brought: Map<number, { readonly peer: PeerId; readonly atMs: number }>
   /** Who asked for a lease, and when: `limits.leaseTtlMs` long they share what is free. */
   readonly askers: Map<PeerId, number>
   /** Who was turned away because as many others fetch as may, and until when a place is kept for it. */
@@ -107,6 +109,7 @@ export function createTable(digest: Digest, area: string, size: number, learnUnt
     completes: 0,
     claimed: new Uint16Array(chunks),
     fetchers: new Set(),
+    brought: new Map(),
     askers: new Map(),
     waiting: new Map(),
     dissenters: new Map(),
@@ -203,6 +206,8 @@ function hold(table: Table, announcer: Announcer, have: AnnounceItem['have'], no
     if (!holds(announcer, index)) continue
     dropClaim(table, announcer, index)
     announcer.progressMs = nowMs
+    table.brought.delete(index)
+    table.brought.set(index, { peer: announcer.peer, atMs: nowMs })
   }
 }
 
@@ -335,6 +340,20 @@ export function isFetched(table: Table, { bans }: Announcer, index: number): boo
   let fetchers = table.claimed[index]!
   for (const peer of bans) if (table.announcers.get(peer)?.claims.get(index)?.lapsed === false) fetchers--
   return fetchers > 0
+}
+
+/** Forgets what leases brought so long ago that whoever still lacks it may say that it is withheld. */
+export function endBrought({ brought }: Table, nowMs: number): void {
+  for (const [index, { atMs }] of brought) {
+    if (nowMs - atMs < limits.starvedAloneMs) return
+    brought.delete(index)
+  }
+}
+
+/** Has a lease just brought the chunk to somebody of whom `asker` would take it? */
+export function isBrought(table: Table, { bans }: Announcer, index: number): boolean {
+  const last = table.brought.get(index)
+  return last !== undefined && !bans.includes(last.peer)
 }
 
 /** Nobody has the chunk, and nobody is fetching it, as far as that is of use to `asker`. */

@@ -444,6 +444,35 @@ describe('leases', () => {
     expect(world.say('c', wish).lease).toBeUndefined()
   })
 
+  it('go to nobody who insists on what another has just fetched: nobody was asked for that in vain', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.say('a', having(100, span(0, 10)))
+    const insisting = { lease: { chunks: 10, position: 0, insists: true, theseOnly: true } }
+    world.clock.advance(limits.starvedAloneMs - 1)
+    expect(world.say('b', insisting).lease).toBeUndefined()
+    world.clock.advance(1)
+    expect(world.say('b', insisting).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
+  it('go to who insists on what another has just fetched that it has banned', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.say('a', having(100, span(0, 10)))
+    const insisting = { lease: { chunks: 10, position: 0, insists: true, theseOnly: true } }
+    expect(world.say('b', { ...insisting, bans: ['a'] }).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
+  it("of an unranged origin are nobody else's when the blob has just come", () => {
+    const world = createWorld()
+    const insisting = { unranged: true, lease: { chunks: 100, position: 0, insists: true } }
+    world.say('a', { ...wish, unranged: true })
+    world.say('a', { have: { complete: true }, wants: false })
+    expect(world.say('b', insisting).lease).toBeUndefined()
+    world.clock.advance(limits.starvedAloneMs)
+    expect(world.say('b', insisting).lease).toMatchObject({ start: 0, end: 100 })
+  })
+
   it('of an unranged origin are the whole blob, for one agent', () => {
     const world = createWorld()
     world.say('a', wish)
