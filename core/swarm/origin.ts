@@ -7,7 +7,6 @@
 import type { AnnounceItem, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
-import { isBanned } from './hosts.ts'
 import { countBytes, patienceMs, slowChunkMs } from './link.ts'
 import { leavingMs } from './spreading.ts'
 import {
@@ -79,7 +78,7 @@ function isStarving(state: SwarmState, session: Session): boolean {
   const { nowhereAtMs, othersSinceMs, progressAtMs, promisedAtMs, supply } = session
   const { starvedAloneMs, starvedMs, starvedPromisedMs } = state.limits
   const nowMs = state.clock.now()
-  const isMisled = hasLiars(state, session)
+  const isMisled = hasLiars(session)
   const isShort = isMisled || isAlone(session, nowMs - starvedAloneMs)
   const waitMs = isShort ? Math.min(supply.patienceMs, starvedAloneMs) : supply.patienceMs
   const promiseMs = Math.max(supply.patienceMs, slowChunkMs(state, session))
@@ -104,10 +103,8 @@ function isAlone({ leftAloneAtMs, neighbours }: Session, sinceMs: number): boole
 }
 
 /** Some that are said to have the blob lie about it, and perhaps others do, or have it from them. */
-function hasLiars(state: SwarmState, { candidates, forgery, refused }: Session): boolean {
-  if (forgery !== undefined || refused.size > 0) return true
-  for (const peer of candidates.keys()) if (isBanned(state, peer)) return true
-  return false
+function hasLiars({ forgery, refused }: Session): boolean {
+  return forgery !== undefined || refused.size > 0
 }
 
 function mayAsk(state: SwarmState, session: Session): boolean {

@@ -532,10 +532,14 @@ describe('a reader whom nothing reaches', () => {
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, offset: 0 }])
   })
 
-  it('is patient while peers say that it will come', () => {
+  it('is patient while peers say that it will come, also beside one that lied', () => {
     const bench = createBench()
     bench.read()
+    bench.answer({ peers: [{ peer: 'liar', addresses: [], complete: true }] })
     bench.joins('peer', span(0, 100))
+    for (let strikes = 0; strikes < limits.strikesMax; strikes++)
+      bench.handle({ type: 'peer-violated', peer: 'liar', address: 'liar' })
+    expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
     for (let round = 0; round < 30; round++) {
       for (const { id } of bench.told('request')) bench.says('peer', { type: 'busy', id, try: [] })
       bench.pass(500)
