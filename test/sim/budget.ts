@@ -107,9 +107,12 @@ function noteInsistence(sim: Sim, node: SimNode, { items }: AnnounceAnswer, { it
   const isParted = !isAmongMost(sim, node)
   const why = isParted ? 'parted from most' : 'others near have it of a liar'
   const insisting = new Set(asked.filter(({ lease }) => lease?.insists === true).map(({ digest }) => digest))
-  for (const { digest, lease } of items)
-    if (lease !== undefined && insisting.has(digest))
-      allow(sim, `${node.id} insisted, ${why}`, heldByOthers(sim, node, sim.world.blobs.get(digest)!, lease, isParted))
+  for (const { digest, lease } of items) {
+    if (lease === undefined || !insisting.has(digest)) continue
+    const blob = sim.world.blobs.get(digest)!
+    const bytes = heldByOthers(sim, node, blob, lease, isParted)
+    allow(sim, `${node.id} insisted, ${why}`, bytes === 0 ? 0 : Math.max(bytes, againBytes(sim, blob)))
+  }
 }
 
 function heldByOthers(sim: Sim, node: SimNode, blob: Blob, { end, start }: ChunkRange, isParted: boolean): number {

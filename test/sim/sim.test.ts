@@ -12,10 +12,24 @@ const nodes = 30
 const knownSeeds = [2, 15, 30, 37, 52, 60, 67, 70, 101, 218, 'a-48', '91c1c8d64194-3', 'hk-25', 'lk-64', 'ci1-35']
 
 /** Likewise, with as many nodes as they draw. */
-const knownWorlds = ['alive-6', 'end-59', 'fz1-9', 'fin1-152', 'f152-126', 'ga-97', 'gb-221']
+const knownWorlds = ['alive-6', 'end-59', 'fz1-9', 'fin1-152', 'f152-126', 'ga-97', 'gb-221', 'late-74']
 
 /** Likewise, of twelve nodes. */
-const knownSmallWorlds = ['final12-178', 'final12-293', 'tl-7', 'tl-110', 'late12-513', 'late12-672']
+const knownSmallWorlds = [
+  'final12-178',
+  'final12-293',
+  'tl-7',
+  'tl-110',
+  'late12-59',
+  'late12-414',
+  'late12-440',
+  'late12-513',
+  'late12-672',
+  'late12-856',
+  'later12-278',
+  'later12-442',
+  'dawn12-35',
+]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
 function seedsOfCommit(): string[] {
