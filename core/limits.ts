@@ -221,11 +221,12 @@ export const limits = {
   /** Signers and addresses suspected of a blob that was wrong, and disbelieved since this node has found other bytes: those of some blobs. */
   suspectsMax: 1024,
   disbelievedMax: 1024,
-  /** Of so many a node cautions others at a time; and by hearsay, about one blob, it takes so many to heart: what its hosts name. */
-  cautionsToldMax: 4,
-  cautionsHeardMax: 128,
-  /** A caution counts so long after a host last named it: who wants hears its hosts more often, also where these are loaded. */
-  cautionHeardMs: 1 * minute,
+  /**
+   * Of so many a node cautions others; and so many that come from one address within `banMs` it takes to heart: a liar has no more of
+   * its choice handled as at two witnesses. Of so many addresses, 1 KiB each.
+   */
+  cautionsPerAddress: 4,
+  cautionersMax: 4096,
   /** A reader that has waited this long for witnesses takes its next chunk from the origin (DESIGN, Integrity). */
   heldBackMs: 60 * second,
   /** The same for a part of a blob that is here as far as it is wanted: only whole blobs are proved. Longer than who is asked takes to answer. */
@@ -406,14 +407,6 @@ export const limits = {
   standbyLearnMs: 0.75 * second,
   /** Banned peers that an announcer names to its directories. Ones who were banned before have mostly left for long. */
   bansToldMax: 16,
-  /**
-   * Cautions that count of all that come from one address within `banMs`, whoever is withdrawn meanwhile: a liar has no more of
-   * its choice handled as at two witnesses.
-   */
-  cautionsPerAddress: 4,
-  /** Addresses whose cautions a host remembers, 1 KiB each; and how many it names to who wants chunks, 100 bytes each. */
-  cautionersMax: 4096,
-  cautionsNamedMax: 64,
   /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
   leaseTtlMs: 1.75 * second,
   /** The same before the first byte: a token, a redirect and a cold store take seconds, twice `originFirstByteMs` is a fault. */
@@ -750,6 +743,13 @@ export const limits = {
    * was told of its silence so long ago is told again, since that may not have arrived.
    */
   memberDeadMs: 2.5 * second,
+  /**
+   * Between two members that are cautioned. So one that cautions 10,000 makes 200 calls a second, of each of which a connection is left
+   * for `clusterIdleMs`; and who is cautioned by all of them at once spends 6 % of a core on it (`announceCostMs`).
+   */
+  cautionGapMs: 5,
+  /** Who did not answer is told again after this time, as long as it is a member: by then that is known. */
+  cautionAgainMs: 3 * second,
   /** A call may be answered this late: a lost SYN is sent again after 1 s and 3 s. */
   memberCallMs: 5 * second,
   /** News is gathered this long, then pushed to so many members at once, so many times: six messages reach 99.7 %. */

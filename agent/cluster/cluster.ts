@@ -1,11 +1,6 @@
 /** What the rest of the agent needs of the other members: where they are, and what their directories say. */
-import type {
-  AnnounceItem,
-  Caution,
-  KnownFact,
-  PossessionAnswer,
-  PossessionRequest,
-} from '../../core/directory/messages.ts'
+import type { AnnounceItem, KnownFact, PossessionAnswer, PossessionRequest } from '../../core/directory/messages.ts'
+import type { Caution } from '../../core/members/messages.ts'
 import type { Place } from '../../core/members/places.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { Digest } from '../../core/oci/digest.ts'
@@ -67,7 +62,10 @@ export interface ClusterObserver {
 }
 
 /** What the swarm hears of members and their directories. */
-export type ClusterEvent = Extract<SwarmEvent, { type: 'directory' | 'directory-silent' | 'peer-came' | 'peer-gone' }>
+export type ClusterEvent = Extract<
+  SwarmEvent,
+  { type: 'directory' | 'directory-silent' | 'cautioned' | 'peer-came' | 'peer-gone' }
+>
 
 /** What other members ask of this agent's contents. */
 export interface ContentServer {

@@ -30,7 +30,6 @@ export function createLoneCluster({ clock, random, self, runner }: LoneClusterCo
     random,
     from: () => ({ peer: self, addresses: [] }),
     state: (digest) => runner.swarm.announceState(digest),
-    cautions: () => [],
     hosts: () => hosts,
     nearest: () => [],
     membersCount: () => 1,

@@ -17,6 +17,7 @@ import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import { createMembers } from '../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../core/members/members.ts'
+import { createCautioner, type Cautioner } from '../../core/members/cautioner.ts'
 import type { GoneRecord, MemberRecord } from '../../core/members/messages.ts'
 import type { Places } from '../../core/members/places.ts'
 import type { Clock, PeerId, Random } from '../../core/ports.ts'
@@ -49,6 +50,7 @@ import type { ClusterServer } from './server.ts'
 import {
   announceCall,
   type Call,
+  cautionCall,
   contentCall,
   exchangeCall,
   inheritCall,
@@ -94,6 +96,7 @@ interface State extends MemberClusterComponents {
   readonly owners: Owners
   readonly directory: Directory
   readonly client: DirectoryClient
+  readonly cautioner: Cautioner
   readonly http: ClusterClient
   readonly server: ClusterServer
   readonly restingRelays: AskContentComponents['resting']
@@ -122,7 +125,7 @@ export function createMemberCluster(components: MemberClusterComponents, options
       arm(state)
     },
     caution() {
-      state.client.caution()
+      state.cautioner.caution()
       arm(state)
     },
     askContent: (digest, origin, signal) => askContent(contentCalls(state), digest, origin, signal),
@@ -167,7 +170,6 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     random: random.fork('directory client'),
     from: () => ({ peer: self, addresses: transport.addresses() }),
     state: (digest) => runner.swarm.announceState(digest),
-    cautions: () => runner.swarm.cautions(),
     hosts: (digest) => owners.of(digest),
     nearest: () => nearestOf(state),
     membersCount: () => state.members?.live().length ?? 1,
@@ -179,10 +181,10 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     announceCall,
     { byAddress: false, inTurn: (from) => !directory.isFetcher(from) },
     ({ from }) => from.peer,
-    (request, address) => {
+    (request) => {
       components.observer.hosted()
       state.members?.heard(request.from.peer)
-      return directory.announce(request, address)
+      return directory.announce(request)
     },
   )
   const exchangeRoute = routeOf(
@@ -193,6 +195,23 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       const answer = membersOf(state).handle(request)
       arm(state)
       return answer
+    },
+  )
+  const cautioner = createCautioner({
+    clock,
+    random: random.fork('cautioner'),
+    self,
+    hasCautions: () => runner.swarm.cautions().length > 0,
+    members: () => state.members?.live() ?? [],
+    tell: (member) => track(state, tellCautions(state, member)),
+  })
+  const cautionRoute = routeOf(
+    cautionCall,
+    { byAddress: false, inTurn: never },
+    ({ from }) => from,
+    ({ from, cautions }, address) => {
+      runner.post({ type: 'cautioned', by: from, address, cautions })
+      return {}
     },
   )
   const locateRoute = routeOf(
@@ -240,6 +259,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
     owners,
     directory,
     client,
+    cautioner,
     http: createClusterClient({ self, keys }),
     server: createClusterServer({
       clock,
@@ -248,6 +268,7 @@ function createState(components: MemberClusterComponents, options: MemberCluster
       routes: [
         announceRoute,
         exchangeRoute,
+        cautionRoute,
         locateRoute,
         possessionRoute,
         inheritRoute,
@@ -340,7 +361,7 @@ function arm(state: State): void {
   if (state.stopped || state.members === undefined) return
   const next = state.changed
     ? state.clock.now()
-    : Math.min(state.members.nextMs(), state.client.nextMs(), state.directoryTickMs)
+    : Math.min(state.members.nextMs(), state.client.nextMs(), state.cautioner.nextMs(), state.directoryTickMs)
   clearTimeout(state.timer)
   state.timer = setTimeout(() => wake(state), Math.max(0, next - state.clock.now()))
 }
@@ -352,6 +373,7 @@ function wake(state: State): void {
     state.client.membersChanged()
   }
   state.client.tick()
+  state.cautioner.tick()
   if (state.directoryTickMs <= state.clock.now()) {
     state.directoryTickMs = state.clock.now() + limits.announceMs
     state.directory.tick()
@@ -406,6 +428,7 @@ function arrive(state: State): void {
 function onCame(state: State, { cluster, peer }: MemberRecord): void {
   state.owners.add(peer)
   state.client.memberCame(peer)
+  state.cautioner.memberCame(peer)
   state.runner.post({ type: 'peer-came', peer })
   state.changed = true
   state.logger.debug({ peer, cluster }, 'member came')
@@ -451,6 +474,18 @@ async function announce(state: State, output: Extract<DirectoryClientOutput, { t
     state.observer.called('failed')
     report(state, error, to)
     state.client.failed(id)
+  }
+  arm(state)
+}
+
+async function tellCautions(state: State, member: PeerId): Promise<void> {
+  const request = { from: state.transport.self, cautions: state.runner.swarm.cautions() }
+  try {
+    await callMember(state, cautionCall, member, request)
+    state.cautioner.told(member, true)
+  } catch (error) {
+    report(state, error, member)
+    state.cautioner.told(member, false)
   }
   arm(state)
 }

@@ -11,7 +11,7 @@ import type {
   PossessionRequest,
 } from '../../core/directory/messages.ts'
 import { limits } from '../../core/limits.ts'
-import type { ExchangeAnswer, ExchangeRequest } from '../../core/members/messages.ts'
+import type { CautionRequest, ExchangeAnswer, ExchangeRequest } from '../../core/members/messages.ts'
 import { type Digest, parseDigest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { isRepositoryName } from '../../core/oci/reference.ts'
@@ -55,12 +55,6 @@ const range = z
 
 const address = z.strictObject({ peer, addresses })
 
-const caution = z.strictObject({
-  peer,
-  address: z.string().min(1).max(limits.addressMaxLength).exactOptional(),
-  origin: originName.exactOptional(),
-})
-
 const announceItem = z
   .strictObject({
     digest,
@@ -102,7 +96,6 @@ const announceItem = z
 const announceRequest = z.strictObject({
   from: address,
   items: z.array(announceItem).max(limits.announceItemsMax),
-  cautions: z.array(caution).max(limits.cautionsToldMax).exactOptional(),
   asBefore: z.strictObject({ count, low: word, high: word }).exactOptional(),
 })
 
@@ -119,7 +112,6 @@ const answerItem = z.strictObject({
     .exactOptional(),
   leaseAfterMs: durationMs.exactOptional(),
   lost: z.array(count).max(limits.fetchRangesMax).exactOptional(),
-  cautions: z.array(caution).max(limits.cautionsNamedMax).exactOptional(),
   departure: z.strictObject({ sole: bytes.exactOptional(), isWanted: z.boolean() }).exactOptional(),
   provide: z.boolean().exactOptional(),
   announceAfterMs: durationMs,
@@ -245,6 +237,16 @@ const exchangeAnswer = z.strictObject({
     .exactOptional(),
 })
 
+const caution = z.strictObject({
+  peer,
+  address: z.string().min(1).max(limits.addressMaxLength).exactOptional(),
+  origin: originName.exactOptional(),
+})
+
+const cautionRequest = z.strictObject({ from: peer, cautions: z.array(caution).max(limits.cautionsPerAddress) })
+
+const nothing = z.strictObject({})
+
 /** Of a call: its answer, or request and answer. */
 export type Sealed = 'answer' | 'both'
 
@@ -339,6 +341,13 @@ export const exchangeCall = callOf<ExchangeRequest, ExchangeAnswer>(
   exchangeAnswer,
 )
 
+export const cautionCall = callOf<CautionRequest, object>(
+  'members/caution',
+  limits.memberCallMs,
+  cautionRequest,
+  nothing,
+)
+
 export const locateCall = callOf<LocateRequest, LocateAnswer>(
   'directory/locate',
   limits.relayCallMs,
@@ -359,7 +368,7 @@ export const possessionCall: Call<PossessionRequest, PossessionAnswer> = {
 
 /** Sealed as `possessionCall`. */
 export const inheritCall: Call<InheritRequest, object> = {
-  ...callOf<InheritRequest, object>('directory/inherit', limits.relayCallMs, inheritRequest, z.strictObject({})),
+  ...callOf<InheritRequest, object>('directory/inherit', limits.relayCallMs, inheritRequest, nothing),
   sealed: 'both',
 }
 

@@ -15,7 +15,6 @@ import type {
   AnnounceItem,
   AnnounceRequest,
   AnswerItem,
-  Caution,
   Lease,
   PeerAddress,
   PeerHint,
@@ -38,8 +37,6 @@ export interface DirectoryClientComponents {
   from(): PeerAddress
   /** What to announce now (core/swarm); undefined: nothing any more. */
   state(digest: Digest): AnnounceItem | undefined
-  /** Of whom to caution others, with every announce. */
-  cautions(): readonly Caution[]
   /** Owner, standby and followers of a digest, best first (core/directory/owners.ts). */
   hosts(digest: Digest): readonly PeerId[]
   /** The members that rank highest as neighbours of this agent (DESIGN, Swarm). */
@@ -56,8 +53,6 @@ export interface DirectoryClientComponents {
 export interface DirectoryClient {
   /** The swarm wants a digest announced: at once, or when its time comes. */
   announce(digest: Digest, now: boolean): void
-  /** All hosts that know this agent are to hear now of whom it cautions others. */
-  caution(): void
   answered(id: number, answer: AnnounceAnswer): void
   failed(id: number): void
   /** Others took this agent for dead, so the hosts have forgotten what it announced: say it again. */
@@ -149,7 +144,6 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
   }
   return {
     announce: (digest, now) => announce(state, digest, now),
-    caution: () => caution(state),
     answered: (id, answer) => answered(state, id, answer),
     failed: (id) => failed(state, id),
     membersChanged() {
@@ -174,16 +168,6 @@ function announce(state: State, digest: Digest, now: boolean): void {
   if (now) for (const host of urgentHosts(state, subject)) setLine(state, subject, host, nowMs)
   for (const host of subject.lines.keys())
     if (isStanding(state, subject, host)) setLine(state, subject, host, nowMs + limits.announceStandbyMs)
-  state.nextMs = nowMs
-}
-
-/** Of what is at rest hosts hear in one call each, a few at a time. */
-function caution(state: State): void {
-  const nowMs = state.clock.now()
-  for (const { lines } of state.subjects.values())
-    for (const [host, dueMs] of lines) if (dueMs < Number.POSITIVE_INFINITY) lines.set(host, nowMs)
-  for (const standing of state.standings.values())
-    standing.dueMs = Math.min(standing.dueMs, nowMs + state.random.below(limits.retargetIdleMs))
   state.nextMs = nowMs
 }
 
@@ -402,9 +386,7 @@ function callHost(state: State, to: PeerId, said: Omit<AnnounceRequest, 'from'>,
   })
   if (state.lastMs.size >= limits.announceItemsMax) forgetOldCalls(state, nowMs)
   state.lastMs.set(to, nowMs)
-  const cautions = state.cautions()
-  const request = { from: state.from(), ...said, ...(cautions.length > 0 ? { cautions } : {}) }
-  state.emit({ type: 'call', to, id, request })
+  state.emit({ type: 'call', to, id, request: { from: state.from(), ...said } })
 }
 
 function forgetOldCalls({ lastMs }: State, nowMs: number): void {

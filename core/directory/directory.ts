@@ -7,7 +7,6 @@ import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { createTables, elsewhereOf, type Tables } from './areas.ts'
-import { createCautions, type Cautions } from './cautions.ts'
 import { departureOf, isWantedByOthers } from './departures.ts'
 import { grantLease } from './leases.ts'
 import type {
@@ -74,8 +73,7 @@ export interface DirectoryOptions {
 }
 
 export interface Directory {
-  /** `address`: from which it came, which the caller can't choose as it can its peer ID. Default: one of the caller's own. */
-  announce(request: AnnounceRequest, address?: string): AnnounceAnswer
+  announce(request: AnnounceRequest): AnnounceAnswer
   locate(request: LocateRequest): LocateAnswer
   possession(request: PossessionRequest): PossessionAnswer
   /** Takes over what another host knew of possession. */
@@ -112,7 +110,6 @@ interface State extends DirectoryComponents {
   readonly fetchers: Map<PeerId, number>
   readonly limitedOrigins: Map<string, number>
   readonly sickOrigins: SickOrigins
-  readonly cautions: Cautions
   leaseId: number
   providedMs: number
 }
@@ -133,12 +130,11 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     fetchers: new Map(),
     limitedOrigins: new Map(),
     sickOrigins: createSickOrigins(components.clock),
-    cautions: createCautions(components.clock),
     leaseId: components.random.below(2 ** 40),
     providedMs: Number.NEGATIVE_INFINITY,
   }
   return {
-    announce: (request, address = request.from.peer) => announce(state, request, address),
+    announce: (request) => announce(state, request),
     locate: (request) => locate(state, request),
     possession: (request) => possession(state, request),
     inherit: ({ facts }) => state.possessions.inherit(facts),
@@ -148,19 +144,13 @@ export function createDirectory(components: DirectoryComponents, options: Direct
       for (const table of state.tables.values()) bury(state, table, peer)
       state.callers.delete(peer)
       state.fetchers.delete(peer)
-      state.cautions.withdraw(peer)
     },
     tick: () => tick(state),
     stats: () => stats(state),
   }
 }
 
-function announce(
-  state: State,
-  { asBefore, cautions = [], from, items }: AnnounceRequest,
-  address: string,
-): AnnounceAnswer {
-  state.cautions.note(from.peer, address, cautions)
+function announce(state: State, { asBefore, from, items }: AnnounceRequest): AnnounceAnswer {
   if (items.some(isBusy)) noteLast(state.callers, from.peer, state.clock.now())
   const answers = items.map((item) => answerItem(state, from, item))
   return { items: answers, ...(asBefore === undefined ? {} : { roster: answerRoster(state, from.peer, asBefore) }) }
@@ -308,7 +298,6 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
     peers: lacksNeighbours(table, item) ? neighboursOf(table, announcer, state.neighboursNamed) : [],
     ...(item.wants ? { counts: countsOf(table, announcer) } : {}),
     ...lease,
-    ...(item.wants ? cautionsFor(state, item) : {}),
     ...(rank === 0 ? lostOf(table, announcer) : {}),
     ...(rank === 0 ? departureFor(state, table, announcer) : {}),
     ...(owner !== undefined && item.lease !== undefined ? { ask: owner } : {}),
@@ -427,11 +416,6 @@ function leaseFor(
   // What comes to an area in one moment can be fetched from there in the next, and only wishes bring it across.
   const leastMs = sources.elsewhere === undefined ? wantIntervalMs(state, announcer) : limits.announceMs
   return { leaseAfterMs: loadIntervalMs(state, leastMs) }
-}
-
-function cautionsFor({ cautions }: State, { bans = [] }: AnnounceItem): Pick<AnswerItem, 'cautions'> {
-  const named = cautions.namedTo(bans)
-  return named.length > 0 ? { cautions: named } : {}
 }
 
 function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {

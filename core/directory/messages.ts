@@ -66,21 +66,9 @@ export interface AnnounceItem {
   readonly departs?: boolean
 }
 
-/** Its word should not be taken alone (core/swarm/caution.ts). A word of caution and no more: nobody is banned by hearsay. */
-export interface Caution {
-  /** It signed what its cautioner knows to be wrong. */
-  readonly peer: PeerId
-  /** Where that was connected from: it may have other IDs there. */
-  readonly address?: string
-  /** It is about this origin's content, which may be what the origin gave it. Undefined: it is about any, since it provably lied. */
-  readonly origin?: string
-}
-
 export interface AnnounceRequest {
   readonly from: PeerAddress
   readonly items: readonly AnnounceItem[]
-  /** All of whom the announcer cautions others now. */
-  readonly cautions?: readonly Caution[]
   /** All that this host has heard of and that rests with the announcer is as before (rosters.ts); `items` is empty then. */
   readonly asBefore?: RosterSum
 }
@@ -125,8 +113,6 @@ export interface AnswerItem {
   readonly leaseAfterMs?: number
   /** Leases of the announcer that stalled, and of which others have or fetch a chunk by now: it goes on with none of them. */
   readonly lost?: readonly number[]
-  /** Of whom others caution this host, for who wants chunks. */
-  readonly cautions?: readonly Caution[]
   /** To who departs: what nobody has who stays. Undefined: this host does not know yet. */
   readonly departure?: Departure
   /** Write a DHT provider record for this digest: you are one of at most three named seeds. */

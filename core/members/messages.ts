@@ -1,4 +1,4 @@
-/** What members say to each other about who is a member: `POST …/members/exchange`. */
+/** What members say to each other about members: `POST …/members/exchange` and `…/members/caution`. */
 import type { PeerId } from '../ports.ts'
 
 /** `left`: said goodbye itself. `dead`: others found it unreachable. */
@@ -50,4 +50,20 @@ export interface ExchangeAnswer {
   readonly news: readonly MemberRecord[]
   /** One hash per bucket, `limits.memberBuckets` of them, where the lists differ and the request compares. */
   readonly buckets?: readonly number[]
+}
+
+/** Its word should not be taken alone (core/swarm/caution.ts). A word of caution and no more: nobody is banned by hearsay. */
+export interface Caution {
+  /** It signed what its cautioner knows to be wrong. */
+  readonly peer: PeerId
+  /** Where that was connected from: it may have other IDs there. */
+  readonly address?: string
+  /** It is about this origin's content, which may be what the origin gave it. Undefined: it is about any, since it provably lied. */
+  readonly origin?: string
+}
+
+export interface CautionRequest {
+  readonly from: PeerId
+  /** All of whom the caller cautions others now. */
+  readonly cautions: readonly Caution[]
 }

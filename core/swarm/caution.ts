@@ -1,16 +1,15 @@
 /**
- * What a lie teaches others, short of a ban (bans.ts), which takes evidence of one's own. Who was lied to says so to its
- * directories, which pass it on to those who want a blob:
+ * What a lie teaches others, short of a ban (bans.ts), which takes evidence of one's own. Who was lied to says so to every member:
  *
- *     found out here ─▶ told with every announce ─▶ named in answers ─▶ that word is not enough alone
+ *     found out here ─▶ told to all (core/members/cautioner.ts) ─▶ noted there (hearsay.ts) ─▶ that word is not enough alone
  *
  * A chunk for which nobody else vouches then waits, at one witness as at two, for another's word or for the proof (witnesses.ts). So a
  * false caution makes bytes late, and costs nothing else. What this node has found out itself counts here as well.
  */
-import type { Caution } from '../directory/messages.ts'
+import type { Caution } from '../members/messages.ts'
 import type { PeerId } from '../ports.ts'
-import { addressOf } from './hosts.ts'
-import type { Session, SwarmState } from './state.ts'
+import { addressOf, isBanned } from './hosts.ts'
+import type { SwarmState } from './state.ts'
 
 /** What `signer` signed is wrong, as this node has found: provably, or as what `origin` has. Others should know. */
 export function cautionOthers(state: SwarmState, signer: PeerId, origin?: string): void {
@@ -34,41 +33,21 @@ function widened(caution: Caution, origin: string | undefined): Caution {
 }
 
 /** Of whom this node cautions others now. */
-export function ownCautions(state: SwarmState): Caution[] {
-  return current(
-    state,
-    [...state.cautions].map(([, own]) => own),
-  )
-}
-
-/** What a host of the blob's directory says, on the word of others. */
-export function heedCautions(state: SwarmState, session: Session, cautions: readonly Caution[]): void {
-  if (cautions.length === 0) return
-  const untilMs = state.clock.now() + state.limits.cautionHeardMs
-  const heard = new Map(session.cautions.map((one) => [JSON.stringify(one.caution), one]))
-  for (const caution of cautions) heard.set(JSON.stringify(caution), { caution, untilMs })
-  session.cautions = [...heard.values()].slice(-state.limits.cautionsHeardMax)
+export function ownCautions({ cautions, clock }: SwarmState): Caution[] {
+  const own = [...cautions].map(([, dated]) => dated)
+  return own.filter(({ untilMs }) => untilMs > clock.now()).map(({ caution }) => caution)
 }
 
 /** Is this signer's word about what `origin` has too little without another's? */
-export function isCautionedOf(
-  state: SwarmState,
-  session: Session,
-  origin: string | undefined,
-  signer: PeerId,
-): boolean {
+export function isCautionedOf(state: SwarmState, origin: string | undefined, signer: PeerId): boolean {
   if (state.witnesses > 1) return false
-  const cautions = [...ownCautions(state), ...current(state, session.cautions)]
+  const cautions = [...ownCautions(state), ...state.hearsay.said((by) => isBanned(state, by))]
   if (cautions.length === 0) return false
   const address = whereaboutsOf(state, signer)
   // Who is nowhere may be any of them, under another ID.
   if (address === undefined) return true
   const isAbout = (one: Caution): boolean => one.peer === signer || one.address === address
   return cautions.some((one) => isAbout(one) && (one.origin ?? origin) === origin)
-}
-
-function current(state: SwarmState, cautions: readonly DatedCaution[]): Caution[] {
-  return cautions.filter(({ untilMs }) => untilMs > state.clock.now()).map(({ caution }) => caution)
 }
 
 /** Where it is connected from, or else where it says itself that it listens: enough to doubt a word, not to count one by. */

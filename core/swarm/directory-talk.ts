@@ -3,7 +3,6 @@ import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages
 import type { Digest } from '../oci/digest.ts'
 import { bitfieldOf } from './bitfield.ts'
 import { chunkCountOf } from './chunks.ts'
-import { heedCautions } from './caution.ts'
 import { crossingChunks } from './crossings.ts'
 import { onDepartureTold } from './departure.ts'
 import { nearNeighbours } from './neighbours.ts'
@@ -80,7 +79,6 @@ export function onAnswer(state: SwarmState, answer: AnswerItem): void {
     state.left.delete(answer.digest)
     return
   }
-  heedCautions(state, session, answer.cautions ?? [])
   if (answer.ask !== undefined) return
   if (answer.peers.length > 0 || answer.counts?.some((count) => count > 0) === true) knowOthers(state, session)
   if (answer.peers.some(({ complete }) => complete)) session.supply.holderNamedAtMs = state.clock.now()

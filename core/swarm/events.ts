@@ -3,7 +3,7 @@
  * events and carries commands out; the swarm itself does nothing and waits for nothing.
  */
 import type { AnswerItem } from '../directory/messages.ts'
-import type { GoneRecord } from '../members/messages.ts'
+import type { Caution, GoneRecord } from '../members/messages.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
 import type { Entry } from './entry.ts'
@@ -109,6 +109,13 @@ export type SwarmEvent =
   | { readonly type: 'directory'; readonly answer: AnswerItem }
   /** Owner and standby are silent and the random wait is over: the swarm may take one chunk from the origin unleased. */
   | { readonly type: 'directory-silent'; readonly digest: Digest }
+  /** A member, which calls from this address, cautions of these (hearsay.ts). */
+  | {
+      readonly type: 'cautioned'
+      readonly by: PeerId
+      readonly address: string
+      readonly cautions: readonly Caution[]
+    }
   | { readonly type: 'tick' }
 
 export type SwarmCommand =
@@ -195,7 +202,7 @@ export type SwarmCommand =
   | { readonly type: 'departed' }
   /** Own evidence that a peer broke the rules: drop it and do not take it back for a while, nor, where given, anybody from this address. */
   | { readonly type: 'ban'; readonly peer: PeerId; readonly address?: string; readonly reason: string }
-  /** Of whom this node cautions others has changed (`Swarm.cautions`): its directories should hear of it now. */
+  /** Of whom this node cautions others has changed (`Swarm.cautions`): all members should hear of it. */
   | { readonly type: 'caution' }
   /** This digest can't be had now: its readers end. */
   | {

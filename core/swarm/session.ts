@@ -25,7 +25,6 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     vouches: new Map(),
     doubts: new Set(),
     doubtedAtMs: 0,
-    cautions: [],
     readers: new Map(),
     origin: undefined,
     turnedAtMs: 0,

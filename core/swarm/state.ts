@@ -9,6 +9,7 @@ import type { DatedCaution } from './caution.ts'
 import type { Departure } from './departure.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmCommand } from './events.ts'
+import { createHearsay, type Hearsay } from './hearsay.ts'
 import type { LinkCapacity } from './link.ts'
 import { createRateLimit, type RateLimit } from './rate.ts'
 
@@ -87,8 +88,6 @@ export interface Session {
   /** Whom this node asked for its word, and from which chunk on. */
   readonly doubts: Set<string>
   doubtedAtMs: number
-  /** Of whom its directory's hosts cautioned this node lately (caution.ts). */
-  cautions: readonly DatedCaution[]
   readonly readers: Map<number, Reader>
   /** The origin that is asked, and whose `fetched` entries count here: readers of several take turns (turns.ts). */
   origin: string | undefined
@@ -410,6 +409,8 @@ export interface SwarmState extends SwarmComponents {
   readonly disbelieved: BoundedMap<string, number>
   /** By address, or peer ID where it has none: of whom this node cautions others (caution.ts). */
   readonly cautions: BoundedMap<string, DatedCaution>
+  /** And of whom others caution it. */
+  readonly hearsay: Hearsay
   /** Undefined: this node stays. */
   departure: Departure | undefined
   /** Digests left with nothing held, to be told to the directory once. */
@@ -466,7 +467,8 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     originFailedAtMs: createBoundedMap(limits.limitedOriginsMax),
     suspects: createBoundedMap(limits.suspectsMax),
     disbelieved: createBoundedMap(limits.disbelievedMax),
-    cautions: createBoundedMap(limits.cautionsToldMax),
+    cautions: createBoundedMap(limits.cautionsPerAddress),
+    hearsay: createHearsay(components.clock),
     departure: undefined,
     left: new Map(),
     sweptAtMs: nowMs,

@@ -2,7 +2,8 @@
  * The swarm of one agent: every digest it holds or wants, every peer it deals with. Pure: events in, commands out, time and
  * chance from ports, so that the agent and the simulator run the same program (DESIGN, Swarm).
  */
-import type { AnnounceItem, Caution } from '../directory/messages.ts'
+import type { AnnounceItem } from '../directory/messages.ts'
+import type { Caution } from '../members/messages.ts'
 import { second } from '../units.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
@@ -82,7 +83,7 @@ export interface Swarm {
   handle(event: SwarmEvent): void
   /** What the directory should hear of `digest` now; undefined when this node has nothing to say of it. */
   announceState(digest: Digest): AnnounceItem | undefined
-  /** Of whom the directories should caution others, as this node has found out. */
+  /** Of whom others should be cautioned, as this node has found out. */
   cautions(): readonly Caution[]
   /** May a reader that trusts `origin` be given this chunk, which is held? `deliver` tells when that has changed for one that waits. */
   mayDeliver(digest: Digest, index: number, origin: string): boolean
@@ -205,6 +206,8 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
       })
     case 'proved':
       return onProved(state, event)
+    case 'cautioned':
+      return state.hearsay.note(event.by, event.address, event.cautions)
     case 'departs':
       return depart(state, event.maxBytes)
     case 'offered':

@@ -44,9 +44,7 @@ function isVouched(state: SwarmState, session: Session, entry: Entry, origin: st
 
 /** Where one word is enough it is nearly always that under which the chunk was kept. */
 function isEnough(state: SwarmState, session: Session, entry: Entry, origin: string | undefined): boolean {
-  return (
-    state.witnesses === 1 && isTrusted(state, origin, entry) && !isCautionedOf(state, session, origin, entry.signer)
-  )
+  return state.witnesses === 1 && isTrusted(state, origin, entry) && !isCautionedOf(state, origin, entry.signer)
 }
 
 /**
@@ -60,7 +58,7 @@ function countWitnesses(state: SwarmState, session: Session, accepted: Entry, or
     .map(({ signer }) => signer)
   for (const [peer, hashes] of session.vouches)
     if (hashes[index] === hash && !isBanned(state, peer) && !isSuspect(state, peer)) signers.push(peer)
-  const sound = signers.filter((signer) => !isCautionedOf(state, session, origin, signer))
+  const sound = signers.filter((signer) => !isCautionedOf(state, origin, signer))
   const addresses = new Set(sound.map((signer) => addressOf(state, signer)).filter((one) => one !== undefined))
   return Math.max(addresses.size, Math.min(sound.length, 1))
 }
@@ -116,7 +114,7 @@ export function askWitnesses(state: SwarmState, session: Session, index: number,
   for (const { held, peer } of session.neighbours.values()) {
     const key = doubtKey(peer, start)
     if (held < session.count || session.doubts.has(key)) continue
-    if (isCautionedOf(state, session, session.origin, peer.id)) continue
+    if (isCautionedOf(state, session.origin, peer.id)) continue
     session.doubts.add(key)
     state.emit({ type: 'send', peer: peer.id, message: { type: 'doubt', digest: session.digest, start } })
     asked++

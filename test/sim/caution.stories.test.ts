@@ -3,35 +3,56 @@ import { describe, expect, it } from 'vitest'
 import { MiB } from '../../core/units.ts'
 import { makeLiar } from './liars.ts'
 import type { Lie } from './lies.ts'
-import { tell } from './story.ts'
+import { createPull, type Pull } from './puller.ts'
+import { type Story, tell } from './story.ts'
 
 const forgeries = ['forges proved', 'forges fetched', 'forges in other names'] as const satisfies readonly Lie[]
 
-/** Nine nodes pull one after the other beside a seed that lies; how often each had to try again. */
-function pullInTurn(lie: Lie, seed: string, isTold = true): number[] {
+interface Outcome {
+  /** How often each had to try again. */
+  readonly retries: readonly number[]
+  readonly violations: readonly string[]
+}
+
+/** Nine nodes pull the image one after the other beside a seed that lies; how often each had to try again. */
+function pullInTurn(lie: Lie, seed: string, isTold = true): Outcome {
   const story = tell({ nodes: 10, layerBytes: [2, 3, 5].map((size) => size * MiB) }, {}, seed)
   story.seed(0)
   story.begin([])
   makeLiar(story.node(0), lie)
   if (!isTold) for (const node of story.sim.nodes) node.slander = []
-  const pulls = story.sim.pulls.slice(1)
+  return endInTurn(story, story.sim.pulls.slice(1))
+}
+
+function endInTurn({ sim }: Story, pulls: readonly Pull[]): Outcome {
   for (const pull of pulls) {
     pull.begin()
-    story.sim.engine.run(story.sim.engine.clock.now() + 20_000, () => pull.doneAtMs !== undefined)
+    sim.engine.run(sim.engine.clock.now() + 20_000, () => pull.doneAtMs !== undefined)
   }
   expect(pulls.filter(({ doneAtMs }) => doneAtMs === undefined)).toEqual([])
-  return pulls.map(({ node }) => node.counts.retries)
+  return { retries: pulls.map(({ node }) => node.counts.retries), violations: sim.violations }
 }
 
 describe.each(forgeries)('nodes that pull one after the other beside a seed that %s', (lie) => {
   it.each(['a', 'b'])('try again once over all of them (seed %s)', (seed) => {
-    expect(pullInTurn(lie, seed)).toEqual([1, 0, 0, 0, 0, 0, 0, 0, 0])
+    expect(pullInTurn(lie, seed)).toEqual({ retries: [1, 0, 0, 0, 0, 0, 0, 0, 0], violations: [] })
   })
 
-  it('try again once each, nearly all, where nobody tells', () => {
-    const retries = pullInTurn(lie, 'a', false)
+  it('try again once over all of them, though each pulls another blob and asks other hosts', () => {
+    const story = tell({ nodes: 10, layerBytes: Array.from({ length: 9 }, () => 2 * MiB) })
+    story.seed(0)
+    story.begin([])
+    makeLiar(story.node(0), lie)
+    const { engine, layers, nodes, options } = story.sim
+    const pulls = layers.map((layer, at) => createPull(engine, nodes[at + 1]!, { ...options, layers: [layer] }))
+    expect(endInTurn(story, pulls)).toEqual({ retries: [1, 0, 0, 0, 0, 0, 0, 0, 0], violations: [] })
+  })
+
+  it('try again once each, nearly all, where nobody tells, which breaks an invariant', () => {
+    const { retries, violations } = pullInTurn(lie, 'a', false)
     expect(Math.max(...retries)).toBe(1)
     expect(retries.filter((count) => count === 1).length).toBeGreaterThan(6)
+    expect(violations.length).toBeGreaterThan(6)
   })
 })
 

@@ -3,6 +3,7 @@
  * credentials, grants and possession: a simulated node has none; test/agent/access and test/integration hold those.
  */
 import { limits } from '../../core/limits.ts'
+import { cautionedWithinMs } from '../../core/members/cautioner.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
 import { allowancesOf, isAmongMost, isOfUse } from './budget.ts'
 import type { KeptBlob } from './disk.ts'
@@ -19,6 +20,22 @@ export function checkBytes({ nodes, options, world }: Sim): void {
     if (counts.wrongBytes > 0) world.violated(`${id}: ${counts.wrongBytes} chunks reached readers with a wrong byte`)
   }
 }
+
+/** Invariant 1: whom somebody has found out deceives nobody's pull that begins later than all were cautioned. */
+export function watchCautioned(sim: Sim, finder: SimNode): void {
+  const { engine, nodes } = sim
+  const foundMs = engine.clock.now()
+  const lives = new Map(nodes.map((node) => [node, node.lives]))
+  const isUndisturbed = (node: SimNode): boolean =>
+    node.life !== undefined && node.lives === lives.get(node) && (sim.blindMs.get(node.id) ?? -1) < foundMs
+  engine.after(cautionedWithinMs(nodes.length) + cautionSlackMs, () => {
+    if (!isUndisturbed(finder)) return
+    for (const node of nodes.filter(isUndisturbed)) node.cautionedMs = Math.min(node.cautionedMs, engine.clock.now())
+  })
+}
+
+/** For the trip, and a core that has other things to do. */
+const cautionSlackMs = 1000
 
 function mayDeceive({ liars, witnesses }: SimOptions): boolean {
   return liars > 0 && witnesses === 1

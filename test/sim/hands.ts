@@ -58,7 +58,8 @@ export function obey(node: SimNode, command: SwarmCommand): void {
       life.client.announce(command.digest, command.now)
       return wake(node)
     case 'caution':
-      life.client.caution()
+      if (!isLiar(node)) world.foundOut?.(node)
+      life.cautioner.caution()
       return wake(node)
     case 'offer':
       return offer(node, blobOf(node, command.digest))

@@ -13,7 +13,7 @@ import type { SwarmCommand } from '../../core/swarm/events.ts'
 import { blobOf, obey, sign, takeFrame } from './hands.ts'
 import type { Lie } from './lies.ts'
 import { spoil, type Blob, type Piece } from './matter.ts'
-import { handle, later, type SimNode } from './node.ts'
+import { handle, later, wake, type SimNode } from './node.ts'
 
 type CommandOf<Type extends SwarmCommand['type']> = Extract<SwarmCommand, { type: Type }>
 
@@ -39,7 +39,8 @@ export function makeLiar(node: SimNode, lie: Lie): void {
       return uploadInstead(node, (command) => trickle(node, command))
     case 'slanders':
       node.slander = [...node.world.nodes.keys()].filter((peer) => peer !== node.id).map((peer) => ({ peer }))
-      return node.life?.client.caution()
+      node.life?.cautioner.caution()
+      return wake(node)
     case 'floods':
       return flood(node)
     case 'grants everybody':
@@ -174,8 +175,8 @@ function answerInstead(node: SimNode, change: (item: TimedAnswer, request: Annou
   const honest: Directory = life.directory
   life.directory = {
     ...honest,
-    announce(request, address) {
-      const answer = honest.announce(request, address)
+    announce(request) {
+      const answer = honest.announce(request)
       return { ...answer, items: answer.items.map((item) => change(item, request)) }
     },
   }

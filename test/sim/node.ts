@@ -2,9 +2,11 @@
 import { createDirectoryClient, type DirectoryClient, type DirectoryClientOutput } from '../../core/directory/client.ts'
 import type { PeerHint } from '../../core/directory/messages.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
-import type { AnnounceAnswer, AnnounceRequest, Caution } from '../../core/directory/messages.ts'
+import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
 import { createOwners, type Owners } from '../../core/directory/owners.ts'
+import { createCautioner, type Cautioner } from '../../core/members/cautioner.ts'
 import { createMembers, type Members, type MembersOutput } from '../../core/members/members.ts'
+import type { Caution } from '../../core/members/messages.ts'
 import { createPlaces, type Border, type Place } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import { second } from '../../core/units.ts'
@@ -66,6 +68,8 @@ export interface World {
   answered: ((answer: AnnounceAnswer, request: AnnounceRequest, host: PeerId) => void) | undefined
   /** An agent that waited in vain for a directory takes a chunk of the digest from the origin itself. */
   helpsItself: ((node: SimNode, digest: Digest) => void) | undefined
+  /** An honest node cautions others of a liar. */
+  foundOut: ((node: SimNode) => void) | undefined
   /** An invariant is broken. */
   readonly violated: (what: string) => void
 }
@@ -108,12 +112,15 @@ export interface SimNode {
   isSilent: boolean
   lives: number
   life: Life | undefined
+  /** Since when this life knows of whom to beware (checkers.ts); Infinity: it may not. */
+  cautionedMs: number
 }
 
 /** What a crash takes away. */
 export interface Life {
   readonly swarm: Swarm
   readonly client: DirectoryClient
+  readonly cautioner: Cautioner
   directory: Directory
   readonly owners: Owners
   /** Undefined where the members are given and never change. */
@@ -207,6 +214,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     isSilent: false,
     lives: 0,
     life: undefined,
+    cautionedMs: Infinity,
   }
   world.nodes.set(id, node)
   return node
@@ -234,6 +242,7 @@ function serve(node: SimNode, how: 'work' | 'workInTurn', act: (life: Life) => v
 export function start(node: SimNode): void {
   node.lives++
   node.isSilent = false
+  node.cautionedMs = Infinity
   node.life = createLife(node)
   node.life.members?.setSeeds(node.world.seeds)
   wake(node)
@@ -355,13 +364,20 @@ function createLife(node: SimNode): Life {
       random: random.fork('client'),
       from: () => ({ peer: id, addresses: [`/sim/${id}`] }),
       state: (digest) => swarm.announceState(digest),
-      cautions: () => node.slander ?? swarm.cautions(),
       hosts: ownersOf,
       nearest: () => nearestTo(node, members),
       membersCount: () => members?.live().length ?? world.nodes.size,
       heardMs: (peer) => members?.heardMs(peer) ?? Number.NEGATIVE_INFINITY,
       suspect,
       emit: (output) => heedClient(node, output),
+    }),
+    cautioner: createCautioner({
+      clock,
+      random: random.fork('cautioner'),
+      self: id,
+      hasCautions: () => cautionsOf(node, swarm).length > 0,
+      members: () => members?.live() ?? [...world.nodes.keys()],
+      tell: (member) => tellCautions(node, member),
     }),
     assembly: world.realBytes ? createAssembly() : hollowAssembly,
     unkept: new Map(),
@@ -370,6 +386,33 @@ function createLife(node: SimNode): Life {
     banned: new Set(),
     wakeMs: Infinity,
   }
+}
+
+function cautionsOf({ slander }: SimNode, swarm: Swarm): readonly Caution[] {
+  return slander ?? swarm.cautions()
+}
+
+function tellCautions(node: SimNode, member: PeerId): void {
+  const { life } = node
+  if (life === undefined) return
+  const cautions = cautionsOf(node, life.swarm)
+  let isOver = false
+  const end = ({ cautioner }: Life, isAnswered: boolean): void => {
+    if (!isOver) cautioner.told(member, isAnswered)
+    isOver = true
+  }
+  ask(
+    node,
+    member,
+    () => false,
+    () => {
+      handle(node.world.nodes.get(member)!, { type: 'cautioned', by: node.id, address: node.address, cautions })
+      return true
+    },
+    (own) => end(own, true),
+    (own) => end(own, false),
+  )
+  later(node, limits.memberCallMs, (own) => end(own, false))
 }
 
 function toldPlace(node: SimNode | undefined): Place {
@@ -407,13 +450,13 @@ export function handle(node: SimNode, event: SwarmEvent): void {
   node.life.swarm.handle(event)
 }
 
-/** Directory client and membership are ticked when they say that they will have something to do. */
+/** Directory client, cautioner and membership are ticked when they say that they will have something to do. */
 export function wake(node: SimNode): void {
   const { life, world } = node
   if (life === undefined) return
   const nowMs = world.engine.clock.now()
   const clientMs = life.isLeaving ? Infinity : life.client.nextMs()
-  const dueMs = life.changed ? nowMs : Math.min(clientMs, life.members?.nextMs() ?? Infinity)
+  const dueMs = life.changed ? nowMs : Math.min(clientMs, life.cautioner.nextMs(), life.members?.nextMs() ?? Infinity)
   if (dueMs >= life.wakeMs) return
   life.wakeMs = dueMs
   later(node, dueMs - nowMs, () => {
@@ -425,6 +468,7 @@ export function wake(node: SimNode): void {
       life.client.membersChanged()
     }
     if (!life.isLeaving) life.client.tick()
+    life.cautioner.tick()
     wake(node)
   })
 }
@@ -440,7 +484,7 @@ function heedClient(node: SimNode, output: DirectoryClientOutput): void {
     ({ directory }) => to !== node.id && !directory.isFetcher(node.id),
     ({ directory, members }) => {
       members?.heard(node.id)
-      const answer = directory.announce(request, node.address)
+      const answer = directory.announce(request)
       // What a host says to itself crosses no wire.
       if (to !== node.id) node.world.traffic.announceBytes += announceBytes(request, answer)
       node.world.answered?.(answer, request, to)
@@ -469,6 +513,7 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
     case 'came':
       life?.owners.add(output.record.peer)
       life?.client.memberCame(output.record.peer)
+      life?.cautioner.memberCame(output.record.peer)
       handle(node, { type: 'peer-came', peer: output.record.peer })
       break
     case 'gone':

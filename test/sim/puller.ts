@@ -95,6 +95,8 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
 
   function startOver(): void {
     node.counts.retries++
+    if (pull.startedAtMs! >= node.cautionedMs)
+      node.world.violated(`${node.id}: was lied to again though others had found out whom to believe no more`)
     for (const close of [...reading.values(), ...ahead.values()]) close()
     later(node, retryMs, begin)
   }

@@ -70,8 +70,7 @@ const nameBytes = 52 + 24 - 10
 
 /** A request to a directory and its answer, as HTTP. */
 export function announceBytes(request: AnnounceRequest, answer: AnnounceAnswer): number {
-  const named = (request.cautions?.length ?? 0) + 1
-  const names = answer.items.reduce((sum, { cautions = [], peers }) => sum + peers.length + cautions.length, named)
+  const names = answer.items.reduce((sum, { peers }) => sum + peers.length, 1)
   const bodies = announceCall.writeRequest(request).length + announceCall.writeAnswer(answer).length
   return headersBytes + bodies + names * nameBytes
 }

@@ -5,7 +5,7 @@ import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createMemoryNotary } from '../support/memory-notary.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { noteReturn } from './budget.ts'
-import { checkBounds, checkRestart, noteBlind } from './checkers.ts'
+import { checkBounds, checkRestart, noteBlind, watchCautioned } from './checkers.ts'
 import { createEngine } from './engine.ts'
 import { obey } from './hands.ts'
 import { hollowBlob, realBlob, type Blob } from './matter.ts'
@@ -66,13 +66,16 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
     trace: traced ? trace : undefined,
     answered: undefined,
     helpsItself: undefined,
+    foundOut: undefined,
     violated: (what) => void violations.push(`${engine.clock.now().toFixed(3)} ms: ${what}`),
   }
   for (let number = 0; number < options.nodes; number++) addNode(world, random, options, swarm, number)
   const pulls = [...nodes.values()].map((node) => createPull(engine, node, { ...options, layers }))
   const traceHash = (): string => hash.copy().digest('hex').slice(0, 16)
   const given = { options, random, world, engine, layers, nodes: [...nodes.values()], pulls }
-  return { ...given, violations, allowances: [], blindMs: new Map(), traceHash }
+  const sim: Sim = { ...given, violations, allowances: [], blindMs: new Map(), traceHash }
+  world.foundOut = (finder) => watchCautioned(sim, finder)
+  return sim
 }
 
 function createLayers(random: Random, { layerBytes, realBytes }: SimOptions): Blob[] {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ContentAnswer } from '../../../agent/cluster/ask-content.ts'
 import {
   announceCall,
+  cautionCall,
   contentCall,
   exchangeCall,
   locateCall,
@@ -42,7 +43,6 @@ const request: AnnounceRequest = {
     },
     { digest: digestOf(2), size: 0, have: { complete: true }, wants: false, fetching: [] },
   ],
-  cautions: [{ peer, address: '10.0.0.66', origin: 'docker.io' }, { peer }],
   asBefore: { count: 3000, low: 2 ** 32 - 1, high: 7 },
 }
 
@@ -57,7 +57,6 @@ const answer: AnnounceAnswer = {
       lease: { id: 2 ** 40 + 1, start: 0, end: 4, source: { ...address, complete: false }, ttlMs: 1750 },
       leaseAfterMs: 12.25,
       lost: [2 ** 40],
-      cautions: [{ peer, address: 'fd00::66' }],
       departure: { sole: bitsOf(100, [1, 99]), isWanted: true },
       provide: true,
       announceAfterMs: 500,
@@ -106,6 +105,14 @@ describe('messages survive the wire', () => {
     expect(exchangeCall.readAnswer(exchangeCall.writeAnswer(exchangeAnswer))).toEqual(exchangeAnswer)
   })
 
+  it('of caution, and not of more than count', () => {
+    const caution = { peer, address: 'fd00::66', origin: 'docker.io' }
+    const said = { from: peer, cautions: [caution, { peer }] }
+    expect(cautionCall.readRequest(cautionCall.writeRequest(said))).toEqual(said)
+    const many = Array.from({ length: limits.cautionsPerAddress + 1 }, () => caution)
+    expect(cautionCall.readRequest(cautionCall.writeRequest({ from: peer, cautions: many }))).toBeUndefined()
+  })
+
   it('of a swarm that holds a content no more', () => {
     const bench = createBench({ chunks: 4 })
     bench.handle({ type: 'held', digest, size: sizeOf(4), have: allOf(bench), complete: true })
@@ -116,9 +123,10 @@ describe('messages survive the wire', () => {
 })
 
 it('calls go to paths of one version', () => {
-  const calls = [announceCall, contentCall, exchangeCall, locateCall, lookCall, possessionCall]
+  const calls = [announceCall, cautionCall, contentCall, exchangeCall, locateCall, lookCall, possessionCall]
   expect(calls.map(({ path }) => path)).toEqual([
     '/shoal/cluster/1/directory/announce',
+    '/shoal/cluster/1/members/caution',
     '/shoal/cluster/1/content',
     '/shoal/cluster/1/members/exchange',
     '/shoal/cluster/1/directory/locate',

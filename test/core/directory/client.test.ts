@@ -3,13 +3,7 @@ import { createDirectoryClient } from '../../../core/directory/client.ts'
 import { createRoster } from '../../../core/directory/rosters.ts'
 import { limits } from '../../../core/limits.ts'
 import type { DirectoryClient, DirectoryClientOutput } from '../../../core/directory/client.ts'
-import type {
-  AnnounceAnswer,
-  AnnounceItem,
-  Caution,
-  RosterAnswer,
-  TimedAnswer,
-} from '../../../core/directory/messages.ts'
+import type { AnnounceAnswer, AnnounceItem, RosterAnswer, TimedAnswer } from '../../../core/directory/messages.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
 import { hour, minute, second } from '../../../core/units.ts'
@@ -27,7 +21,6 @@ interface Bench {
   readonly hosts: { of(digest: Digest): PeerId[] }
   readonly suspects: PeerId[]
   members: number
-  cautions: readonly Caution[]
   /** Hosts that answer at once, and how; the others are silent. */
   readonly replies: Map<PeerId, Partial<TimedAnswer> | 'refuse'>
   /** When hosts gave a sign of life otherwise. */
@@ -56,7 +49,6 @@ function createBench(): Bench {
     items,
     suspects,
     members: 8,
-    cautions: [],
     replies: new Map(),
     heardMs: new Map(),
     hosts: { of: () => ['owner', 'standby', 'third', 'fourth', 'fifth'] },
@@ -65,7 +57,6 @@ function createBench(): Bench {
       random: seededRandom('client'),
       from: () => addressOf('self'),
       state: (digest) => items.get(digest),
-      cautions: () => bench.cautions,
       hosts: (digest) => bench.hosts.of(digest),
       nearest: () => [{ ...addressOf('near'), complete: false }],
       membersCount: () => bench.members,
@@ -128,19 +119,6 @@ describe('announces', () => {
     expect(bench.calls().map(({ to, request }) => [to, request.items.length])).toEqual([
       ['owner', 5],
       ['standby', 5],
-    ])
-  })
-
-  it('carry of whom this agent cautions others, which all hosts hear at once', () => {
-    const bench = createBench()
-    for (const host of ['owner', 'standby']) bench.replies.set(host, { announceAfterMs: minute })
-    start(bench)
-    bench.cautions = [{ peer: 'liar' }]
-    bench.client.caution()
-    bench.pass(2 * limits.announceGapMs)
-    expect(bench.calls().map(({ to, request }) => [to, request.cautions])).toEqual([
-      ['owner', [{ peer: 'liar' }]],
-      ['standby', [{ peer: 'liar' }]],
     ])
   })
 
@@ -653,18 +631,6 @@ describe('what is at rest', () => {
     ])
     return bench
   }
-
-  it('is told again within a second, in one line, when this agent cautions others of somebody', () => {
-    const bench = standing()
-    bench.replies.clear()
-    bench.cautions = [{ peer: 'liar' }]
-    bench.client.caution()
-    bench.pass(limits.retargetIdleMs)
-    const said = bench.calls().map(({ to, request }) => [to, { items: request.items, cautions: request.cautions }])
-    const told = { items: [], cautions: [{ peer: 'liar' }] }
-    expect(said).toHaveLength(2)
-    expect(Object.fromEntries(said)).toEqual({ owner: told, standby: told })
-  })
 
   it('is said to be as before, in one line a host, with a sum that is told from another', () => {
     const bench = standing()

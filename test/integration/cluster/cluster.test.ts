@@ -8,6 +8,7 @@ import { systemClock } from '../../../agent/system/clock.ts'
 import { systemRandom } from '../../../agent/system/random.ts'
 import type { AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
+import type { Caution } from '../../../core/members/messages.ts'
 import { nowhere } from '../../../core/members/places.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
@@ -25,6 +26,9 @@ interface Agent {
   readonly leased: string[]
   /** What its swarm heard of members. */
   readonly news: string[]
+  /** Of whom it cautions others, and of whom others caution it. */
+  readonly cautions: Caution[]
+  readonly cautioned: Extract<SwarmEvent, { type: 'cautioned' }>[]
 }
 
 const running = new Set<Agent>()
@@ -41,9 +45,12 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
   const answers: AnswerItem[] = []
   const leased: string[] = []
   const news: string[] = []
+  const cautions: Caution[] = []
+  const cautioned: Agent['cautioned'] = []
   const post = (event: SwarmEvent): void => {
     if (event.type === 'peer-came') news.push(`${event.peer} came`)
     if (event.type === 'peer-gone') news.push(`${event.peer} ${event.how}`)
+    if (event.type === 'cautioned') cautioned.push(event)
     if (event.type !== 'directory') return
     answers.push(event.answer)
     const { digest, lease } = event.answer
@@ -68,7 +75,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       observer: { called() {}, hosted() {} },
       places: nowhere,
       contents: { serve: async () => ({ kind: 'none' }), take: () => false },
-      runner: { swarm: { announceState: (digest) => items.get(digest), cautions: () => [] }, post },
+      runner: { swarm: { announceState: (digest) => items.get(digest), cautions: () => cautions }, post },
     },
     {
       listen: { host: '127.0.0.1', port },
@@ -76,7 +83,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       seeds: seeds.map((seed) => ({ host: '127.0.0.1', port: Number(seed.split(':')[1]) })),
     },
   )
-  const agent: Agent = { peer, cluster, items, answers, leased, news }
+  const agent: Agent = { peer, cluster, items, answers, leased, news, cautions, cautioned }
   await cluster.start()
   running.add(agent)
   return agent
@@ -125,6 +132,20 @@ it('eight that want the same three blobs at once are granted each chunk once, an
   await until(() => new Set(leasedBy(agents)).size === 3 * 24)
   expect(leasedBy(agents)).toHaveLength(3 * 24)
   await until(() => agents.every((agent) => namedTo(agent) === 7))
+})
+
+it('of whom one cautions all others hear from itself, and who comes later as well', async () => {
+  const agents = await startEight()
+  await until(() => allList(agents, agents))
+  const [victim, ...others] = agents
+  victim!.cautions.push({ peer: createIdentity().peer, address: '10.0.0.66', origin: 'docker.io' })
+  victim!.cluster.caution()
+  const late = await startAgent([victim!.cluster.address()])
+  const told = [...others, late]
+  await until(() => told.every(({ cautioned }) => cautioned.length > 0))
+  const said = { type: 'cautioned', by: victim!.peer, address: '127.0.0.1', cautions: victim!.cautions }
+  expect(told.map(({ cautioned }) => cautioned[0])).toEqual(told.map(() => said))
+  expect(victim!.cautioned).toEqual([])
 })
 
 it('a member that leaves is out of all lists, and swarms hear of it', async () => {
