@@ -1,6 +1,6 @@
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 
-/** Resolves once `condition` holds; the test's own time limit ends a wait in vain. */
+/** Resolves once `condition` holds; the test's own time limit ends a wait in vain. Between two looks the processor is others'. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await setImmediate()
+  while (!condition()) await setTimeout(1)
 }

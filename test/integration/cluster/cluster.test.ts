@@ -4,7 +4,6 @@ import { afterEach, expect, it } from 'vitest'
 import { createMemberCluster } from '../../../agent/cluster/member-cluster.ts'
 import type { MemberCluster } from '../../../agent/cluster/member-cluster.ts'
 import { createIdentity } from '../../../agent/identity/identity.ts'
-import { systemClock } from '../../../agent/system/clock.ts'
 import { systemRandom } from '../../../agent/system/random.ts'
 import type { AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
@@ -15,6 +14,7 @@ import type { PeerId } from '../../../core/ports.ts'
 import type { SwarmEvent } from '../../../core/swarm/events.ts'
 import { setBit } from '../../../core/swarm/bitfield.ts'
 import { digestOf, itemOf, sizeOf, span } from '../../core/directory/world.ts'
+import { createPatientClock } from '../../support/patient-clock.ts'
 import { until } from '../../support/until.ts'
 
 interface Agent {
@@ -37,6 +37,7 @@ afterEach(async () => {
   running.clear()
 })
 
+const clock = createPatientClock()
 const secrets = { current: randomBytes(32) }
 
 async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
@@ -64,7 +65,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
   }
   const cluster = createMemberCluster(
     {
-      clock: systemClock,
+      clock,
       random: systemRandom(),
       logger: { debug() {}, info() {}, warn() {} },
       secrets,
