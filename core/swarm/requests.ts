@@ -211,8 +211,15 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
     else if (isLate(state, transfer, state.limits.crawlMs)) move(state, transfer)
     else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
-  if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
+  noteDrought(state, stalled, nowMs)
   for (const peer of stalled) onStalled(state, peer)
+}
+
+/** Several that are silent at once may be waiting for each other on our link; one that is asked alone has it to itself, and is to blame. */
+function noteDrought(state: SwarmState, stalled: ReadonlySet<Peer>, nowMs: number): void {
+  if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
+  const [lone] = stalled
+  if (lone !== undefined && lone.transfers.length === state.transfers.size) state.droughts = 0
 }
 
 /** A byte now and then is no progress, which is judged by the frame; nor is a queue that stands still, where others may get such bytes. */

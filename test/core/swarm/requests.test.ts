@@ -271,6 +271,22 @@ describe('requests', () => {
     })
   })
 
+  it('are made one at a time after all were silent at once, until one that had the link to itself is silent too', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('a', [0])
+    bench.joins('b', [1])
+    bench.pass(limits.stallMs)
+    expect(bench.told('cancel')).toHaveLength(2)
+    bench.told('request')
+    bench.pass(limits.stallRestMs)
+    expect(bench.told('request')).toHaveLength(1)
+    bench.pass(2 * limits.stallMs)
+    bench.told('request')
+    bench.joins('c', [0, 1])
+    expect(bench.swarm.stats()).toMatchObject({ requests: 2 })
+  })
+
   it('are not blamed on peers when this node itself was paused', () => {
     const bench = createBench()
     bench.read()
