@@ -22,7 +22,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
   const { origin } = session
   const released = releasedNow(state, session)
   const wants = wantsMore(state, session)
-  const bans = wants ? bannedPeers(state) : []
+  const bans = wants || lease !== undefined ? bannedPeers(state) : []
   const failedAtMs = state.originFailedAtMs.get(origin ?? '') ?? -Infinity
   const originFails = state.clock.now() - failedAtMs < state.limits.sickOriginMs
   const originRetryAfterMs = (state.originRests.get(origin ?? '') ?? 0) - state.clock.now()

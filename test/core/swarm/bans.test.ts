@@ -59,6 +59,20 @@ describe('a provable liar', () => {
     expect(bans()).toBeUndefined()
   })
 
+  it('is named with a lease that is insisted on, though all that is missing is asked of others', () => {
+    const bench = createBench({ chunks: 1 })
+    for (let strikes = 0; strikes < limits.strikesMax; strikes++)
+      bench.handle({ type: 'peer-violated', peer: 'liar', address })
+    bench.read()
+    bench.joins('other', [])
+    bench.answer({ counts: Uint8Array.of(1) })
+    bench.pass(limits.starvedMs - limits.stallMs / 2)
+    bench.joins('silent', [0])
+    bench.pass(limits.stallMs / 2)
+    const lease = { insists: true }
+    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: false, lease, bans: ['liar'] })
+  })
+
   it('that left long ago is banned alone: its address may be another node by now', () => {
     const bench = createBench()
     connects(bench, 'liar')
