@@ -10,7 +10,7 @@ import { hasBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { windowBytes } from './links.ts'
 import type { Blob } from './matter.ts'
-import { isLiar, type SimNode } from './node.ts'
+import { isLiar, isLiarsWord, type SimNode } from './node.ts'
 import type { Answer } from './origin.ts'
 import { imageBytes, type Allowance, type Sim } from './sim.ts'
 
@@ -128,7 +128,7 @@ function heldByOthers(sim: Sim, node: SimNode, blob: Blob, { end, start }: Chunk
 }
 
 function hasOfLiar({ world }: Sim, { disk }: SimNode, { digest }: Blob, index: number): boolean {
-  return isLiar(world.nodes.get(disk.of(digest)?.entries[index]?.signer ?? ''))
+  return isLiarsWord(world, disk.of(digest)?.entries[index])
 }
 
 /** Is it in touch with half of the others? Who is not can't tell who is dead, and accuses nobody (core/members/health.ts). */

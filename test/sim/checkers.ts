@@ -7,7 +7,7 @@ import { cautionedWithinMs } from '../../core/members/cautioner.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
 import { allowancesOf, isAmongMost, isOfUse } from './budget.ts'
 import type { KeptBlob } from './disk.ts'
-import { isLiar, type SimNode } from './node.ts'
+import { isLiarsWord, type SimNode } from './node.ts'
 import type { SimOptions } from './options.ts'
 import { imageBytes, openPulls, type Sim } from './sim.ts'
 
@@ -102,8 +102,8 @@ export function checkRestart(node: SimNode): void {
 
 /** Invariants 1 and 7, where a node serves: who is honest sends nothing that is not the blob's, but on the word of a liar. */
 export function checkServed(node: SimNode, { blob, entries, pieces }: KeptBlob, index: number): void {
-  const signer = node.world.nodes.get(entries[index]?.signer ?? '')
-  if (node.behaviour === 'honest' && !isLiar(signer) && !blob.isTrue(index, pieces[index] ?? []))
+  const isDeceived = isLiarsWord(node.world, entries[index])
+  if (node.behaviour === 'honest' && !isDeceived && !blob.isTrue(index, pieces[index] ?? []))
     node.world.violated(`${node.id}: serves a wrong byte in chunk ${index}`)
 }
 

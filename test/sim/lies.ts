@@ -15,6 +15,14 @@ export const liesOfHolders = [
   'trickles',
 ] as const
 
+/** In the names of others, or about them. */
+export const liesOfNames = [
+  /** As `forges proved`, for each blob under the name of a member that there is not. */
+  'forges in other names',
+  /** Cautions of everybody, who have signed nothing wrong. */
+  'slanders',
+] as const
+
 /** As a directory's host: leases for whoever asks, for nobody, or no peer but itself, which has all. */
 export const liesOfHosts = ['grants everybody', 'grants nobody', 'names only itself'] as const
 
@@ -22,10 +30,7 @@ export const lies = [
   /** Wrong bytes under the right entry. */
   'sends rubbish',
   ...liesOfHolders,
-  /** As `forges proved`, for each blob under the name of a member that there is not. */
-  'forges in other names',
-  /** Cautions of everybody, who have signed nothing wrong. */
-  'slanders',
+  ...liesOfNames,
   /** Thousands of requests a second. */
   'floods',
   ...liesOfHosts,

@@ -12,6 +12,7 @@ import { limits } from '../../core/limits.ts'
 import { second } from '../../core/units.ts'
 import type { Digest } from '../../core/oci/digest.ts'
 import type { Notary, PeerId, Random } from '../../core/ports.ts'
+import type { Entry } from '../../core/swarm/entry.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { CredentialLife, SwarmOptions } from '../../core/swarm/state.ts'
 import { createSwarm, type Swarm } from '../../core/swarm/swarm.ts'
@@ -146,6 +147,11 @@ const directoryTickMs = 500
 
 export function isLiar(node: SimNode | undefined): boolean {
   return node?.behaviour === 'spoils' || node?.behaviour === 'lies'
+}
+
+/** Is it under a liar's name, or under one that no node has, which a liar made up? */
+export function isLiarsWord({ nodes }: World, entry: Entry | undefined): boolean {
+  return entry !== undefined && (!nodes.has(entry.signer) || isLiar(nodes.get(entry.signer)))
 }
 
 /** Carries out one of the node's commands (hands.ts). */

@@ -3,7 +3,7 @@ import { type Border } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Random } from '../../core/ports.ts'
 import { KiB, MiB } from '../../core/units.ts'
-import { type Lie, type LieOfHost, liesOfHolders, liesOfHosts } from './lies.ts'
+import { type Lie, type LieOfHost, liesOfHolders, liesOfHosts, liesOfNames } from './lies.ts'
 
 export interface SimOptions {
   readonly nodes: number
@@ -188,10 +188,12 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     diskRefusesOneIn: oneOf(0, 0, 0, 20),
     rangedReads: oneOf(0, 10),
     faultsUntilMs: oneOf(500, 2000, 5000),
-    // What came later has draws of its own, so that the worlds of older seeds stay as they were; none that sim.test.ts keeps has a lying owner.
+    // What came later has draws of its own, so that the worlds of older seeds stay as they were; none that sim.test.ts keeps has a lying owner,
+    // or lies of names.
     ...drawZones(random.fork('has zones')),
     ...(random.fork('narrow links').below(8) === 0 ? drawNarrowLinks(random.fork('how narrow')) : {}),
-    ...drawLiars(random.fork('has liars')),
+    ...drawLiars(random.fork('has liars'), 6, liesOfHolders),
+    ...drawLiars(random.fork('liars in disguise'), 12, liesOfNames),
     ...drawLyingHost(random.fork('lying owner')),
   }
 }
@@ -210,13 +212,13 @@ function drawZones(random: Random): Pick<SimOptions, 'zones' | 'zonesKnown' | 'b
 }
 
 /**
- * In every sixth world some member lies about what it holds, under one ID or two. A promise of a liar may hold a chunk up for
+ * In one of so many worlds some member tells a lie, under one ID or two. A promise of a liar may hold a chunk up for
  * `starvedPromisedMs`, some after others. Disks take all then: what passes through is hashed by an agent, and not here.
  */
-function drawLiars(random: Random): Partial<SimOptions> {
-  if (random.below(6) > 0) return {}
+function drawLiars(random: Random, oneIn: number, lies: readonly Lie[]): Partial<SimOptions> {
+  if (random.below(oneIn) > 0) return {}
   const liars = 1 + random.below(2)
-  const lie = liesOfHolders[random.below(liesOfHolders.length)]!
+  const lie = lies[random.below(lies.length)]!
   return { liars, lie, witnesses: 1 + random.below(2), diskRefusesOneIn: 0, patienceMs: 4 * quiet.patienceMs }
 }
 
