@@ -22,6 +22,7 @@ import type { PeerId } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { decodeAnswer, decodeHello, encodeAnswer, encodeHello } from '../../core/wire/hello.ts'
 import { createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
+import { abortConnection } from './abort.ts'
 import { hostOf, targetsOf } from './addresses.ts'
 import { controlProtocol, createOutbox, framesOf, heartbeat, messagesIn, type Frames, type Outbox } from './control.ts'
 import type { Gate } from './gate.ts'
@@ -276,14 +277,14 @@ export function createLinks(components: {
     if (!isCurrent(link)) return
     links.delete(link.peer)
     if (manner === 'politely') closePolitely(link)
-    else link.connection.abort(new Error('the link has ended'))
+    else abortConnection(link.connection, 'the link has ended')
     emit({ type: 'disconnected', peer: link.peer })
   }
 
   /** Says that no more will come; the other side then ends the connection, so everything said before has been heard. */
   function closePolitely({ peer, outbox, stream, connection }: Link): void {
     const closed = Promise.withResolvers<void>()
-    const finish = (): void => connection.abort(new Error('the link has ended'))
+    const finish = (): void => abortConnection(connection, 'the link has ended')
     const late = setTimeout(finish, limits.linkGoodbyeMs)
     connection.addEventListener('close', () => {
       clearTimeout(late)
@@ -302,7 +303,7 @@ export function createLinks(components: {
     const link = links.get(peer)
     if (link !== undefined) end(link, 'at once')
     for (const connection of node.getConnections()) {
-      if (connection.remotePeer.toString() === peer) connection.abort(new Error('the peer was cut'))
+      if (connection.remotePeer.toString() === peer) abortConnection(connection, 'the peer was cut')
     }
   }
 
@@ -328,7 +329,8 @@ export function createLinks(components: {
   /** A connection that an attempt of ours made, or borrowed, and that has no stream left but those libp2p opens itself. */
   function closeUnused(connection: Connection): void {
     const inUse = connection.streams.some((stream) => stream.protocol.startsWith('/shoal/') && stream.status === 'open')
-    if (!inUse && !isLinked(connection)) connection.close().catch((error: Error) => connection.abort(error))
+    if (!inUse && !isLinked(connection))
+      connection.close().catch((error: Error) => abortConnection(connection, error.message))
   }
 
   return { get: (peer) => links.get(peer), isCurrent, dial, accept, send, end, cut, violated, look, endAll }
