@@ -227,6 +227,8 @@ export const limits = {
    */
   cautionsPerAddress: 4,
   cautionersMax: 4096,
+  /** Who brings what waits for another's word counts as having so many requests ahead when somebody is chosen: it is asked when no other is free. */
+  doubtfulLoad: 64,
   /** A reader that has waited this long for witnesses takes its next chunk from the origin (DESIGN, Integrity). */
   heldBackMs: 60 * second,
   /** The same for a part of a blob that is here as far as it is wanted: only whole blobs are proved. Longer than who is asked takes to answer. */

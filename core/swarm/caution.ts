@@ -9,6 +9,7 @@
 import type { Caution } from '../members/messages.ts'
 import type { PeerId } from '../ports.ts'
 import { addressOf, isBanned } from './hosts.ts'
+import type { SwarmEvent } from './events.ts'
 import type { SwarmState } from './state.ts'
 
 /** What `signer` signed is wrong, as this node has found: provably, or as what `origin` has. Others should know. */
@@ -19,6 +20,7 @@ export function cautionOthers(state: SwarmState, signer: PeerId, origin?: string
   const before = ownCautions(state).find((one) => (one.address ?? one.peer) === name)
   const caution = before === undefined ? cautionAgainst(signer, address, origin) : widened(before, origin)
   state.cautions.set(name, { caution, untilMs: state.clock.now() + state.limits.banMs })
+  state.wariness = unwary
   if (caution !== before) state.emit({ type: 'caution' })
 }
 
@@ -41,18 +43,61 @@ export function ownCautions({ cautions, clock }: SwarmState): Caution[] {
 /** Is this signer's word about what `origin` has too little without another's? */
 export function isCautionedOf(state: SwarmState, origin: string | undefined, signer: PeerId): boolean {
   if (state.witnesses > 1) return false
-  const cautions = [...ownCautions(state), ...state.hearsay.said((by) => isBanned(state, by))]
-  if (cautions.length === 0) return false
+  const names = waryOf(state)
+  if (names.size === 0) return false
   const address = whereaboutsOf(state, signer)
   // Who is nowhere may be any of them, under another ID.
   if (address === undefined) return true
-  const isAbout = (one: Caution): boolean => one.peer === signer || one.address === address
-  return cautions.some((one) => isAbout(one) && (one.origin ?? origin) === origin)
+  return isAbout(names.get(signer), origin) || isAbout(names.get(address), origin)
+}
+
+/** Of which origins' content a peer ID or an address is cautioned; undefined among them: of any. */
+type Origins = ReadonlySet<string | undefined>
+
+export interface Wariness {
+  readonly names: ReadonlyMap<string, Origins>
+  readonly gatheredMs: number
+  /** As of then, the last ban would end. */
+  readonly bansEndMs: number
+}
+
+function isAbout(origins: Origins | undefined, origin: string | undefined): boolean {
+  return origins !== undefined && (origins.has(undefined) || origins.has(origin))
+}
+
+/** Gathered once a tick, since it is asked of every chunk and neighbour. */
+function waryOf(state: SwarmState): Wariness['names'] {
+  const nowMs = state.clock.now()
+  const { bansEndMs, hearsay, wariness } = state
+  if (nowMs - wariness.gatheredMs < state.limits.tickMs && wariness.bansEndMs === bansEndMs) return wariness.names
+  const names = namesIn([...ownCautions(state), ...hearsay.said((by) => isBanned(state, by))])
+  state.wariness = { names, gatheredMs: nowMs, bansEndMs }
+  return names
+}
+
+function namesIn(cautions: readonly Caution[]): Wariness['names'] {
+  const names = new Map<string, Set<string | undefined>>()
+  for (const { address, origin, peer } of cautions)
+    for (const name of [peer, address])
+      if (name !== undefined) names.set(name, (names.get(name) ?? new Set()).add(origin))
+  return names
 }
 
 /** Where it is connected from, or else where it says itself that it listens: enough to doubt a word, not to count one by. */
 function whereaboutsOf(state: SwarmState, id: PeerId): string | undefined {
   return addressOf(state, id) ?? state.addressOfMember(id)
+}
+
+/** Nothing is gathered. */
+export const unwary: Wariness = { names: new Map(), gatheredMs: Number.NEGATIVE_INFINITY, bansEndMs: 0 }
+
+/** Others caution this node. */
+export function heedCautions(
+  state: SwarmState,
+  { address, by, cautions }: Extract<SwarmEvent, { type: 'cautioned' }>,
+): void {
+  state.hearsay.note(by, address, cautions)
+  state.wariness = unwary
 }
 
 export interface DatedCaution {

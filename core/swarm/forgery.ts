@@ -11,10 +11,11 @@
  * more. Meanwhile nothing is handed out on the word of any of the signers, in no session (trust.ts).
  */
 import { bitfieldOf, hasBit, setBit } from './bitfield.ts'
+import { isCautionedOf } from './caution.ts'
 import { chunksOf } from './chunks.ts'
 import { dropChunks, fail, loseChunks } from './ending.ts'
 import type { Entry } from './entry.ts'
-import { fetchAnew } from './origin.ts'
+import { endAudit, fetchAnew } from './origin.ts'
 import type { Forgery, Session, SwarmState } from './state.ts'
 import { disbelieve, suspectSigners } from './trust.ts'
 import { askWitnesses } from './witnesses.ts'
@@ -46,12 +47,18 @@ function giveUp(state: SwarmState, session: Session): void {
 function nextToAudit(state: SwarmState, session: Session, forgery: Forgery): number[] {
   const left = chunksOf(session.size).filter((index) => !hasBit(forgery.audited, index))
   const disputed = left.filter((index) => isDisputed(session, index))
-  if (disputed.length > 0) return disputed.slice(0, state.limits.leaseChunksMax)
+  if (disputed.length > 0) return disputed.slice(0, forgery.chunks)
   const ofOthers = left.filter((index) => session.accepted[index]?.signer !== state.self)
-  const from = ofOthers.length > 0 ? ofOthers : left
+  const doubtful = ofOthers.filter((index) => isDoubtful(state, session, index))
+  const from = [doubtful, ofOthers].find(({ length }) => length > 0) ?? left
   const start = state.random.below(Math.max(from.length, 1))
   const most = session.supply.unranged ? session.count : forgery.chunks
   return from.slice(start, start + most)
+}
+
+function isDoubtful(state: SwarmState, { accepted, origin }: Session, index: number): boolean {
+  const entry = accepted[index]
+  return entry !== undefined && isCautionedOf(state, origin, entry.signer)
 }
 
 /** Somebody who says to have proved the blob has another chunk there. Whether that is true the origin will show. */
@@ -65,6 +72,8 @@ function isDisputed({ accepted, vouches }: Session, index: number): boolean {
 export function onOtherCopy(state: SwarmState, session: Session, held: Entry | undefined, own: Entry): void {
   dropChunks(state, session, [own.index])
   if (held !== undefined) disbelieve(state, session.origin ?? '', held.signer)
+  // Of the rest of the audit what its signer vouched for comes from others now, and whether more is wrong the next proof shows.
+  endAudit(state, session)
 }
 
 export function noteAudited({ forgery }: Session, index: number): void {

@@ -1,4 +1,5 @@
 /** What may be believed: entries of peers, hashes of chunks, and the digest of the whole (DESIGN, Integrity). */
+import { isCautionedOf } from './caution.ts'
 import { entryPayload, isSameWitness, type Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
 import { addOther, entriesOf } from './evidence.ts'
@@ -44,7 +45,13 @@ export function onChunkStarted(state: SwarmState, event: EventOf<'chunk-started'
     session.refused.add(index)
     return
   }
+  noteDoubtful(state, transfer, event.entry)
   start(state, transfer, event.entry)
+}
+
+function noteDoubtful(state: SwarmState, { peer, session }: Transfer, { signer }: Entry): void {
+  const neighbour = session.neighbours.get(peer.id)
+  if (neighbour !== undefined && isCautionedOf(state, session.origin, signer)) neighbour.bringsDoubtful = true
 }
 
 function isSigned(state: SwarmState, session: Session, entry: Entry): boolean {

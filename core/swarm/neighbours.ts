@@ -31,6 +31,7 @@ function neighbourOf(state: SwarmState, session: Session, peer: Peer): Neighbour
     foreign,
     deflected: new Set(),
     leftToOthers: new Set(),
+    bringsDoubtful: false,
     joinSent: false,
     joinReceived: false,
   }

@@ -313,6 +313,11 @@ function surrender(state: SwarmState, lease: Lease): void {
   endWhenDone(state, lease)
 }
 
+/** What is held is not taken again any more. */
+export function endAudit(state: SwarmState, { supply }: Session): void {
+  for (const lease of supply.leases) if (lease.isEscape) surrender(state, lease)
+}
+
 /** Nobody here needs the origin for this blob any more. */
 export function stopOrigin(state: SwarmState, session: Session): void {
   endCrossings(state, session)

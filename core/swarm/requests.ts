@@ -1,5 +1,6 @@
 /** Which peer is asked for which chunk, and what becomes of requests that hang. */
 import type { PeerId } from '../ports.ts'
+import { isCautionedOf } from './caution.ts'
 import { clearBit, hasBit, isEmpty } from './bitfield.ts'
 import { nextCrossing } from './crossings.ts'
 import { gain, isFree, lose } from './neighbours.ts'
@@ -96,13 +97,18 @@ function leastLoaded(state: SwarmState, session: Session, index: number, except?
     unseen--
     if (!isFree(state, neighbour.peer, nowMs) || neighbour.peer === except) continue
     if (neighbour.leftToOthers.has(index)) continue
-    const load = loadOf(neighbour.peer)
+    const load = loadOf(neighbour.peer) + (isDoubtful(state, neighbour) ? state.limits.doubtfulLoad : 0)
     if (load > bestLoad) continue
     ties = load < bestLoad ? 1 : ties + 1
     bestLoad = load
     if (state.random.below(ties) === 0) best = neighbour
   }
   return best
+}
+
+/** What it brings would wait for another's word, as far as this node is cautioned: others are asked first. */
+function isDoubtful(state: SwarmState, { bringsDoubtful, peer, session }: Neighbour): boolean {
+  return bringsDoubtful || isCautionedOf(state, session.origin, peer.id)
 }
 
 /** A peer in this zone is asked before a far one that has one request of ours, and one in the queue before it, less. */

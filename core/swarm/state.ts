@@ -5,7 +5,7 @@ import { limits } from '../limits.ts'
 import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, Notary, PeerId, Random } from '../ports.ts'
-import type { DatedCaution } from './caution.ts'
+import { unwary, type DatedCaution, type Wariness } from './caution.ts'
 import type { Departure } from './departure.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmCommand } from './events.ts'
@@ -305,6 +305,8 @@ export interface Neighbour {
   readonly deflected: Set<number>
   /** Chunks that it would rather not send us now. */
   readonly leftToOthers: Set<number>
+  /** It has brought what was signed by one of whom this node is cautioned. */
+  bringsDoubtful: boolean
   joinSent: boolean
   joinReceived: boolean
 }
@@ -411,6 +413,8 @@ export interface SwarmState extends SwarmComponents {
   readonly cautions: BoundedMap<string, DatedCaution>
   /** And of whom others caution it. */
   readonly hearsay: Hearsay
+  /** Both, by name. */
+  wariness: Wariness
   /** Undefined: this node stays. */
   departure: Departure | undefined
   /** Digests left with nothing held, to be told to the directory once. */
@@ -469,6 +473,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     disbelieved: createBoundedMap(limits.disbelievedMax),
     cautions: createBoundedMap(limits.cautionsPerAddress),
     hearsay: createHearsay(components.clock),
+    wariness: unwary,
     departure: undefined,
     left: new Map(),
     sweptAtMs: nowMs,

@@ -8,7 +8,7 @@ import { second } from '../units.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
-import { ownCautions } from './caution.ts'
+import { heedCautions, ownCautions } from './caution.ts'
 import { depart, mayTake, onOffered, watchDeparture } from './departure.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
 import { abandonBuffers, endReader, failWhenHopeless, forgetWhenEmpty, loseChunks, missChunks } from './ending.ts'
@@ -207,7 +207,7 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
     case 'proved':
       return onProved(state, event)
     case 'cautioned':
-      return state.hearsay.note(event.by, event.address, event.cautions)
+      return heedCautions(state, event)
     case 'departs':
       return depart(state, event.maxBytes)
     case 'offered':

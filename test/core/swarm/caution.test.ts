@@ -2,7 +2,19 @@
 import { describe, expect, it } from 'vitest'
 import type { Caution } from '../../../core/members/messages.ts'
 import { limits } from '../../../core/limits.ts'
-import { createBench, digest, entryOf, fetched, hashOf, origin, proved, sizeOf, span, type Bench } from './bench.ts'
+import {
+  bitsOf,
+  createBench,
+  digest,
+  entryOf,
+  fetched,
+  hashOf,
+  origin,
+  proved,
+  sizeOf,
+  span,
+  type Bench,
+} from './bench.ts'
 
 const chunks = 4
 const liar: Caution = { peer: 'liar' }
@@ -78,6 +90,32 @@ describe('a chunk of one of whom this node is cautioned', () => {
     bring(bench, 'liar')
     bench.clock.advance(limits.banMs)
     expect(mayTake(bench)).toBe(true)
+  })
+})
+
+/** Who holds nothing yet, beside two that say to have all. */
+function createBetween(): Bench {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, []), complete: false })
+  for (const peer of ['a', 'b']) bench.joins(peer, span(0, 100))
+  return bench
+}
+
+describe('of two that hold what is missing, asked last is', () => {
+  it('of whom this node is cautioned', () => {
+    const bench = createBetween()
+    bench.handle({ type: 'cautioned', by: 'friend', address: '10.0.0.1', cautions: [{ peer: 'a' }] })
+    bench.read()
+    expect(bench.told('request').map(({ to }) => to)).toEqual(['b', 'b', 'a', 'a'])
+  })
+
+  it('who has brought a chunk that such a one signed', () => {
+    const bench = createBetween()
+    bench.handle({ type: 'cautioned', by: 'friend', address: '10.0.0.1', cautions: [liar] })
+    bench.read()
+    for (const request of bench.told('request')) bench.sends(request, request.to === 'a' ? { signer: 'stranger' } : {})
+    bench.settle()
+    expect(bench.told('request').map(({ to }) => to)).toEqual(['b', 'b', 'a', 'a'])
   })
 })
 

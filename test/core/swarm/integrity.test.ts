@@ -1,5 +1,6 @@
 import { limits } from '../../../core/limits.ts'
 import { describe, expect, it } from 'vitest'
+import type { Entry } from '../../../core/swarm/entry.ts'
 import {
   allOf,
   createBench,
@@ -162,12 +163,35 @@ function audit(bench: Bench, hash: (index: number) => string = hashOf): number[]
       for (let index = start; index < end; index++) {
         audited.push(index)
         bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: limits.chunkSizeMinBytes })
+        keep(bench, hash)
+        if (bench.take('stop-fetch').length > 0) break
       }
       bench.handle({ type: 'origin-ended', digest, fetch })
     }
-    keep(bench, hash)
   }
   return audited
+}
+
+const size = sizeOf(100)
+
+/** A node that holds a hundred chunks under these entries, and the blob is wrong. */
+function createHeld(entry: (index: number) => Entry): Bench {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size, have: allOf(bench), complete: false })
+  bench.handle({ type: 'entries', digest, entries: span(0, 100).map(entry) })
+  prove(bench, false)
+  return bench
+}
+
+const isWrong = (index: number): boolean => index >= 50
+
+/** A seed that has proved the blob says what its chunks are. */
+function askSeed(bench: Bench): void {
+  bench.joins('seed', span(0, 100))
+  bench.read()
+  bench.pass(25)
+  expect(bench.told('doubt')).toEqual([{ type: 'doubt', digest, start: 0, to: 'seed' }])
+  bench.says('seed', { type: 'vouch', digest, start: 0, hashes: span(0, 100).map(hashOf) })
 }
 
 describe('a blob that does not match its digest', () => {
@@ -196,21 +220,35 @@ describe('a blob that does not match its digest', () => {
   })
 
   it('is searched first where those who say to have proved it have another chunk', () => {
-    const bench = createBench()
-    const entries = span(0, 100).map((index) =>
-      entryOf(sizeOf(100), index, 'forger', proved, index === 60 ? forged(60) : hashOf(index)),
+    const bench = createHeld((index) =>
+      entryOf(size, index, 'forger', proved, index === 60 ? forged(60) : hashOf(index)),
     )
-    bench.handle({ type: 'held', digest, size: sizeOf(100), have: allOf(bench), complete: false })
-    bench.handle({ type: 'entries', digest, entries })
-    prove(bench, false)
-    bench.joins('seed', span(0, 100))
-    bench.read()
-    bench.pass(25)
-    expect(bench.told('doubt')).toEqual([{ type: 'doubt', digest, start: 0, to: 'seed' }])
-    bench.says('seed', { type: 'vouch', digest, start: 0, hashes: span(0, 100).map(hashOf) })
+    askSeed(bench)
     const audited = audit(bench)
     expect(audited).toHaveLength(2)
     expect(audited[1]).toBe(60)
+  })
+
+  it('is searched no further when one is found: what was kept on that word comes from others', () => {
+    const bench = createHeld((index) => {
+      const hash = isWrong(index) ? forged(index) : hashOf(index)
+      return entryOf(size, index, isWrong(index) ? 'forger' : 'honest', proved, hash)
+    })
+    askSeed(bench)
+    expect(audit(bench).filter(isWrong)).toHaveLength(1)
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 51 })
+  })
+
+  it('is searched first among what those have signed of whom this node is cautioned', () => {
+    const bench = createHeld((index) =>
+      index === 60
+        ? entryOf(size, 60, 'forger', proved, forged(60))
+        : entryOf(size, index, 'honest', proved, hashOf(index)),
+    )
+    bench.joins('honest', [])
+    bench.handle({ type: 'cautioned', by: 'friend', address: '10.0.0.1', cautions: [{ peer: 'forger' }] })
+    bench.read()
+    expect(audit(bench)).toEqual([60])
   })
 
   it('is passed on no more, but for what is known to be right', () => {
