@@ -111,6 +111,7 @@ const answerItem = z.strictObject({
     .strictObject({ id: count, start: index, end: index, source: hint.exactOptional(), ttlMs: durationMs })
     .exactOptional(),
   leaseAfterMs: durationMs.exactOptional(),
+  isAllTaken: z.boolean().exactOptional(),
   lost: z.array(count).max(limits.fetchRangesMax).exactOptional(),
   departure: z.strictObject({ sole: bytes.exactOptional(), isWanted: z.boolean() }).exactOptional(),
   provide: z.boolean().exactOptional(),

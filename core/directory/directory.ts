@@ -8,7 +8,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { createTables, elsewhereOf, type Tables } from './areas.ts'
 import { departureOf, isWantedByOthers } from './departures.ts'
-import { grantLease } from './leases.ts'
+import { grantLease, isAllTaken } from './leases.ts'
 import type {
   AnnounceAnswer,
   AnnounceItem,
@@ -401,7 +401,7 @@ function leaseFor(
   table: Table,
   announcer: Announcer,
   item: AnnounceItem,
-): Pick<AnswerItem, 'lease' | 'leaseAfterMs'> {
+): Pick<AnswerItem, 'lease' | 'leaseAfterMs' | 'isAllTaken'> {
   if (item.lease === undefined) return {}
   if (announcer.departs && isWantedByOthers(table, announcer)) return { leaseAfterMs: limits.announceMs }
   const heldBackMs = heldBackForMs(state, table)
@@ -412,10 +412,11 @@ function leaseFor(
   if (limitedMs > 0 && sources.elsewhere === undefined) return { leaseAfterMs: limitedMs }
   const wish = { ...item, lease: item.lease }
   const lease = grantLease(table, announcer, wish, state.clock.now(), sources, () => state.leaseId++)
-  if (lease !== undefined) return { lease }
+  const taken = isAllTaken(table, announcer) ? { isAllTaken: true } : {}
+  if (lease !== undefined) return { lease, ...taken }
   // What comes to an area in one moment can be fetched from there in the next, and only wishes bring it across.
   const leastMs = sources.elsewhere === undefined ? wantIntervalMs(state, announcer) : limits.announceMs
-  return { leaseAfterMs: loadIntervalMs(state, leastMs) }
+  return { leaseAfterMs: loadIntervalMs(state, leastMs), ...taken }
 }
 
 function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {

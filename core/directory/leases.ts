@@ -166,6 +166,12 @@ function fairShare(table: Table, asker: Announcer): number {
   return Math.ceil(free / Math.min(Math.max(1, table.askers.size), holdersAmong(table.announcers.size)))
 }
 
+/** Somebody has each chunk, or fetches it, as far as that is of use to `asker`. */
+export function isAllTaken(table: Table, asker: Announcer): boolean {
+  for (let index = 0; index < table.chunks; index++) if (isFree(table, asker, index)) return false
+  return true
+}
+
 /** How many of so many may fetch at the same time. */
 export function holdersAmong(announcers: number): number {
   const share = Math.floor(announcers / limits.announcersPerLeaseHolder)

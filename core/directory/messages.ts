@@ -111,6 +111,8 @@ export interface AnswerItem {
   readonly lease?: Lease
   /** No lease now (others fetch what is missing, or the host is still learning): ask again after this long. */
   readonly leaseAfterMs?: number
+  /** With `lease` or `leaseAfterMs`: somebody has or fetches each chunk, so that for this digest nobody needs the origin. */
+  readonly isAllTaken?: boolean
   /** Leases of the announcer that stalled, and of which others have or fetch a chunk by now: it goes on with none of them. */
   readonly lost?: readonly number[]
   /** To who departs: what nobody has who stays. Undefined: this host does not know yet. */

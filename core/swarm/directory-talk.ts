@@ -96,11 +96,13 @@ function releasedNow(state: SwarmState, { supply }: Session): number[] {
 }
 
 /** An answer without a word on leases is that of a standby, and leaves the wish open. */
-function takeSupply(state: SwarmState, session: Session, { counts, lease, leaseAfterMs, lost }: AnswerItem): void {
+function takeSupply(state: SwarmState, session: Session, answer: AnswerItem): void {
+  const { counts, isAllTaken = false, lease, leaseAfterMs, lost } = answer
   if (counts?.length === session.count) onCounts(state, session, counts)
   for (const id of lost ?? []) onLost(state, session, id)
   if (lease === undefined && leaseAfterMs === undefined) return
   session.supply.askingUntilMs = 0
+  session.supply.isAllTaken = isAllTaken
   if (lease !== undefined) onGranted(state, session, lease)
   else session.supply.askAfterMs = state.clock.now() + Math.min(leaseAfterMs ?? 0, state.limits.limitedOriginMaxMs)
 }

@@ -125,12 +125,14 @@ function hasBorder({ places, self }: SwarmState): boolean {
   return places.areaOf(self) !== ''
 }
 
-/** A prefetch leaves the origin to the blobs that somebody reads. */
+/** A prefetch leaves the origin to the blobs that somebody reads, until there is none of which it has more to give. */
 function mustYield(state: SwarmState, session: Session): boolean {
-  if (isRead(session)) return false
-  return state.active.some(
-    (other) => isRead(other) && nextWanted(state, other, (index) => isNowhere(other, index)) !== undefined,
-  )
+  return !isRead(session) && state.active.some((other) => isRead(other) && needsOrigin(state, other))
+}
+
+function needsOrigin(state: SwarmState, session: Session): boolean {
+  if (session.supply.isAllTaken) return false
+  return nextWanted(state, session, (index) => isNowhere(session, index)) !== undefined
 }
 
 function isRead(session: Session): boolean {

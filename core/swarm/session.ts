@@ -54,6 +54,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
       leases: new Set(),
       crossings: new Set(),
       holderNamedAtMs: -Infinity,
+      isAllTaken: false,
       released: new Map(),
       askingUntilMs: 0,
       patienceMs: Infinity,

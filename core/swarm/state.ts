@@ -154,6 +154,8 @@ export interface OriginSupply {
   askingUntilMs: number
   /** The directory said to ask again then. */
   askAfterMs: number
+  /** The directory said last that others have, or fetch, each chunk. */
+  isAllTaken: boolean
   /** After a failure the origin is left alone until then. */
   restUntilMs: number
   unranged: boolean

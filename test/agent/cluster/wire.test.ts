@@ -56,6 +56,7 @@ const answer: AnnounceAnswer = {
       counts: Uint8Array.from({ length: 100 }, (_, index) => index),
       lease: { id: 2 ** 40 + 1, start: 0, end: 4, source: { ...address, complete: false }, ttlMs: 1750 },
       leaseAfterMs: 12.25,
+      isAllTaken: true,
       lost: [2 ** 40],
       departure: { sole: bitsOf(100, [1, 99]), isWanted: true },
       provide: true,

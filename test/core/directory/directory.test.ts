@@ -247,6 +247,19 @@ describe('leases', () => {
     expect(more.lease).toMatchObject({ start: 32, end: 36 })
   })
 
+  it('say who asks when nothing is left that nobody has or fetches', () => {
+    const world = createWorld()
+    const four = { size: sizeOf(4), lease: { chunks: 2, position: 0 } }
+    expect(world.say('a', four).isAllTaken).toBeUndefined()
+    expect(world.say('b', four).isAllTaken).toBeUndefined()
+    expect(world.say('c', four)).toMatchObject({ lease: { start: 3, end: 4 }, isAllTaken: true })
+    expect(world.say('d', four)).toMatchObject({ leaseAfterMs: 1000, isAllTaken: true })
+    world.directory.memberGone('a')
+    const again = world.say('d', four)
+    expect(again.lease).toBeDefined()
+    expect(again.isAllTaken).toBeUndefined()
+  })
+
   it('are given again when the answer was lost, and not twice when it was not', () => {
     const world = createWorld()
     const first = world.say('a', wish).lease

@@ -208,6 +208,17 @@ describe('a lease', () => {
     bench.joins('seed', span(0, 100))
     expect(bench.swarm.announceState(other)?.lease).toBeDefined()
   })
+
+  it('of a prefetch waits for no blob of which others have or fetch all, until one of them has failed', () => {
+    const bench = createBench()
+    const other = digest.replaceAll('ab', 'cd') as typeof digest
+    bench.read()
+    bench.read({ digest: other, reader: 2, prefetch: true })
+    bench.answer({ leaseAfterMs: 700, isAllTaken: true })
+    expect(bench.swarm.announceState(other)?.lease).toBeDefined()
+    bench.answer({ leaseAfterMs: 700 })
+    expect(bench.swarm.announceState(other)?.lease).toBeUndefined()
+  })
 })
 
 describe('a fetch', () => {
