@@ -361,10 +361,18 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   /** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
   function onProofEnd(session: BlobSession, ok: boolean): void {
     if (ok) session.proved = true
-    else if (session.unkept.size > 0)
-      for (const [, { origin }] of session.wants) session.failures.set(origin, { kind: 'corrupt' })
+    else if (session.unkept.size > 0) endCorrupt(session)
     if (ok) for (const [, want] of session.wants) if (isFetchedFrom(session, want.origin)) components.onFetched(want)
     session.changed.notify()
+  }
+
+  /** Nobody knows which chunk is wrong: its readers end, and what the disk refused comes anew for the next one. */
+  function endCorrupt(session: BlobSession): void {
+    for (const [, { origin }] of session.wants) session.failures.set(origin, { kind: 'corrupt' })
+    session.unkept.clear()
+    session.provedBytes = 0
+    proofs.restart(session)
+    post({ type: 'proved', digest: session.digest, ok: false })
   }
 
   return { swarm, pool, sessions, post, readerId: () => ++readers, start, handOver, stop }

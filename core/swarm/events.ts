@@ -99,7 +99,7 @@ export type SwarmEvent =
       readonly ok: boolean
       readonly isForgotten?: boolean
     }
-  /** Answer to `prove`: the SHA-256 of the whole blob matched its digest, or not. */
+  /** Answer to `prove`: the SHA-256 of the whole blob matched its digest, or not; unasked where that of what the disk refused in part did not. */
   | { readonly type: 'proved'; readonly digest: Digest; readonly ok: boolean }
   /** This node is about to leave the cluster, and may ask others to take so many bytes of what only it has. Ends in `departed`. */
   | { readonly type: 'departs'; readonly maxBytes: number }

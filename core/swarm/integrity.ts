@@ -11,7 +11,7 @@ import { strike } from './bans.ts'
 import { hasBit } from './bitfield.ts'
 import { advanceCursors, lengthOf, markHeld, setPhase, tellDirectory } from './session.ts'
 import { isOvertaken, notePace } from './pace.ts'
-import { clearSuspects, isBelieved, refute } from './trust.ts'
+import { clearSuspects, isBelieved, refute, suspectSigners } from './trust.ts'
 import { isOwn, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
   cancelChunk,
@@ -249,7 +249,9 @@ export function proveWhenWhole(state: SwarmState, session: Session): void {
 
 export function onProved(state: SwarmState, event: EventOf<'proved'>): void {
   const session = state.sessions.get(event.digest)
-  if (session?.proving !== true) return
+  if (session === undefined) return
+  // Not asked for: readers were given what the disk refused, and it was part of what is wrong.
+  if (!session.proving) return event.ok ? undefined : suspectSigners(state, session)
   session.proving = false
   if (event.ok) onGenuine(state, session)
   else onForged(state, session)

@@ -199,6 +199,7 @@ export function allowancesOf(sim: Sim): readonly Allowance[] {
     { reason: 'the origin failed halfway', bytes: brokenBytes(sim) },
     { reason: 'the origin ignored Range', bytes: unrangedBytes(sim) },
     { reason: 'disks refused what was fetched', bytes: refusedBytes(sim) },
+    { reason: 'disks refused what must wait for witnesses', bytes: ownBytes(sim) },
   ]
   return total.filter(({ bytes }) => bytes > 0)
 }
@@ -239,4 +240,12 @@ function refusedBytes(sim: Sim): number {
       if (isFetched) bytes += Math.max(chunkLengthOf(blob.size, index), againBytes(sim, blob))
     }
   return bytes
+}
+
+/**
+ * What its disk refuses can't wait in memory until enough vouch for it: the node takes the blob from the origin itself, where its own
+ * bytes need no witness (ARCHITECTURE, Who lies), and once.
+ */
+function ownBytes({ nodes }: Sim): number {
+  return nodes.reduce((sum, { ownOnly }) => sum + [...ownOnly].reduce((bytes, { size }) => bytes + size, 0), 0)
 }

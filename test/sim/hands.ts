@@ -235,9 +235,28 @@ function keep(node: SimNode, blob: Blob, { entry, index, mayPass }: CommandOf<'k
     life.assembly.drop(digest, index)
     if (ok) proveOn(node, node.disk.keep(blob, index, pieces, entry))
     else if (mayPass) refuse(node, life, blob, index, pieces)
+    else node.ownOnly.add(blob)
     handle(node, { type: 'kept', digest, index, ok, isForgotten: !ok && !mayPass })
     node.readers.advance(digest)
+    endCorrupt(node, life, blob)
   })
+}
+
+/** What passes through is hashed with what is kept, as by agent/swarm/proofs: a blob that is wrong ends its readers. */
+function endCorrupt(node: SimNode, { unkept }: Life, blob: Blob): void {
+  const { digest, size } = blob
+  const passed = unkept.get(digest)
+  if (passed === undefined) return
+  let isTrue = true
+  for (let index = 0; index < chunkCountOf(size); index++) {
+    const pieces = node.disk.of(digest)?.pieces[index] ?? passed.get(index)
+    if (pieces === undefined) return
+    isTrue &&= blob.isTrue(index, pieces)
+  }
+  if (isTrue) return
+  unkept.delete(digest)
+  handle(node, { type: 'proved', digest, ok: false })
+  node.readers.fail(digest)
 }
 
 function refuse(node: SimNode, { unkept }: Life, blob: Blob, index: number, pieces: readonly Piece[]): void {

@@ -105,6 +105,24 @@ describe.each(forgeries)('a seed that %s', (lie) => {
   })
 })
 
+describe.each([1, 2])('beside disks that refuse one chunk in eight, with --witnesses %i', (witnesses) => {
+  it.each(['a', 'b', 'c', 'd'])(
+    'a forger costs one try with one and none with two, and a copy for each node at most (seed %s)',
+    (seed) => {
+      const story = tell({ nodes: 8, layerBytes: [2 * MiB], diskRefusesOneIn: 8 }, { witnesses }, seed)
+      story.seed(0)
+      story.begin([])
+      makeLiar(story.node(0), 'forges proved')
+      const honest = story.sim.pulls.slice(1)
+      for (const pull of honest) pull.begin()
+      expect(story.sim.engine.run(120_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
+      const { retries, slandered } = harm(story, [story.node(0)])
+      expect({ slandered, isOnce: retries <= 2 - witnesses }).toEqual({ slandered: [], isOnce: true })
+      expect(story.originRatio()).toBeLessThanOrEqual(story.sim.nodes.length + 1)
+    },
+  )
+})
+
 describe('who hosts the directory', () => {
   it.each(['grants everybody', 'grants nobody', 'names only itself'] as const)('%s, and every pull ends', (lie) => {
     const story = tell({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses: 2 })

@@ -104,6 +104,8 @@ export interface SimNode {
   }
   /** Chunks that the disk refused. */
   readonly refused: { readonly blob: Blob; readonly index: number }[]
+  /** Blobs of which it refused what no reader might have yet: this node takes them itself. */
+  readonly ownOnly: Set<Blob>
   behaviour: Behaviour
   /** Of whom it cautions others, whatever it has found out; undefined: it does not lie so (liars.ts). */
   slander: readonly Caution[] | undefined
@@ -214,6 +216,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       bans: [],
     },
     refused: [],
+    ownOnly: new Set(),
     behaviour: 'honest',
     slander: undefined,
     tokenEndsAtMs: Infinity,

@@ -213,13 +213,13 @@ function drawZones(random: Random): Pick<SimOptions, 'zones' | 'zonesKnown' | 'b
 
 /**
  * In one of so many worlds some member tells a lie, under one ID or two. A promise of a liar may hold a chunk up for
- * `starvedPromisedMs`, some after others. Disks take all then: what passes through is hashed by an agent, and not here.
+ * `starvedPromisedMs`, some after others.
  */
 function drawLiars(random: Random, oneIn: number, lies: readonly Lie[]): Partial<SimOptions> {
   if (random.below(oneIn) > 0) return {}
   const liars = 1 + random.below(2)
   const lie = lies[random.below(lies.length)]!
-  return { liars, lie, witnesses: 1 + random.below(2), diskRefusesOneIn: 0, patienceMs: 4 * quiet.patienceMs }
+  return { liars, lie, witnesses: 1 + random.below(2), patienceMs: 4 * quiet.patienceMs }
 }
 
 /** In every tenth world who hosts a directory lies about it, beside whoever else does. */

@@ -116,7 +116,8 @@ export function createReaders(components: ReadersComponents): Readers {
     },
     fail(digest, id) {
       for (const reader of of(digest))
-        if ((id === undefined || id === reader.id) && readers.delete(reader.id)) reader.onEnd('failed')
+        if ((id === undefined || id === reader.id) && readers.delete(reader.id))
+          reader.onEnd(reader.deceivedAt === undefined ? 'failed' : 'wrong')
     },
     closeAll: () => [...readers.values()].forEach(close),
     clear: () => readers.clear(),

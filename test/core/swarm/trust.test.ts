@@ -68,6 +68,17 @@ describe('who signed for a blob that proved wrong', () => {
     expect(mayTakeOther(bench)).toBe(false)
   })
 
+  it('is not taken at its word where the disk refused a part of it either', () => {
+    const bench = createBench({ chunks })
+    connects(bench, 'liar')
+    holdOther(bench, 'liar')
+    bench.handle({ type: 'held', digest, size, have: Uint8Array.of(0b01), complete: false })
+    bench.handle({ type: 'entries', digest, entries: [entryOf(size, 0, 'liar', proved)] })
+    expect(mayTakeOther(bench)).toBe(true)
+    bench.handle({ type: 'proved', digest, ok: false })
+    expect(mayTakeOther(bench)).toBe(false)
+  })
+
   it('does not bring into doubt who did not', () => {
     const bench = createBench({ chunks })
     for (const peer of ['a', 'liar', 'c']) connects(bench, peer)

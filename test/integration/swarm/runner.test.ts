@@ -72,6 +72,18 @@ test('what the disk refuses passes through, unkept', async () => {
   expect(node.store.state(want.digest)?.complete ?? false).toBe(false)
 })
 
+test('where the disk refuses all, a blob that a peer had wrong is right at the second try', async () => {
+  const wrong = Uint8Array.from(bytes)
+  wrong[100] = 1
+  const deceived = await nodes.add(originWith(wrong))
+  await readBytes(deceived, want, { start: 0, end: chunkSize })
+  const node = await nodes.add(originWith(bytes))
+  node.store.refuse('DISK_FULL')
+  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
+  expect(node.received.peer).toBe(chunkSize)
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+})
+
 test('a part takes its own chunks from the origin and no others', async () => {
   const large = someBytes(40_000_000)
   const part = wantOf(digestOf(large), large.length)
