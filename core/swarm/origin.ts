@@ -310,7 +310,10 @@ function surrender(state: SwarmState, lease: Lease): void {
   lease.remaining = []
   for (const index of remaining) {
     if (session.phase[index] !== phases.origin) continue
-    setPhase(session, index, hasBit(session.have, index) ? phases.held : phases.missing)
+    const isHeld = hasBit(session.have, index)
+    // What came of it anew is of no use, and must not be gone on from if it is to come again later.
+    if (isHeld) dropBuffer(state, session, index)
+    setPhase(session, index, isHeld ? phases.held : phases.missing)
   }
   endWhenDone(state, lease)
 }

@@ -29,6 +29,7 @@ const knownSmallWorlds = [
   'later12-278',
   'later12-442',
   'dawn12-35',
+  'second12-541',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

@@ -239,6 +239,33 @@ describe('a blob that does not match its digest', () => {
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 51 })
   })
 
+  it('is searched no further in the midst of a chunk, of which nothing is gone on from later', () => {
+    const liars = new Map([
+      [50, 'forger'],
+      [51, 'another'],
+    ])
+    const bench = createHeld((index) => {
+      const liar = liars.get(index)
+      return entryOf(size, index, liar ?? 'honest', proved, liar === undefined ? hashOf(index) : forged(index))
+    })
+    askSeed(bench)
+    // One chunk was taken at random before the seed's word came; then two at a time are.
+    const [random] = bench.take('fetch-origin')
+    const { fetch, start } = random!
+    bench.handle({ type: 'origin-frame', digest, fetch, index: start, bytes: limits.chunkSizeMinBytes })
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    keep(bench, hashOf)
+    bench.pass(25)
+    const [both] = bench.take('fetch-origin')
+    expect(both).toMatchObject({ start: 50, end: 52 })
+    bench.handle({ type: 'origin-frame', digest, fetch: both!.fetch, index: 50, bytes: limits.chunkSizeMinBytes })
+    bench.handle({ type: 'origin-frame', digest, fetch: both!.fetch, index: 51, bytes: 1000 })
+    bench.take('drop')
+    keep(bench, hashOf)
+    expect(bench.take('stop-fetch')).toHaveLength(1)
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 51 }])
+  })
+
   it('is searched first among what those have signed of whom this node is cautioned', () => {
     const bench = createHeld((index) =>
       index === 60
