@@ -12,6 +12,24 @@ import { addressOf, isBanned } from './hosts.ts'
 import type { SwarmEvent } from './events.ts'
 import type { SwarmState } from './state.ts'
 
+export interface DatedCaution {
+  readonly caution: Caution
+  readonly untilMs: number
+}
+
+/** Of which origins' content a peer ID or an address is cautioned; undefined among them: of any. */
+type Origins = ReadonlySet<string | undefined>
+
+export interface Wariness {
+  readonly names: ReadonlyMap<string, Origins>
+  readonly gatheredMs: number
+  /** As of then, the last ban would end. */
+  readonly bansEndMs: number
+}
+
+/** Nothing is gathered. */
+export const unwary: Wariness = { names: new Map(), gatheredMs: Number.NEGATIVE_INFINITY, bansEndMs: 0 }
+
 /** What `signer` signed is wrong, as this node has found: provably, or as what `origin` has. Others should know. */
 export function cautionOthers(state: SwarmState, signer: PeerId, origin?: string): void {
   if (signer === state.self) return
@@ -40,6 +58,15 @@ export function ownCautions({ cautions, clock }: SwarmState): Caution[] {
   return own.filter(({ untilMs }) => untilMs > clock.now()).map(({ caution }) => caution)
 }
 
+/** Others caution this node. */
+export function heedCautions(
+  state: SwarmState,
+  { address, by, cautions }: Extract<SwarmEvent, { type: 'cautioned' }>,
+): void {
+  state.hearsay.note(by, address, cautions)
+  state.wariness = unwary
+}
+
 /** Is this signer's word about what `origin` has too little without another's? */
 export function isCautionedOf(state: SwarmState, origin: string | undefined, signer: PeerId): boolean {
   if (state.witnesses > 1) return false
@@ -49,16 +76,6 @@ export function isCautionedOf(state: SwarmState, origin: string | undefined, sig
   // Who is nowhere may be any of them, under another ID.
   if (address === undefined) return true
   return isAbout(names.get(signer), origin) || isAbout(names.get(address), origin)
-}
-
-/** Of which origins' content a peer ID or an address is cautioned; undefined among them: of any. */
-type Origins = ReadonlySet<string | undefined>
-
-export interface Wariness {
-  readonly names: ReadonlyMap<string, Origins>
-  readonly gatheredMs: number
-  /** As of then, the last ban would end. */
-  readonly bansEndMs: number
 }
 
 function isAbout(origins: Origins | undefined, origin: string | undefined): boolean {
@@ -86,21 +103,4 @@ function namesIn(cautions: readonly Caution[]): Wariness['names'] {
 /** Where it is connected from, or else where it says itself that it listens: enough to doubt a word, not to count one by. */
 function whereaboutsOf(state: SwarmState, id: PeerId): string | undefined {
   return addressOf(state, id) ?? state.addressOfMember(id)
-}
-
-/** Nothing is gathered. */
-export const unwary: Wariness = { names: new Map(), gatheredMs: Number.NEGATIVE_INFINITY, bansEndMs: 0 }
-
-/** Others caution this node. */
-export function heedCautions(
-  state: SwarmState,
-  { address, by, cautions }: Extract<SwarmEvent, { type: 'cautioned' }>,
-): void {
-  state.hearsay.note(by, address, cautions)
-  state.wariness = unwary
-}
-
-export interface DatedCaution {
-  readonly caution: Caution
-  readonly untilMs: number
 }

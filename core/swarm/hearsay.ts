@@ -23,8 +23,6 @@ interface Place {
 
 export function createHearsay(clock: Clock): Hearsay {
   const addresses = createBoundedMap<string, Place[]>(limits.cautionersMax)
-  let endsAtMs = Number.NEGATIVE_INFINITY
-
   const isCurrent = ({ untilMs }: Place): boolean => untilMs > clock.now()
 
   return {
@@ -37,11 +35,8 @@ export function createHearsay(clock: Clock): Hearsay {
         else if (places.length < limits.cautionsPerAddress) places.push({ by, caution, untilMs })
       }
       addresses.set(address, places)
-      endsAtMs = untilMs
     },
     said(isOut) {
-      // Asked of every chunk, and nearly always there is nothing.
-      if (endsAtMs <= clock.now()) return []
       const heard = [...addresses].map(([, places]) => places.filter(isCurrent))
       return heard.filter((places) => !places.some(({ by }) => isOut(by))).flatMap(cautionsOf)
     },

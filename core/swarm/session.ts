@@ -44,7 +44,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     othersSinceMs: Infinity,
     nowhereAtMs: -Infinity,
     leftAloneAtMs: -Infinity,
-    promisedAtMs: Number.NEGATIVE_INFINITY,
+    promisedAtMs: -Infinity,
     proving: false,
     ownOnly: false,
     forgery: undefined,
