@@ -1,11 +1,13 @@
 /**
  * Bandwidth. Every node, and the origin, has an uplink that sends one frame at a time, its streams in turn, and a downlink
- * that takes what arrives in order. A frame flows through both at once, as its packets would:
+ * that takes what arrives in order. Of a stream that shares a slow uplink with many, frames are smaller, since a real one is told
+ * of its packets. A frame flows through both at once, as its packets would:
  *
  *     streams ─▶ [ uplink, rate u ] ─── delay ──▶ [ downlink, rate d ] ─▶ receiver
  *        ▲                                                                  │
  *        └─────────────────── a window of bytes per stream ◀────────────────┘
  */
+import { limits } from '../../core/limits.ts'
 import type { Engine } from './engine.ts'
 
 /** Bytes a millisecond, and how long a byte travels. */
@@ -69,6 +71,10 @@ export interface Stream {
 /** What TCP lets a stream have on its way. */
 export const windowBytes = 256 * 1024
 
+/** All streams of a link have had their turn in this time, or in that of a packet for each where this takes longer. */
+const turnsMs = limits.stallMs / 4
+const packetBytes = 1448
+
 /** The same for all that share a link, as its queue treats them alike; a coarse grain needs room for two frames. */
 export function windowFor(frameBytes: number): number {
   return Math.max(windowBytes, 2 * frameBytes)
@@ -113,11 +119,16 @@ function sendHead(stream: Stream): void {
 function sendFrame(stream: Stream): void {
   const { bytes, frameBytes, from } = stream.options
   if (stream.left === bytes) sendHead(stream)
-  stream.frame = Math.min(frameBytes, stream.left)
+  stream.frame = Math.min(frameBytes, turnBytes(from), stream.left)
   stream.left -= stream.frame
   stream.inFlight += stream.frame
   from.sending = true
   stream.engine.after(stream.frame / from.upBytesPerMs, () => leave(stream))
+}
+
+/** So much that each stream has its turn before any looks stalled, but no less than a packet. */
+function turnBytes({ streams, upBytesPerMs }: Link): number {
+  return Math.max(Math.floor((upBytesPerMs * turnsMs) / streams.length), packetBytes)
 }
 
 function leave(stream: Stream): void {
