@@ -6,7 +6,7 @@ import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
 import { dropNeighbour, isForeign, nearNeighbours, sendJoin } from './neighbours.ts'
-import { offerAll, wantsMore } from './session.ts'
+import { isDemanded, offerAll, wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
 import { cancelPeer } from './transfers.ts'
 import { withdrawPeer } from './uploads.ts'
@@ -109,8 +109,17 @@ export function isConnected(state: SwarmState, session: Session): boolean {
 }
 
 /** More than usual while those that there are bring nothing: whoever has what is missing is among the others. */
-function aimOf({ clock, limits }: SwarmState, { progressAtMs }: Session): number {
-  return clock.now() - progressAtMs < limits.neighboursIdleMs ? limits.neighboursAim : limits.neighboursMax
+function aimOf(state: SwarmState, session: Session): number {
+  const { clock, limits } = state
+  return clock.now() - broughtAtMs(state, session) < limits.neighboursIdleMs
+    ? limits.neighboursAim
+    : limits.neighboursMax
+}
+
+/** A prefetch gives way to every reader: while anything comes it only waits for its turn. */
+function broughtAtMs({ link }: SwarmState, session: Session): number {
+  const { progressAtMs } = session
+  return isDemanded(session) ? progressAtMs : Math.max(progressAtMs, link.heardAtMs)
 }
 
 /** True when the peer is, or is about to be, a neighbour. */

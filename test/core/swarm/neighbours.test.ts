@@ -72,6 +72,21 @@ describe('a session', () => {
     expect(bench.swarm.announceState(digest)).not.toHaveProperty('isConnected')
   })
 
+  it('of a prefetch wants no more neighbours while anything comes: it only waits for its turn', () => {
+    const bench = createBench()
+    const ahead = digest.replaceAll('ab', 'cd') as typeof digest
+    bench.read()
+    bench.read({ digest: ahead, reader: 2, prefetch: true })
+    for (const number of span(0, limits.neighboursAim)) bench.joins(`p${number}`, [], ahead)
+    bench.joins('seed', span(0, 100))
+    bench.pass(limits.neighboursIdleMs / 2)
+    gain(bench)
+    bench.pass(limits.neighboursIdleMs / 2)
+    expect(bench.swarm.announceState(ahead)).toMatchObject({ isConnected: true })
+    bench.pass(limits.neighboursIdleMs / 2)
+    expect(bench.swarm.announceState(ahead)).not.toHaveProperty('isConnected')
+  })
+
   it('chooses the same few of many whatever the digest', () => {
     const chosen = [digest, digest.replaceAll('ab', 'cd') as typeof digest].map((of) => {
       const bench = createBench({ limits: { dialsMax: 1000 } })
