@@ -100,6 +100,8 @@ export interface SimNode {
     wrongBytes: number
     /** Pulls that ended with a layer of another digest, and were tried again. */
     retries: number
+    /** The most of them in one life: what an agent finds out of liars it forgets when it dies. */
+    retriesOfLife: number
     bans: PeerId[]
   }
   /** Chunks that the disk refused. */
@@ -142,6 +144,8 @@ export interface Life {
   readonly fetches: Map<number, () => void>
   /** Peer IDs and addresses. */
   readonly banned: Set<string>
+  /** Pulls that a liar cost. */
+  retries: number
   wakeMs: number
 }
 
@@ -213,6 +217,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       fails: 0,
       wrongBytes: 0,
       retries: 0,
+      retriesOfLife: 0,
       bans: [],
     },
     refused: [],
@@ -393,6 +398,7 @@ function createLife(node: SimNode): Life {
     uploads: new Map(),
     fetches: new Map(),
     banned: new Set(),
+    retries: 0,
     wakeMs: Infinity,
   }
 }

@@ -94,11 +94,17 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
   }
 
   function startOver(): void {
-    node.counts.retries++
+    countRetry()
     if (pull.startedAtMs! >= node.cautionedMs)
       node.world.violated(`${node.id}: was lied to again though others had found out whom to believe no more`)
     for (const close of [...reading.values(), ...ahead.values()]) close()
     later(node, retryMs, begin)
+  }
+
+  function countRetry(): void {
+    const { counts, life } = node
+    counts.retries++
+    if (life !== undefined) counts.retriesOfLife = Math.max(counts.retriesOfLife, ++life.retries)
   }
 
   return pull

@@ -12,7 +12,18 @@ const nodes = 30
 const knownSeeds = [2, 15, 30, 37, 52, 60, 67, 70, 101, 218, 'a-48', '91c1c8d64194-3', 'hk-25', 'lk-64', 'ci1-35']
 
 /** Likewise, with as many nodes as they draw. */
-const knownWorlds = ['alive-6', 'end-59', 'fz1-9', 'fin1-152', 'f152-126', 'ga-97', 'gb-221', 'late-74', 'noon-26']
+const knownWorlds = [
+  'alive-6',
+  'end-59',
+  'fz1-9',
+  'fin1-152',
+  'f152-126',
+  'ga-97',
+  'gb-221',
+  'late-74',
+  'noon-26',
+  'dusk4-57',
+]
 
 /** Likewise, of twelve nodes. */
 const knownSmallWorlds = [
