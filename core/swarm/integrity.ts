@@ -196,6 +196,8 @@ function onOwnCopy(state: SwarmState, session: Session, own: Entry): void {
   state.emit({ type: 'drop', digest: session.digest, index })
   chunkSettled(state, session, index, phases.held)
   advanceCursors(session, state.clock.now())
+  // Nothing is kept of it, by which those who wait for it would notice.
+  state.emit({ type: 'deliver', digest: session.digest })
   leaseSettled(state, session, index)
 }
 

@@ -23,6 +23,7 @@ const knownWorlds = [
   'late-74',
   'noon-26',
   'dusk4-57',
+  'dusk3cpu-114',
 ]
 
 /** Likewise, of twelve nodes. */

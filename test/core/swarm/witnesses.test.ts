@@ -218,8 +218,10 @@ function answer(bench: Bench, hash: string): void {
 describe('a reader that is held back for a minute', () => {
   it('takes its next chunk from the origin', () => {
     const bench = hold()
+    bench.take('deliver')
     answer(bench, hashOf(0))
     expect(mayTake(bench)).toBe(true)
+    expect(bench.take('deliver')).toEqual([{ type: 'deliver', digest }])
     expect(bench.take('keep')).toEqual([])
     expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0, inFlightBytes: 0 })
   })
