@@ -85,7 +85,12 @@ function fewChunks({ droughts, limits }: SwarmState, { chunkSize }: Session): nu
  * The one of those that hold the chunk and may be asked that is likely to send it first, with a lead for those nearby; equals
  * by chance.
  */
-function leastLoaded(state: SwarmState, session: Session, index: number, except?: Peer): Neighbour | undefined {
+function leastLoaded(
+  state: SwarmState,
+  session: Session,
+  index: number,
+  except: readonly Peer[] = [],
+): Neighbour | undefined {
   const nowMs = state.clock.now()
   let best: Neighbour | undefined
   let bestLoad = Infinity
@@ -95,7 +100,7 @@ function leastLoaded(state: SwarmState, session: Session, index: number, except?
     if (unseen === 0) break
     if (!hasBit(neighbour.bits, index)) continue
     unseen--
-    if (!isFree(state, neighbour.peer, nowMs) || neighbour.peer === except) continue
+    if (!isFree(state, neighbour.peer, nowMs) || except.includes(neighbour.peer)) continue
     if (neighbour.leftToOthers.has(index)) continue
     const load = loadOf(neighbour.peer) + (isDoubtful(state, neighbour) ? state.limits.doubtfulLoad : 0)
     if (load > bestLoad) continue
@@ -246,14 +251,25 @@ function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
     : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
 }
 
-/** A chunk that must come whole from one sender is asked of another instead, any other of another too. */
+/**
+ * A chunk that must come whole from one sender is asked of another instead, and so is one of which two that were asked send nothing much;
+ * any other of another too.
+ */
 function move(state: SwarmState, transfer: Transfer): void {
-  const { index, peer, session } = transfer
-  if (!session.single.has(index)) return hedge(state, transfer)
-  const neighbour = leastLoaded(state, session, index, peer)
+  const { index, session } = transfer
+  const transfers = session.buffers.get(index)?.transfers ?? []
+  const isInVain = transfers.length > 1 && !transfers.some((one) => isComing(state, one))
+  if (!session.single.has(index) && !isInVain) return hedge(state, transfer)
+  const senders = transfers.map(({ peer }) => peer)
+  const neighbour = leastLoaded(state, session, index, senders)
   if (neighbour === undefined) return
   cancelTransfer(state, transfer)
   beginTransfer(state, neighbour, index)
+}
+
+/** It has just been asked for, or frames come. */
+function isComing(state: SwarmState, transfer: Transfer): boolean {
+  return transfer.state !== 'queued' && !isLate(state, transfer, state.limits.crawlMs)
 }
 
 function hedge(state: SwarmState, transfer: Transfer): void {
@@ -263,9 +279,9 @@ function hedge(state: SwarmState, transfer: Transfer): void {
 
 /** Who could send the chunk too, where only one was asked. */
 function otherHolder(state: SwarmState, { index, session }: Transfer): Neighbour | undefined {
-  const buffer = session.buffers.get(index)
-  if (buffer?.transfers.length !== 1 || session.single.has(index)) return undefined
-  return leastLoaded(state, session, index, buffer.transfers[0]?.peer)
+  const [only, ...others] = session.buffers.get(index)?.transfers ?? []
+  if (only === undefined || others.length > 0 || session.single.has(index)) return undefined
+  return leastLoaded(state, session, index, [only.peer])
 }
 
 /** Once nothing else can be asked for, what is slow to come is asked of whoever brings it much sooner. */

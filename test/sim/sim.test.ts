@@ -24,6 +24,7 @@ const knownWorlds = [
   'noon-26',
   'dusk4-57',
   'dusk3cpu-114',
+  'dusk5-121',
 ]
 
 /** Likewise, of twelve nodes. */

@@ -209,6 +209,29 @@ describe('requests', () => {
     expect(bench.told('cancel', request!.to)).toMatchObject([{ id: request!.id }])
   })
 
+  it('of two peers that both send a byte now and then are made of a third in place of one', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    for (const peer of ['a', 'b']) bench.joins(peer, [4])
+    const crawling = bench.told('request')
+    const trickle = (ms: number): void => {
+      for (let passedMs = 0; passedMs < ms; passedMs += 25) {
+        for (const { to, id } of crawling) bench.handle({ type: 'frame', peer: to, id, bytes: 1 })
+        bench.pass(25)
+      }
+    }
+    bench.sends(crawling[0]!, { bytes: 1 })
+    trickle(limits.crawlMs + 50)
+    crawling.push(...bench.told('request'))
+    bench.sends(crawling[1]!, { bytes: 1 })
+    bench.joins('c', [4])
+    trickle(limits.crawlMs - 50)
+    expect(bench.told('request')).toEqual([])
+    trickle(100)
+    expect(bench.told('request')).toMatchObject([{ to: 'c', index: 4 }])
+    expect(bench.told('cancel')).toHaveLength(1)
+  })
+
   it('that wait while others fill the link are left alone, until the link has room', () => {
     const bench = createBench({ limits: { requestsPerPeer: 8 } })
     bench.read()
