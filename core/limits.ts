@@ -253,6 +253,12 @@ export const limits = {
   inFlightChunks: 10,
   inFlightMs: 100,
   /**
+   * What waits in peers' queues counts for so much of that where chunks are as large as `uploadLargeBytes`, which are sent four at a time and take
+   * the longer. Who has many neighbours, a seed among them, hears first of what is new, where queues are long, and its link ran dry behind ten
+   * requests. Of smaller chunks it would help little, and control messages beside weak uplinks would be half a percent (bench/sim).
+   */
+  inFlightQueuedLargeShare: 1 / 2,
+  /**
    * But under way on a slow link no more than comes in this time, since a hung peer must show within a second; yet as many
    * chunks as two uplinks send at a time. With two, nodes that hold leases from a slow origin asked nobody else: 1.7 × the bound.
    */

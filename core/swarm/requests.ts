@@ -58,9 +58,15 @@ function hasRoom(state: SwarmState, session: Session): boolean {
   const few = fewChunks(state, session)
   const aim = Math.max(limits.inFlightChunks * chunkSize, capacity * limits.inFlightMs)
   const asked = capacity === 0 ? aim : Math.max(few, capacity * limits.inFlightAskedMs)
-  const more = state.settlingBytes + chunkSize
-  const isBelow = state.flightBytes + more <= Math.min(aim, asked, limits.inFlightMaxBytes)
-  return isBelow && mayBegin(state, session) && mayCome(state)
+  const bytes = state.flightBytes + state.settlingBytes + chunkSize
+  const isBelow = bytes <= Math.min(asked, limits.inFlightMaxBytes)
+  const isAimedAt = bytes - state.queuedBytes * (1 - queuedShare(state, session)) <= aim
+  return isBelow && isAimedAt && mayBegin(state, session) && mayCome(state)
+}
+
+/** How much of what waits in peers' queues counts as in flight. */
+function queuedShare({ limits }: SwarmState, { chunkSize }: Session): number {
+  return chunkSize < limits.uploadLargeBytes ? 1 : limits.inFlightQueuedLargeShare
 }
 
 /**

@@ -32,6 +32,23 @@ function waitsTwice() {
   return { bench, first, second }
 }
 
+/** How many requests wait at peers that begin none, on a link that brings four chunks in half a second; four are in flight otherwise. */
+function mostWaiting(uploadLargeBytes: number): number {
+  const bench = createBench({ limits: { uploadLargeBytes, inFlightChunks: 4, inFlightMs: 0 } })
+  bench.read()
+  for (const peer of span(0, 8)) bench.joins(`p${peer}`, span(0, 100))
+  const wait = (): void => {
+    for (let asked = bench.told('request'); asked.length > 0; asked = bench.told('request'))
+      for (const { id, to } of asked) bench.says(to, { type: 'queued', id, ahead: 3 })
+  }
+  for (const request of bench.told('request')) bench.sends(request)
+  bench.settle()
+  wait()
+  bench.pass(limits.linkSpanMs)
+  wait()
+  return bench.swarm.stats().requests
+}
+
 describe('requests', () => {
   it('go two to a peer, and as many bytes as may be in flight', () => {
     const bench = createBench()
@@ -41,6 +58,11 @@ describe('requests', () => {
     for (const peer of ['b', 'c', 'd']) bench.joins(peer, span(0, 100))
     expect(bench.told('request')).toHaveLength(2)
     expect(bench.swarm.stats()).toMatchObject({ requests: 4, inFlightBytes: sizeOf(4) })
+  })
+
+  it('that wait in queues count half where chunks are large', () => {
+    const { chunkSizeMinBytes } = limits
+    expect([chunkSizeMinBytes + 1, chunkSizeMinBytes].map(mostWaiting)).toEqual([4, 7])
   })
 
   it('each want another chunk, of a peer that has it', () => {
