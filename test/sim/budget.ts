@@ -72,7 +72,8 @@ function areaOf({ options }: SimNode): string {
 
 /**
  * A node helps itself to its reader's next chunk, since no directory answers (DESIGN, Directory). That is as it should be where
- * all who host the digest, as the node sees it, are on the other side of a partition; others on its side may do so as well.
+ * all who host the digest, as the node sees it, are on the other side of a partition; others on its side may do so as well. And
+ * where all near that have what it lacks were lied to, and look for the lie for longer than it waits: behind a slow origin.
  */
 export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
   const { blobs, network, nodes } = sim.world
@@ -82,7 +83,20 @@ export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
   const blob = blobs.get(digest)!
   if (isParted || !isAmongMost(sim, node))
     allow(sim, `${node.id} was parted from its hosts`, Math.max(chunkSizeOf(blob.size), againBytes(sim, blob)))
+  else if (isWithheld(sim, node, blob)) allowOnce(sim, `${node.id} got nothing of ${digest} from who was lied to`, blob)
   else if (hosts[0]?.behaviour === 'lies') noteLyingHost(sim, node, digest)
+}
+
+/** Is something that it lacks held near, and only by those who hand it on as a liar's, or not at all? */
+function isWithheld(sim: Sim, node: SimNode, blob: Blob): boolean {
+  const near = sim.nodes.filter((other) => other !== node && isOfUse(other) && areaOf(other) === areaOf(node))
+  for (let index = 0; index < chunkCountOf(blob.size); index++) {
+    const holders = holds(node, blob, index) ? [] : near.filter((other) => holds(other, blob, index))
+    const isKept = (holder: SimNode): boolean =>
+      holder.life?.wrong.has(blob.digest) === true || hasOfLiar(sim, holder, blob, index)
+    if (holders.length > 0 && holders.every(isKept)) return true
+  }
+  return false
 }
 
 /** A directory has answered. */
@@ -94,9 +108,11 @@ export function noteGrants(sim: Sim, host: PeerId, answer: AnnounceAnswer, reque
 
 /** Who hosts a directory and lies can have each node take the blob from the origin (ARCHITECTURE, Who lies), and no more than that. */
 function noteLyingHost(sim: Sim, node: SimNode, digest: Digest): void {
-  const why = `${node.id} had a liar for a host of ${digest}`
-  if (!sim.allowances.some(({ reason }) => reason === why))
-    sim.allowances.push({ reason: why, bytes: sim.world.blobs.get(digest)!.size })
+  allowOnce(sim, `${node.id} had a liar for a host of ${digest}`, sim.world.blobs.get(digest)!)
+}
+
+function allowOnce({ allowances }: Sim, why: string, { size }: Blob): void {
+  if (!allowances.some(({ reason }) => reason === why)) allowances.push({ reason: why, bytes: size })
 }
 
 /**

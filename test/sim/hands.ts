@@ -278,12 +278,14 @@ function prove(node: SimNode, blob: Blob): void {
   const kept = node.disk.of(digest)
   if (kept === undefined) return
   const { discards } = kept
-  later(node, kept.provedAtMs - node.world.engine.clock.now(), () => {
+  later(node, kept.provedAtMs - node.world.engine.clock.now(), ({ wrong }) => {
     if (kept.discards !== discards) return
     let ok = true
     for (let index = 0; index < chunkCountOf(size); index++)
       if (!blob.isTrue(index, kept.pieces[index] ?? [])) ok = false
     kept.complete = ok
+    if (ok) wrong.delete(digest)
+    else wrong.add(digest)
     handle(node, { type: 'proved', digest, ok })
     node.readers.advance(digest)
   })

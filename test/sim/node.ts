@@ -139,6 +139,8 @@ export interface Life {
   readonly assembly: Assembly
   /** Chunks that the disk refused. */
   readonly unkept: Map<Digest, Map<number, readonly Piece[]>>
+  /** Blobs that were wrong and are not right yet: of these it hands on nothing but its own (core/swarm/forgery.ts). */
+  readonly wrong: Set<Digest>
   readonly uploads: Map<PeerId, Map<number, Stream>>
   /** How to give up each fetch. */
   readonly fetches: Map<number, () => void>
@@ -395,6 +397,7 @@ function createLife(node: SimNode): Life {
     }),
     assembly: world.realBytes ? createAssembly() : hollowAssembly,
     unkept: new Map(),
+    wrong: new Set(),
     uploads: new Map(),
     fetches: new Map(),
     banned: new Set(),
