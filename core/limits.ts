@@ -212,9 +212,13 @@ export const limits = {
   hostStrikesMax: 4,
   /** Ordinary messages that a peer may send in a second: a chunk's request, `have` and `queued` at 10 Gbit/s are some 10,000. */
   messagesPerSecond: 20_000,
-  /** What costs us more counts for so many: a request that is turned away (who rests as told makes 200 a second), and a doubt. */
+  /**
+   * What costs us more counts for so many: a request that is turned away (who rests as told makes 200 a second), and a doubt, which
+   * counts for the hashes that it has us tell where those are more. So who begins 150 small layers in a second is no flood, nor is who
+   * begins twenty of the largest, and nobody has us say more than 640 KB a second.
+   */
   refusedRequestCost: 25,
-  doubtCost: 1000,
+  doubtCost: 25,
   banMs: 10 * minute,
   /** Entries kept of a chunk beside the one it was accepted on: enough to count to three, and to catch a signer. */
   otherEntriesMax: 4,
@@ -235,6 +239,8 @@ export const limits = {
   heldBackPartMs: 1 * second,
   /** Hashes that one peer vouches for at once: 32 KiB, half of the largest control message; all chunks of most blobs. */
   vouchChunks: 1024,
+  /** Of those who come with a whole blob so many are asked for its hashes, where one word is enough: two disagree if one of them lies. */
+  provedAsked: 2,
   /** Peers without an answer for this long have others asked as well. */
   doubtAgainMs: 0.5 * second,
 

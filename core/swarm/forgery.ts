@@ -18,7 +18,7 @@ import type { Entry } from './entry.ts'
 import { endAudit, fetchAnew } from './origin.ts'
 import type { Forgery, Session, SwarmState } from './state.ts'
 import { disbelieve, suspectSigners } from './trust.ts'
-import { askWitnesses } from './witnesses.ts'
+import { askWitnesses, isDisputed } from './witnesses.ts'
 
 export function onForged(state: SwarmState, session: Session): void {
   suspectSigners(state, session)
@@ -46,7 +46,7 @@ function giveUp(state: SwarmState, session: Session): void {
 
 function nextToAudit(state: SwarmState, session: Session, forgery: Forgery): number[] {
   const left = chunksOf(session.size).filter((index) => !hasBit(forgery.audited, index))
-  const disputed = left.filter((index) => isDisputed(session, index))
+  const disputed = left.filter((index) => isDisputed(state, session, index))
   if (disputed.length > 0) return disputed.slice(0, forgery.chunks)
   const ofOthers = left.filter((index) => session.accepted[index]?.signer !== state.self)
   const doubtful = ofOthers.filter((index) => isDoubtful(state, session, index))
@@ -59,13 +59,6 @@ function nextToAudit(state: SwarmState, session: Session, forgery: Forgery): num
 function isDoubtful(state: SwarmState, { accepted, origin }: Session, index: number): boolean {
   const entry = accepted[index]
   return entry !== undefined && isCautionedOf(state, origin, entry.signer)
-}
-
-/** Somebody who says to have proved the blob has another chunk there. Whether that is true the origin will show. */
-function isDisputed({ accepted, vouches }: Session, index: number): boolean {
-  for (const hashes of vouches.values())
-    if (hashes[index] !== undefined && hashes[index] !== accepted[index]?.hash) return true
-  return false
 }
 
 /** This node's own copy of a chunk that is held is another, and takes its place. */

@@ -85,8 +85,10 @@ export interface Session {
   readonly others: Map<number, Entry[]>
   /** By peer, the hash of each chunk that it told as its own word, having proved the blob; sparse. */
   readonly vouches: Map<PeerId, string[]>
-  /** Whom this node asked for its word, and from which chunk on. */
-  readonly doubts: Set<string>
+  /** Whom this node asked for its word, and from which chunks on. */
+  readonly doubts: Map<PeerId, Set<number>>
+  /** Which of these are waited for before a chunk is handed out on one word. */
+  readonly awaited: Set<PeerId>
   doubtedAtMs: number
   readonly readers: Map<number, Reader>
   /** The origin that is asked, and whose `fetched` entries count here: readers of several take turns (turns.ts). */

@@ -17,7 +17,7 @@ import { adoptEntries } from './evidence.ts'
 import { audit } from './forgery.ts'
 import { onViolated, refuseBanned, spend, strike } from './bans.ts'
 import { isBanned } from './hosts.ts'
-import { mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnesses.ts'
+import { askProved, mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnesses.ts'
 import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
 import { measureLink } from './link.ts'
 import { measureLoad } from './load.ts'
@@ -258,6 +258,7 @@ function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'r
   openReader(state, session, event)
   if (!event.prefetch) trustAgain(session)
   if (session.complete) return
+  askProved(state, session)
   tellDirectory(state, session, true)
   // The announce carries the wish: without this the next tick would announce it again.
   askForLease(state, session)
@@ -271,6 +272,7 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
   switch (message.type) {
     case 'join':
       if (onJoin(state, peer, message)) strike(state, peer, 'sent a bitfield that is wrong')
+      else withSession(state, message.digest, (session) => askProved(state, session))
       return
     case 'have':
       if (onHave(state, peer, message)) strike(state, peer, 'claimed chunks that the blob does not have')
@@ -295,8 +297,7 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
     case 'missing':
       return onMissing(state, id, message.id)
     case 'doubt':
-      spend(state, peer, state.limits.doubtCost)
-      return onDoubt(state, peer, message)
+      return spend(state, peer, Math.max(state.limits.doubtCost, onDoubt(state, peer, message)))
     case 'vouch':
       return onVouch(state, peer, message)
   }

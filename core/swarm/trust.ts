@@ -42,7 +42,7 @@ function namesOf(state: SwarmState, signer: string): string[] {
   return [signer, addressOf(state, signer) ?? strangers]
 }
 
-/** Every chunk of the blob matched its entry, and the whole is wrong: one of those who signed lied, or was lied to. */
+/** Every chunk of the blob matched its entry, and the whole is wrong: one of those who signed lied, or was lied to; so did who vouched for all of it. */
 export function suspectSigners(state: SwarmState, session: Session): void {
   const untilMs = state.clock.now() + state.limits.banMs
   for (const name of signersOf(state, session)) state.suspects.set(name, { digest: session.digest, untilMs })
@@ -53,8 +53,10 @@ export function clearSuspects(state: SwarmState, { digest }: Session): void {
   for (const [name, suspicion] of state.suspects) if (suspicion.digest === digest) state.suspects.delete(name)
 }
 
-function signersOf(state: SwarmState, { accepted }: Session): Set<string> {
+function signersOf(state: SwarmState, { accepted, vouches }: Session): Set<string> {
   const signers = new Set(accepted.flatMap((entry) => entry?.signer ?? []))
+  for (const [peer, hashes] of vouches)
+    if (hashes.every((hash, index) => accepted[index]?.hash === hash)) signers.add(peer)
   signers.delete(state.self)
   return new Set([...signers].flatMap((signer) => namesOf(state, signer)))
 }

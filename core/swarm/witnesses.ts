@@ -6,6 +6,8 @@
  *     held back ─▶ ask those who have proved the blob (`doubt`, `vouch`) ─▶ delivered
  *         ├──────▶ the whole blob is proved here                        ─▶ delivered
  *         └──────▶ after `limits.heldBackMs` (`heldBackPartMs` where no proof will come): this chunk from the origin ─▶ delivered
+ *
+ * Where one word is enough, who has proved the blob is asked ahead, so that it is not against what those say.
  */
 import { isCautionedOf } from './caution.ts'
 import type { Entry } from './entry.ts'
@@ -26,7 +28,8 @@ type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: 
 export function mayDeliver(state: SwarmState, session: Session, index: number, origin: string | undefined): boolean {
   if (session.complete) return true
   const entry = session.accepted[index]
-  return entry !== undefined && isHere(session, index) && isVouched(state, session, entry, origin)
+  if (entry === undefined || !isHere(session, index)) return false
+  return isVouched(state, session, entry, origin, session.awaited.size > 0 ? 2 : witnessesFor(state, session, index))
 }
 
 /** May any reader be given this chunk without its being kept? Where nobody reads, nobody is kept waiting. */
@@ -34,17 +37,29 @@ export function mayPassUnkept(state: SwarmState, session: Session, index: number
   const entry = session.accepted[index]
   if (entry === undefined) return false
   const readers = [...session.readers.values()]
-  return readers.length === 0 || readers.some(({ origin }) => isVouched(state, session, entry, origin))
+  const needed = witnessesFor(state, session, index)
+  return readers.length === 0 || readers.some(({ origin }) => isVouched(state, session, entry, origin, needed))
 }
 
-function isVouched(state: SwarmState, session: Session, entry: Entry, origin: string | undefined): boolean {
+/** Where one word is enough, it is not against that of somebody who has proved the blob. */
+function witnessesFor(state: SwarmState, session: Session, index: number): number {
+  return isDisputed(state, session, index) ? Math.max(state.witnesses, 2) : state.witnesses
+}
+
+function isVouched(
+  state: SwarmState,
+  session: Session,
+  entry: Entry,
+  origin: string | undefined,
+  needed: number,
+): boolean {
   if (entry.signer === state.self) return entry.witness.kind === 'proved' || entry.witness.origin === origin
-  return isEnough(state, session, entry, origin) || countWitnesses(state, session, entry, origin) >= state.witnesses
+  return isEnough(state, entry, origin, needed) || countWitnesses(state, session, entry, origin) >= needed
 }
 
 /** Where one word is enough it is nearly always that under which the chunk was kept. */
-function isEnough(state: SwarmState, session: Session, entry: Entry, origin: string | undefined): boolean {
-  return state.witnesses === 1 && isTrusted(state, origin, entry) && !isCautionedOf(state, origin, entry.signer)
+function isEnough(state: SwarmState, entry: Entry, origin: string | undefined, needed: number): boolean {
+  return needed === 1 && isTrusted(state, origin, entry) && !isCautionedOf(state, origin, entry.signer)
 }
 
 /**
@@ -67,6 +82,7 @@ function countWitnesses(state: SwarmState, session: Session, accepted: Entry, or
 
 /** Called by the tick: notices readers that wait for witnesses, and does something about it. */
 export function watchHeldBack(state: SwarmState, session: Session, nowMs: number): void {
+  watchAwaited(state, session, nowMs)
   for (const reader of session.readers.values()) {
     const index = Math.floor(reader.position / session.chunkSize)
     if (isHeldBack(state, session, reader, index)) holdBack(state, session, reader, index, nowMs)
@@ -74,9 +90,10 @@ export function watchHeldBack(state: SwarmState, session: Session, nowMs: number
   }
 }
 
-/** A prefetch takes nothing, and the end of a blob waits for its proof in any case. */
+/** A prefetch takes nothing, the end of a blob waits for its proof in any case, and an answer that is awaited comes within a moment. */
 function isHeldBack(state: SwarmState, session: Session, { origin, prefetch }: Reader, index: number): boolean {
-  if (prefetch || session.heldCount === session.count || !isHere(session, index)) return false
+  if (prefetch || session.awaited.size > 0 || session.heldCount === session.count || !isHere(session, index))
+    return false
   return !mayDeliver(state, session, index, origin)
 }
 
@@ -112,24 +129,52 @@ export function askWitnesses(state: SwarmState, session: Session, index: number,
   session.doubtedAtMs = nowMs
   let asked = 0
   for (const { held, peer } of session.neighbours.values()) {
-    const key = doubtKey(peer, start)
-    if (held < session.count || session.doubts.has(key)) continue
+    if (held < session.count || session.doubts.get(peer.id)?.has(start) === true) continue
     if (isCautionedOf(state, session.origin, peer.id)) continue
-    session.doubts.add(key)
-    state.emit({ type: 'send', peer: peer.id, message: { type: 'doubt', digest: session.digest, start } })
+    doubt(state, session, peer, start)
     asked++
     if (asked === state.witnesses) return
   }
 }
 
-function doubtKey(peer: Peer, start: number): string {
-  return `${peer.id} ${start}`
+function doubt(state: SwarmState, { digest, doubts }: Session, { id }: Peer, start: number): void {
+  doubts.set(id, (doubts.get(id) ?? new Set()).add(start))
+  state.emit({ type: 'send', peer: id, message: { type: 'doubt', digest, start } })
 }
 
-export function onDoubt(state: SwarmState, peer: Peer, { digest, start }: MessageOf<'doubt'>): void {
+/**
+ * Where one word is enough, the first two who come with the whole blob, from two addresses, are asked at once, and for a moment
+ * nothing is taken on one word: so who forges beside one who does not deceives nobody.
+ */
+export function askProved(state: SwarmState, session: Session): void {
+  if (state.witnesses > 1 || session.complete || session.readers.size === 0) return
+  for (const { held, peer } of session.neighbours.values())
+    if (held === session.count && mayAskAsWell(state, session, peer)) {
+      for (let start = 0; start < session.count; start += state.limits.vouchChunks) doubt(state, session, peer, start)
+      session.awaited.add(peer.id)
+      session.doubtedAtMs = state.clock.now()
+    }
+}
+
+function mayAskAsWell(state: SwarmState, { doubts, origin }: Session, peer: Peer): boolean {
+  if (doubts.size >= state.limits.provedAsked || isCautionedOf(state, origin, peer.id)) return false
+  return ![...doubts.keys()].some((id) => addressOf(state, id) === peer.address)
+}
+
+/** Who is silent is not waited for. */
+function watchAwaited(state: SwarmState, session: Session, nowMs: number): void {
+  if (session.awaited.size === 0 || nowMs - session.doubtedAtMs < state.limits.doubtAgainMs) return
+  session.awaited.clear()
+  state.emit({ type: 'deliver', digest: session.digest })
+}
+
+/** Returns how many hashes are told. */
+export function onDoubt(state: SwarmState, peer: Peer, { digest, start }: MessageOf<'doubt'>): number {
   const session = state.sessions.get(digest)
-  if (session?.complete !== true || start >= session.count) return
-  state.emit({ type: 'vouch', peer: peer.id, digest, size: session.size, start, end: partEnd(state, session, start) })
+  if (session?.complete !== true || start >= session.count) return 0
+  const end = partEnd(state, session, start)
+  state.emit({ type: 'vouch', peer: peer.id, digest, size: session.size, start, end })
+  return end - start
 }
 
 function partEnd(state: SwarmState, session: Session, start: number): number {
@@ -140,13 +185,24 @@ export function onVouch(state: SwarmState, peer: Peer, { digest, hashes, start }
   const neighbour: Neighbour | undefined = peer.neighbours.get(digest)
   if (neighbour === undefined || neighbour.session.complete) return
   const { session } = neighbour
-  if (!session.doubts.has(doubtKey(peer, start)) || start + hashes.length !== partEnd(state, session, start)) {
+  if (session.doubts.get(peer.id)?.has(start) !== true || start + hashes.length !== partEnd(state, session, start)) {
     strike(state, peer, 'vouched for what it was not asked')
     return
   }
   const known = session.vouches.get(peer.id) ?? []
   session.vouches.set(peer.id, known)
   for (const [offset, hash] of hashes.entries()) known[start + offset] ??= hash
+  if (session.awaited.delete(peer.id) && session.awaited.size === 0) state.emit({ type: 'deliver', digest })
+}
+
+/** Somebody who says to have proved the blob has another chunk there. Whether that is true its proof will show, or the origin. */
+export function isDisputed(state: SwarmState, session: Session, index: number): boolean {
+  const { accepted, origin, vouches } = session
+  for (const [peer, hashes] of vouches) {
+    const isOther = hashes[index] !== undefined && hashes[index] !== accepted[index]?.hash
+    if (isOther && !isBanned(state, peer) && !isCautionedOf(state, origin, peer)) return true
+  }
+  return false
 }
 
 /** The whole blob is right, and so is each chunk of it: whoever gave another hash for one was wrong. */
@@ -162,4 +218,5 @@ export function judgeWitnesses(state: SwarmState, session: Session): void {
   session.others.clear()
   session.vouches.clear()
   session.doubts.clear()
+  session.awaited.clear()
 }

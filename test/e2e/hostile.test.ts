@@ -44,7 +44,7 @@ const liars: Hostile[] = []
 
 beforeAll(async () => {
   const names = ['many', 'owners', 'deceived'].flatMap((name) => [`${name}-1`, `${name}-2`])
-  for (const name of [...names, 'in-turn']) {
+  for (const name of [...names, 'in-turn', 'at-once']) {
     const directory = await guardian.directory()
     const isSmall = name.startsWith('owners') || name === 'in-turn'
     const layers = isSmall ? [2, 2, 2].map((size) => size * MiB) : fiveUnequalLayers(16 * MiB)
@@ -301,6 +301,27 @@ describe.skipIf(typeof binary === 'string')('three nodes that pull one after the
     const failures: string[][] = []
     for (const [at, agent] of honest.agents.entries()) failures.push(await pullOn(agent, at, 'in-turn'))
     expect(failures).toEqual([[expect.any(String)], [], []])
+    await expectSound(honest)
+  })
+})
+
+describe.skipIf(typeof binary === 'string')('three nodes that pull at once, at one witness', () => {
+  let honest: Cluster
+
+  beforeAll(async () => {
+    honest = await startHonest(4, 1, ['--download-limit', '4MiB'])
+  })
+
+  afterAll(() => honest.agents.forEach((agent) => agent.process.kill()))
+
+  test('none tries again beside a seed and a member that vouches for wrong bytes', async () => {
+    const seed = honest.agents.at(-1)!
+    const pulling = { ...honest, agents: honest.agents.slice(0, -1) }
+    await pull(seed, 'at-once')
+    const [liar] = await join(honest, 'at-once', [{ lie: 'vouches for wrong bytes' }])
+    expect(await pullEverywhere(pulling, 'at-once')).toEqual([])
+    // It gave each its word for what the blob has not.
+    await expect.poll(() => bansOf(pulling.agents)).toEqual(pulling.agents.map(() => [liar!.host]))
     await expectSound(honest)
   })
 })

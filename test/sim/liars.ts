@@ -32,7 +32,7 @@ export function makeLiar(node: SimNode, lie: Lie): void {
     case 'forges one chunk':
       return forgeLast(node)
     case 'vouches for another blob':
-      return vouchWrongly(node)
+      return vouchFor(node, (_, index) => (index + 1).toString(16).padStart(64, '0'))
     case 'claims all':
       return claimAll(node)
     case 'trickles':
@@ -96,18 +96,24 @@ function forge(
   const receiver = node.world.nodes.get(peer)
   const blob = blobOf(node, digest)
   const length = chunkLengthOf(blob.size, index)
-  const piece = (from: number, to: number): Piece =>
-    from === 0 ? spoil(blob.piece(index, from, to), node.id) : blob.piece(index, from, to)
-  const entry = sign(signer, blob, index, blob.hash(index, [piece(0, length)]), witness)
+  const entry = sign(signer, blob, index, forgedHash(node, blob, index), witness)
   if (receiver === undefined) return
   let at = offset
   const onHead = (): void => handle(receiver, { type: 'chunk-started', peer: node.id, id, offset, entry })
   const onFrame = (bytes: number): void => {
-    takeFrame(receiver, node, id, piece(at, at + bytes))
+    takeFrame(receiver, node, id, forgedPiece(node, blob, index, at, at + bytes))
     at += bytes
   }
   const onSent = (): void => later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: true }))
   node.port.stream(peer, length - offset, { onHead, onFrame, onSent })
+}
+
+function forgedPiece({ id }: SimNode, blob: Blob, index: number, from: number, to: number): Piece {
+  return from === 0 ? spoil(blob.piece(index, from, to), id) : blob.piece(index, from, to)
+}
+
+function forgedHash(node: SimNode, blob: Blob, index: number): string {
+  return blob.hash(index, [forgedPiece(node, blob, index, 0, chunkLengthOf(blob.size, index))])
 }
 
 function forgeLast(node: SimNode): void {
@@ -144,9 +150,16 @@ function claimAll(node: SimNode): void {
   })
 }
 
-function vouchWrongly(node: SimNode): void {
+/** Who forges tells the hashes of what it forges when it is asked for them, or nothing. */
+export function backForgery(node: SimNode, isTold: boolean): void {
+  if (isTold) vouchFor(node, (digest, index) => forgedHash(node, blobOf(node, digest), index))
+  else instead(node, 'vouch', () => {})
+}
+
+/** When asked for its hashes of a blob, it tells these. */
+function vouchFor(node: SimNode, hashOf: (digest: Digest, index: number) => string): void {
   instead(node, 'vouch', ({ digest, end, peer, start }) => {
-    const hashes = Array.from({ length: end - start }, (_, at) => (start + at + 1).toString(16).padStart(64, '0'))
+    const hashes = Array.from({ length: end - start }, (_, at) => hashOf(digest, start + at))
     node.port.send(peer, { type: 'vouch', digest, start, hashes })
   })
 }

@@ -58,6 +58,21 @@ function settleForged(bench: Bench): void {
   expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
 }
 
+describe('when a blob is wrong of which somebody says to have proved it', () => {
+  it.each([
+    ['for all of it, is suspected as well', 77, false],
+    ['for something else, is not', 1, true],
+  ])('who vouched %s', (_what, last, mayTake) => {
+    const bench = createBench({ chunks })
+    bench.read()
+    bench.joins('v', span(0, chunks))
+    bench.says('v', { type: 'vouch', digest, start: 0, hashes: [hashOf(0), hashOf(last)] })
+    holdForged(bench, ['a', 'b'])
+    holdOther(bench, 'v')
+    expect(mayTakeOther(bench)).toBe(mayTake)
+  })
+})
+
 describe('who signed for a blob that proved wrong', () => {
   it.each([fetched, proved])('is not taken at its word, in any session', (witness) => {
     const bench = createBench({ chunks })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
+import { fullBitfield } from '../../../core/swarm/bitfield.ts'
 import { second } from '../../../core/units.ts'
 import {
   createBench,
@@ -161,14 +162,6 @@ describe('who is asked for its word', () => {
     expect(bench.told('doubt').map(({ to }) => to)).toEqual(['d'])
   })
 
-  it('is nobody, with one witness', () => {
-    const bench = createReader(1)
-    bring(bench, 'a')
-    bench.joins('b', span(0, chunks))
-    bench.pass(second)
-    expect(bench.told('doubt')).toEqual([])
-  })
-
   it('answers once it has proved the blob, for what the blob has', () => {
     const bench = createBench({ chunks })
     const have = Uint8Array.of(0b1111)
@@ -184,6 +177,18 @@ describe('who is asked for its word', () => {
   })
 
   it.each([
+    ['as many small blobs as a node may begin in a second', 150, 4, 0],
+    ['more hashes than it may have told', 21, 1024, 1],
+  ])('may be asked for %s', (_what, doubts, count, bans) => {
+    const bench = createBench({ chunks: count })
+    const have = fullBitfield(count)
+    bench.joins('a', [])
+    bench.handle({ type: 'held', digest, size: sizeOf(count), have, complete: true })
+    for (let asked = 0; asked < doubts * (1 + bans); asked++) bench.says('a', { type: 'doubt', digest, start: 0 })
+    expect(bench.take('ban')).toHaveLength(bans)
+  })
+
+  it.each([
     ['what it was not asked', span(0, chunks).map(hashOf), 1],
     ['too few chunks', [hashOf(0)], 0],
   ])('and vouches for %s breaks the rules', (_what, hashes, start) => {
@@ -193,6 +198,90 @@ describe('who is asked for its word', () => {
     bench.pass(25)
     for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b', hashes, start)
     expect(bench.take('ban')).toMatchObject([{ peer: 'b' }])
+  })
+})
+
+describe('where one word is enough, and somebody comes with the whole blob', () => {
+  /** Chunk 0 is here on the word of `a`, and these come, each from an address of its own. */
+  function meet(...peers: readonly string[]): Bench {
+    const bench = createReader(1)
+    bring(bench, 'a')
+    for (const peer of peers) bench.joins(peer, span(0, chunks))
+    bench.take('deliver')
+    return bench
+  }
+
+  const another = [hashOf(77), ...span(1, chunks).map(hashOf)]
+
+  it('the first two are asked for their word, from two addresses', () => {
+    const bench = createReader(1)
+    for (const peer of ['b', 'c']) {
+      bench.handle({ type: 'peer-connected', peer, address: '10.0.0.1' })
+      bench.says(peer, { type: 'join', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111) })
+    }
+    bench.joins('half', [0, 1])
+    for (const peer of ['d', 'e']) bench.joins(peer, span(0, chunks))
+    bench.pass(2 * limits.doubtAgainMs)
+    expect(bench.told('doubt')).toEqual(['b', 'd'].map((to) => ({ type: 'doubt', digest, start: 0, to })))
+  })
+
+  it('nobody is asked while nobody reads, but then who is there', () => {
+    const bench = createBench({ chunks, witnesses: 1 })
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(1), complete: false })
+    bench.joins('b', span(0, chunks))
+    expect(bench.told('doubt')).toEqual([])
+    bench.read()
+    expect(bench.told('doubt').map(({ to }) => to)).toEqual(['b'])
+  })
+
+  it('one word is not taken before they have answered', () => {
+    const bench = meet('b', 'c')
+    expect(mayTake(bench)).toBe(false)
+    vouches(bench, 'b')
+    expect(bench.take('deliver')).toEqual([])
+    vouches(bench, 'c')
+    expect(bench.take('deliver')).toEqual([{ type: 'deliver', digest }])
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('who is silent is not waited for', () => {
+    const bench = meet('b')
+    bench.pass(limits.doubtAgainMs)
+    expect(bench.take('deliver')).toEqual([{ type: 'deliver', digest }])
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('a disk may refuse what comes meanwhile: it is for readers all the same', () => {
+    const bench = createReader(1)
+    bench.joins('b', span(0, chunks))
+    bench.sends(bench.told('request', 'b')[0]!)
+    for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+    expect(bench.take('keep')).toMatchObject([{ mayPass: true }])
+  })
+
+  it('a word against that of one of them waits for another, or for the proof', () => {
+    const bench = meet('b', 'c')
+    vouches(bench, 'b', another)
+    vouches(bench, 'c', another)
+    expect(mayTake(bench)).toBe(false)
+    bench.joins('d', span(0, chunks))
+    bench.pass(limits.doubtAgainMs)
+    vouches(bench, 'd')
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('where they disagree, whom the chunk agrees with makes two of one word', () => {
+    const bench = meet('b', 'c')
+    vouches(bench, 'b', another)
+    vouches(bench, 'c')
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('the word of one of whom this node is cautioned is not asked for', () => {
+    const bench = createReader(1)
+    bench.handle({ type: 'cautioned', by: 'z', address: '10.0.0.9', cautions: [{ peer: 'b' }] })
+    bench.joins('b', span(0, chunks))
+    expect(bench.told('doubt')).toEqual([])
   })
 })
 
