@@ -42,7 +42,10 @@ function namesOf(state: SwarmState, signer: string): string[] {
   return [signer, addressOf(state, signer) ?? strangers]
 }
 
-/** Every chunk of the blob matched its entry, and the whole is wrong: one of those who signed lied, or was lied to; so did who vouched for all of it. */
+/**
+ * Every chunk of the blob matched its entry, and the whole is wrong: one of those who signed lied, or was lied to. So did who vouched
+ * for all of it.
+ */
 export function suspectSigners(state: SwarmState, session: Session): void {
   const untilMs = state.clock.now() + state.limits.banMs
   for (const name of signersOf(state, session)) state.suspects.set(name, { digest: session.digest, untilMs })
@@ -56,7 +59,7 @@ export function clearSuspects(state: SwarmState, { digest }: Session): void {
 function signersOf(state: SwarmState, { accepted, vouches }: Session): Set<string> {
   const signers = new Set(accepted.flatMap((entry) => entry?.signer ?? []))
   for (const [peer, hashes] of vouches)
-    if (hashes.every((hash, index) => accepted[index]?.hash === hash)) signers.add(peer)
+    if (accepted.every((entry, index) => entry?.hash === hashes[index])) signers.add(peer)
   signers.delete(state.self)
   return new Set([...signers].flatMap((signer) => namesOf(state, signer)))
 }

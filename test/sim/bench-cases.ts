@@ -19,7 +19,7 @@ export function benchCases(): BenchCase[] {
   return [
     { ...plain, ...coldBench, start: 'cold' },
     ...[6, 12].map((weakUplinks) => ({ ...plain, ...uplinkBench, start: 'cold' as const, weakUplinks })),
-    ...[100, 1000].flatMap((nodes) => [...sizes(nodes), tenLayers(nodes)]),
+    ...[100, 1000].flatMap((nodes) => [...sizes(nodes), ...tenLayers(nodes)]),
     fineGrain,
     { ...fineGrain, strategy: 'two large uploads at a time' },
     { ...plain, nodes: 1000, layerBytes: [1e8], start: 'cold', crashShare: 0.05 },
@@ -29,13 +29,20 @@ export function benchCases(): BenchCase[] {
 }
 
 function sizes(nodes: number): BenchCase[] {
+  return [1e8, 1e9].flatMap((bytes) => bothStarts(nodes, [bytes]))
+}
+
+function tenLayers(nodes: number): BenchCase[] {
   return [1e8, 1e9].flatMap((bytes) =>
-    (['cold', 'warm'] as const).map((start) => ({ ...plain, nodes, layerBytes: [bytes], start })),
+    bothStarts(
+      nodes,
+      tenLayersPercent.map((percent) => (percent * bytes) / 100),
+    ),
   )
 }
 
-function tenLayers(nodes: number): BenchCase {
-  return { ...plain, nodes, layerBytes: tenLayersPercent.map((percent) => percent * 1e7), start: 'cold' }
+function bothStarts(nodes: number, layerBytes: readonly number[]): BenchCase[] {
+  return (['cold', 'warm'] as const).map((start) => ({ ...plain, nodes, layerBytes, start }))
 }
 
 function others(): Strategy[] {

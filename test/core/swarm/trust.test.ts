@@ -60,13 +60,14 @@ function settleForged(bench: Bench): void {
 
 describe('when a blob is wrong of which somebody says to have proved it', () => {
   it.each([
-    ['for all of it, is suspected as well', 77, false],
-    ['for something else, is not', 1, true],
-  ])('who vouched %s', (_what, last, mayTake) => {
-    const bench = createBench({ chunks })
+    ['for all of it, is suspected as well', [hashOf(0), hashOf(77)], false],
+    ['for something else, is not', [hashOf(0), hashOf(1)], true],
+    ['for a part of it, is not', [hashOf(0)], true],
+  ])('who vouched %s', (_what, hashes, mayTake) => {
+    const bench = createBench({ chunks, limits: { vouchChunks: hashes.length } })
     bench.read()
     bench.joins('v', span(0, chunks))
-    bench.says('v', { type: 'vouch', digest, start: 0, hashes: [hashOf(0), hashOf(last)] })
+    bench.says('v', { type: 'vouch', digest, start: 0, hashes })
     holdForged(bench, ['a', 'b'])
     holdOther(bench, 'v')
     expect(mayTakeOther(bench)).toBe(mayTake)
