@@ -44,7 +44,6 @@ export function grantLease(
   lapseStalled(table, nowMs)
   endMourning(table, nowMs)
   endBrought(table, nowMs)
-  noteAsker(table, asker, nowMs)
   if (isUnheardOf(asker, item)) return asker.lastLease
   const found = find(table, asker, item.lease, nowMs, sources)
   if (found === undefined) return undefined
@@ -75,15 +74,6 @@ function find(
   const ofOthers = { mayAskOrigin: false, holdersMax: Infinity }
   const across = elsewhere === undefined ? undefined : nextRange(table, asker, wish, nowMs, elsewhere, ofOthers)
   return across ?? (mayAskOrigin ? wholeBlob(table, asker, wish.insists === true, elsewhere) : undefined)
-}
-
-function noteAsker(table: Table, asker: Announcer, nowMs: number): void {
-  table.askers.delete(asker.peer)
-  table.askers.set(asker.peer, nowMs)
-  for (const [peer, askedMs] of table.askers) {
-    if (nowMs - askedMs < limits.leaseTtlMs) break
-    table.askers.delete(peer)
-  }
 }
 
 /** The answer that granted the asker's newest lease was lost: every chunk of it is claimed still, and none is on its way. */
@@ -159,11 +149,14 @@ function firstFree(start: number, end: number, taken: (index: number) => boolean
   return undefined
 }
 
-/** Of what is free, for each of those who ask and may fetch at the same time: a share for each of a thousand would be too small to be worth its round trips. */
+/**
+ * Of what is free, for each of those who may fetch at the same time: a share for each of a thousand would be too small to be worth its round trips.
+ * Those who have not asked yet count too, since small layers late in an image would else be fetched by whoever asks first.
+ */
 function fairShare(table: Table, asker: Announcer): number {
   let free = 0
   for (let index = 0; index < table.chunks; index++) if (isFree(table, asker, index)) free++
-  return Math.ceil(free / Math.min(Math.max(1, table.askers.size), holdersAmong(table.announcers.size)))
+  return Math.ceil(free / Math.min(table.announcers.size, holdersAmong(table.announcers.size)))
 }
 
 /** Somebody has each chunk, or fetches it, as far as that is of use to `asker`. */

@@ -81,8 +81,6 @@ export interface Table {
   readonly fetchers: Set<Announcer>
   /** Chunks that leases have just brought, to whom and when, longest ago first. */
   readonly brought: Map<number, { readonly peer: PeerId; readonly atMs: number }>
-  /** Who asked for a lease, and when: `limits.leaseTtlMs` long they share what is free. */
-  readonly askers: Map<PeerId, number>
   /** Who was turned away because as many others fetch as may, and until when a place is kept for it. */
   readonly waiting: Map<PeerId, number>
   /** Who described the digest with another size. */
@@ -110,7 +108,6 @@ export function createTable(digest: Digest, area: string, size: number, learnUnt
     claimed: new Uint16Array(chunks),
     fetchers: new Set(),
     brought: new Map(),
-    askers: new Map(),
     waiting: new Map(),
     dissenters: new Map(),
     unranged: false,
@@ -172,7 +169,7 @@ function holdNothing(table: Table, announcer: Announcer): void {
 
 function unlist(table: Table, announcer: Announcer): void {
   for (const index of announcer.claims.keys()) dropClaim(table, announcer, index)
-  for (const notes of [table.announcers, table.askers, table.waiting, table.providers]) notes.delete(announcer.peer)
+  for (const notes of [table.announcers, table.waiting, table.providers]) notes.delete(announcer.peer)
   if (table.whole === announcer) table.whole = undefined
 }
 

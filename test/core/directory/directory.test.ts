@@ -233,6 +233,12 @@ describe('leases', () => {
     expect(sizes).toEqual([10, 5, 2, 1, 0, 0, 0, 0, 0, 0])
   })
 
+  it('leave the shares of those who will ask: who announces the blob counts before it wishes for a lease', () => {
+    const world = createWorld()
+    for (const number of span(0, 4)) world.say(`leech-${number}`, { size: sizeOf(20) })
+    expect(world.say('leech-0', { size: sizeOf(20), ...wish }).lease).toMatchObject({ start: 0, end: 5 })
+  })
+
   it('are bounded however much is asked', () => {
     const world = createWorld()
     expect(world.say('a', { lease: { chunks: 1000, position: 0 } }).lease).toMatchObject({ start: 0, end: 32 })
