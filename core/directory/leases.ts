@@ -55,6 +55,7 @@ export function grantLease(
   for (let index = lease.start; index < lease.end; index++) {
     if (!holds(asker, index)) addClaim(table, asker, index, claim)
   }
+  if (table.unranged && from === undefined) table.whole = asker
   asker.grants++
   asker.lastLease = lease
   table.waiting.delete(asker.peer)
@@ -94,7 +95,7 @@ function wholeBlob(
   elsewhere: Elsewhere | undefined,
 ): ChunkRange | undefined {
   const { whole } = table
-  if (whole !== undefined && whole.active > 0 && !asker.bans.includes(whole.peer)) return undefined
+  if (whole !== undefined && !asker.bans.includes(whole.peer)) return undefined
   const isDone = (index: number): boolean =>
     insists ? isHad(table, asker, index) : isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
   let lacking = table.chunks - 1
@@ -102,7 +103,6 @@ function wholeBlob(
   // Who gets the blob elsewhere has its last chunk last.
   if (lacking < 0 || elsewhere?.isFetched(lacking) === true) return undefined
   lapseOthers(table, asker)
-  table.whole = asker
   return { start: 0, end: table.chunks }
 }
 
@@ -116,14 +116,16 @@ function nextRange(
 ): Found | undefined {
   if (!hasTurn(table, asker, nowMs, holdersMax)) return undefined
   const insists = wish.insists === true
-  const share = insists ? wish.chunks : fairShare(table, asker)
+  const isComing = mayAskOrigin ? isFetched : isCrossing
+  const isOpen = (index: number): boolean => !isComing(table, asker, index) && !isHeld(table, asker, index)
+  const share = insists ? wish.chunks : fairShare(table, isOpen)
   const most = Math.min(wish.chunks, limits.leasedChunksMax - asker.active, share)
   if (most < 1) return undefined
   const isAcross = (index: number): boolean => !insists && elsewhere?.isHeld(index) === true
   const taken = (index: number): boolean => {
     if (!mayAskOrigin && !isAcross(index)) return true
     if (!isAcross(index) && elsewhere?.isFetched(index) === true) return true
-    return insists ? isFetched(table, asker, index) || isHad(table, asker, index) : !isFree(table, asker, index)
+    return insists ? isComing(table, asker, index) || isHad(table, asker, index) : !isOpen(index)
   }
   const position = Math.min(Math.max(0, wish.position), table.chunks)
   const limit = wish.theseOnly === true ? Math.min(position + wish.chunks, table.chunks) : table.chunks
@@ -137,6 +139,13 @@ function nextRange(
   let end = start + 1
   while (end < limit && end - start < most && !taken(end) && goesOn(end)) end++
   return { start, end, ...(from === undefined ? {} : { from }) }
+}
+
+/** Is somebody bringing across what is held there? When it comes to who has an origin that ignores Range send all, nobody can tell. */
+function isCrossing(table: Table, { bans }: Announcer, index: number): boolean {
+  const { unranged, whole } = table
+  const isSlow = unranged && whole !== undefined && !bans.includes(whole.peer)
+  return isFetched(table, { bans: isSlow ? [...bans, whole.peer] : bans }, index)
 }
 
 /** Does who insists have the chunk, or somebody who can't have withheld it yet? */
@@ -153,10 +162,10 @@ function firstFree(start: number, end: number, taken: (index: number) => boolean
  * Of what is free, for each of those who may fetch at the same time: a share for each of a thousand would be too small to be worth its round trips.
  * Those who have not asked yet count too, since small layers late in an image would else be fetched by whoever asks first.
  */
-function fairShare(table: Table, asker: Announcer): number {
+function fairShare({ announcers, chunks }: Table, isOpen: (index: number) => boolean): number {
   let free = 0
-  for (let index = 0; index < table.chunks; index++) if (isFree(table, asker, index)) free++
-  return Math.ceil(free / Math.min(table.announcers.size, holdersAmong(table.announcers.size)))
+  for (let index = 0; index < chunks; index++) if (isOpen(index)) free++
+  return Math.ceil(free / Math.min(announcers.size, holdersAmong(announcers.size)))
 }
 
 /** Somebody has each chunk, or fetches it, as far as that is of use to `asker`. */

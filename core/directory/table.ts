@@ -87,7 +87,7 @@ export interface Table {
   readonly dissenters: Map<PeerId, number>
   /** The origin ignores Range. */
   unranged: boolean
-  /** Who was granted the whole blob of such an origin. */
+  /** Who gets the whole blob from such an origin. */
   whole: Announcer | undefined
   /** Seeds asked to write a DHT record, and when. */
   readonly providers: Map<PeerId, number>
@@ -170,7 +170,6 @@ function holdNothing(table: Table, announcer: Announcer): void {
 function unlist(table: Table, announcer: Announcer): void {
   for (const index of announcer.claims.keys()) dropClaim(table, announcer, index)
   for (const notes of [table.announcers, table.waiting, table.providers]) notes.delete(announcer.peer)
-  if (table.whole === announcer) table.whole = undefined
 }
 
 /** Takes over what an announcer says of itself. */
@@ -284,7 +283,9 @@ function lapse(table: Table, announcer: Announcer, index: number, claim: Claim):
   if (claim.lapsed) return
   claim.lapsed = true
   table.claimed[index]!--
-  if (--announcer.active === 0) table.fetchers.delete(announcer)
+  if (--announcer.active > 0) return
+  table.fetchers.delete(announcer)
+  if (table.whole === announcer) table.whole = undefined
 }
 
 /** Frees the chunks of holders that are silent or make no progress. */
@@ -333,7 +334,7 @@ export function isHeld(table: Table, asker: Announcer, index: number): boolean {
 }
 
 /** Is somebody fetching the chunk, of whom `asker` would take it? */
-export function isFetched(table: Table, { bans }: Announcer, index: number): boolean {
+export function isFetched(table: Table, { bans }: Pick<Announcer, 'bans'>, index: number): boolean {
   let fetchers = table.claimed[index]!
   for (const peer of bans) if (table.announcers.get(peer)?.claims.get(index)?.lapsed === false) fetchers--
   return fetchers > 0

@@ -11,6 +11,7 @@ import { countBytes, patienceMs, slowChunkMs } from './link.ts'
 import { leavingMs } from './spreading.ts'
 import {
   isDemanded,
+  isHere,
   isWanted,
   isWithheld,
   lengthOf,
@@ -383,6 +384,8 @@ function startFetch(state: SwarmState, lease: Lease): void {
     firstByteAtMs: undefined,
     heardAtMs: state.link.silenceMs,
     unranged: false,
+    alone: new Set(),
+    yielded: new Set(),
   }
   lease.fetch = fetch
   state.fetches.set(fetch.id, lease)
@@ -501,6 +504,7 @@ export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unran
   }
   takeWhole(state, lease)
   fetch.unranged = true
+  for (const index of lease.remaining) if (session.availability[index] === 0) fetch.alone.add(index)
   nextChunk(session, fetch, 0)
 }
 
@@ -515,6 +519,27 @@ function takeWhole(state: SwarmState, lease: Lease): void {
     remaining.push(index)
   }
   remaining.sort((a, b) => a - b)
+}
+
+/**
+ * Others may have an origin that ignores Range send the blob as well, and be ahead: what they gain meanwhile is left to them, and when
+ * that comes, so is the rest. Streams of one origin share its uplink, so that many of them would be ever so slow.
+ */
+function yieldAhead(state: SwarmState, lease: Lease): void {
+  const { fetch, isEscape, session } = lease
+  if (fetch?.unranged !== true || isEscape || session.ownOnly) return
+  for (const index of fetch.alone) {
+    if (index <= fetch.index || session.phase[index] !== phases.origin) fetch.alone.delete(index)
+    else if (session.availability[index] !== 0 && !isUseless(session, index)) yieldChunk(lease, fetch, index)
+  }
+  if ([...fetch.yielded].some((index) => index > fetch.index && isHere(session, index))) surrender(state, lease)
+}
+
+function yieldChunk(lease: Lease, { alone, yielded }: OriginFetch, index: number): void {
+  alone.delete(index)
+  yielded.add(index)
+  lease.remaining = lease.remaining.filter((other) => other !== index)
+  setPhase(lease.session, index, phases.missing)
 }
 
 export function onOriginEnded(state: SwarmState, event: EventOf<'origin-ended'>): void {
@@ -603,6 +628,7 @@ export function watchFetches(state: SwarmState): void {
 export function pumpOrigin(state: SwarmState, session: Session): void {
   watchCrossings(state, session)
   if (session.ownOnly) refetchOwn(state, session)
+  for (const lease of session.supply.leases) yieldAhead(state, lease)
   askForLease(state, session)
   startFetches(state, session)
 }

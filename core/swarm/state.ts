@@ -214,6 +214,9 @@ export interface OriginFetch {
   /** By `LinkCapacity.silenceMs`. */
   heardAtMs: number
   unranged: boolean
+  /** Of an origin that ignores Range: chunks that no neighbour had when it began to send, and those of them that were left to one. */
+  readonly alone: Set<number>
+  readonly yielded: Set<number>
 }
 
 /** The bytes of one chunk that are here, in order from its first. */

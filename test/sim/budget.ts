@@ -21,9 +21,12 @@ export function noteLoss(sim: Sim, node: SimNode): void {
   const own = sim.world.origin.answers().filter((answer) => answer.node === node.id)
   const others = sim.nodes.filter((other) => other !== node && isOfUse(other) && areInTouch(sim, node, other))
   let bytes = 0
-  for (const blob of sim.layers)
+  for (const blob of sim.layers) {
+    let alone = 0
     for (let index = 0; index < chunkCountOf(blob.size); index++)
-      if (!others.some((other) => holds(other, blob, index))) bytes += hadOf(node, own, blob, index)
+      if (!others.some((other) => holds(other, blob, index))) alone += hadOf(node, own, blob, index)
+    bytes += alone === 0 ? 0 : Math.max(alone, againBytes(sim, blob))
+  }
   for (const { blob, endedAtMs } of own) if (endedAtMs === undefined) bytes += windowBytes + againBytes(sim, blob)
   allow(sim, `${node.id} was lost`, bytes)
 }

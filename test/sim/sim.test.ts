@@ -25,6 +25,8 @@ const knownWorlds = [
   'dusk4-57',
   'dusk3cpu-114',
   'dusk5-121',
+  'fu-207',
+  'eve-166',
 ]
 
 /** Likewise, of twelve nodes. */

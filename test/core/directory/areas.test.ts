@@ -102,6 +102,16 @@ describe('leases with a border', () => {
 })
 
 describe('an origin that ignores Range', () => {
+  it('keeps nobody who gets the blob on one side from bringing across what is on the other', () => {
+    const host = world()
+    const fetching = { unranged: true, fetching: [{ start: 0, end: chunks }] }
+    host.say('a1', { ...having(chunks, [0, 1]), ...fetching })
+    host.say('b1', fetching)
+    const across = { start: 0, end: 2, source: { peer: 'a1' } }
+    expect(host.say('b2', { ...wish(), unranged: true }).lease).toMatchObject(across)
+    expect(host.say('b3', { ...wish(), unranged: true }).lease).toBeUndefined()
+  })
+
   it('sends the blob to nobody, who may insist, while another area is getting it', () => {
     const host = world()
     const whole = { ...wish({ insists: true }), unranged: true }

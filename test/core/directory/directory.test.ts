@@ -504,6 +504,14 @@ describe('leases', () => {
     expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 100 })
   })
 
+  it("of an unranged origin are nobody else's while somebody gets the blob without one, after who had one", () => {
+    const world = createWorld()
+    const { lease } = world.say('a', { ...wish, unranged: true })
+    world.say('a', { wants: true, released: [lease!.id] })
+    world.say('b', { unranged: true, fetching: [{ start: 0, end: 100 }] })
+    expect(world.say('c', wish).lease).toBeUndefined()
+  })
+
   it('of an unranged origin move on when their holder stalls', () => {
     const world = createWorld()
     world.say('a', { ...wish, unranged: true })

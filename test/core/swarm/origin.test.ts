@@ -417,6 +417,44 @@ it('an origin that ignores Range sends no more of a blob once what was missing i
   expect(bench.take('stop-fetch')).toMatchObject([{ fetch: whole!.fetch }])
 })
 
+/** An origin that ignores Range sends chunk 3, and a neighbour gains chunk 9. */
+function createOvertaken(): { readonly bench: Bench; readonly fetch: number } {
+  const bench = createBench()
+  bench.read()
+  bench.joins('peer', [])
+  bench.handle({ type: 'directory-silent', digest })
+  const { fetch } = bench.take('fetch-origin')[0]!
+  bench.handle({ type: 'origin-unranged', digest, fetch })
+  for (const index of [0, 1, 2]) comes(bench, fetch, index)
+  comes(bench, fetch, 3, 1024)
+  bench.says('peer', { type: 'have', digest, indices: [9] })
+  bench.pass(25)
+  return { bench, fetch }
+}
+
+describe('an origin that ignores Range, which sends the blob here and to a neighbour', () => {
+  it('is asked for no more once a chunk has come from who is ahead', () => {
+    const { bench, fetch } = createOvertaken()
+    const [request] = bench.told('request')
+    expect(request?.index).toBe(9)
+    expect(bench.take('stop-fetch')).toEqual([])
+    bench.sends(request!)
+    bench.settle()
+    bench.pass(25)
+    expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 4 })
+  })
+
+  it('goes on where that one is a word without a chunk', () => {
+    const { bench, fetch } = createOvertaken()
+    for (const index of [3, 4, 5, 6, 7, 8, 9]) comes(bench, fetch, index)
+    bench.settle()
+    bench.pass(25)
+    expect(bench.take('stop-fetch')).toEqual([])
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 10 })
+  })
+})
+
 describe('without a directory', () => {
   it('one chunk that nobody has is taken', () => {
     const bench = createBench()
