@@ -7,7 +7,7 @@ import type { AnnounceAnswer, AnnounceRequest, ChunkRange } from '../../core/dir
 import type { Digest } from '../../core/oci/digest.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { hasBit } from '../../core/swarm/bitfield.ts'
-import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkLengthOf, chunkSizeOf, chunksOf } from '../../core/swarm/chunks.ts'
 import { windowBytes } from './links.ts'
 import type { Blob } from './matter.ts'
 import { isLiar, isLiarsWord, type SimNode } from './node.ts'
@@ -170,11 +170,15 @@ function groupsOf(sim: Sim): SimNode[][] {
 /** What parts lack, each on its own; one copy of what all of them lack is nothing beyond the image. */
 function lackedBy(sim: Sim, parts: readonly (readonly SimNode[])[]): number {
   let bytes = 0
-  for (const blob of sim.layers)
-    for (let index = 0; index < chunkCountOf(blob.size); index++) {
-      const lacking = parts.filter((nodes) => !nodes.some((node) => holds(node, blob, index))).length
-      bytes += Math.min(lacking, parts.length - 1) * chunkLengthOf(blob.size, index)
-    }
+  for (const blob of sim.layers) {
+    const lacking = chunksOf(blob.size).map((index) =>
+      parts.filter((nodes) => !nodes.some((node) => holds(node, blob, index))),
+    )
+    const own = (index: number): number => Math.min(lacking[index]!.length, parts.length - 1)
+    const chunks = lacking.reduce((sum, _, index) => sum + own(index) * chunkLengthOf(blob.size, index), 0)
+    const answers = new Set(lacking.flat()).size - (lacking.some(({ length }) => length === parts.length) ? 1 : 0)
+    bytes += Math.max(chunks, answers * againBytes(sim, blob))
+  }
   return bytes
 }
 

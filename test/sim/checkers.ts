@@ -109,23 +109,38 @@ export function checkServed(node: SimNode, { blob, entries, pieces }: KeptBlob, 
 
 /**
  * Dead, hung or departed: five seconds on nobody lists it, hosts by it, names it or believes in a connection to it. Who was
- * down itself, or out of touch with most, can't tell what happened meanwhile: its five seconds begin when that ends.
+ * down itself, or out of touch with most, can't tell what happened meanwhile: its five seconds begin when that ends. While they
+ * last it may tell of the lost one whoever knew nothing of that.
  */
 export function watchGone(sim: Sim, gone: SimNode): void {
-  const { engine, world } = sim
+  const { engine, nodes, world } = sim
   const { lives } = gone
   const lostMs = engine.clock.now()
+  const knew = new Map(nodes.filter((node) => lists(node, gone)).map((node) => [node, node.lives]))
+  const hasKnown = (node: SimNode): boolean => node !== gone && isUp(node) && knew.get(node) === node.lives
+  const sourcesOf = (viewer: SimNode): SimNode[] => {
+    const tellers = nodes.filter((node) => hasKnown(node) && world.network.reaches(node.id, viewer.id))
+    return hasKnown(viewer) ? [viewer] : [viewer, ...tellers]
+  }
   const look = (viewer: SimNode): void => {
     const isBack = gone.lives !== lives || (gone.life !== undefined && gone.behaviour !== 'freezes')
     if (isBack) return
-    const sinceMs = Math.max(lostMs, sim.blindMs.get(viewer.id) ?? lostMs)
+    const sinceMs = Math.max(lostMs, ...sourcesOf(viewer).map(({ id }) => sim.blindMs.get(id) ?? lostMs))
     const leftMs = sinceMs + goneMs - engine.clock.now()
     if (leftMs > 0) engine.after(leftMs, () => look(viewer))
     else
       for (const view of viewsOf(sim, gone, [viewer]))
         world.violated(`${view}, lost at ${lostMs} ms, and could tell since ${sinceMs.toFixed(0)} ms`)
   }
-  for (const viewer of sim.nodes) if (viewer !== gone) engine.after(goneMs, () => look(viewer))
+  for (const viewer of nodes) if (viewer !== gone) engine.after(goneMs, () => look(viewer))
+}
+
+function isUp({ behaviour, life }: SimNode): boolean {
+  return life !== undefined && behaviour !== 'freezes'
+}
+
+function lists({ life }: SimNode, gone: SimNode): boolean {
+  return life?.members?.live().includes(gone.id) === true
 }
 
 /**
@@ -134,9 +149,8 @@ export function watchGone(sim: Sim, gone: SimNode): void {
  */
 export function noteBlind(sim: Sim): void {
   for (const node of sim.nodes) {
-    const isUp = node.life !== undefined && node.behaviour !== 'freezes'
     const isAlone = !sim.nodes.some((other) => other !== node && isOfUse(other))
-    if (!isUp || isAlone || !isAmongMost(sim, node)) sim.blindMs.set(node.id, sim.engine.clock.now())
+    if (!isUp(node) || isAlone || !isAmongMost(sim, node)) sim.blindMs.set(node.id, sim.engine.clock.now())
   }
 }
 
@@ -146,9 +160,10 @@ const goneMs = 5000
 export function viewsOf(sim: Sim, gone: SimNode, viewers: readonly SimNode[] = sim.nodes): string[] {
   const views: string[] = []
   const { network } = sim.world
-  for (const { behaviour, id, life } of viewers) {
+  for (const viewer of viewers) {
+    const { behaviour, id, life } = viewer
     if (life === undefined || behaviour === 'freezes' || id === gone.id || !network.reaches(id, gone.id)) continue
-    if (life.members?.live().includes(gone.id) === true) views.push(`${id} lists ${gone.id}`)
+    if (lists(viewer, gone)) views.push(`${id} lists ${gone.id}`)
     if (network.sees(id, gone.id)) views.push(`${id} is connected to ${gone.id}`)
     for (const { digest } of sim.layers)
       if (life.owners.of(digest).includes(gone.id)) views.push(`${id} has ${gone.id} host a directory`)

@@ -27,6 +27,7 @@ const knownWorlds = [
   'dusk5-121',
   'fu-207',
   'eve-166',
+  'dusk6-8',
 ]
 
 /** Likewise, of twelve nodes. */
@@ -45,6 +46,7 @@ const knownSmallWorlds = [
   'later12-442',
   'dawn12-35',
   'second12-541',
+  'hsh-8',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
