@@ -198,8 +198,7 @@ export function openReader(
     heldBackSinceMs: undefined,
   }
   if (session.readers.size === 0) state.active.push(session)
-  // A prefetch gives way to every reader, so that little came of it so far says nothing about its peers.
-  if (!isDemanded(session)) beginPatience(state, session, nowMs)
+  beginWaiting(state, session, nowMs)
   session.readers.set(event.reader, reader)
   if (session.origin === undefined) turnTo(state, session, event.origin)
   revivePassed(session, event.whole ? 0 : first)
@@ -211,6 +210,18 @@ export function openReader(
 export function isDemanded({ readers }: Session): boolean {
   for (const reader of readers.values()) if (!reader.prefetch) return true
   return false
+}
+
+/**
+ * Readers are about to want more: where none waited for a byte so far, that none came says nothing about peers. A prefetch gives way
+ * to every reader, and what comes of it says nothing either.
+ */
+export function beginWaiting(state: SwarmState, session: Session, nowMs: number): void {
+  const isLacking = (index: number): boolean => !isHere(session, index)
+  const isWaiting = [...session.readers.values()].some(
+    (reader) => !reader.prefetch && firstFor(state, session, reader, isLacking) !== undefined,
+  )
+  if (!isWaiting) beginPatience(state, session, nowMs)
 }
 
 function beginPatience(state: SwarmState, session: Session, nowMs: number): void {
@@ -227,10 +238,12 @@ function revivePassed(session: Session, from: number): void {
 export function moveReader(state: SwarmState, session: Session, id: number, position: number): void {
   const reader = session.readers.get(id)
   if (reader === undefined || position <= reader.position) return
-  reader.position = position
-  reader.movedAtMs = state.clock.now()
-  advanceCursor(session, reader, state.clock.now())
+  const nowMs = state.clock.now()
   // A whole reader wants every chunk wherever it is.
+  if (!reader.whole) beginWaiting(state, session, nowMs)
+  reader.position = position
+  reader.movedAtMs = nowMs
+  advanceCursor(session, reader, nowMs)
   if (!reader.whole) wake(session)
 }
 
@@ -305,13 +318,23 @@ function nextFor(state: SwarmState, session: Session, test: (index: number) => b
   let found: number | undefined
   let lowestPart = Infinity
   for (const reader of session.readers.values()) {
-    const end = reader.whole ? session.count : aheadLimit(session, reader, state.limits.rangedAheadBytes)
-    const index = firstOf(reader.cursor, end, test) ?? (reader.whole ? firstOf(0, reader.cursor, test) : undefined)
+    const index = firstFor(state, session, reader, test)
     if (index === undefined) continue
     if (!reader.whole && !reader.prefetch) lowestPart = Math.min(lowestPart, index)
     else if (found === undefined || !reader.prefetch) found = index
   }
   return lowestPart === Infinity ? found : lowestPart
+}
+
+function firstFor(
+  { limits }: SwarmState,
+  session: Session,
+  reader: Reader,
+  test: (index: number) => boolean,
+): number | undefined {
+  const { cursor, whole } = reader
+  const end = whole ? session.count : aheadLimit(session, reader, limits.rangedAheadBytes)
+  return firstOf(cursor, end, test) ?? (whole ? firstOf(0, cursor, test) : undefined)
 }
 
 function firstOf(start: number, end: number, test: (index: number) => boolean): number | undefined {

@@ -16,7 +16,7 @@ import type { PeerMessage } from './messages.ts'
 import { fetchAnew } from './origin.ts'
 import { strike } from './bans.ts'
 import { addressOf, isBanned } from './hosts.ts'
-import { isHere, wake, wantsMore } from './session.ts'
+import { beginWaiting, isHere, wake, wantsMore } from './session.ts'
 import type { Neighbour, Peer, Reader, Session, SwarmState } from './state.ts'
 import { isSuspect, isTrusted, refute } from './trust.ts'
 
@@ -105,8 +105,9 @@ function release(state: SwarmState, session: Session, reader: Reader): void {
 
 function holdBack(state: SwarmState, session: Session, reader: Reader, index: number, nowMs: number): void {
   if (reader.heldBackSinceMs === undefined) {
-    reader.heldBackSinceMs = nowMs
     // A ranged reader wants all of its range from now on.
+    beginWaiting(state, session, nowMs)
+    reader.heldBackSinceMs = nowMs
     wake(session)
   }
   askWitnesses(state, session, index, nowMs)

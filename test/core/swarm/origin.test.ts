@@ -501,6 +501,36 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toMatchObject({ insists: true })
   })
 
+  it('has had no time to starve while another had all that it wanted', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 32)), complete: false })
+    bench.read({ reader: 1, whole: false, end: sizeOf(32) })
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(30_000)
+    bench.read({ reader: 2 })
+    bench.pass(9900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
+  it('has had no time to starve while it took nothing, and all was there that it might take next', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 33)), complete: false })
+    const entries = span(0, 33).map((index) => entryOf(sizeOf(100), index, 'self', fetched))
+    bench.handle({ type: 'entries', digest, entries })
+    bench.read({ whole: false })
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(30_000)
+    bench.handle({ type: 'reader-moved', digest, reader: 1, position: 2 * limits.chunkSizeMinBytes })
+    bench.pass(9900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
   it('insists again only after a while where what it was granted is not missing', () => {
     const bench = createBench()
     bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 4)), complete: false })
