@@ -212,13 +212,14 @@ export const limits = {
   hostStrikesMax: 4,
   /** Ordinary messages that a peer may send in a second: a chunk's request, `have` and `queued` at 10 Gbit/s are some 10,000. */
   messagesPerSecond: 20_000,
-  /**
-   * What costs us more counts for so many: a request that is turned away (who rests as told makes 200 a second), and a doubt, which
-   * counts for the hashes that it has us tell where those are more. So who begins 150 small layers in a second is no flood, nor is who
-   * begins twenty of the largest, and nobody has us say more than 640 KB a second.
-   */
+  /** What costs us more counts for so many: a request that is turned away (who rests as told makes 200 a second), and a doubt. */
   refusedRequestCost: 25,
   doubtCost: 25,
+  /**
+   * A hash that a doubt has us tell counts as a message too. Once those of a second are so many, further doubts get no answer: who
+   * begins more than nine layers of a thousand chunks at once is no flood for it, and nobody has us say more than 320 KB a second.
+   */
+  doubtsAnsweredUpTo: 10_000,
   banMs: 10 * minute,
   /** Entries kept of a chunk beside the one it was accepted on: enough to count to three, and to catch a signer. */
   otherEntriesMax: 4,

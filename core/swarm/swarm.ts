@@ -297,7 +297,8 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
     case 'missing':
       return onMissing(state, id, message.id)
     case 'doubt':
-      return spend(state, peer, Math.max(state.limits.doubtCost, onDoubt(state, peer, message)))
+      spend(state, peer, state.limits.doubtCost)
+      return onDoubt(state, peer, message)
     case 'vouch':
       return onVouch(state, peer, message)
   }

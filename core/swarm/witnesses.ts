@@ -14,7 +14,7 @@ import type { Entry } from './entry.ts'
 import { entriesOf } from './evidence.ts'
 import type { PeerMessage } from './messages.ts'
 import { fetchAnew } from './origin.ts'
-import { strike } from './bans.ts'
+import { spend, strike } from './bans.ts'
 import { addressOf, isBanned } from './hosts.ts'
 import { beginWaiting, isHere, wake, wantsMore } from './session.ts'
 import type { Neighbour, Peer, Reader, Session, SwarmState } from './state.ts'
@@ -169,13 +169,14 @@ function watchAwaited(state: SwarmState, session: Session, nowMs: number): void 
   state.emit({ type: 'deliver', digest: session.digest })
 }
 
-/** Returns how many hashes are told. */
-export function onDoubt(state: SwarmState, peer: Peer, { digest, start }: MessageOf<'doubt'>): number {
+export function onDoubt(state: SwarmState, peer: Peer, { digest, start }: MessageOf<'doubt'>): void {
   const session = state.sessions.get(digest)
-  if (session?.complete !== true || start >= session.count) return 0
+  if (session?.complete !== true || start >= session.count) return
   const end = partEnd(state, session, start)
+  const told = end - start
+  if (peer.spent + told > state.limits.doubtsAnsweredUpTo) return
+  spend(state, peer, told)
   state.emit({ type: 'vouch', peer: peer.id, digest, size: session.size, start, end })
-  return end - start
 }
 
 function partEnd(state: SwarmState, session: Session, start: number): number {

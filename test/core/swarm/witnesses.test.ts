@@ -177,15 +177,29 @@ describe('who is asked for its word', () => {
   })
 
   it.each([
-    ['as many small blobs as a node may begin in a second', 150, 4, 0],
-    ['more hashes than it may have told', 21, 1024, 1],
-  ])('may be asked for %s', (_what, doubts, count, bans) => {
+    ['about as many small blobs as a node may begin in a second', 150, 4, 150],
+    ['no more hashes than it may have told in a second, and whoever asks for more has broken no rule', 40, 1000, 9],
+  ])('answers of %s', (_what, doubts, count, answers) => {
     const bench = createBench({ chunks: count })
-    const have = fullBitfield(count)
     bench.joins('a', [])
-    bench.handle({ type: 'held', digest, size: sizeOf(count), have, complete: true })
-    for (let asked = 0; asked < doubts * (1 + bans); asked++) bench.says('a', { type: 'doubt', digest, start: 0 })
-    expect(bench.take('ban')).toHaveLength(bans)
+    bench.handle({ type: 'held', digest, size: sizeOf(count), have: fullBitfield(count), complete: true })
+    const asks = (): void => {
+      for (let asked = 0; asked < doubts; asked++) bench.says('a', { type: 'doubt', digest, start: 0 })
+    }
+    asks()
+    expect(bench.take('vouch')).toHaveLength(answers)
+    bench.pass(1000)
+    asks()
+    expect(bench.take('vouch')).toHaveLength(answers)
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('are a flood like any message', () => {
+    const bench = createBench({ chunks })
+    bench.joins('a', [])
+    const most = limits.messagesPerSecond / (1 + limits.doubtCost)
+    for (let asked = 0; asked < most * limits.strikesMax; asked++) bench.says('a', { type: 'doubt', digest, start: 0 })
+    expect(bench.take('ban')).toMatchObject([{ peer: 'a' }])
   })
 
   it.each([
