@@ -420,7 +420,7 @@ export const limits = {
   directoryLearnMs: 2 * second,
   /** And a standby so long: what its predecessor granted last it hears of within `announceMs`, and a trip. */
   standbyLearnMs: 0.75 * second,
-  /** Banned peers that an announcer names to its directories. Ones who were banned before have mostly left for long. */
+  /** Peers that an announcer names to its directories as ones who count for nothing. Ones who were banned before have mostly left for long. */
   bansToldMax: 16,
   /** Without a new chunk or byte for this long a lease is lost: four announce intervals; issue 2 asks for at most 2 s. */
   leaseTtlMs: 1.75 * second,

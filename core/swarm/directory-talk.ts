@@ -1,6 +1,7 @@
 /** What this node says of a digest to its directory, and what it makes of the answer. */
 import type { AnnounceItem, AnswerItem, ChunkRange } from '../directory/messages.ts'
 import type { Digest } from '../oci/digest.ts'
+import type { PeerId } from '../ports.ts'
 import { bitfieldOf } from './bitfield.ts'
 import { chunkCountOf } from './chunks.ts'
 import { crossingChunks } from './crossings.ts'
@@ -22,7 +23,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
   const { origin } = session
   const released = releasedNow(state, session)
   const wants = wantsMore(state, session)
-  const bans = wants || lease !== undefined ? bannedPeers(state) : []
+  const bans = wants || lease !== undefined ? shunnedPeers(state, session) : []
   const failedAtMs = state.originFailedAtMs.get(origin ?? '') ?? -Infinity
   const originFails = state.clock.now() - failedAtMs < state.limits.sickOriginMs
   const originRetryAfterMs = (state.originRests.get(origin ?? '') ?? 0) - state.clock.now()
@@ -44,6 +45,12 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
     ...(originFails ? { originFails } : {}),
     ...(state.departure === undefined ? {} : { departs: true }),
   }
+}
+
+/** Some whose word counts for nothing here: the directory knows what they say to hold, and not what that is worth. */
+function shunnedPeers(state: SwarmState, { spoilers }: Session): PeerId[] {
+  const banned = bannedPeers(state)
+  return [...banned, ...[...spoilers].filter((id) => !banned.includes(id))].slice(-state.limits.bansToldMax)
 }
 
 function leavingItem(state: SwarmState, digest: Digest): AnnounceItem | undefined {

@@ -25,11 +25,10 @@ export function isBanned(state: SwarmState, id: PeerId): boolean {
   return peer !== undefined && (peer.bannedUntilMs > state.clock.now() || isHostBanned(state, peer))
 }
 
-/** Some whom this node has banned, for its directories: they know what those hold, and not what that is worth. */
+/** Whom this node has banned. */
 export function bannedPeers(state: SwarmState): PeerId[] {
   if (state.clock.now() >= state.bansEndMs) return []
-  const banned = [...state.peers.keys()].filter((id) => isBanned(state, id))
-  return banned.slice(-state.limits.bansToldMax)
+  return [...state.peers.keys()].filter((id) => isBanned(state, id))
 }
 
 export function isHostBanned(state: SwarmState, peer: Peer): boolean {

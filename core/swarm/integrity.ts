@@ -213,6 +213,9 @@ function onMismatch(state: SwarmState, session: Session, index: number): void {
   const neighbour = session.neighbours.get(lone.id)
   if (neighbour !== undefined) lose(neighbour, index)
   strike(state, lone, 'sent bytes that do not match their entry')
+  // It may have been the only one with what it said to have.
+  session.spoilers.add(lone.id)
+  tellDirectory(state, session, true)
 }
 
 function dropArrived(state: SwarmState, session: Session, index: number): void {

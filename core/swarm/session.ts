@@ -31,6 +31,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     turnedAtMs: 0,
     neighbours: new Map(),
     refused: new Set(),
+    spoilers: new Set(),
     candidates: new Map(),
     availability: new Uint16Array(count),
     sent: new Uint16Array(count),

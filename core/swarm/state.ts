@@ -97,6 +97,8 @@ export interface Session {
   readonly neighbours: Map<PeerId, Neighbour>
   /** Chunks that were offered on a word that is not taken, and are still missing. */
   readonly refused: Set<number>
+  /** Peers that sent wrong bytes of it: what its directory knows of them is worth nothing here. */
+  readonly spoilers: Set<PeerId>
   /** Peers that the directory named, with their addresses. */
   readonly candidates: Map<PeerId, readonly string[]>
   /** Neighbours that hold each chunk. */

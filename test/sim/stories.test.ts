@@ -168,6 +168,15 @@ describe('nobody is fooled', () => {
     expect([2, 3, 4].map((number) => story.node(number).counts.bans)).toEqual([['n0'], ['n0'], ['n0']])
   })
 
+  it('by who alone says to have all of a small blob and sends rubbish, nor is anybody kept waiting by it', () => {
+    const story = tell({ nodes: 5, layerBytes: [100 * KiB] })
+    story.seed(0)
+    story.node(0).behaviour = 'spoils'
+    story.begin([1, 2, 3, 4])
+    expect(story.end(2000)).toBe(true)
+    expect(story.originRatio()).toBe(1)
+  })
+
   it('by a seed that vouches for wrong bytes: the second try takes own bytes, and it is banned', () => {
     const story = tell({ nodes: 2, layerBytes: [MiB - 100 * KiB] })
     story.seed(0)

@@ -70,6 +70,18 @@ describe('a chunk of a peer', () => {
     expect(bench.take('ban')).toMatchObject([{ peer: 'a' }])
   })
 
+  it('that does not match has its directory know at once: whoever sent it may be the only one with what it says to have', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!)
+    bench.take('announce')
+    lies(bench, 4)
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['a'])
+  })
+
   it('that came from two and does not match is taken whole from one', () => {
     const bench = createReader()
     bench.joins('a', [4])
