@@ -400,8 +400,9 @@ export const limits = {
   hopelessAfterMs: 2 * second,
   /**
    * Without a byte for this long, although others are said to have what is missing, a reader insists on a lease; sooner
-   * where no peer could be reached for so long; then again after half the wait, as long as peers give nothing. What another has
-   * fetched less than `starvedAloneMs` ago is granted to nobody who insists: it was not asked for it in vain.
+   * where no peer could be reached for so long, or only such as have it on a word that is not taken; then again after half the wait,
+   * as long as peers give nothing. What another has fetched less than `starvedAloneMs` ago is granted to nobody who insists: it was not
+   * asked for it in vain.
    */
   starvedMs: 10 * second,
   starvedAloneMs: 2 * second,
@@ -443,7 +444,7 @@ export const limits = {
    * everywhere: locality should be a bias and leave 20-30 % of the edges to chance (research/kraken.md §8.5).
    */
   nearShare: 3 / 4,
-  /** Holders named first to a leech that has next to nothing. */
+  /** Holders named first to a leech that has next to nothing, or lacks what many neighbours have in vain. */
   usefulHolders: 4,
   /** Who fetches from the origin announces this often: its leases end without progress. */
   announceMs: 0.5 * second,

@@ -295,7 +295,9 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   return {
     digest,
     size: table.size,
-    peers: lacksNeighbours(table, item) ? neighboursOf(table, announcer, state.neighboursNamed) : [],
+    peers: lacksNeighbours(table, item)
+      ? neighboursOf(table, announcer, state.neighboursNamed, item.neighbours ?? 0)
+      : [],
     ...(item.wants ? { counts: countsOf(table, announcer) } : {}),
     ...lease,
     ...(rank === 0 ? lostOf(table, announcer) : {}),

@@ -9,16 +9,21 @@ import type { Announcer, Table } from './table.ts'
 /** Below this share of the chunks a leech has next to nothing to trade, and hears of holders first. */
 const poorShare = 1 / 16
 
-/** At most `count` neighbours, behind `limits.usefulHolders` holders where the announcer has little. */
-export function neighboursOf(table: Table, announcer: Announcer, count: number): PeerHint[] {
+/**
+ * At most `count` neighbours, behind `limits.usefulHolders` that hold more where the announcer has little, or all where what it
+ * lacks is of no use as those `connected` have it.
+ */
+export function neighboursOf(table: Table, announcer: Announcer, count: number, connected: number): PeerHint[] {
   const poor = announcer.held < table.chunks * poorShare
+  const isOfUse = (other: Announcer): boolean =>
+    poor ? other.held > announcer.held : other.complete && connected >= limits.neighboursAim
   const neighbours = createNeighbourhood<Announcer>(announcer.place, count)
   const holders: Scored<Announcer>[] = []
   for (const other of table.announcers.values()) {
     if (other === announcer || (!other.wants && other.held === 0) || announcer.bans.includes(other.peer)) continue
     const scored = { item: other, score: scoreOf(announcer.mark, other.mark), name: other.peer }
     neighbours.add(scored, other.place)
-    if (poor && other.held > announcer.held) insertRanked(holders, limits.usefulHolders, scored)
+    if (isOfUse(other)) insertRanked(holders, limits.usefulHolders, scored)
   }
   return [...new Set([...holders.map(({ item }) => item), ...neighbours.best()])].map(hintOf)
 }

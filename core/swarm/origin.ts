@@ -46,9 +46,9 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   if (!isStarved && leavingMs(state, leasedBytes(state)) > state.limits.leaseLeavesMs) return undefined
   const position = isStarved
     ? nextWithheld(state, session, () => true)
-    : nextWanted(state, session, (index) => isNowhere(session, index))
+    : nextWanted(state, session, (index) => isNowhere(state, session, index))
   if (position === undefined) return undefined
-  const insists = isStarved || isUseless(session, position)
+  const insists = isStarved || isUseless(state, session, position)
   const { unranged } = session.supply
   const wish = unranged ? { chunks: session.count, position: 0 } : wishFrom(state, session, position)
   const across = isResting(state, session) ? { acrossOnly: true } : {}
@@ -94,7 +94,7 @@ function isStarving(state: SwarmState, session: Session): boolean {
 export function onCounts(state: SwarmState, session: Session, counts: Uint8Array): void {
   session.counts = counts
   const isNamed = session.supply.holderNamedAtMs >= session.progressAtMs
-  const held = nextWanted(state, session, (index) => !isNowhere(session, index))
+  const held = nextWanted(state, session, (index) => !isNowhere(state, session, index))
   if (held === undefined && !isNamed) session.nowhereAtMs = state.clock.now()
 }
 
@@ -133,7 +133,7 @@ function mustYield(state: SwarmState, session: Session): boolean {
 
 function needsOrigin(state: SwarmState, session: Session): boolean {
   if (session.supply.isAllTaken) return false
-  return nextWanted(state, session, (index) => isNowhere(session, index)) !== undefined
+  return nextWanted(state, session, (index) => isNowhere(state, session, index)) !== undefined
 }
 
 function isRead(session: Session): boolean {
@@ -158,14 +158,22 @@ function leasedBytes(state: SwarmState): number {
 }
 
 /** Has no neighbour this chunk, nor anybody else the directory knows, in a form that is of use here? */
-function isNowhere(session: Session, index: number): boolean {
+function isNowhere(state: SwarmState, session: Session, index: number): boolean {
   if (session.availability[index] !== 0) return false
-  return (session.counts?.[index] ?? 0) === 0 || isUseless(session, index)
+  return (session.counts?.[index] ?? 0) === 0 || isUseless(state, session, index)
 }
 
 /** Whoever has it may have it on a word that is not taken here, or as it was when the blob was wrong. */
-function isUseless({ forgery, refused }: Session, index: number): boolean {
-  return forgery !== undefined || refused.has(index)
+function isUseless(state: SwarmState, session: Session, index: number): boolean {
+  return session.forgery !== undefined || isRefused(state, session, index)
+}
+
+/** All who are said to have it have it in vain, or others who have not were not found. */
+function isRefused({ clock, limits }: SwarmState, { counts, refused }: Session, index: number): boolean {
+  const refusal = refused.get(index)
+  if (refusal === undefined) return false
+  const { holders, sinceMs } = refusal
+  return holders.size >= (counts?.[index] ?? 0) || clock.now() - sinceMs >= limits.starvedAloneMs
 }
 
 /** As much as the origin gives in `leaseMs`. */
@@ -268,7 +276,7 @@ export function onDirectorySilent(state: SwarmState, session: Session): void {
     return
   }
   const spread = Math.min(session.neighbours.size + 1, state.limits.windowChunks)
-  nextWanted(state, session, (index) => isNowhere(session, index) && next.push(index) === spread)
+  nextWanted(state, session, (index) => isNowhere(state, session, index) && next.push(index) === spread)
   const index = next[state.random.below(Math.max(next.length, 1))]
   if (index !== undefined) fetchUnleased(state, session, index)
 }
@@ -530,7 +538,7 @@ function yieldAhead(state: SwarmState, lease: Lease): void {
   if (fetch?.unranged !== true || isEscape || session.ownOnly) return
   for (const index of fetch.alone) {
     if (index <= fetch.index || session.phase[index] !== phases.origin) fetch.alone.delete(index)
-    else if (session.availability[index] !== 0 && !isUseless(session, index)) yieldChunk(lease, fetch, index)
+    else if (session.availability[index] !== 0 && !isUseless(state, session, index)) yieldChunk(lease, fetch, index)
   }
   if ([...fetch.yielded].some((index) => index > fetch.index && isHere(session, index))) surrender(state, lease)
 }

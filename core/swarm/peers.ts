@@ -108,12 +108,11 @@ export function isConnected(state: SwarmState, session: Session): boolean {
   return nearNeighbours(session) >= aimOf(state, session)
 }
 
-/** More than usual while those that there are bring nothing: whoever has what is missing is among the others. */
+/** More than usual while those that there are bring nothing, or nothing of use: whoever has what is missing is among the others. */
 function aimOf(state: SwarmState, session: Session): number {
   const { clock, limits } = state
-  return clock.now() - broughtAtMs(state, session) < limits.neighboursIdleMs
-    ? limits.neighboursAim
-    : limits.neighboursMax
+  const isIdle = clock.now() - broughtAtMs(state, session) >= limits.neighboursIdleMs
+  return isIdle || session.refused.size > 0 ? limits.neighboursMax : limits.neighboursAim
 }
 
 /** A prefetch gives way to every reader: while anything comes it only waits for its turn. */

@@ -206,8 +206,10 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
 export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
   const transfer = transferOf(state, peer, id)
   if (transfer === undefined) return
-  const neighbour = transfer.session.neighbours.get(peer)
-  if (neighbour !== undefined) lose(neighbour, transfer.index)
+  const { index, session } = transfer
+  const neighbour = session.neighbours.get(peer)
+  if (neighbour !== undefined) lose(neighbour, index)
+  session.refused.get(index)?.holders.add(peer)
   withdrawTransfer(state, transfer)
 }
 

@@ -30,7 +30,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     origin: undefined,
     turnedAtMs: 0,
     neighbours: new Map(),
-    refused: new Set(),
+    refused: new Map(),
     spoilers: new Set(),
     candidates: new Map(),
     availability: new Uint16Array(count),

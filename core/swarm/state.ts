@@ -96,7 +96,7 @@ export interface Session {
   turnedAtMs: number
   readonly neighbours: Map<PeerId, Neighbour>
   /** Chunks that were offered on a word that is not taken, and are still missing. */
-  readonly refused: Set<number>
+  readonly refused: Map<number, Refusal>
   /** Peers that sent wrong bytes of it: what its directory knows of them is worth nothing here. */
   readonly spoilers: Set<PeerId>
   /** Peers that the directory named, with their addresses. */
@@ -134,6 +134,12 @@ export interface Session {
   /** What was held did not match the digest (forgery.ts). */
   forgery: Forgery | undefined
   readonly supply: OriginSupply
+}
+
+/** Since when a chunk is looked for elsewhere, and who has it in vain: on a word that is not taken, or hands it not on. */
+export interface Refusal {
+  readonly sinceMs: number
+  readonly holders: Set<PeerId>
 }
 
 /** The search for what is wrong in a blob. */

@@ -28,6 +28,7 @@ const knownWorlds = [
   'fu-207',
   'eve-166',
   'dusk6-8',
+  'dusk3cpu-209',
 ]
 
 /** Likewise, of twelve nodes. */

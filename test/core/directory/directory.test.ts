@@ -68,6 +68,20 @@ describe('who holds what', () => {
     expect(world.say('leech-7').peers.map(({ peer }) => peer)).toEqual(nearest)
   })
 
+  it('names a few that have all of it first to a leech for which many neighbours are not enough', () => {
+    const world = createWorld()
+    for (const number of span(0, 200)) world.say(`leech-${number}`, having(100, span(0, 60)))
+    const seeds = span(0, 6).map((number) => `seed-${number}`)
+    for (const seed of seeds) world.say(seed, { have: { complete: true }, wants: false })
+    const first = (neighbours: number): string[] => {
+      const { peers } = world.say('leech-7', { ...having(100, span(0, 60)), neighbours })
+      return peers.slice(0, limits.usefulHolders).map(({ peer }) => peer)
+    }
+    const nearest = seeds.toSorted((a, b) => pairScore(b, 'leech-7') - pairScore(a, 'leech-7'))
+    expect(first(limits.neighboursAim)).toEqual(nearest.slice(0, limits.usefulHolders))
+    expect(first(limits.neighboursAim - 1).filter((peer) => seeds.includes(peer))).toEqual([])
+  })
+
   it('names a few holders first to a leech that has next to nothing', () => {
     const world = createWorld()
     for (const number of span(0, 200)) world.say(`leech-${number}`)

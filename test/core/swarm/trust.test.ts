@@ -140,6 +140,20 @@ describe('who signed for a blob that proved wrong', () => {
   })
 })
 
+/** Another blob is read, of which the liar offers both chunks on its own word. */
+function refuseOther(bench: Bench, counts: Uint8Array): void {
+  connects(bench, 'liar')
+  holdForged(bench, ['c', 'liar'], fetched)
+  settleForged(bench)
+  bench.read({ digest: another, reader: 2 })
+  bench.handle({ type: 'directory', answer: { digest: another, size, peers: [], counts } })
+  bench.says('liar', { type: 'join', digest: another, size, have: Uint8Array.of(0b11) })
+  expect(bench.swarm.announceState(another)?.lease).toBeUndefined()
+  bench.take('announce')
+  for (const request of bench.told('request'))
+    bench.sends({ ...request, digest: another }, { witness: fetched, signer: 'liar' })
+}
+
 describe('who signed what the origin gives otherwise', () => {
   it.each([fetched, proved])('has all dropped that was kept on its word, so that no other blob is wrong', (witness) => {
     const bench = createBench({ chunks })
@@ -153,18 +167,42 @@ describe('who signed what the origin gives otherwise', () => {
     ])
   })
 
+  const insistent = { position: 0, chunks: 2, insists: true }
+
   it('holds nobody up: what it alone has is asked of the directory at once, whoever else is said to have it', () => {
     const bench = createBench({ chunks })
-    connects(bench, 'liar')
-    holdForged(bench, ['c', 'liar'], fetched)
-    settleForged(bench)
-    bench.read({ digest: another, reader: 2 })
-    bench.handle({ type: 'directory', answer: { digest: another, size, peers: [], counts: Uint8Array.of(1, 1) } })
-    bench.says('liar', { type: 'join', digest: another, size, have: Uint8Array.of(0b11) })
+    refuseOther(bench, Uint8Array.of(1, 1))
+    expect(bench.swarm.announceState(another)?.lease).toEqual(insistent)
+  })
+
+  it('sends nobody to the origin for what others have as well: they are looked for, and asked', () => {
+    const bench = createBench({ chunks, limits: { neighboursAim: 1 } })
+    refuseOther(bench, Uint8Array.of(2, 2))
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest: another, now: true })
+    expect(bench.swarm.announceState(another)).toMatchObject({ neighbours: 1 })
+    expect(bench.swarm.announceState(another)).not.toHaveProperty('isConnected')
+    expect(bench.swarm.announceState(another)).not.toHaveProperty('lease')
+    const peers = [{ peer: 'seed', addresses: [], complete: true }]
+    bench.handle({ type: 'directory', answer: { digest: another, size, peers } })
+    expect(bench.take('dial')).toEqual([{ type: 'dial', peer: 'seed', addresses: [] }])
+    connects(bench, 'seed')
+    bench.says('seed', { type: 'join', digest: another, size, have: Uint8Array.of(0b11) })
+    expect(bench.told('request', 'seed')).toHaveLength(2)
+  })
+
+  it('sends a reader to the origin all the same when others are not found, or have it in vain as well', () => {
+    const bench = createBench({ chunks })
+    refuseOther(bench, Uint8Array.of(2, 2))
+    bench.pass(limits.starvedAloneMs - 25)
     expect(bench.swarm.announceState(another)?.lease).toBeUndefined()
-    for (const request of bench.told('request'))
-      bench.sends({ ...request, digest: another }, { witness: fetched, signer: 'liar' })
-    expect(bench.swarm.announceState(another)?.lease).toEqual({ position: 0, chunks: 2, insists: true })
+    bench.pass(25)
+    expect(bench.swarm.announceState(another)?.lease).toEqual(insistent)
+    const other = createBench({ chunks })
+    refuseOther(other, Uint8Array.of(2, 2))
+    connects(other, 'wary')
+    other.says('wary', { type: 'join', digest: another, size, have: Uint8Array.of(0b11) })
+    for (const { id } of other.told('request', 'wary')) other.says('wary', { type: 'missing', id })
+    expect(other.swarm.announceState(another)?.lease).toEqual(insistent)
   })
 
   it('is not asked in vain: a new ID at its address is not believed either', () => {
