@@ -159,8 +159,18 @@ function leasedBytes(state: SwarmState): number {
 
 /** Has no neighbour this chunk, nor anybody else the directory knows, in a form that is of use here? */
 function isNowhere(state: SwarmState, session: Session, index: number): boolean {
-  if (session.availability[index] !== 0) return false
+  if (isOffered(session, index)) return false
   return (session.counts?.[index] ?? 0) === 0 || isUseless(state, session, index)
+}
+
+/** Has a neighbour this chunk that gives what it has? */
+function isOffered({ availability, neighbours, withholders }: Session, index: number): boolean {
+  let offers = availability[index] ?? 0
+  for (const peer of withholders) {
+    const neighbour = neighbours.get(peer)
+    if (neighbour !== undefined && hasBit(neighbour.bits, index)) offers--
+  }
+  return offers > 0
 }
 
 /** Whoever has it may have it on a word that is not taken here, or as it was when the blob was wrong. */
@@ -228,6 +238,7 @@ function addLease(
 ): void {
   const { supply } = session
   const isInsisted = grant === undefined || isStarving(state, session)
+  if (isInsisted) noteWithholders(session)
   if (isInsisted) supply.patienceMs = Math.max(supply.patienceMs / 2, state.limits.starvedAgainMs)
   // What it names is on its way from those who starve us, and would be named again at once.
   if (isInsisted && remaining.length === 0) supply.askAfterMs = state.clock.now() + state.limits.starvedAgainMs
@@ -249,6 +260,10 @@ function addLease(
   }
   supply.leases.add(lease)
   endWhenDone(state, lease)
+}
+
+function noteWithholders({ neighbours, withholders }: Session): void {
+  for (const { held, peer } of neighbours.values()) if (held > 0 && peer.stalls > 0) withholders.add(peer.id)
 }
 
 /** Takes chunk `index` from the origin without a lease: nobody is there to grant one. */
@@ -408,7 +423,7 @@ function startFetch(state: SwarmState, lease: Lease): void {
 function yieldToPeers(lease: Lease): void {
   const { isInsisted, session } = lease
   const open = lease.remaining.filter((index) => session.phase[index] === phases.origin)
-  lease.remaining = open.filter((index) => isInsisted || session.availability[index] === 0)
+  lease.remaining = open.filter((index) => isInsisted || !isOffered(session, index))
   for (const index of open) if (!lease.remaining.includes(index)) setPhase(session, index, phases.missing)
 }
 

@@ -226,12 +226,17 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   const stallMs = patienceMs(state)
   for (const transfer of state.transfers) {
     const silentMs = state.link.silenceMs - transfer.heardAtMs
-    if (silentMs >= stallMs || isLate(state, transfer, state.limits.crawlMaxMs)) stalled.add(transfer.peer)
+    if (silentMs >= stallMs || isLate(state, transfer, crawlMaxMs(state, transfer))) stalled.add(transfer.peer)
     else if (isLate(state, transfer, state.limits.crawlMs)) move(state, transfer)
     else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
   noteDrought(state, stalled, nowMs)
   for (const peer of stalled) onStalled(state, peer)
+}
+
+/** Who withheld what it has is given one chance at a time, and a short one. */
+function crawlMaxMs({ limits }: SwarmState, { peer, session }: Transfer): number {
+  return session.withholders.has(peer.id) ? limits.crawlMs : limits.crawlMaxMs
 }
 
 /** Several that are silent at once may be waiting for each other on our link; one that is asked alone has it to itself, and is to blame. */

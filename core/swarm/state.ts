@@ -99,6 +99,8 @@ export interface Session {
   readonly refused: Map<number, Refusal>
   /** Peers that sent wrong bytes of it: what its directory knows of them is worth nothing here. */
   readonly spoilers: Set<PeerId>
+  /** Peers that stalled while this node starved, and have sent no chunk of it since: what they hold is nowhere as well. */
+  readonly withholders: Set<PeerId>
   /** Peers that the directory named, with their addresses. */
   readonly candidates: Map<PeerId, readonly string[]>
   /** Neighbours that hold each chunk. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../core/limits.ts'
 import { KiB, MiB } from '../../core/units.ts'
 import { makeLiar } from './liars.ts'
 import { tell } from './story.ts'
@@ -174,6 +175,15 @@ describe('nobody is fooled', () => {
     story.node(0).behaviour = 'spoils'
     story.begin([1, 2, 3, 4])
     expect(story.end(2000)).toBe(true)
+    expect(story.originRatio()).toBe(1)
+  })
+
+  it('nor kept waiting twice, by who alone has a blob and sends a byte of it now and then', () => {
+    const story = tell({ nodes: 6, layerBytes: [20 * MiB] })
+    story.seed(0)
+    makeLiar(story.node(0), 'trickles')
+    story.begin([1, 2, 3, 4, 5])
+    expect(story.end(limits.starvedMs + 6000)).toBe(true)
     expect(story.originRatio()).toBe(1)
   })
 

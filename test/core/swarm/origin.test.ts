@@ -611,6 +611,34 @@ describe('a reader whom nothing reaches', () => {
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, offset: 0 }])
   })
 
+  it('counts no more on who sent a byte now and then all the while, until that sends a chunk', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', span(0, 100))
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    const requests = bench.told('request', 'peer')
+    for (const request of requests) bench.sends(request, { bytes: 1 })
+    const drips = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 500) {
+        for (const { id } of requests) bench.handle({ type: 'frame', peer: 'peer', id, bytes: 1 })
+        bench.pass(500)
+      }
+    }
+    drips(10_500)
+    expect(bench.swarm.announceState(digest)).toMatchObject({ lease: { insists: true } })
+    bench.answer({ lease: { ...lease, start: 0, end: 1 } })
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['peer'])
+    const [fetch] = bench.take('fetch-origin')
+    comes(bench, fetch!.fetch, 0)
+    bench.settle()
+    bench.answer({ counts: new Uint8Array(100) })
+    expect(wish(bench)).toEqual({ chunks: expect.any(Number), position: 1 })
+    bench.pass(limits.stallRestMs)
+    bench.sends(bench.told('request', 'peer')[0]!)
+    bench.settle()
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
   it('is patient while peers say that it will come, also beside one that lied', () => {
     const bench = createBench()
     bench.read()
