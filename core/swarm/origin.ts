@@ -240,8 +240,9 @@ function addLease(
   const isInsisted = grant === undefined || isStarving(state, session)
   if (isInsisted) noteWithholders(session)
   if (isInsisted) supply.patienceMs = Math.max(supply.patienceMs / 2, state.limits.starvedAgainMs)
-  // What it names is on its way from those who starve us, and would be named again at once.
-  if (isInsisted && remaining.length === 0) supply.askAfterMs = state.clock.now() + state.limits.starvedAgainMs
+  // What it names is here, or on its way from those who starve us, and would be named again at once.
+  const isNamedAgain = remaining.length === 0 && (isInsisted || hasLiars(session))
+  if (isNamedAgain) supply.askAfterMs = state.clock.now() + state.limits.starvedAgainMs
   const lease: Lease = {
     id: grant?.id,
     session,

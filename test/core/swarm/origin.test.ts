@@ -544,6 +544,20 @@ describe('a reader whom nothing reaches', () => {
     expect(wish(bench)).toMatchObject({ insists: true })
   })
 
+  it('insists again only after a while where what it was granted is not what is of no use as others have it', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 4)), complete: false })
+    bench.read()
+    bench.joins('peer', [4])
+    const [request] = bench.told('request', 'peer')
+    bench.sends(request!, { witness: { kind: 'fetched', origin: 'elsewhere.example' } })
+    expect(wish(bench)).toMatchObject({ position: 4, insists: true })
+    bench.answer({ lease })
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(limits.starvedAgainMs)
+    expect(wish(bench)).toMatchObject({ position: 4, insists: true })
+  })
+
   it('insists sooner where no peer can be reached', () => {
     const bench = createBench()
     bench.read()
