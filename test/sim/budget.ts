@@ -76,7 +76,9 @@ function areaOf({ options }: SimNode): string {
 /**
  * A node helps itself to its reader's next chunk, since no directory answers (DESIGN, Directory). That is as it should be where
  * all who host the digest, as the node sees it, are on the other side of a partition; others on its side may do so as well. And
- * where all near that have what it lacks were lied to, and look for the lie for longer than it waits: behind a slow origin.
+ * where all near that have what it lacks were lied to, and look for the lie for longer than it waits: behind a slow origin. Said of
+ * nothing that they do not hand on, it would have the directory send others for that at once: world dawn12-35 with 48 other dice took
+ * 12.2 images on average in place of 10.7.
  */
 export function noteHelp(sim: Sim, node: SimNode, digest: Digest): void {
   const { blobs, network, nodes } = sim.world
