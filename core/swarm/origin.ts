@@ -548,13 +548,15 @@ function takeWhole(state: SwarmState, lease: Lease): void {
 /**
  * Others may have an origin that ignores Range send the blob as well, and be ahead: what they gain meanwhile is left to them, and when
  * that comes, so is the rest. Streams of one origin share its uplink, so that many of them would be ever so slow.
+ * What is said to be had may never come, so the last chunk stays: with it the answer goes on, and what passes by is taken.
  */
 function yieldAhead(state: SwarmState, lease: Lease): void {
   const { fetch, isEscape, session } = lease
   if (fetch?.unranged !== true || isEscape || session.ownOnly) return
   for (const index of fetch.alone) {
     if (index <= fetch.index || session.phase[index] !== phases.origin) fetch.alone.delete(index)
-    else if (session.availability[index] !== 0 && !isUseless(state, session, index)) yieldChunk(lease, fetch, index)
+    else if (index !== lease.remaining.at(-1) && session.availability[index] !== 0 && !isUseless(state, session, index))
+      yieldChunk(lease, fetch, index)
   }
   if ([...fetch.yielded].some((index) => index > fetch.index && isHere(session, index))) surrender(state, lease)
 }

@@ -29,6 +29,7 @@ const knownWorlds = [
   'eve-166',
   'dusk6-8',
   'dusk3cpu-209',
+  'fb2-91',
 ]
 
 /** Likewise, of twelve nodes. */

@@ -453,6 +453,20 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
     expect(bench.take('stop-fetch')).toEqual([])
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 10 })
   })
+
+  it('goes on to the end where somebody says to have all', () => {
+    const { bench, fetch } = createOvertaken()
+    bench.joins('liar', span(0, 100))
+    bench.pass(25)
+    for (const index of span(3, 99)) {
+      comes(bench, fetch, index)
+      bench.settle()
+    }
+    expect(bench.take('stop-fetch')).toEqual([])
+    comes(bench, fetch, 99)
+    bench.settle()
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 100 })
+  })
 })
 
 describe('without a directory', () => {
