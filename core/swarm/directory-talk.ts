@@ -48,11 +48,8 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
 }
 
 /** Some whose word counts for nothing here: the directory knows what they say to hold, and not what that is worth. */
-function shunnedPeers(state: SwarmState, { spoilers, withholders }: Session): PeerId[] {
-  const banned = bannedPeers(state)
-  return [...banned, ...[...spoilers, ...withholders].filter((id) => !banned.includes(id))].slice(
-    -state.limits.bansToldMax,
-  )
+function shunnedPeers(state: SwarmState, { spoilers }: Session): PeerId[] {
+  return [...new Set([...bannedPeers(state), ...spoilers, ...state.withholders])].slice(-state.limits.bansToldMax)
 }
 
 function leavingItem(state: SwarmState, digest: Digest): AnnounceItem | undefined {

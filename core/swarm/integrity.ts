@@ -155,7 +155,7 @@ function finish(state: SwarmState, transfer: Transfer, nowMs: number): void {
   if (buffer !== undefined) buffer.entry = transfer.entry
   state.droughts = 0
   peer.stalls = 0
-  session.withholders.delete(peer.id)
+  state.withholders.delete(peer.id)
   peer.ahead = 0
   notePace(state, transfer)
   state.chunkMs += (nowMs - transfer.askedAtMs - state.chunkMs) / 8

@@ -159,12 +159,12 @@ function leasedBytes(state: SwarmState): number {
 
 /** Has no neighbour this chunk, nor anybody else the directory knows, in a form that is of use here? */
 function isNowhere(state: SwarmState, session: Session, index: number): boolean {
-  if (isOffered(session, index)) return false
+  if (isOffered(state, session, index)) return false
   return (session.counts?.[index] ?? 0) === 0 || isUseless(state, session, index)
 }
 
 /** Has a neighbour this chunk that gives what it has? */
-function isOffered({ availability, neighbours, withholders }: Session, index: number): boolean {
+function isOffered({ withholders }: SwarmState, { availability, neighbours }: Session, index: number): boolean {
   let offers = availability[index] ?? 0
   for (const peer of withholders) {
     const neighbour = neighbours.get(peer)
@@ -238,7 +238,7 @@ function addLease(
 ): void {
   const { supply } = session
   const isInsisted = grant === undefined || isStarving(state, session)
-  if (isInsisted) noteWithholders(session)
+  if (isInsisted) noteWithholders(state, session)
   if (isInsisted) supply.patienceMs = Math.max(supply.patienceMs / 2, state.limits.starvedAgainMs)
   // What it names is here, or on its way from those who starve us, and would be named again at once.
   const isNamedAgain = remaining.length === 0 && (isInsisted || hasLiars(session))
@@ -263,7 +263,7 @@ function addLease(
   endWhenDone(state, lease)
 }
 
-function noteWithholders({ neighbours, withholders }: Session): void {
+function noteWithholders({ withholders }: SwarmState, { neighbours }: Session): void {
   for (const { held, peer } of neighbours.values()) if (held > 0 && peer.stalls > 0) withholders.add(peer.id)
 }
 
@@ -391,7 +391,7 @@ function leadBytes(state: SwarmState): number {
 
 function startFetch(state: SwarmState, lease: Lease): void {
   const { session } = lease
-  yieldToPeers(lease)
+  yieldToPeers(state, lease)
   const [first] = lease.remaining
   if (first === undefined) {
     endWhenDone(state, lease)
@@ -421,10 +421,10 @@ function startFetch(state: SwarmState, lease: Lease): void {
 }
 
 /** Neighbours have gained some of the chunks while the lease waited, or an unranged fetch brought them. */
-function yieldToPeers(lease: Lease): void {
+function yieldToPeers(state: SwarmState, lease: Lease): void {
   const { isInsisted, session } = lease
   const open = lease.remaining.filter((index) => session.phase[index] === phases.origin)
-  lease.remaining = open.filter((index) => isInsisted || !isOffered(session, index))
+  lease.remaining = open.filter((index) => isInsisted || !isOffered(state, session, index))
   for (const index of open) if (!lease.remaining.includes(index)) setPhase(session, index, phases.missing)
 }
 

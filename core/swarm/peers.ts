@@ -50,7 +50,10 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
 function forgetPeers(state: SwarmState): void {
   const idle = [...state.peers.values()].filter((peer) => !peer.connected && !peer.dialing)
   idle.sort((a, b) => a.bannedUntilMs - b.bannedUntilMs)
-  for (const peer of idle.slice(0, Math.ceil(idle.length / 2))) state.peers.delete(peer.id)
+  for (const { id } of idle.slice(0, Math.ceil(idle.length / 2))) {
+    state.peers.delete(id)
+    state.withholders.delete(id)
+  }
 }
 
 /** The directory named peers for a session. */

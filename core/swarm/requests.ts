@@ -235,8 +235,8 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
 }
 
 /** Who withheld what it has is given one chance at a time, and a short one. */
-function crawlMaxMs({ limits }: SwarmState, { peer, session }: Transfer): number {
-  return session.withholders.has(peer.id) ? limits.crawlMs : limits.crawlMaxMs
+function crawlMaxMs({ limits, withholders }: SwarmState, { peer }: Transfer): number {
+  return withholders.has(peer.id) ? limits.crawlMs : limits.crawlMaxMs
 }
 
 /** Several that are silent at once may be waiting for each other on our link; one that is asked alone has it to itself, and is to blame. */

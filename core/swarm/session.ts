@@ -32,7 +32,6 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     neighbours: new Map(),
     refused: new Map(),
     spoilers: new Set(),
-    withholders: new Set(),
     candidates: new Map(),
     availability: new Uint16Array(count),
     sent: new Uint16Array(count),

@@ -99,8 +99,6 @@ export interface Session {
   readonly refused: Map<number, Refusal>
   /** Peers that sent wrong bytes of it: what its directory knows of them is worth nothing here. */
   readonly spoilers: Set<PeerId>
-  /** Peers that stalled while this node starved, and have sent no chunk of it since: what they hold is nowhere as well. */
-  readonly withholders: Set<PeerId>
   /** Peers that the directory named, with their addresses. */
   readonly candidates: Map<PeerId, readonly string[]>
   /** Neighbours that hold each chunk. */
@@ -397,6 +395,8 @@ export interface SwarmState extends SwarmComponents {
   /** Peers that rest, and when the first of them may be asked again. */
   readonly resting: Set<Peer>
   restsEndMs: number
+  /** Peers that stalled while this node starved, and have sent no chunk since: what they hold of any blob is nowhere. */
+  readonly withholders: Set<PeerId>
   readonly transfers: Set<Transfer>
   readonly fetches: Map<number, Lease>
   nextId: number
@@ -460,6 +460,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     dialsLeftUntilMs: Infinity,
     resting: new Set(),
     restsEndMs: Infinity,
+    withholders: new Set(),
     transfers: new Set(),
     fetches: new Map(),
     nextId: 1,
