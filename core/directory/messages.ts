@@ -28,7 +28,10 @@ export interface AnnounceItem {
   readonly isConnected?: boolean
   /** How many it has. Where no more others announce the digest, none need be named either. */
   readonly neighbours?: number
-  /** Whom the announcer has banned, who sent it wrong bytes of the blob, or withholds it: what only they hold or fetch is nowhere to it. That is so for it alone, as nobody bans by hearsay. */
+  /**
+   * Whom the announcer has banned, who sent it wrong bytes of the blob, or withholds what it has: what only they hold or fetch is nowhere
+   * to it. That is so for it alone, as nobody bans by hearsay.
+   */
   readonly bans?: readonly PeerId[]
   /** Chunks the announcer is fetching from the origin now, so that a standby knows the leases of an owner that died. */
   readonly fetching: readonly ChunkRange[]

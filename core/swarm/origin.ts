@@ -237,8 +237,9 @@ function addLease(
   isEscape = false,
 ): void {
   const { supply } = session
-  const isInsisted = grant === undefined || isStarving(state, session)
-  if (isInsisted) noteWithholders(state, session)
+  const isStarved = isStarving(state, session)
+  const isInsisted = grant === undefined || isStarved
+  if (isStarved) noteWithholders(state, session)
   if (isInsisted) supply.patienceMs = Math.max(supply.patienceMs / 2, state.limits.starvedAgainMs)
   // What it names is here, or on its way from those who starve us, and would be named again at once.
   const isNamedAgain = remaining.length === 0 && (isInsisted || hasLiars(session))

@@ -667,6 +667,17 @@ describe('a reader whom nothing reaches', () => {
     expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
   })
 
+  it('holds nothing against who stalled while it did not starve', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [0])
+    bench.pass(limits.stallMs + limits.tickMs)
+    expect(bench.told('cancel', 'peer')).toHaveLength(1)
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')).toHaveLength(1)
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
   it('is patient while peers say that it will come, also beside one that lied', () => {
     const bench = createBench()
     bench.read()
