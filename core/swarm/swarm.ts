@@ -24,7 +24,6 @@ import { measureLoad } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { dropNeighbour, onHave, onJoin, rejoinAll, tellWhenDue } from './neighbours.ts'
 import {
-  askForLease,
   onDirectorySilent,
   onOriginEnded,
   onOriginFrame,
@@ -34,6 +33,7 @@ import {
   trustAgain,
   watchFetches,
 } from './origin.ts'
+import { askForLease } from './wishes.ts'
 import {
   connectMore,
   endDialsLeft,
