@@ -331,6 +331,7 @@ function countOriginFrame(state: SwarmState, lease: Lease, event: EventOf<'origi
   lease.tries = 0
   if (fetch !== undefined) noteRate(state, fetch)
   chunkArrived(state, session, event.index)
+  if (isOutrun(state, lease, event.index)) leaveToOthers(state, lease)
   askForLease(state, session)
 }
 
@@ -371,14 +372,37 @@ function takeWhole(state: SwarmState, lease: Lease): void {
  * What is said to be had may never come, so the last chunk stays: with it the answer goes on, and what passes by is taken.
  */
 function yieldAhead(state: SwarmState, lease: Lease): void {
-  const { fetch, isEscape, session } = lease
-  if (fetch?.unranged !== true || isEscape || session.ownOnly) return
+  const { fetch, session } = lease
+  if (fetch === undefined || !mayYield(lease)) return
   for (const index of fetch.alone) {
-    if (index <= fetch.index || session.phase[index] !== phases.origin) fetch.alone.delete(index)
-    else if (index !== lease.remaining.at(-1) && session.availability[index] !== 0 && !isUseless(state, session, index))
+    if (index < fetch.index || session.phase[index] !== phases.origin) fetch.alone.delete(index)
+    else if (index > fetch.index && index !== lease.remaining.at(-1) && isOfUse(state, session, index))
       yieldChunk(lease, fetch, index)
   }
-  if ([...fetch.yielded].some((index) => index > fetch.index && isHere(session, index))) surrender(state, lease)
+  if ([...fetch.yielded].some((index) => index > fetch.index && isHere(session, index))) leaveToOthers(state, lease)
+}
+
+/**
+ * Many that began in the same moment get each chunk at nearly the same time, so that nobody has one to give before it has passed here.
+ * Then it is enough, once a blob, that a neighbour had the chunk first. Who says to be further ahead can show it.
+ */
+function isOutrun(state: SwarmState, lease: Lease, index: number): boolean {
+  const { fetch, session } = lease
+  if (session.supply.isLeftToOthers || !mayYield(lease) || fetch?.alone.has(index) !== true) return false
+  return isOfUse(state, session, index) && !isOffered(state, session, index + 1)
+}
+
+function mayYield({ fetch, isEscape, session }: Lease): boolean {
+  return fetch?.unranged === true && !isEscape && !session.ownOnly
+}
+
+function isOfUse(state: SwarmState, session: Session, index: number): boolean {
+  return isOffered(state, session, index) && !isUseless(state, session, index)
+}
+
+function leaveToOthers(state: SwarmState, lease: Lease): void {
+  lease.session.supply.isLeftToOthers = true
+  surrender(state, lease)
 }
 
 function yieldChunk(lease: Lease, { alone, yielded }: OriginFetch, index: number): void {

@@ -70,6 +70,7 @@ const untried = {
   askAfterMs: 0,
   restUntilMs: 0,
   unranged: false,
+  isLeftToOthers: false,
   failures: 0,
   failure: undefined,
   renewedAtMs: -Infinity,
@@ -290,8 +291,11 @@ export function isWanted(state: SwarmState, session: Session, index: number): bo
   return false
 }
 
+/** Could peers bring something? Also what an origin that ignores Range is sending: it may send others the same, and be sooner there. */
 export function wantsMore(state: SwarmState, session: Session): boolean {
-  return !session.complete && nextWanted(state, session, () => true) !== undefined
+  const { complete, phase, supply } = session
+  const isSent = (index: number): boolean => supply.unranged && phase[index] === phases.origin
+  return !complete && nextFor(state, session, (index) => phase[index] === phases.missing || isSent(index)) !== undefined
 }
 
 /**

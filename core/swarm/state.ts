@@ -169,6 +169,8 @@ export interface OriginSupply {
   /** After a failure the origin is left alone until then. */
   restUntilMs: number
   unranged: boolean
+  /** It ignores Range, and others whom it sends the blob too were ahead of this node. */
+  isLeftToOthers: boolean
   /** Leases given up in a row. */
   failures: number
   failure: OriginTrouble | undefined

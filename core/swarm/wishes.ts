@@ -83,6 +83,7 @@ function mayAsk(state: SwarmState, session: Session): boolean {
   const { complete, origin, ownOnly, readers } = session
   if (complete || ownOnly || readers.size === 0 || origin === undefined) return false
   if (isResting(state, session) && !hasBorder(state)) return false
+  if (isBroughtByOthers(state, session)) return false
   if (state.clock.now() < session.supply.askAfterMs || mustYield(state, session)) return false
   const coming = comingBytes(session)
   return (
@@ -90,6 +91,11 @@ function mayAsk(state: SwarmState, session: Session): boolean {
     coming <= Math.max(session.chunkSize, (state.originRateBytesPerMs ?? 0) * state.limits.leaseAheadMs) &&
     leasedBytes(state) < state.limits.originInFlightMaxBytes
   )
+}
+
+/** Whoever was ahead of this node's own stream brings the rest: to ask again would only begin another one, at the first byte. */
+function isBroughtByOthers({ clock, limits }: SwarmState, { progressAtMs, supply }: Session): boolean {
+  return supply.isLeftToOthers && clock.now() < progressAtMs + limits.starvedMs
 }
 
 /** What the origin does not give may come from the other side. */

@@ -1,11 +1,13 @@
 /** Honest nodes beside liars: every pull ends well, nobody honest is banned, who provably lied is. */
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../core/limits.ts'
+import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { MiB } from '../../core/units.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { deceive, makeLiar } from './liars.ts'
-import { type Lie, lies } from './lies.ts'
+import { type Lie, type LieOfHost, lies } from './lies.ts'
 import type { SimNode } from './node.ts'
+import type { SimOptions } from './options.ts'
 import { tell, type Story } from './story.ts'
 
 /** What liars did to the honest: wrong bytes and pulls tried again, by node, and who was banned that does not lie. */
@@ -123,21 +125,32 @@ describe.each([1, 2])('beside disks that refuse one chunk in eight, with --witne
   )
 })
 
-describe('who hosts the directory', () => {
-  it.each(['grants everybody', 'grants nobody', 'names only itself'] as const)('%s, and every pull ends', (lie) => {
-    const story = tell({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses: 2 })
-    story.begin([])
-    const [owner] = story.node(0).life!.owners.of(story.sim.layers[0]!.digest)
-    const liar = story.sim.world.nodes.get(owner!)!
-    makeLiar(liar, lie)
-    for (const pull of story.sim.pulls) pull.begin()
-    const honest = story.sim.pulls.filter(({ node }) => node !== liar)
-    expect(story.sim.engine.run(200_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
-    expect(harm(story, [liar])).toEqual(none)
+describe.each(['grants everybody', 'grants nobody', 'names only itself'] as const)('a host that %s', (lie) => {
+  it('keeps nobody from the blob', () => {
+    const story = pullBesideHost({ nodes: 8, layerBytes: [4 * MiB] }, { witnesses: 2 }, lie)
     // At worst each takes the blob itself.
     expect(story.originRatio()).toBeLessThanOrEqual(story.sim.nodes.length)
   })
+
+  it('has an origin that ignores Range, and is asked by all at the same moment, send the blob to the end once', () => {
+    const slow = { originUnranged: true, originBytesPerMs: 1000 }
+    const story = pullBesideHost({ nodes: 24, layerBytes: [4 * MiB], ...slow }, {}, lie)
+    // Each has it send a chunk of the 32, before it hears who is ahead.
+    expect(story.originRatio()).toBeLessThan(2)
+  })
 })
+
+function pullBesideHost(options: Partial<SimOptions>, swarm: SwarmOptions, lie: LieOfHost): Story {
+  const story = tell(options, swarm)
+  story.begin([])
+  const liar = story.hosts()[0]!
+  makeLiar(liar, lie)
+  for (const pull of story.sim.pulls) pull.begin()
+  const honest = story.sim.pulls.filter(({ node }) => node !== liar)
+  expect(story.sim.engine.run(200_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
+  expect(harm(story, [liar])).toEqual(none)
+  return story
+}
 
 it('beside a host that grants nobody, a member that sends a byte now and then keeps nobody from what only it has', () => {
   const story = tell({ nodes: 8, layerBytes: [14_000] }, {})

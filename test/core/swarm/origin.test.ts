@@ -361,7 +361,8 @@ describe('a fetch', () => {
   it('whose origin ignores Range takes everything that is missing', () => {
     const { bench, fetch } = createHolder()
     bench.handle({ type: 'origin-unranged', digest, fetch })
-    expect(bench.swarm.announceState(digest)).toMatchObject({ unranged: true, fetching: [{ start: 0, end: 100 }] })
+    const fetching = [{ start: 0, end: 100 }]
+    expect(bench.swarm.announceState(digest)).toMatchObject({ unranged: true, wants: true, fetching })
     for (const index of span(0, 100)) comes(bench, fetch, index)
     bench.handle({ type: 'origin-ended', digest, fetch })
     bench.settle()
@@ -432,6 +433,20 @@ function createOvertaken(): { readonly bench: Bench; readonly fetch: number } {
   return { bench, fetch }
 }
 
+/** It sends chunk 4, which the neighbour gains meanwhile, and no more than that. */
+function createLevel(): { readonly bench: Bench; readonly fetch: number } {
+  const bench = createBench()
+  bench.read()
+  bench.joins('peer', [])
+  bench.handle({ type: 'directory-silent', digest })
+  const { fetch } = bench.take('fetch-origin')[0]!
+  bench.handle({ type: 'origin-unranged', digest, fetch })
+  for (const index of [0, 1, 2, 3]) comes(bench, fetch, index)
+  comes(bench, fetch, 4, 1024)
+  bench.says('peer', { type: 'have', digest, indices: [4] })
+  return { bench, fetch }
+}
+
 describe('an origin that ignores Range, which sends the blob here and to a neighbour', () => {
   it('is asked for no more once a chunk has come from who is ahead', () => {
     const { bench, fetch } = createOvertaken()
@@ -452,6 +467,35 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
     bench.pass(25)
     expect(bench.take('stop-fetch')).toEqual([])
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 10 })
+  })
+
+  it('is asked for no more once a neighbour had the chunk first, until nothing comes from it either', () => {
+    const { bench, fetch } = createLevel()
+    comes(bench, fetch, 4)
+    bench.settle()
+    expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 5 })
+    bench.pass(9900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ chunks: 100, position: 0 })
+  })
+
+  it('goes on where a neighbour had the chunk first, once that has been in vain', () => {
+    const { bench, fetch } = createLevel()
+    comes(bench, fetch, 4)
+    bench.settle()
+    expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
+    bench.pass(10_100)
+    bench.handle({ type: 'directory-silent', digest })
+    const again = bench.take('fetch-origin')[0]!.fetch
+    bench.handle({ type: 'origin-unranged', digest, fetch: again })
+    for (const index of span(0, 5)) comes(bench, again, index)
+    comes(bench, again, 5, 1024)
+    bench.says('peer', { type: 'have', digest, indices: [5] })
+    comes(bench, again, 5)
+    bench.settle()
+    expect(bench.take('stop-fetch')).toEqual([])
   })
 
   it('goes on to the end where somebody says to have all', () => {
