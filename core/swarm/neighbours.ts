@@ -32,6 +32,7 @@ function neighbourOf(state: SwarmState, session: Session, peer: Peer): Neighbour
     deflected: new Set(),
     leftToOthers: new Set(),
     bringsDoubtful: false,
+    denies: false,
     joinSent: false,
     joinReceived: false,
   }
@@ -63,6 +64,7 @@ export function onJoin(state: SwarmState, peer: Peer, message: Extract<PeerMessa
   if (!isBitfieldFor(message.have, session.count)) return true
   const neighbour = neighbourOf(state, session, peer)
   neighbour.joinReceived = true
+  neighbour.denies = false
   if (neighbour.foreign) gainLeased(neighbour)
   else takeBits(neighbour, message.have)
   sendJoin(state, session, peer)

@@ -92,7 +92,8 @@ function addLease(
 }
 
 function noteWithholders({ withholders }: SwarmState, { neighbours }: Session): void {
-  for (const { held, peer } of neighbours.values()) if (held > 0 && peer.stalls > 0) withholders.add(peer.id)
+  for (const { denies, held, peer } of neighbours.values())
+    if (denies || (held > 0 && peer.stalls > 0)) withholders.add(peer.id)
 }
 
 /** Takes chunk `index` from the origin without a lease: nobody is there to grant one. */
@@ -349,7 +350,7 @@ export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unran
   }
   takeWhole(state, lease)
   fetch.unranged = true
-  for (const index of lease.remaining) if (session.availability[index] === 0) fetch.alone.add(index)
+  for (const index of lease.remaining) if (!isOffered(state, session, index)) fetch.alone.add(index)
   nextChunk(session, fetch, 0)
 }
 

@@ -208,7 +208,10 @@ export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
   if (transfer === undefined) return
   const { index, session } = transfer
   const neighbour = session.neighbours.get(peer)
-  if (neighbour !== undefined) lose(neighbour, index)
+  if (neighbour !== undefined) {
+    lose(neighbour, index)
+    neighbour.denies = true
+  }
   session.refused.get(index)?.holders.add(peer)
   withdrawTransfer(state, transfer)
 }

@@ -37,6 +37,8 @@ export function makeLiar(node: SimNode, lie: Lie): void {
       return claimAll(node)
     case 'trickles':
       return uploadInstead(node, (command) => trickle(node, command))
+    case 'denies':
+      return uploadInstead(node, (command) => deny(node, command))
     case 'slanders':
       node.slander = [...node.world.nodes.keys()].filter((peer) => peer !== node.id).map((peer) => ({ peer }))
       node.life?.cautioner.caution()
@@ -139,6 +141,10 @@ function trickle(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'
       drip(at + 1)
     })
   drip(offset)
+}
+
+function deny(node: SimNode, { id, peer }: CommandOf<'upload'>): void {
+  later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: false }))
 }
 
 function claimAll(node: SimNode): void {

@@ -15,6 +15,12 @@ export const liesOfHolders = [
   'trickles',
 ] as const
 
+/** The same, drawn by itself. */
+export const liesOfClaims = [
+  /** Claims all that it has, and denies each chunk that it is asked for. */
+  'denies',
+] as const
+
 /** In the names of others, or about them. */
 export const liesOfNames = [
   /** As `forges proved`, for each blob under the name of a member that there is not. */
@@ -30,6 +36,7 @@ export const lies = [
   /** Wrong bytes under the right entry. */
   'sends rubbish',
   ...liesOfHolders,
+  ...liesOfClaims,
   ...liesOfNames,
   /** Thousands of requests a second. */
   'floods',

@@ -3,7 +3,7 @@ import { type Border } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Random } from '../../core/ports.ts'
 import { KiB, MiB } from '../../core/units.ts'
-import { type Lie, type LieOfHost, liesOfHolders, liesOfHosts, liesOfNames } from './lies.ts'
+import { type Lie, type LieOfHost, liesOfClaims, liesOfHolders, liesOfHosts, liesOfNames } from './lies.ts'
 
 export interface SimOptions {
   readonly nodes: number
@@ -189,11 +189,12 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     rangedReads: oneOf(0, 10),
     faultsUntilMs: oneOf(500, 2000, 5000),
     // What came later has draws of its own, so that the worlds of older seeds stay as they were; none that sim.test.ts keeps has a lying owner,
-    // or lies of names.
+    // lies of names, or denies.
     ...drawZones(random.fork('has zones')),
     ...(random.fork('narrow links').below(8) === 0 ? drawNarrowLinks(random.fork('how narrow')) : {}),
     ...drawLiars(random.fork('has liars'), 6, liesOfHolders),
     ...drawLiars(random.fork('liars in disguise'), 12, liesOfNames),
+    ...drawLiars(random.fork('a member that denies'), 24, liesOfClaims),
     ...drawLyingHost(random.fork('lying owner')),
   }
 }

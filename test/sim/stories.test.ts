@@ -178,10 +178,10 @@ describe('nobody is fooled', () => {
     expect(story.originRatio()).toBe(1)
   })
 
-  it('nor kept waiting twice, by who alone has three blobs and sends a byte of each now and then', () => {
+  it.each(['trickles', 'denies'] as const)('nor kept waiting twice, by who alone has three blobs and %s', (lie) => {
     const story = tell({ nodes: 6, layerBytes: [10 * MiB, 6 * MiB, 4 * MiB], width: 1 })
     story.seed(0)
-    makeLiar(story.node(0), 'trickles')
+    makeLiar(story.node(0), lie)
     story.begin([1, 2, 3, 4, 5])
     expect(story.end(limits.starvedMs + 8000)).toBe(true)
     expect(story.originRatio()).toBe(1)

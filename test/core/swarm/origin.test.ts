@@ -534,6 +534,20 @@ describe('without a directory', () => {
   })
 })
 
+/** A peer denies the chunk that it claims, and perhaps says anew what it has; after ten seconds the origin is to send it. */
+function createDenied(corrects: boolean): Bench {
+  const bench = createBench()
+  bench.read()
+  bench.joins('peer', [0])
+  bench.answer({ counts: new Uint8Array(100).fill(1) })
+  for (const { id } of bench.told('request')) bench.says('peer', { type: 'missing', id })
+  if (corrects) bench.joins('peer', [])
+  bench.pass(limits.starvedMs + 100)
+  expect(wish(bench)).toMatchObject({ position: 0, insists: true })
+  bench.answer({ lease })
+  return bench
+}
+
 describe('a reader whom nothing reaches', () => {
   it('insists, though others are said to have the blob', () => {
     const bench = createBench()
@@ -583,6 +597,22 @@ describe('a reader whom nothing reaches', () => {
     bench.answer({ counts: new Uint8Array(100).fill(1) })
     bench.pass(30_000)
     bench.handle({ type: 'reader-moved', digest, reader: 1, position: 2 * limits.chunkSizeMinBytes })
+    bench.pass(9900)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(200)
+    expect(wish(bench)).toMatchObject({ insists: true })
+  })
+
+  it('has had no time to starve before it was held back, and so began to want all of its part', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 32)), complete: false })
+    const entries = span(0, 32).map((index) => entryOf(sizeOf(100), index, 'other', fetched))
+    bench.handle({ type: 'entries', digest, entries })
+    bench.read({ whole: false })
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(30_000)
+    bench.handle({ type: 'cautioned', by: 'friend', address: '10.0.0.1', cautions: [{ peer: 'other' }] })
     bench.pass(9900)
     expect(wish(bench)).toBeUndefined()
     bench.pass(200)
@@ -709,6 +739,28 @@ describe('a reader whom nothing reaches', () => {
     bench.sends(bench.told('request', 'peer')[0]!)
     bench.settle()
     expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
+  it('counts no more on who denied what it claims, until that sends a chunk', () => {
+    const bench = createDenied(false)
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['peer'])
+    bench.says('peer', { type: 'have', digest, indices: [50] })
+    bench.sends(bench.told('request')[0]!)
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
+  it('goes on with what an origin that ignores Range sends, though who denied its chunks claims more', () => {
+    const bench = createDenied(false)
+    bench.handle({ type: 'origin-unranged', digest, fetch: bench.take('fetch-origin')[0]!.fetch })
+    bench.answer({ lease: { ...lease, id: 8, end: 100 } })
+    bench.handle({ type: 'origin-unranged', digest, fetch: bench.take('fetch-origin')[0]!.fetch })
+    bench.says('peer', { type: 'have', digest, indices: [9] })
+    bench.pass(25)
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('holds nothing against who denied what it had lost, and then said what it has', () => {
+    expect(createDenied(true).swarm.announceState(digest)?.bans).toBeUndefined()
   })
 
   it('holds nothing against who stalled while it did not starve', () => {
