@@ -1,6 +1,6 @@
 /** Content by digest, and all that brings it: the swarm, its directories, and what is known of who possesses it. */
 import { randomInt } from 'node:crypto'
-import type { Clock, Notary, Random } from '../core/ports.ts'
+import type { Clock, LessonStore, Notary, Random } from '../core/ports.ts'
 import type { RateLimits } from '../core/swarm/rate.ts'
 import type { CredentialLives } from './access/credential-lives.ts'
 import { createFindings, type Findings } from './access/findings.ts'
@@ -28,6 +28,7 @@ export interface ContentsComponents {
   readonly random: Random
   readonly notary: Notary
   readonly store: DiskStore
+  readonly lessons: LessonStore
   readonly transport: PeerTransport
   /** Its answers are noted in `findings`. */
   readonly origin: OriginClient

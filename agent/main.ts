@@ -31,6 +31,7 @@ import { createSelfDoctor } from './doctor/self-doctor.ts'
 import { lookFromWithin } from './doctor/self-look.ts'
 import { clusterApi, type ClusterApiOptions } from './kubernetes/cluster-api.ts'
 import { createTeller, type TellFindings } from './kubernetes/events.ts'
+import { forgetful, openLessonFile } from './lesson-file.ts'
 import { createLogger, type Logger } from './logging.ts'
 import {
   observeAccess,
@@ -109,6 +110,10 @@ export async function runAgent(
           },
         )
   stops.defer(() => transport.stop())
+  const lessons =
+    secrets === undefined
+      ? forgetful
+      : await openLessonFile({ logger: logger.child({ part: 'swarm' }), now: Date.now }, { directory: config.dataDir })
   const originLogger = logger.child({ part: 'origin' })
   const originClient = createOriginClient(
     { ...resolving, clock, random, logger: originLogger, onRequest: observeOrigin(metrics) },
@@ -155,6 +160,7 @@ export async function runAgent(
     {
       ...common,
       store,
+      lessons,
       transport,
       logger,
       createCluster: (runner, contents) =>
@@ -183,7 +189,12 @@ export async function runAgent(
     const unsharedLogger = logger.child({ unshared: true })
     const nothingKept = await openStore({ clock, logger: unsharedLogger }, unsharedStoreOptions(config))
     stops.defer(() => nothingKept.stop())
-    const alone = { store: nothingKept, transport: createLoneTransport(identity.peer), createCluster: standingAlone }
+    const alone = {
+      store: nothingKept,
+      lessons: forgetful,
+      transport: createLoneTransport(identity.peer),
+      createCluster: standingAlone,
+    }
     return createContents({ ...common, ...alone, logger: unsharedLogger })
   }
 

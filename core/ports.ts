@@ -4,6 +4,7 @@
  */
 import type { Digest } from './oci/digest.ts'
 import type { Entry } from './swarm/entry.ts'
+import type { Lessons } from './swarm/lessons.ts'
 
 /** A libp2p peer ID in its text form (`12D3KooW…`, Ed25519 only). */
 export type PeerId = string & { readonly brand?: 'peer' }
@@ -90,4 +91,12 @@ export interface StoredBlob {
   /** The whole blob did not match its digest: every chunk is dropped, or of those that are held these. */
   discard(indices?: readonly number[]): Promise<void>
   close(): Promise<void>
+}
+
+/** What lies have taught this node, over restarts. Where that is lost, each liar can deceive it once more, and no worse happens. */
+export interface LessonStore {
+  /** What was kept last, by this process or the one before, and how old it has become; nothing where that can't be read. */
+  kept(): Lessons
+  /** Takes the place of all that was kept. Resolves when the next process will have it, or it is clear that it can't be kept. */
+  keep(lessons: Lessons): Promise<void>
 }

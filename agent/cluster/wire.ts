@@ -33,7 +33,7 @@ const word = z
 const durationMs = z.number().nonnegative().max(hour)
 const index = z.int().nonnegative().max(limits.chunksPerBlobMax)
 const addresses = z.array(z.string().min(1).max(limits.addressMaxLength)).max(limits.peerAddressesMax)
-const digest = z.string().transform((text, context) => {
+export const digest = z.string().transform((text, context) => {
   const parsed = parseDigest(text)
   if (parsed !== undefined) return parsed
   context.addIssue('not a digest')
@@ -238,7 +238,7 @@ const exchangeAnswer = z.strictObject({
     .exactOptional(),
 })
 
-const caution = z.strictObject({
+export const caution = z.strictObject({
   peer,
   address: z.string().min(1).max(limits.addressMaxLength).exactOptional(),
   origin: originName.exactOptional(),

@@ -3,7 +3,7 @@
  * time; the swarm's commands are carried out. Decides nothing itself.
  */
 import type { Digest } from '../../core/oci/digest.ts'
-import type { BlobStore, Clock, Notary, PeerId, Random } from '../../core/ports.ts'
+import type { BlobStore, Clock, LessonStore, Notary, PeerId, Random } from '../../core/ports.ts'
 import type { ShoalError } from '../../core/errors.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunksOf } from '../../core/swarm/chunks.ts'
@@ -41,6 +41,7 @@ export interface RunnerComponents {
   readonly random: Random
   readonly notary: Notary
   readonly store: BlobStore
+  readonly lessons: LessonStore
   readonly transport: PeerTransport
   readonly origin: RangeOrigin
   readonly lives: Pick<CredentialLives, 'ending' | 'lifeOf'>
@@ -85,7 +86,7 @@ export interface Runner {
 export type RunnerOptions = Pick<SwarmOptions, 'witnesses' | 'places' | 'addressOfMember'>
 
 export function createRunner(components: RunnerComponents, options: RunnerOptions = {}): Runner {
-  const { lives, store, transport, rates, logger, observer } = components
+  const { lessons, lives, store, transport, rates, logger, observer } = components
   const pool = createBufferPool()
   const recent = createRecentChunks(pool)
   const sessions = createSessions({ ...components, recent, onOpened: tellEntries, onLost })
@@ -95,11 +96,12 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   const departed = Promise.withResolvers<void>()
   let readers = 0
   let draining = false
+  let learning = Promise.resolve()
   let timers: NodeJS.Timeout[] = []
 
   const swarm = createSwarm(
     { ...components, self: transport.self, emit: carryOut },
-    { ...options, download: rates.download, credentialLife },
+    { ...options, download: rates.download, credentialLife, lessons: lessons.kept() },
   )
   const proofs = createProofs({ pool, onEnd: onProofEnd })
   const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
@@ -173,6 +175,8 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
         return components.announce(command.digest, command.now)
       case 'caution':
         return components.caution()
+      case 'learnt':
+        return void (learning = lessons.keep(swarm.lessons()))
       case 'offer':
         return void offer(command.digest, command.size)
       case 'departed':
@@ -355,6 +359,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     await uploads.settled(limits.uploadsEndMs)
     uploads.stopAll()
     await writes.settled()
+    await learning
     await sessions.sweep(0)
   }
 

@@ -32,7 +32,7 @@ export async function giveFile(file: string, owner: number): Promise<void> {
 
 /** What agents keep there, and drafts of it. Nothing else is touched, whatever directory was named by mistake. */
 const keptThere =
-  /^(blobs|containerd-hashes|hosts-written|identity\.pem|lock|mirror-ca\.pem|mirror-secret|owner|unshared)([.-].*)?$/
+  /^(blobs|containerd-hashes|hosts-written|identity\.pem|lessons|lock|mirror-ca\.pem|mirror-secret|owner|unshared)([.-].*)?$/
 
 /**
  * Removes what an agent has kept there; the directory stays, since it may be a mount. False where nothing was. Rejects with

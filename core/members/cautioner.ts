@@ -26,7 +26,7 @@ export interface CautionerComponents {
 export interface Cautioner {
   /** All members are to hear what has changed. */
   caution(): void
-  /** The member is there, perhaps as a new process that knows nothing. */
+  /** The member is there, perhaps as a new process that has heard nothing yet. */
   memberCame(member: PeerId): void
   /** The call to the member has ended. */
   told(member: PeerId, isAnswered: boolean): void

@@ -10,11 +10,11 @@ import type { Caution } from '../members/messages.ts'
 import type { PeerId } from '../ports.ts'
 import { addressOf, isBanned } from './hosts.ts'
 import type { SwarmEvent } from './events.ts'
+import type { Dated } from './lessons.ts'
 import type { SwarmState } from './state.ts'
 
-export interface DatedCaution {
+export interface DatedCaution extends Dated {
   readonly caution: Caution
-  readonly untilMs: number
 }
 
 /** Of which origins' content a peer ID or an address is cautioned; undefined among them: of any. */

@@ -204,6 +204,8 @@ export type SwarmCommand =
   | { readonly type: 'ban'; readonly peer: PeerId; readonly address?: string; readonly reason: string }
   /** Of whom this node cautions others has changed (`Swarm.cautions`): all members should hear of it. */
   | { readonly type: 'caution' }
+  /** What lies have taught this node has changed (`Swarm.lessons`): its next life should know it. */
+  | { readonly type: 'learnt' }
   /** This digest can't be had now: its readers end. */
   | {
       readonly type: 'fail'

@@ -64,7 +64,7 @@ function isDoubtful(state: SwarmState, { accepted, origin }: Session, index: num
 /** This node's own copy of a chunk that is held is another, and takes its place. */
 export function onOtherCopy(state: SwarmState, session: Session, held: Entry | undefined, own: Entry): void {
   dropChunks(state, session, [own.index])
-  if (held !== undefined) disbelieve(state, session.origin ?? '', held.signer)
+  if (held !== undefined) disbelieve(state, held.signer, session.origin ?? '')
   // Of the rest of the audit what its signer vouched for comes from others now, and whether more is wrong the next proof shows.
   endAudit(state, session)
 }

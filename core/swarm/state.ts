@@ -10,8 +10,10 @@ import type { Departure } from './departure.ts'
 import type { Entry } from './entry.ts'
 import type { SwarmCommand } from './events.ts'
 import { createHearsay, type Hearsay } from './hearsay.ts'
+import type { Dated, Lessons } from './lessons.ts'
 import type { LinkCapacity } from './link.ts'
 import { createRateLimit, type RateLimit } from './rate.ts'
+import type { Suspicion } from './trust.ts'
 
 export interface SwarmComponents {
   readonly self: PeerId
@@ -36,6 +38,8 @@ export interface SwarmOptions {
   readonly addressOfMember?: (peer: PeerId) => string | undefined
   /** Of the credential of this node's readers that lives the longest, of those for this blob and origin. Default: they live for ever. */
   readonly credentialLife?: (digest: Digest, origin: string) => CredentialLife
+  /** What lies have taught this node before it was started again. Default: nothing. */
+  readonly lessons?: Lessons
 }
 
 /** By the clock given; Infinity where nothing tells, -Infinity where there is none. */
@@ -427,9 +431,9 @@ export interface SwarmState extends SwarmComponents {
   /** Origins that did not answer, and when; until they do. */
   readonly originFailedAtMs: BoundedMap<string, number>
   /** By peer ID or address: the wrong blob for which it signed, and until when its word is not enough (trust.ts). */
-  readonly suspects: BoundedMap<string, { readonly digest: Digest; readonly untilMs: number }>
+  readonly suspects: BoundedMap<string, Suspicion>
   /** By origin, and peer ID or address: until when its word is not taken (trust.ts). */
-  readonly disbelieved: BoundedMap<string, number>
+  readonly disbelieved: BoundedMap<string, Dated>
   /** By address, or peer ID where it has none: of whom this node cautions others (caution.ts). */
   readonly cautions: BoundedMap<string, DatedCaution>
   /** And of whom others caution it. */

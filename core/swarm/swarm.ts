@@ -19,6 +19,7 @@ import { onViolated, refuseBanned, spend, strike } from './bans.ts'
 import { isBanned } from './hosts.ts'
 import { askProved, mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnesses.ts'
 import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
+import { lessonsOf, recall, type Lessons } from './lessons.ts'
 import { measureLink } from './link.ts'
 import { measureLoad } from './load.ts'
 import type { PeerMessage } from './messages.ts'
@@ -85,6 +86,8 @@ export interface Swarm {
   announceState(digest: Digest): AnnounceItem | undefined
   /** Of whom others should be cautioned, as this node has found out. */
   cautions(): readonly Caution[]
+  /** What lies have taught this node, now. */
+  lessons(): Lessons
   /** May a reader that trusts `origin` be given this chunk, which is held? `deliver` tells when that has changed for one that waits. */
   mayDeliver(digest: Digest, index: number, origin: string): boolean
   /** Is this chunk held, as far as the swarm has heard? */
@@ -99,6 +102,7 @@ export interface Swarm {
 
 export function createSwarm(components: SwarmComponents, options: SwarmOptions = {}): Swarm {
   const state = createState(components, options)
+  if (options.lessons !== undefined) recall(state, options.lessons)
   return {
     handle: (event) => {
       dispatch(state, event)
@@ -106,6 +110,7 @@ export function createSwarm(components: SwarmComponents, options: SwarmOptions =
     },
     announceState: (digest) => announceState(state, digest),
     cautions: () => ownCautions(state),
+    lessons: () => lessonsOf(state),
     mayDeliver(digest, index, origin) {
       const session = state.sessions.get(digest)
       return session !== undefined && mayDeliver(state, session, index, origin)

@@ -13,12 +13,13 @@ import { isCautionedOf } from './caution.ts'
 import type { Entry } from './entry.ts'
 import { entriesOf } from './evidence.ts'
 import type { PeerMessage } from './messages.ts'
+import type { PeerId } from '../ports.ts'
 import { fetchAnew } from './origin.ts'
 import { spend, strike } from './bans.ts'
 import { addressOf, isBanned } from './hosts.ts'
 import { beginWaiting, isHere, wake, wantsMore } from './session.ts'
 import type { Neighbour, Peer, Reader, Session, SwarmState } from './state.ts'
-import { isSuspect, isTrusted, refute } from './trust.ts'
+import { isTrusted, refute, type Word } from './trust.ts'
 
 type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: Type }>
 
@@ -72,10 +73,15 @@ function countWitnesses(state: SwarmState, session: Session, accepted: Entry, or
     .filter((entry) => entry.hash === hash && isTrusted(state, origin, entry))
     .map(({ signer }) => signer)
   for (const [peer, hashes] of session.vouches)
-    if (hashes[index] === hash && !isBanned(state, peer) && !isSuspect(state, peer)) signers.push(peer)
+    if (hashes[index] === hash && isTrusted(state, origin, provedBy(peer))) signers.push(peer)
   const sound = signers.filter((signer) => !isCautionedOf(state, origin, signer))
   const addresses = new Set(sound.map((signer) => addressOf(state, signer)).filter((one) => one !== undefined))
   return Math.max(addresses.size, Math.min(sound.length, 1))
+}
+
+/** Who vouches says to have proved the blob. */
+function provedBy(signer: PeerId): Word {
+  return { signer, witness: { kind: 'proved' } }
 }
 
 // Held back
@@ -214,7 +220,7 @@ export function judgeWitnesses(state: SwarmState, session: Session): void {
     for (const other of others)
       if (isWrong(other.hash, other.index)) refute(state, other, 'vouched for a chunk that is not part of the blob')
   for (const [signer, hashes] of session.vouches) {
-    if (hashes.some(isWrong)) refute(state, { signer, witness: { kind: 'proved' } }, 'vouched for another blob')
+    if (hashes.some(isWrong)) refute(state, provedBy(signer), 'vouched for another blob')
   }
   session.accepted.length = 0
   session.others.clear()

@@ -2,6 +2,7 @@
  * Real containerd and real agents beside members that hold the secret and lie. Every liar has a loopback address of its own,
  * as a node has.
  */
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { inspect } from 'node:util'
@@ -44,9 +45,9 @@ const liars: Hostile[] = []
 
 beforeAll(async () => {
   const names = ['many', 'owners', 'deceived'].flatMap((name) => [`${name}-1`, `${name}-2`])
-  for (const name of [...names, 'in-turn', 'at-once']) {
+  for (const name of [...names, 'in-turn', 'at-once', 'killed']) {
     const directory = await guardian.directory()
-    const isSmall = name.startsWith('owners') || name === 'in-turn'
+    const isSmall = name.startsWith('owners') || name === 'in-turn' || name === 'killed'
     const layers = isSmall ? [2, 2, 2].map((size) => size * MiB) : fiveUnequalLayers(16 * MiB)
     images.set(name, {
       directory,
@@ -76,25 +77,36 @@ afterAll(async () => {
 interface Cluster {
   readonly agents: readonly AgentProcess[]
   readonly secretFile: string
+  /** Kills an agent, and starts it again on what it has kept; resolves when it knows so many members. */
+  restart(at: number, members: number): Promise<AgentProcess>
 }
 
 async function startHonest(count: number, witnesses: number, flags: readonly string[] = []): Promise<Cluster> {
   const root = await guardian.directory()
   const secretFile = await makeClusterSecret(root)
   const agents: AgentProcess[] = []
-  for (let number = 1; number <= count; number++)
-    agents.push(
-      await startAgent(guardian, {
-        directory: await guardian.directory(),
-        host: `127.0.0.${10 + number}`,
-        secretFile,
-        seeds: agents.slice(0, 1).map(({ clusterAddress }) => clusterAddress),
-        plainOrigins: [origin.address],
-        flags: ['--witnesses', String(witnesses), ...flags],
-      }),
-    )
+  const options = { secretFile, plainOrigins: [origin.address], flags: ['--witnesses', String(witnesses), ...flags] }
+  const start = (at: number, directory: string, seeds: readonly AgentProcess[]): Promise<AgentProcess> =>
+    startAgent(guardian, {
+      ...options,
+      directory,
+      host: `127.0.0.${11 + at}`,
+      seeds: seeds.map(({ clusterAddress }) => clusterAddress),
+    })
+  for (let at = 0; at < count; at++) agents.push(await start(at, await guardian.directory(), agents.slice(0, 1)))
   await Promise.all(agents.map((agent) => agentReady(agent, count)))
-  return { agents, secretFile }
+  async function restart(at: number, members: number): Promise<AgentProcess> {
+    const { dataDir, process: child } = agents[at]!
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+    const [seed] = agents.toSpliced(at, 1)
+    const agent = await start(at, path.dirname(dataDir), [seed!])
+    agents[at] = agent
+    await agentReady(agent, members)
+    return agent
+  }
+  return { agents, secretFile, restart }
 }
 
 let nextHost = 66
@@ -202,7 +214,7 @@ async function untilPulled(attempt: () => Promise<unknown>): Promise<string[]> {
     } catch (error) {
       failures.push(inspect(error))
       if (failures.length === 2) throw error
-      await untilTrue('what the failed pull left', async () => (await ingests()).length === 0)
+      await untilForgotten()
     }
   }
 }
@@ -215,6 +227,10 @@ function expectAtMost(count: number, failures: readonly string[]): void {
 /** A wrong layer stays for some seconds, and fails every try in that time by itself: kubelet's next try comes later. */
 function ingests(): Promise<string[]> {
   return readdir(path.join(containerd.contentDir, 'ingest'))
+}
+
+async function untilForgotten(): Promise<void> {
+  await untilTrue('what the failed pull left', async () => (await ingests()).length === 0)
 }
 
 /** Knows no other host than the mirror, which so must end all that it begins. */
@@ -322,6 +338,26 @@ describe.skipIf(typeof binary === 'string')('three nodes that pull at once, at o
     expect(await pullEverywhere(pulling, 'at-once')).toEqual([])
     // It gave each its word for what the blob has not.
     await expect.poll(() => bansOf(pulling.agents)).toEqual(pulling.agents.map(() => [liar!.host]))
+    await expectSound(honest)
+  })
+})
+
+describe.skipIf(typeof binary === 'string')('a node that is killed between two tries, at one witness', () => {
+  let honest: Cluster
+
+  beforeAll(async () => {
+    honest = await startHonest(3, 1, ['--download-limit', '4MiB'])
+  })
+
+  afterAll(() => honest.agents.forEach((agent) => agent.process.kill()))
+
+  test('is not deceived again by the member that it had found out', async () => {
+    const [liar] = await join(honest, 'killed', [{ lie: 'says the origin gave wrong bytes' }])
+    await untilHeld(honest, 'killed', String(Object(liar!.said).peer))
+    await expect(pullByContainerd(honest.agents[0]!, 'killed')).rejects.toThrow('unexpected commit digest')
+    const restarted = await honest.restart(0, honest.agents.length + 1)
+    await untilForgotten()
+    await pullByContainerd(restarted, 'killed')
     await expectSound(honest)
   })
 })

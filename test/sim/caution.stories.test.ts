@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { MiB } from '../../core/units.ts'
 import { backForgery, makeLiar } from './liars.ts'
 import type { Lie } from './lies.ts'
+import { crash, start } from './node.ts'
 import { createPull, type Pull } from './puller.ts'
 import { type Story, tell } from './story.ts'
 
@@ -94,4 +95,25 @@ it('a cold group with a member that cautions of all others has what it pulls onc
   expect(story.sim.nodes.flatMap(({ counts: { bans, retries, wrongBytes } }) => [bans, retries, wrongBytes])).toEqual(
     story.sim.nodes.flatMap(() => [[], 0, 0]),
   )
+})
+
+/** Three nodes, of which one is a seed that lies. The second pulls a blob, dies, and pulls another one: how often it tries again in all. */
+function pullInTwoLives(lie: Lie): Pick<Outcome, 'retries' | 'violations'> {
+  const story = tell({ nodes: 3, layerBytes: [4 * MiB, 4 * MiB] })
+  story.seed(0)
+  story.begin([])
+  makeLiar(story.node(0), lie)
+  backForgery(story.node(0), true)
+  const { engine, layers, options } = story.sim
+  const node = story.node(1)
+  const [first, second] = layers.map((layer) => createPull(engine, node, { ...options, layers: [layer] }))
+  const before = endInTurn(story, [first!])
+  crash(node, false)
+  start(node)
+  const { retries, violations } = endInTurn(story, [second!])
+  return { retries: [...before.retries, ...retries], violations }
+}
+
+it.each(forgeries)('a node tries again once in both of its lives beside a seed that %s', (lie) => {
+  expect(pullInTwoLives(lie)).toEqual({ retries: [1, 1], violations: [] })
 })

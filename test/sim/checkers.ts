@@ -15,8 +15,8 @@ import { imageBytes, openPulls, type Sim } from './sim.ts'
 export function checkBytes({ nodes, options, world }: Sim): void {
   for (const { behaviour, counts, id } of nodes) {
     if (behaviour === 'lies') continue
-    // One liar may cost one try of the pull, where one word is enough, and another when the agent is new: all of them come from one address.
-    if (mayDeceive(options) && counts.retriesOfLife <= 1) continue
+    // One liar may cost one try of the pull, where one word is enough: all of them come from one address.
+    if (mayDeceive(options) && counts.retries <= 1) continue
     if (counts.wrongBytes > 0) world.violated(`${id}: ${counts.wrongBytes} chunks reached readers with a wrong byte`)
   }
 }

@@ -1,8 +1,10 @@
-/** What a node keeps over a crash: chunks with their entries, by digest. */
+/** What a node keeps over a crash: chunks with their entries, by digest, and what lies have taught it. */
 import type { Digest } from '../../core/oci/digest.ts'
 import { bitfieldOf, clearBit, countBits, setBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
+import type { LessonStore } from '../../core/ports.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
+import { createMemoryLessons } from '../support/memory-lessons.ts'
 import type { Blob, Piece } from './matter.ts'
 
 export interface KeptBlob {
@@ -20,6 +22,7 @@ export interface KeptBlob {
 }
 
 export interface Disk {
+  readonly lessons: LessonStore
   of(digest: Digest): KeptBlob | undefined
   all(): Iterable<KeptBlob>
   keep(blob: Blob, index: number, pieces: readonly Piece[], entry: Entry): KeptBlob
@@ -27,7 +30,7 @@ export interface Disk {
   heldCount(): number
 }
 
-export function createDisk(): Disk {
+export function createDisk(now: () => number): Disk {
   const blobs = new Map<Digest, KeptBlob>()
   const open = (blob: Blob): KeptBlob => {
     const known = blobs.get(blob.digest)
@@ -38,6 +41,7 @@ export function createDisk(): Disk {
     return kept
   }
   return {
+    lessons: createMemoryLessons(now),
     of: (digest) => blobs.get(digest),
     all: () => blobs.values(),
     keep(blob, index, pieces, entry) {

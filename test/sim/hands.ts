@@ -61,6 +61,8 @@ export function obey(node: SimNode, command: SwarmCommand): void {
       if (!isLiar(node)) world.foundOut?.(node)
       life.cautioner.caution()
       return wake(node)
+    case 'learnt':
+      return void node.disk.lessons.keep(life.swarm.lessons())
     case 'offer':
       return offer(node, blobOf(node, command.digest))
     case 'departed':

@@ -100,8 +100,6 @@ export interface SimNode {
     wrongBytes: number
     /** Pulls that ended with a layer of another digest, and were tried again. */
     retries: number
-    /** The most of them in one life: what an agent finds out of liars it forgets when it dies. */
-    retriesOfLife: number
     bans: PeerId[]
   }
   /** Chunks that the disk refused. */
@@ -146,8 +144,6 @@ export interface Life {
   readonly fetches: Map<number, () => void>
   /** Peer IDs and addresses. */
   readonly banned: Set<string>
-  /** Pulls that a liar cost. */
-  retries: number
   wakeMs: number
 }
 
@@ -167,7 +163,7 @@ export type Obey = (node: SimNode, command: SwarmCommand) => void
 
 export function createNode(world: World, random: Random, options: NodeOptions, obey: Obey): SimNode {
   const { id } = options
-  const disk = createDisk()
+  const disk = createDisk(() => world.engine.clock.now())
   const link = createLink(options)
   const cpu = createCpu(world.engine)
   const addressOf = (peer: PeerId): string => world.nodes.get(peer)?.address ?? peer
@@ -219,7 +215,6 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       fails: 0,
       wrongBytes: 0,
       retries: 0,
-      retriesOfLife: 0,
       bans: [],
     },
     refused: [],
@@ -351,7 +346,13 @@ function createLife(node: SimNode): Life {
   const emit = (command: SwarmCommand): void => node.obey(node, command)
   const swarm = createSwarm(
     { self: id, clock, random: random.fork('swarm'), notary, emit },
-    { credentialLife: () => tokenLife(node), ...node.options.swarm, places, addressOfMember },
+    {
+      credentialLife: () => tokenLife(node),
+      ...node.options.swarm,
+      places,
+      addressOfMember,
+      lessons: node.disk.lessons.kept(),
+    },
   )
   const ownersOf = (digest: Digest): readonly PeerId[] => owners.of(digest)
   return {
@@ -401,7 +402,6 @@ function createLife(node: SimNode): Life {
     uploads: new Map(),
     fetches: new Map(),
     banned: new Set(),
-    retries: 0,
     wakeMs: Infinity,
   }
 }

@@ -94,17 +94,11 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
   }
 
   function startOver(): void {
-    countRetry()
+    node.counts.retries++
     if (pull.startedAtMs! >= node.cautionedMs)
       node.world.violated(`${node.id}: was lied to again though others had found out whom to believe no more`)
     for (const close of [...reading.values(), ...ahead.values()]) close()
     later(node, retryMs, begin)
-  }
-
-  function countRetry(): void {
-    const { counts, life } = node
-    counts.retries++
-    if (life !== undefined) counts.retriesOfLife = Math.max(counts.retriesOfLife, ++life.retries)
   }
 
   return pull

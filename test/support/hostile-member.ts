@@ -9,6 +9,7 @@ import { announceCall } from '../../agent/cluster/wire.ts'
 import { readClusterSecrets, type ClusterSecrets } from '../../agent/cluster-secret.ts'
 import { createIdentity, type Identity } from '../../agent/identity/identity.ts'
 import { createNotary } from '../../agent/identity/notary.ts'
+import { forgetful } from '../../agent/lesson-file.ts'
 import { createLogger } from '../../agent/logging.ts'
 import { createRunner, type Runner } from '../../agent/swarm/runner.ts'
 import { systemClock } from '../../agent/system/clock.ts'
@@ -79,6 +80,7 @@ async function runMember({ lie, host, seeds }: HostileOrders, admitted: ClusterS
     random,
     notary,
     store,
+    lessons: forgetful,
     transport,
     origin: { fetchRange: async () => Promise.reject(new OriginError('unavailable', 'it asks no origin')) },
     lives: { lifeOf: () => endlessLife, ending: () => undefined },

@@ -22,9 +22,10 @@ import { createDirectoryClient } from '../../core/directory/client.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
-import type { Clock, PeerId } from '../../core/ports.ts'
+import type { Clock, LessonStore, PeerId } from '../../core/ports.ts'
 import { createRateLimits, type RateLimits } from '../../core/swarm/rate.ts'
 import { allHeld, allPossessed } from './open-possession.ts'
+import { createMemoryLessons } from './memory-lessons.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-transport.ts'
 import { createMemoryStore, type MemoryStore } from './memory-store.ts'
 import { policyWith } from './policy.ts'
@@ -33,6 +34,7 @@ import { seededRandom } from './seeded-random.ts'
 export interface SwarmNode {
   readonly blobs: Blobs
   readonly store: MemoryStore
+  readonly lessons: LessonStore
   readonly runner: Runner
   readonly small: SmallContents
   readonly rates: RateLimits
@@ -46,8 +48,8 @@ export interface SwarmNode {
 }
 
 export interface SwarmNodes {
-  /** `origin` is what this node's origin client is. */
-  add(origin: OriginClient, store?: MemoryStore): Promise<SwarmNode>
+  /** `origin` is what this node's origin client is; the others are what a node before it has left on disk. */
+  add(origin: OriginClient, store?: MemoryStore, lessons?: LessonStore): Promise<SwarmNode>
   /** How long a blob is, as the directory knows it. */
   announcedSize(digest: Digest): number | undefined
   stop(): Promise<void>
@@ -76,7 +78,11 @@ export function createSwarmNodes(
   let host: PeerId | undefined
   let directory: Directory | undefined
 
-  async function add(registry: OriginClient, store = createMemoryStore()): Promise<SwarmNode> {
+  async function add(
+    registry: OriginClient,
+    store = createMemoryStore(),
+    lessons = createMemoryLessons(Date.now),
+  ): Promise<SwarmNode> {
     const identity = createIdentity()
     const from = identity.peer
     host ??= identity.peer
@@ -128,6 +134,7 @@ export function createSwarmNodes(
         random: random.fork(identity.peer),
         notary,
         store,
+        lessons,
         transport,
         origin,
         lives,
@@ -199,7 +206,7 @@ export function createSwarmNodes(
       await runner.stop()
       await transport.stop()
     }
-    const node = { blobs, store, runner, small, rates, lives, received, counts, stop }
+    const node = { blobs, store, lessons, runner, small, rates, lives, received, counts, stop }
     nodes.push(node)
     return node
   }

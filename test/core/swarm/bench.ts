@@ -182,3 +182,19 @@ export function entryOf(
 export function allOf(bench: Bench): Uint8Array {
   return fullBitfield(chunkCountOf(sizeOf(bench.chunks)))
 }
+
+export function connects(bench: Bench, peer: string, address = peer): void {
+  bench.handle({ type: 'peer-connected', peer, address })
+}
+
+/** The reader of chunk 0 is shown two words of `signer` that differ. */
+export function contradict(bench: Bench, signer: string, witness = proved): void {
+  for (const [from, hash] of [
+    ['a', hashOf(0)],
+    ['b', hashOf(77)],
+  ] as const) {
+    bench.joins(from, [0])
+    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer, witness, hash })
+    bench.handle({ type: 'peer-disconnected', peer: from })
+  }
+}

@@ -4,6 +4,7 @@ import type { Caution } from '../../../core/members/messages.ts'
 import { limits } from '../../../core/limits.ts'
 import {
   bitsOf,
+  contradict,
   createBench,
   digest,
   entryOf,
@@ -190,18 +191,6 @@ it('at two witnesses cautions change nothing: two words are enough', () => {
   bench.says('b', { type: 'vouch', digest, start: 0, hashes: span(0, chunks).map(hashOf) })
   expect(mayTake(bench)).toBe(true)
 })
-
-/** The reader of chunk 0 is shown two words of `signer` that differ. */
-function contradict(bench: Bench, signer: string, witness = proved): void {
-  for (const [from, hash] of [
-    ['a', hashOf(0)],
-    ['b', hashOf(77)],
-  ] as const) {
-    bench.joins(from, [0])
-    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer, witness, hash })
-    bench.handle({ type: 'peer-disconnected', peer: from })
-  }
-}
 
 describe('a node cautions others', () => {
   it('of who provably lied, with its address, as long as it is banned here', () => {

@@ -4,6 +4,7 @@ import { digestFromHex } from '../../../core/oci/digest.ts'
 import type { Witness } from '../../../core/swarm/entry.ts'
 import {
   allOf,
+  connects,
   createBench,
   digest,
   entryOf,
@@ -19,10 +20,6 @@ import {
 const another = digestFromHex('cd'.repeat(32))
 const chunks = 2
 const size = sizeOf(chunks)
-
-function connects(bench: Bench, peer: string, address = peer): void {
-  bench.handle({ type: 'peer-connected', peer, address })
-}
 
 /** A blob that was held before a restart: each chunk by one of the signers, the last one's wrong. It does not match its digest. */
 function holdForged(bench: Bench, signers: readonly string[], witness: Witness = proved): void {

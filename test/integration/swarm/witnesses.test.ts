@@ -92,6 +92,21 @@ test('with one witness a liar costs one read, and is banned', async () => {
   await expect.poll(() => node.counts).toMatchObject({ bans: 1 })
 })
 
+test('with one witness a liar costs one read over a restart too, after which nothing is left of the blob', async () => {
+  const nodes = cluster(1)
+  await nodes.add(downOrigin(), await storeWith(spoilt(0)))
+  const late = downOrigin()
+  const deceived = await nodes.add(late)
+  const reading = outcomeOf(readBytes(deceived, want))
+  await expect.poll(() => deceived.received.peer).toBeGreaterThan(0)
+  late.fail(undefined)
+  expect(await reading).toBe('BLOB_CORRUPT')
+  await expect.poll(() => deceived.lessons.kept().cautions.length).toBe(1)
+  await deceived.stop()
+  const restarted = await nodes.add(origin(), createMemoryStore(), deceived.lessons)
+  expect(await outcomeOf(readBytes(restarted, want))).toBe('right')
+})
+
 test('with one witness a lie about what was not handed out yet costs no read', async () => {
   const { node, late } = await besideLiar(1, spoilt(count - 1))
   const { signal } = new AbortController()
