@@ -134,7 +134,9 @@ function isKnownAlone({ candidates, counts, neighbours, supply }: Session): bool
   return candidates.size === 0 && neighbours.size === 0 && (supply.failure !== undefined || counts !== undefined)
 }
 
-function isOriginGone(state: SwarmState, { supply }: Session, failure: OriginTrouble, nowMs: number): boolean {
-  if (failure.kind === 'refused' || supply.failures >= state.limits.originFailuresMax) return true
-  return supply.restUntilMs - nowMs >= state.limits.originRefusedMs
+/** It has refused, or failed again and again and rests from that: who comes once it has rested has it asked again. */
+function isOriginGone({ limits }: SwarmState, { supply }: Session, failure: OriginTrouble, nowMs: number): boolean {
+  const restMs = supply.restUntilMs - nowMs
+  if (failure.kind === 'refused' || restMs >= limits.originRefusedMs) return true
+  return restMs > 0 && supply.failures >= limits.originFailuresMax
 }

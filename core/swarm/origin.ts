@@ -463,7 +463,7 @@ function giveUp(state: SwarmState, lease: Lease, failure: OriginFailure, waitMs:
   const nowMs = state.clock.now()
   supply.failures++
   supply.failure = failure
-  const restMs = failure.kind === 'refused' ? limits.originRefusedMs : waitMs
+  const restMs = failure.kind === 'refused' ? limits.originRefusedMs : Math.max(waitMs, limits.originBackoffMs)
   supply.restUntilMs = nowMs + restMs
   if (failure.kind === 'unavailable') state.originFailedAtMs.set(session.origin ?? '', nowMs)
   // The origin's own word, 429 or 503, holds for all.

@@ -30,6 +30,7 @@ const knownWorlds = [
   'dusk6-8',
   'dusk3cpu-209',
   'fb2-91',
+  'gr1-62',
 ]
 
 /** Likewise, of twelve nodes. */

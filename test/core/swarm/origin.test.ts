@@ -284,6 +284,16 @@ describe('a fetch', () => {
     },
   )
 
+  it('that the origin asked for a pause of no time is given back, and the origin left alone for a moment', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [])
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs: 0 } })
+    bench.pass(limits.originBackoffMs - limits.tickMs)
+    expect(wish(bench)).toBeUndefined()
+    bench.pass(limits.tickMs)
+    expect(wish(bench)).toBeDefined()
+  })
+
   it('that the origin does not answer this node is told, for a while or until it does; no pause for all', () => {
     const { bench, fetch } = createHolder()
     bench.joins('peer', [])
@@ -349,6 +359,31 @@ describe('a fetch', () => {
     expect(wish(bench)).toBeUndefined()
     bench.read({ reader: 3 })
     expect(wish(bench)).toMatchObject({ position: 0 })
+  })
+
+  it('of a node alone, which holds a part, ends its readers once the origin is gone; who comes after a while asks it again', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0)
+    bench.settle()
+    const failure = { kind: 'unavailable', retryAfterMs: 2000 } as const
+    bench.handle({ type: 'origin-ended', digest, fetch, failure })
+    bench.pass(2000)
+    bench.answer({ lease: { ...lease, id: 8 } })
+    bench.handle({ type: 'origin-ended', digest, fetch: bench.take('fetch-origin')[0]!.fetch, failure })
+    bench.pass(25)
+    expect(bench.take('fail')).toMatchObject([{ failure }])
+    bench.read({ reader: 2 })
+    bench.pass(25)
+    expect(bench.take('fail')).toMatchObject([{ failure }])
+    bench.pass(1950)
+    bench.read({ reader: 3 })
+    bench.pass(25)
+    expect(bench.take('fail')).toEqual([])
+    expect(wish(bench)).toMatchObject({ position: 1 })
+    bench.answer({ lease: { ...lease, id: 9, start: 1 } })
+    bench.handle({ type: 'origin-ended', digest, fetch: bench.take('fetch-origin')[0]!.fetch, failure })
+    bench.pass(25)
+    expect(bench.take('fail')).toMatchObject([{ failure }])
   })
 
   it('of a node alone ends its readers at once when refused', () => {
