@@ -27,6 +27,7 @@ import {
   hasLiars,
   isNowhere,
   isOffered,
+  leavesToOthers,
   isResting,
   isSpent,
   isStarving,
@@ -120,6 +121,7 @@ export function onDirectorySilent(state: SwarmState, session: Session): void {
     addLease(state, session, undefined, next)
     return
   }
+  if (leavesToOthers(state, session)) return
   const spread = Math.min(session.neighbours.size + 1, state.limits.windowChunks)
   nextWanted(state, session, (index) => isNowhere(state, session, index) && next.push(index) === spread)
   const index = next[state.random.below(Math.max(next.length, 1))]

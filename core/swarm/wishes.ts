@@ -14,7 +14,7 @@ import { crossingChunks } from './crossings.ts'
 export function leaseWish(state: SwarmState, session: Session): AnnounceItem['lease'] {
   if (!mayAsk(state, session)) return undefined
   const isStarved = isStarving(state, session)
-  if (!isStarved && leavingMs(state, leasedBytes(state)) > state.limits.leaseLeavesMs) return undefined
+  if (!isStarved && isLeaving(state)) return undefined
   const position = isStarved
     ? nextWithheld(state, session, () => true)
     : nextWanted(state, session, (index) => isNowhere(state, session, index))
@@ -96,6 +96,16 @@ function mayAsk(state: SwarmState, session: Session): boolean {
 /** Whoever was ahead of this node's own stream brings the rest: to ask again would only begin another one, at the first byte. */
 function isBroughtByOthers({ clock, limits }: SwarmState, { progressAtMs, supply }: Session): boolean {
   return supply.isLeftToOthers && clock.now() < progressAtMs + limits.starvedMs
+}
+
+/** What this node alone has is to leave it before more comes. */
+function isLeaving(state: SwarmState): boolean {
+  return leavingMs(state, leasedBytes(state)) > state.limits.leaseLeavesMs
+}
+
+/** What it would not ask a directory for now, it does not take without one either. */
+export function leavesToOthers(state: SwarmState, session: Session): boolean {
+  return isBroughtByOthers(state, session) || mustYield(state, session) || isLeaving(state)
 }
 
 /** What the origin does not give may come from the other side. */

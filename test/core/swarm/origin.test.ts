@@ -558,6 +558,21 @@ describe('without a directory', () => {
     expect(bench.take('fetch-origin')).toEqual([])
   })
 
+  it('nothing is taken while what this node alone has is slow to leave it, as none would be asked for', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [0]), complete: false })
+    bench.read()
+    bench.joins('peer', [])
+    bench.says('peer', { type: 'request', id: 1, digest, index: 0, offset: 0 })
+    bench.pass(limits.leaseLeavesMs + 100)
+    expect(wish(bench)).toBeUndefined()
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')).toEqual([])
+    bench.handle({ type: 'uploaded', peer: 'peer', id: 1, ok: true })
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')).toHaveLength(1)
+  })
+
   it('neighbours share out what they take', () => {
     const bench = createBench()
     bench.read()
