@@ -80,10 +80,16 @@ export function gainLeased(neighbour: Neighbour): void {
 }
 
 function takeBits(neighbour: Neighbour, have: Uint8Array): void {
+  // While it had what it lacks now, it was not told who gained that: it hears all of it anew.
+  if (hasLost(neighbour, have)) neighbour.joinSent = false
   countOut(neighbour)
   neighbour.bits.set(have)
   neighbour.held = countBits(have)
   countIn(neighbour)
+}
+
+function hasLost({ bits }: Neighbour, have: Uint8Array): boolean {
+  return bits.some((byte, at) => (byte & ~have[at]!) !== 0)
 }
 
 function isFull(state: SwarmState, session: Session, peer: Peer): boolean {

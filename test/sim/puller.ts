@@ -1,7 +1,7 @@
 /** A containerd that pulls an image through its node: layers in order, some at a time, each read to its end. */
 import type { Engine } from './engine.ts'
 import type { Blob } from './matter.ts'
-import { later, type SimNode } from './node.ts'
+import { isLiar, later, type SimNode } from './node.ts'
 import type { ReadEnd } from './readers.ts'
 
 export interface PullOptions {
@@ -95,7 +95,7 @@ export function createPull(engine: Engine, node: SimNode, options: PullOptions):
 
   function startOver(): void {
     node.counts.retries++
-    if (pull.startedAtMs! >= node.cautionedMs)
+    if (!isLiar(node) && pull.startedAtMs! >= node.cautionedMs)
       node.world.violated(`${node.id}: was lied to again though others had found out whom to believe no more`)
     for (const close of [...reading.values(), ...ahead.values()]) close()
     later(node, retryMs, begin)

@@ -31,6 +31,7 @@ const knownWorlds = [
   'dusk3cpu-209',
   'fb2-91',
   'gr1-62',
+  'fin1-71',
 ]
 
 /** Likewise, of twelve nodes. */
@@ -50,6 +51,10 @@ const knownSmallWorlds = [
   'dawn12-35',
   'second12-541',
   'hsh-8',
+  'fb12-352',
+  'fb12-572',
+  'fb12-787',
+  'lay2-138',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

@@ -134,6 +134,18 @@ describe('a session', () => {
     expect(bench.told('join')).toEqual([{ type: 'join', digest, size: sizeOf(100), have: allOf(bench), to: 'a' }])
   })
 
+  it('tells anew what it has whoever has lost a chunk, who was not told while it had it', () => {
+    const bench = createBench({ chunks: 10 })
+    bench.read()
+    bench.joins('a', [3])
+    bench.joins('seed', [3])
+    expect(gain(bench)).toEqual([3])
+    expect(bench.told('have', 'a')).toEqual([])
+    bench.told('join')
+    bench.joins('a', [])
+    expect(bench.told('join')).toEqual([{ type: 'join', digest, size: sizeOf(10), have: bitsOf(10, [3]), to: 'a' }])
+  })
+
   it('answers a join for what it neither holds nor wants, or knows in another size, by leaving', () => {
     const bench = createBench()
     bench.joins('a', [3])
