@@ -160,13 +160,8 @@ export function isOffered({ withholders }: SwarmState, { availability, neighbour
   return offers > 0
 }
 
-/** Whoever has it may have it on a word that is not taken here, or as it was when the blob was wrong. */
-export function isUseless(state: SwarmState, session: Session, index: number): boolean {
-  return session.forgery !== undefined || isRefused(state, session, index)
-}
-
-/** All who are said to have it have it in vain, or others who have not were not found. */
-function isRefused({ clock, limits }: SwarmState, { counts, refused }: Session, index: number): boolean {
+/** All who are said to have it have it on a word that is not taken here, or do not hand it on; or others were not found. */
+export function isUseless({ clock, limits }: SwarmState, { counts, refused }: Session, index: number): boolean {
   const refusal = refused.get(index)
   if (refusal === undefined) return false
   const { holders, sinceMs } = refusal

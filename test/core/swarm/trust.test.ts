@@ -117,6 +117,24 @@ describe('who signed for a blob that proved wrong', () => {
     expect(mayTakeOther(bench)).toBe(true)
   })
 
+  it('and of whose another chunk is kept no more: others who have it are looked for before the origin is asked', () => {
+    const bench = createBench({ chunks })
+    connects(bench, 'liar')
+    holdForged(bench, ['liar', 'liar'], fetched)
+    bench.read()
+    bench.pass(25)
+    const [{ fetch, start: index } = { fetch: 0, start: 0 }] = bench.take('fetch-origin')
+    bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: limits.chunkSizeMinBytes })
+    bench.handle({ type: 'hashed', digest, index, hash: hashOf(55) })
+    bench.settle()
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 1 })
+    bench.answer({ counts: Uint8Array.of(1, 1) })
+    bench.pass(limits.starvedAloneMs - 100)
+    expect(bench.swarm.announceState(digest)?.lease).toBeUndefined()
+    bench.pass(200)
+    expect(bench.swarm.announceState(digest)?.lease).toMatchObject({ position: 1 - index, insists: true })
+  })
+
   it('is clear when the blob is proved, unless it lied', () => {
     const bench = createBench({ chunks })
     for (const peer of ['a', 'liar']) connects(bench, peer)
