@@ -437,6 +437,8 @@ export const limits = {
   leaseHoldersMin: 4,
   leaseHoldersMax: 8,
   announcersPerLeaseHolder: 16,
+  /** A lease takes no less of what is free than one of so many shares. Simulated: a thousand nodes with ten layers, cold, end at 1.144 × the bound, with 8 at 1.155. */
+  leaseSharesMax: 4,
   /** Peers named to a leech: `neighboursAim` and a few to spare. Of many more it would take those nearby less often. */
   neighboursNamed: 15,
   /**

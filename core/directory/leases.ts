@@ -159,13 +159,13 @@ function firstFree(start: number, end: number, taken: (index: number) => boolean
 }
 
 /**
- * Of what is free, for each of those who may fetch at the same time: a share for each of a thousand would be too small to be worth its round trips.
- * Those who have not asked yet count too, since small layers late in an image would else be fetched by whoever asks first.
+ * Of what is free, for each of a few: a share for each of a thousand would be too small to be worth its round trips. Those who have not
+ * asked yet count too, since small layers late in an image would else be fetched by whoever asks first.
  */
 function fairShare({ announcers, chunks }: Table, isOpen: (index: number) => boolean): number {
   let free = 0
   for (let index = 0; index < chunks; index++) if (isOpen(index)) free++
-  return Math.ceil(free / Math.min(announcers.size, holdersAmong(announcers.size)))
+  return Math.ceil(free / Math.min(announcers.size, limits.leaseSharesMax))
 }
 
 /** Somebody has each chunk, or fetches it, as far as that is of use to `asker`. */

@@ -247,11 +247,14 @@ describe('leases', () => {
     expect(sizes).toEqual([10, 5, 2, 1, 0, 0, 0, 0, 0, 0])
   })
 
-  it('leave the shares of those who will ask: who announces the blob counts before it wishes for a lease', () => {
-    const world = createWorld()
-    for (const number of span(0, 4)) world.say(`leech-${number}`, { size: sizeOf(20) })
-    expect(world.say('leech-0', { size: sizeOf(20), ...wish }).lease).toMatchObject({ start: 0, end: 5 })
-  })
+  it.each([4, 200])(
+    'leave the shares of those of %i who will ask, of a few at most: they count before they wish for a lease',
+    (leeches) => {
+      const world = createWorld()
+      for (const number of span(0, leeches)) world.say(`leech-${number}`, { size: sizeOf(20) })
+      expect(world.say('leech-0', { size: sizeOf(20), ...wish }).lease).toMatchObject({ start: 0, end: 5 })
+    },
+  )
 
   it('are bounded however much is asked', () => {
     const world = createWorld()
