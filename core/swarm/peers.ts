@@ -291,5 +291,5 @@ export function releaseIdle(state: SwarmState, nowMs: number): void {
 function isNeeded(state: SwarmState, peer: Peer): boolean {
   for (const { held, session } of peer.neighbours.values())
     if (held < session.count || wantsMore(state, session)) return true
-  return state.uploads.active.some((upload) => upload.peer === peer.id)
+  return peer.transfers.length > 0 || state.uploads.active.some((upload) => upload.peer === peer.id)
 }

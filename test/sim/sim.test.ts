@@ -51,6 +51,7 @@ const knownSmallWorlds = [
   'dawn12-35',
   'second12-541',
   'hsh-8',
+  'sm1-430',
   'fb12-352',
   'fb12-572',
   'fb12-787',

@@ -290,6 +290,19 @@ describe('a connection', () => {
     expect(bench.take('release')).toEqual([])
   })
 
+  it('is kept while the last chunk comes over it', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.read()
+    bench.joins('seed', [0])
+    const [{ id } = { id: 0 }] = bench.told('request', 'seed')
+    bench.sends({ to: 'seed', id, index: 0, offset: 0 }, { bytes: 1024 })
+    for (let passedMs = 0; passedMs < 2 * limits.releaseAfterMs; passedMs += 500) {
+      bench.handle({ type: 'frame', peer: 'seed', id, bytes: 1024 })
+      bench.pass(500)
+    }
+    expect(bench.take('release')).toEqual([])
+  })
+
   it('has time for the join that is on its way', () => {
     const bench = createBench({ chunks: 2 })
     bench.handle({ type: 'held', digest, size: sizeOf(2), have: allOf(bench), complete: true })
