@@ -27,11 +27,11 @@ import {
   hasLiars,
   isNowhere,
   isOffered,
-  leavesToOthers,
   isResting,
   isSpent,
   isStarving,
   isUseless,
+  leavesToOthers,
   openLeases,
 } from './wishes.ts'
 
@@ -334,7 +334,7 @@ function countOriginFrame(state: SwarmState, lease: Lease, event: EventOf<'origi
   lease.tries = 0
   if (fetch !== undefined) noteRate(state, fetch)
   chunkArrived(state, session, event.index)
-  if (isOutrun(state, lease, event.index)) leaveToOthers(state, lease)
+  if (isOutrun(state, lease, event.index)) yieldRest(state, lease)
   askForLease(state, session)
 }
 
@@ -382,7 +382,7 @@ function yieldAhead(state: SwarmState, lease: Lease): void {
     else if (index > fetch.index && index !== lease.remaining.at(-1) && isOfUse(state, session, index))
       yieldChunk(lease, fetch, index)
   }
-  if ([...fetch.yielded].some((index) => index > fetch.index && isHere(session, index))) leaveToOthers(state, lease)
+  if ([...fetch.yielded].some((index) => index > fetch.index && isHere(session, index))) yieldRest(state, lease)
 }
 
 /**
@@ -391,7 +391,7 @@ function yieldAhead(state: SwarmState, lease: Lease): void {
  */
 function isOutrun(state: SwarmState, lease: Lease, index: number): boolean {
   const { fetch, session } = lease
-  if (session.supply.isLeftToOthers || !mayYield(lease) || fetch?.alone.has(index) !== true) return false
+  if (session.supply.hasYielded || !mayYield(lease) || fetch?.alone.has(index) !== true) return false
   return isOfUse(state, session, index) && !isOffered(state, session, index + 1)
 }
 
@@ -403,8 +403,8 @@ function isOfUse(state: SwarmState, session: Session, index: number): boolean {
   return isOffered(state, session, index) && !isUseless(state, session, index)
 }
 
-function leaveToOthers(state: SwarmState, lease: Lease): void {
-  lease.session.supply.isLeftToOthers = true
+function yieldRest(state: SwarmState, lease: Lease): void {
+  lease.session.supply.hasYielded = true
   surrender(state, lease)
 }
 

@@ -70,7 +70,7 @@ const untried = {
   askAfterMs: 0,
   restUntilMs: 0,
   unranged: false,
-  isLeftToOthers: false,
+  hasYielded: false,
   failures: 0,
   failure: undefined,
   renewedAtMs: -Infinity,

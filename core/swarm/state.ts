@@ -174,7 +174,7 @@ export interface OriginSupply {
   restUntilMs: number
   unranged: boolean
   /** It ignores Range, and others whom it sends the blob too were ahead of this node. */
-  isLeftToOthers: boolean
+  hasYielded: boolean
   /** Leases given up in a row. */
   failures: number
   failure: OriginTrouble | undefined

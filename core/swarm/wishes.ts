@@ -95,7 +95,7 @@ function mayAsk(state: SwarmState, session: Session): boolean {
 
 /** Whoever was ahead of this node's own stream brings the rest: to ask again would only begin another one, at the first byte. */
 function isBroughtByOthers({ clock, limits }: SwarmState, { progressAtMs, supply }: Session): boolean {
-  return supply.isLeftToOthers && clock.now() < progressAtMs + limits.starvedMs
+  return supply.hasYielded && clock.now() < progressAtMs + limits.starvedMs
 }
 
 /** What this node alone has is to leave it before more comes. */
