@@ -598,6 +598,19 @@ function createDenied(corrects: boolean): Bench {
   return bench
 }
 
+/** For half a minute the reader of a part has had so many chunks, all that it wants for now, which `signer` fetched. */
+function createSated(held: number, signer: string): Bench {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, held)), complete: false })
+  const entries = span(0, held).map((index) => entryOf(sizeOf(100), index, signer, fetched))
+  bench.handle({ type: 'entries', digest, entries })
+  bench.read({ whole: false })
+  bench.joins('peer', [])
+  bench.answer({ counts: new Uint8Array(100).fill(1) })
+  bench.pass(30_000)
+  return bench
+}
+
 describe('a reader whom nothing reaches', () => {
   it('insists, though others are said to have the blob', () => {
     const bench = createBench()
@@ -638,14 +651,7 @@ describe('a reader whom nothing reaches', () => {
   })
 
   it('has had no time to starve while it took nothing, and all was there that it might take next', () => {
-    const bench = createBench()
-    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 33)), complete: false })
-    const entries = span(0, 33).map((index) => entryOf(sizeOf(100), index, 'self', fetched))
-    bench.handle({ type: 'entries', digest, entries })
-    bench.read({ whole: false })
-    bench.joins('peer', [])
-    bench.answer({ counts: new Uint8Array(100).fill(1) })
-    bench.pass(30_000)
+    const bench = createSated(33, 'self')
     bench.handle({ type: 'reader-moved', digest, reader: 1, position: 2 * limits.chunkSizeMinBytes })
     bench.pass(9900)
     expect(wish(bench)).toBeUndefined()
@@ -654,14 +660,7 @@ describe('a reader whom nothing reaches', () => {
   })
 
   it('has had no time to starve before it was held back, and so began to want all of its part', () => {
-    const bench = createBench()
-    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 32)), complete: false })
-    const entries = span(0, 32).map((index) => entryOf(sizeOf(100), index, 'other', fetched))
-    bench.handle({ type: 'entries', digest, entries })
-    bench.read({ whole: false })
-    bench.joins('peer', [])
-    bench.answer({ counts: new Uint8Array(100).fill(1) })
-    bench.pass(30_000)
+    const bench = createSated(32, 'other')
     bench.handle({ type: 'cautioned', by: 'friend', address: '10.0.0.1', cautions: [{ peer: 'other' }] })
     bench.pass(9900)
     expect(wish(bench)).toBeUndefined()
