@@ -83,8 +83,8 @@ function mayAsk(state: SwarmState, session: Session): boolean {
   const { complete, origin, ownOnly, readers } = session
   if (complete || ownOnly || readers.size === 0 || origin === undefined) return false
   if (isResting(state, session) && !hasBorder(state)) return false
-  if (isBroughtByOthers(state, session)) return false
-  if (state.clock.now() < session.supply.askAfterMs || mustYield(state, session)) return false
+  if (state.clock.now() < session.supply.askAfterMs) return false
+  if (isBroughtByOthers(state, session) || mustYield(state, session)) return false
   const coming = comingBytes(session)
   return (
     openLeases(session).length + session.supply.crossings.size < state.limits.leasesPerBlob &&
@@ -115,17 +115,12 @@ export function hasBorder({ places, self }: SwarmState): boolean {
 
 /** A prefetch leaves the origin to the blobs that somebody reads, until there is none of which it has more to give. */
 function mustYield(state: SwarmState, session: Session): boolean {
-  return !isRead(session) && state.active.some((other) => isRead(other) && needsOrigin(state, other))
+  return !isDemanded(session) && state.active.some((other) => isDemanded(other) && needsOrigin(state, other))
 }
 
 function needsOrigin(state: SwarmState, session: Session): boolean {
   if (session.supply.isAllTaken) return false
   return nextWanted(state, session, (index) => isNowhere(state, session, index)) !== undefined
-}
-
-function isRead(session: Session): boolean {
-  for (const reader of session.readers.values()) if (!reader.prefetch) return true
-  return false
 }
 
 export function openLeases(session: Session): Lease[] {

@@ -453,38 +453,39 @@ it('an origin that ignores Range sends no more of a blob once what was missing i
   expect(bench.take('stop-fetch')).toMatchObject([{ fetch: whole!.fetch }])
 })
 
-/** An origin that ignores Range sends chunk 3, and a neighbour gains chunk 9. */
-function createOvertaken(): { readonly bench: Bench; readonly fetch: number } {
+/** An origin that ignores Range is sending a chunk, and a neighbour gains one meanwhile. */
+function createBeside({ gains, sends }: { sends: number; gains: number }): { bench: Bench; fetch: number } {
   const bench = createBench()
   bench.read()
   bench.joins('peer', [])
-  bench.handle({ type: 'directory-silent', digest })
-  const { fetch } = bench.take('fetch-origin')[0]!
-  bench.handle({ type: 'origin-unranged', digest, fetch })
-  for (const index of [0, 1, 2]) comes(bench, fetch, index)
-  comes(bench, fetch, 3, 1024)
-  bench.says('peer', { type: 'have', digest, indices: [9] })
+  const fetch = beginWhole(bench)
+  for (const index of span(0, sends)) comes(bench, fetch, index)
+  comes(bench, fetch, sends, 1024)
+  bench.says('peer', { type: 'have', digest, indices: [gains] })
   bench.pass(25)
   return { bench, fetch }
 }
 
-/** It sends chunk 4, which the neighbour gains meanwhile, and no more than that. */
-function createLevel(): { readonly bench: Bench; readonly fetch: number } {
-  const bench = createBench()
-  bench.read()
-  bench.joins('peer', [])
+/** No directory answers, and the origin begins to send all of the blob. */
+function beginWhole(bench: Bench): number {
   bench.handle({ type: 'directory-silent', digest })
   const { fetch } = bench.take('fetch-origin')[0]!
   bench.handle({ type: 'origin-unranged', digest, fetch })
-  for (const index of [0, 1, 2, 3]) comes(bench, fetch, index)
-  comes(bench, fetch, 4, 1024)
-  bench.says('peer', { type: 'have', digest, indices: [4] })
-  return { bench, fetch }
+  return fetch
+}
+
+/** The neighbour had the chunk first, and the rest was left to it. */
+function createOutrun(): Bench {
+  const { bench, fetch } = createBeside({ sends: 4, gains: 4 })
+  comes(bench, fetch, 4)
+  bench.settle()
+  expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
+  return bench
 }
 
 describe('an origin that ignores Range, which sends the blob here and to a neighbour', () => {
   it('is asked for no more once a chunk has come from who is ahead', () => {
-    const { bench, fetch } = createOvertaken()
+    const { bench, fetch } = createBeside({ sends: 3, gains: 9 })
     const [request] = bench.told('request')
     expect(request?.index).toBe(9)
     expect(bench.take('stop-fetch')).toEqual([])
@@ -496,7 +497,7 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
   })
 
   it('goes on where that one is a word without a chunk', () => {
-    const { bench, fetch } = createOvertaken()
+    const { bench, fetch } = createBeside({ sends: 3, gains: 9 })
     for (const index of [3, 4, 5, 6, 7, 8, 9]) comes(bench, fetch, index)
     bench.settle()
     bench.pass(25)
@@ -505,10 +506,7 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
   })
 
   it('is asked for no more once a neighbour had the chunk first, until nothing comes from it either', () => {
-    const { bench, fetch } = createLevel()
-    comes(bench, fetch, 4)
-    bench.settle()
-    expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
+    const bench = createOutrun()
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 5 })
     bench.pass(9900)
     expect(wish(bench)).toBeUndefined()
@@ -517,14 +515,9 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
   })
 
   it('goes on where a neighbour had the chunk first, once that has been in vain', () => {
-    const { bench, fetch } = createLevel()
-    comes(bench, fetch, 4)
-    bench.settle()
-    expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
+    const bench = createOutrun()
     bench.pass(10_100)
-    bench.handle({ type: 'directory-silent', digest })
-    const again = bench.take('fetch-origin')[0]!.fetch
-    bench.handle({ type: 'origin-unranged', digest, fetch: again })
+    const again = beginWhole(bench)
     for (const index of span(0, 5)) comes(bench, again, index)
     comes(bench, again, 5, 1024)
     bench.says('peer', { type: 'have', digest, indices: [5] })
@@ -534,7 +527,7 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
   })
 
   it('goes on to the end where somebody says to have all', () => {
-    const { bench, fetch } = createOvertaken()
+    const { bench, fetch } = createBeside({ sends: 3, gains: 9 })
     bench.joins('liar', span(0, 100))
     bench.pass(25)
     for (const index of span(3, 99)) {
