@@ -80,15 +80,17 @@ function leaveDialToIt(state: SwarmState, { complete, peer: id }: PeerHint): voi
   const isFirst = state.self < id
   if (complete || (peer.pairScore % 2 === 0) === isFirst) return
   peer.dialsUsUntilMs = state.clock.now() + state.limits.dialLeftMs
-  state.dialsLeftUntilMs = Math.min(state.dialsLeftUntilMs, peer.dialsUsUntilMs)
+  state.dialsWaitUntilMs = Math.min(state.dialsWaitUntilMs, peer.dialsUsUntilMs)
 }
 
-/** Those that were to dial and have not are dialed. */
-export function endDialsLeft(state: SwarmState, nowMs: number): void {
-  if (nowMs < state.dialsLeftUntilMs) return
-  state.dialsLeftUntilMs = Infinity
-  for (const { connected, dialsUsUntilMs } of state.peers.values())
-    if (!connected && dialsUsUntilMs > nowMs) state.dialsLeftUntilMs = Math.min(state.dialsLeftUntilMs, dialsUsUntilMs)
+/** Those are dialed that were to dial and have not, or whose last connection or dial failed a while ago. */
+export function endDialWaits(state: SwarmState, nowMs: number): void {
+  if (nowMs < state.dialsWaitUntilMs) return
+  state.dialsWaitUntilMs = Infinity
+  for (const { connected, dialAfterMs, dialsUsUntilMs } of state.peers.values()) {
+    const untilMs = Math.max(dialAfterMs, dialsUsUntilMs)
+    if (!connected && untilMs > nowMs) state.dialsWaitUntilMs = Math.min(state.dialsWaitUntilMs, untilMs)
+  }
   connectAll(state)
 }
 
@@ -230,6 +232,7 @@ function backOff(state: SwarmState, peer: Peer): void {
   const waitMs = Math.min(dialBackoffMs * 2 ** peer.dialFailures, dialBackoffMaxMs)
   peer.dialFailures++
   peer.dialAfterMs = state.clock.now() + waitMs
+  state.dialsWaitUntilMs = Math.min(state.dialsWaitUntilMs, peer.dialAfterMs)
 }
 
 /** Ends all dealings with a peer; its chunks are asked of others. */

@@ -398,8 +398,8 @@ export interface SwarmState extends SwarmComponents {
   bansEndMs: number
   /** Dials that hold a place, oldest first, and since when (`dialHangsMs`). */
   readonly dials: Map<Peer, number>
-  /** When to look next for peers that were to dial and have not. */
-  dialsLeftUntilMs: number
+  /** When a candidate may be dialed next for which this node waits (`endDialWaits`). */
+  dialsWaitUntilMs: number
   /** Peers that rest, and when the first of them may be asked again. */
   readonly resting: Set<Peer>
   restsEndMs: number
@@ -465,7 +465,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     hosts: createBoundedMap(limits.bansMax),
     bansEndMs: nowMs,
     dials: new Map(),
-    dialsLeftUntilMs: Infinity,
+    dialsWaitUntilMs: Infinity,
     resting: new Set(),
     restsEndMs: Infinity,
     withholders: new Set(),

@@ -37,7 +37,7 @@ import {
 import { askForLease } from './wishes.ts'
 import {
   connectMore,
-  endDialsLeft,
+  endDialWaits,
   endRests,
   onCame,
   onConnected,
@@ -324,7 +324,7 @@ function onTick(state: SwarmState): void {
   remindWaiting(state, nowMs)
   endRests(state, nowMs)
   passHangingDials(state, nowMs)
-  endDialsLeft(state, nowMs)
+  endDialWaits(state, nowMs)
   for (const session of state.active.slice()) {
     tellWhenDue(state, session)
     endDeflections(session, nowMs)

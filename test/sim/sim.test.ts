@@ -32,6 +32,7 @@ const knownWorlds = [
   'fb2-91',
   'gr1-62',
   'fin1-71',
+  'last1-134',
 ]
 
 /** Likewise, of twelve nodes. */

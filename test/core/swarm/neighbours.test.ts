@@ -113,9 +113,25 @@ describe('a session', () => {
     bench.handle({ type: 'dial-failed', peer: 'a' })
     bench.answer({})
     expect(bench.take('dial')).toEqual([])
-    bench.pass(1000)
+    bench.pass(limits.dialBackoffMs - limits.tickMs)
     bench.answer({})
-    expect(bench.take('dial')).toHaveLength(1)
+    expect(bench.take('dial')).toEqual([])
+  })
+
+  it('dials again whom it could not reach, or whose connection broke, when a while has passed, whatever the directory says', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ peers: [hint('a')] })
+    bench.handle({ type: 'dial-failed', peer: 'a' })
+    bench.take('dial')
+    bench.pass(limits.dialBackoffMs)
+    expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['a'])
+    bench.joins('a', span(0, 100))
+    bench.handle({ type: 'peer-disconnected', peer: 'a' })
+    bench.pass(limits.dialBackoffMs - limits.tickMs)
+    expect(bench.take('dial')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['a'])
   })
 
   it('joins a named peer once they are connected', () => {
