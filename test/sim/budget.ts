@@ -24,7 +24,7 @@ export function noteLoss(sim: Sim, node: SimNode): void {
   for (const blob of sim.layers) {
     let alone = 0
     for (let index = 0; index < chunkCountOf(blob.size); index++)
-      if (!others.some((other) => holds(other, blob, index))) alone += hadOf(node, own, blob, index)
+      if (!others.some((other) => hasTrue(other, blob, index))) alone += hadOf(node, own, blob, index)
     bytes += alone === 0 ? 0 : Math.max(alone, againBytes(sim, blob))
   }
   for (const { blob, endedAtMs } of own) if (endedAtMs === undefined) bytes += windowBytes + againBytes(sim, blob)
@@ -174,7 +174,7 @@ function lackedBy(sim: Sim, parts: readonly (readonly SimNode[])[]): number {
   let bytes = 0
   for (const blob of sim.layers) {
     const lacking = chunksOf(blob.size).map((index) =>
-      parts.filter((nodes) => !nodes.some((node) => holds(node, blob, index))),
+      parts.filter((nodes) => !nodes.some((node) => hasTrue(node, blob, index))),
     )
     const own = (index: number): number => Math.min(lacking[index]!.length, parts.length - 1)
     const chunks = lacking.reduce((sum, _, index) => sum + own(index) * chunkLengthOf(blob.size, index), 0)
@@ -201,9 +201,14 @@ function holds(node: SimNode, { digest }: Blob, index: number): boolean {
   return kept !== undefined && hasBit(kept.have, index)
 }
 
+/** Who keeps a lie of a chunk has not got it. */
+function hasTrue(node: SimNode, blob: Blob, index: number): boolean {
+  return holds(node, blob, index) && blob.isTrue(index, node.disk.of(blob.digest)?.pieces[index] ?? [])
+}
+
 /** Bytes of a chunk that the node holds, or has had from the origin so far. */
 function hadOf(node: SimNode, own: readonly Answer[], blob: Blob, index: number): number {
-  if (holds(node, blob, index)) return chunkLengthOf(blob.size, index)
+  if (hasTrue(node, blob, index)) return chunkLengthOf(blob.size, index)
   return own.reduce((most, answer) => Math.max(most, overlap(answer, blob, index)), 0)
 }
 

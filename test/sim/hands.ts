@@ -76,8 +76,12 @@ export function obey(node: SimNode, command: SwarmCommand): void {
       return world.network.hangUp(node.id, command.peer)
     case 'fail':
       node.counts.fails++
-      return later(node, 0, () => node.readers.fail(command.digest, command.reader))
+      return later(node, 0, () => node.readers.fail(command.digest, whyOf(command), command.reader))
   }
+}
+
+function whyOf({ failure }: CommandOf<'fail'>): 'origin' | 'corrupt' {
+  return failure.kind === 'corrupt' ? 'corrupt' : 'origin'
 }
 
 function describe(command: SwarmCommand): string {
@@ -258,7 +262,7 @@ function endCorrupt(node: SimNode, { unkept }: Life, blob: Blob): void {
   if (isTrue) return
   unkept.delete(digest)
   handle(node, { type: 'proved', digest, ok: false })
-  node.readers.fail(digest)
+  node.readers.fail(digest, 'corrupt')
 }
 
 function refuse(node: SimNode, { unkept }: Life, blob: Blob, index: number, pieces: readonly Piece[]): void {

@@ -42,8 +42,8 @@ export interface Readers {
   open(request: ReadRequest): () => void
   /** Takes what has come of this digest. */
   advance(digest: Digest): void
-  /** All that read it, or this one. */
-  fail(digest: Digest, reader?: number): void
+  /** All that read it, or this one: the origin failed them, or what is here is wrong. */
+  fail(digest: Digest, why: 'origin' | 'corrupt', reader?: number): void
   /** The agent stops. */
   closeAll(): void
   /** The node crashed: nobody hears of it. */
@@ -114,10 +114,12 @@ export function createReaders(components: ReadersComponents): Readers {
     advance(digest) {
       for (const reader of readers.values()) if (reader.blob.digest === digest) advance(reader)
     },
-    fail(digest, id) {
+    fail(digest, why, id) {
+      // Who was given a wrong byte and is failed by the origin would have been failed without it.
+      const endOf = ({ deceivedAt }: Reader): ReadEnd =>
+        why === 'corrupt' && deceivedAt !== undefined ? 'wrong' : 'failed'
       for (const reader of of(digest))
-        if ((id === undefined || id === reader.id) && readers.delete(reader.id))
-          reader.onEnd(reader.deceivedAt === undefined ? 'failed' : 'wrong')
+        if ((id === undefined || id === reader.id) && readers.delete(reader.id)) reader.onEnd(endOf(reader))
     },
     closeAll: () => [...readers.values()].forEach(close),
     clear: () => readers.clear(),

@@ -57,6 +57,8 @@ const knownSmallWorlds = [
   'fb12-572',
   'fb12-787',
   'lay2-138',
+  'ctD-758',
+  'ctD-2177',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
