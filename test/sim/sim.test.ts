@@ -59,6 +59,7 @@ const knownSmallWorlds = [
   'lay2-138',
   'ctD-758',
   'ctD-2177',
+  'sm1-967',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
