@@ -97,9 +97,7 @@ function isWithheld(sim: Sim, node: SimNode, blob: Blob): boolean {
   const near = sim.nodes.filter((other) => other !== node && isOfUse(other) && areaOf(other) === areaOf(node))
   for (let index = 0; index < chunkCountOf(blob.size); index++) {
     const holders = holds(node, blob, index) ? [] : near.filter((other) => holds(other, blob, index))
-    const isKept = (holder: SimNode): boolean =>
-      holder.life?.wrong.has(blob.digest) === true || hasOfLiar(sim, holder, blob, index)
-    if (holders.length > 0 && holders.every(isKept)) return true
+    if (holders.length > 0 && holders.every((holder) => isKept(sim, holder, blob, index))) return true
   }
   return false
 }
@@ -122,11 +120,12 @@ function allowOnce({ allowances }: Sim, why: string, { size }: Blob): void {
 
 /**
  * A node insists on a lease for what others hold. That is as it should be where it is parted from most, and knows next to nobody of
- * its side; and where those of its area hold it on the word of a liar, or none of them is honest: the budget is a copy for each region.
+ * its side; and where those of its area hold it on the word of a liar, or look for a lie, or none of them is honest: the budget is a copy
+ * for each region.
  */
 function noteInsistence(sim: Sim, node: SimNode, { items }: AnnounceAnswer, { items: asked }: AnnounceRequest): void {
   const isParted = !isAmongMost(sim, node)
-  const why = isParted ? 'parted from most' : 'others near have it of a liar'
+  const why = isParted ? 'parted from most' : 'others near were lied to'
   const insisting = new Set(asked.filter(({ lease }) => lease?.insists === true).map(({ digest }) => digest))
   for (const { digest, lease } of items) {
     if (lease === undefined || !insisting.has(digest)) continue
@@ -142,14 +141,16 @@ function heldByOthers(sim: Sim, node: SimNode, blob: Blob, { end, start }: Chunk
   for (let index = start; index < end; index++) {
     const holders = others.filter((other) => holds(other, blob, index))
     const near = holders.filter((holder) => areaOf(holder) === areaOf(node))
-    const isDoubtful = isParted || near.every((holder) => hasOfLiar(sim, holder, blob, index))
-    if (holders.length > 0 && isDoubtful) bytes += chunkLengthOf(blob.size, index)
+    const isUseless = isParted || near.every((holder) => isKept(sim, holder, blob, index))
+    if (holders.length > 0 && isUseless) bytes += chunkLengthOf(blob.size, index)
   }
   return bytes
 }
 
-function hasOfLiar({ world }: Sim, { disk }: SimNode, { digest }: Blob, index: number): boolean {
-  return isLiarsWord(world, disk.of(digest)?.entries[index])
+/** Has it the chunk on a liar's word, or doesn't hand it on? Who looks for a lie hands on nothing but its own. */
+function isKept({ world }: Sim, { disk, id, life }: SimNode, { digest }: Blob, index: number): boolean {
+  const entry = disk.of(digest)?.entries[index]
+  return isLiarsWord(world, entry) || (life?.wrong.has(digest) === true && entry?.signer !== id)
 }
 
 /** Is it in touch with half of the others? Who is not can't tell who is dead, and accuses nobody (core/members/health.ts). */
