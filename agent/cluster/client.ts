@@ -1,5 +1,5 @@
 /** Asks other members: one POST with a MAC each, over kept connections; the answer's MAC is checked before it is read. */
-import { Agent, request } from 'undici'
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
@@ -26,7 +26,7 @@ export interface ClusterClient {
     cluster: string,
     body: Request,
   ): Promise<Answer>
-  close(): Promise<void>
+  close(): void
 }
 
 /** What is known of who listens at an address. */
@@ -37,21 +37,24 @@ interface Recipient {
 
 interface State extends ClusterClientComponents {
   readonly agent: Agent
+  /** Ends a request under way, for the reason given. */
+  readonly stops: Set<(reason: Error) => void>
   readonly recipients: Map<string, Recipient>
 }
 
 export function createClusterClient(components: ClusterClientComponents): ClusterClient {
   const agent = new Agent({
-    connections: limits.clusterConnectionsPerMember,
-    pipelining: 1,
-    keepAliveTimeout: limits.clusterIdleMs,
-    keepAliveMaxTimeout: limits.clusterIdleMs,
-    connect: { timeout: limits.memberCallMs },
+    keepAlive: true,
+    maxSockets: limits.clusterConnectionsPerMember,
+    timeout: limits.clusterIdleMs,
   })
-  const state: State = { ...components, agent, recipients: new Map() }
+  const state: State = { ...components, agent, stops: new Set(), recipients: new Map() }
   return {
     call: (call, peer, cluster, body) => callMember(state, call, peer ?? anyMember, cluster, body),
-    close: () => agent.destroy(),
+    close() {
+      for (const stop of state.stops) stop(new Error('the client was closed'))
+      agent.destroy()
+    },
   }
 }
 
@@ -73,10 +76,10 @@ async function callMember<Request, Answer>(
 ): Promise<Answer> {
   const recipient = recipientAt(state, cluster)
   const written = call.writeRequest(body)
-  const signal = AbortSignal.timeout(call.withinMs)
+  const endsMs = performance.now() + call.withinMs
   for (const key of [recipient.key, ...state.keys.filter((other) => other !== recipient.key)]) {
     const shown = call.sealed === 'both' ? seal(key, written) : written
-    const answer = await postFresh(state, { path: call.path, to, cluster, body: shown, signal }, recipient, key)
+    const answer = await postFresh(state, { path: call.path, to, cluster, body: shown, endsMs }, recipient, key)
     if (answer === undefined) continue
     recipient.key = key
     const plain = call.sealed !== undefined ? unseal(key, answer.body) : answer.body
@@ -92,7 +95,8 @@ interface Exchange {
   readonly to: PeerId
   readonly cluster: string
   readonly body: Buffer
-  readonly signal: AbortSignal
+  /** When its caller has waited long enough. */
+  readonly endsMs: number
 }
 
 /** Once more, over a new connection, where a kept one was found closed: all calls are idempotent. */
@@ -110,7 +114,7 @@ async function postAlive(
   }
 }
 
-const closedCodes = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+const closedCodes = new Set(['ECONNRESET', 'EPIPE'])
 
 function wasClosed(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof Error && closedCodes.has(codeOf(error.cause))
@@ -161,34 +165,55 @@ async function post(state: State, exchange: Exchange, epoch: string, key: MacKey
   return isSameMac(told.mac, answerMac(key, fields)) ? { ...answer, epoch: current } : undefined
 }
 
-async function carry(
-  { agent }: State,
-  { cluster, path, body, signal }: Exchange,
-  headers: Record<string, string>,
-): Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: Buffer }> {
+interface HttpAnswer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+}
+
+/** By `node:http`, as the server: the two have most of their code in common, and at a few calls a second none of it is ever hot. */
+async function carry(state: State, exchange: Exchange, headers: Record<string, string>): Promise<HttpAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
+  const { cluster, path, body, endsMs } = exchange
+  const options = { agent: state.agent, method: 'POST', headers: { ...headers, 'content-type': 'application/json' } }
+  const running = request(`http://${cluster}${path}`, options, (response) => {
+    readAnswer(response).then(resolve, reject)
+  })
+  // A timer that is cleared: a signal that times out makes an error, with its stack, for calls as well that ended long ago.
+  const late = setTimeout(() => stop(new Error('no answer came in time')), endsMs - performance.now())
+  running.on('error', reject)
+  running.end(body)
+  state.stops.add(stop)
+
+  function stop(reason: Error): void {
+    reject(reason)
+    running.destroy()
+  }
+
   try {
-    const response = await request(`http://${cluster}${path}`, {
-      dispatcher: agent,
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/json' },
-      body,
-      signal,
-    })
-    return { status: response.statusCode, headers: response.headers, body: await readAnswer(response.body) }
+    return await promise
   } catch (cause) {
     throw unreachable(cluster, cause)
+  } finally {
+    clearTimeout(late)
+    state.stops.delete(stop)
   }
 }
 
-async function readAnswer(body: AsyncIterable<Buffer>): Promise<Buffer> {
+function readAnswer(response: IncomingMessage): Promise<HttpAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
   const parts: Buffer[] = []
   let length = 0
-  for await (const part of body) {
-    length += part.length
-    if (length > limits.clusterAnswerMaxBytes) throw new Error('its answer is too large')
+  response.on('data', (part: Buffer) => {
     parts.push(part)
-  }
-  return Buffer.concat(parts)
+    length += part.length
+    if (length > limits.clusterAnswerMaxBytes) response.destroy(new Error('its answer is too large'))
+  })
+  response.on('end', () =>
+    resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts) }),
+  )
+  response.on('error', reject)
+  return promise
 }
 
 function unreachable(cluster: string, cause: unknown): ShoalError {

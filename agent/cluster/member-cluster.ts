@@ -351,7 +351,7 @@ async function stop(state: State): Promise<void> {
   clearTimeout(state.timer)
   await within(Promise.all(state.calls), limits.departureMs)
   await state.server.close()
-  await state.http.close()
+  state.http.close()
 }
 
 // Time

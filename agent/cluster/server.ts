@@ -140,20 +140,18 @@ function authenticate(state: State, route: ClusterRoute, headers: MacHeaders): M
 }
 
 /** Undefined when it is too large or cut off. */
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+  const { promise, resolve } = Promise.withResolvers<Buffer | undefined>()
   const parts: Buffer[] = []
   let length = 0
-  try {
-    for await (const part of request.iterator({ destroyOnReturn: false })) {
-      if (!Buffer.isBuffer(part)) return undefined
-      length += part.length
-      if (length > limits.clusterRequestMaxBytes) return undefined
-      parts.push(part)
-    }
-  } catch {
-    return undefined
-  }
-  return Buffer.concat(parts)
+  request.on('data', (part: Buffer) => {
+    length += part.length
+    if (length <= limits.clusterRequestMaxBytes) parts.push(part)
+    else resolve(undefined)
+  })
+  request.on('end', () => resolve(Buffer.concat(parts)))
+  request.on('error', () => resolve(undefined))
+  return promise
 }
 
 function send(state: State, response: ServerResponse, key: MacKey, to: MacHeaders, status: number, body: Buffer): void {
@@ -166,7 +164,8 @@ function send(state: State, response: ServerResponse, key: MacKey, to: MacHeader
 
 /** Says nothing. A small body is read and dropped, since closing before it would cost its sender the answer. */
 async function refuse(request: IncomingMessage, response: ServerResponse, status: 401 | 404): Promise<void> {
-  if (Number(request.headers['content-length']) <= limits.clusterDrainMaxBytes) await readBody(request)
+  const isSmall = Number(request.headers['content-length']) <= limits.clusterDrainMaxBytes
+  if (isSmall && !request.readableEnded) await readBody(request)
   response.sendDate = false
   response.writeHead(status, { 'content-length': 0, connection: 'close' })
   response.end()

@@ -37,7 +37,7 @@ export async function lookAtCluster(config: AgentConfig, question: MembersQuesti
     ])
     return { secret, seedsName: seedsDns && named && { name: seedsDns.host, answer: named.answer }, members }
   } finally {
-    await client.close()
+    client.close()
   }
 }
 

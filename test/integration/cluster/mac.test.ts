@@ -109,7 +109,7 @@ async function listen(options: { keys?: MacKeys; clock?: Clock; self?: PeerId } 
 
 function client(withKeys = keys): ReturnType<typeof createClusterClient> {
   const made = createClusterClient({ self: caller, keys: withKeys })
-  closers.push(() => made.close())
+  closers.push(async () => made.close())
   return made
 }
 
@@ -369,16 +369,22 @@ describe('an outsider', () => {
 
   it('that listens where a member should is found out', async () => {
     for (const evil of impostors()) {
-      const listener = createServer(evil).listen(0, '127.0.0.1')
-      await once(listener, 'listening')
-      closers.push(async () => listener.close())
-      const address = listener.address()
-      const port = typeof address === 'object' ? address?.port : undefined
-      const asking = client().call(exchangeCall, server, `127.0.0.1:${port}`, exchangeFrom(caller))
+      const asking = client().call(exchangeCall, server, await listenAs(evil), exchangeFrom(caller))
       await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_MAC_WRONG' })
     }
   })
 })
+
+/** Somebody else's listener. */
+async function listenAs(answer: RequestListener): Promise<string> {
+  const listener = createServer(answer).listen(0, '127.0.0.1')
+  await once(listener, 'listening')
+  closers.push(async () => {
+    listener.close()
+    listener.closeAllConnections()
+  })
+  return `127.0.0.1:${portOf(listener.address())}`
+}
 
 /** Listeners that answer: bare, with a MAC of another key, with one over another field, or with the answer to another request. */
 function impostors(): RequestListener[] {
@@ -423,7 +429,44 @@ describe('a call', () => {
   })
 })
 
+describe('a call whose answer stays away', () => {
+  const halves: [string, RequestListener][] = [
+    ['wholly', () => {}],
+    ['halfway', (_request, response) => void response.writeHead(200, { 'content-length': 10 }).write('half')],
+  ]
+
+  it.each(halves)('%s ends when its time is over', async (_, listener) => {
+    const cluster = await listenAs(listener)
+    const asking = client().call({ ...exchangeCall, withinMs: 50 }, server, cluster, exchangeFrom(caller))
+    await expect(asking).rejects.toMatchObject({
+      code: 'CLUSTER_UNREACHABLE',
+      cause: { message: 'no answer came in time' },
+    })
+  })
+
+  it.each(halves)('%s ends with its client', async (_, listener) => {
+    const asked = Promise.withResolvers<void>()
+    const cluster = await listenAs((request, response) => {
+      listener(request, response)
+      asked.resolve()
+    })
+    const asker = client()
+    const asking = asker.call(exchangeCall, server, cluster, exchangeFrom(caller))
+    void asked.promise.then(() => asker.close())
+    await expect(asking).rejects.toMatchObject({
+      code: 'CLUSTER_UNREACHABLE',
+      cause: { message: 'the client was closed' },
+    })
+  })
+})
+
 describe('what is too large', () => {
+  it('is not taken for an answer', async () => {
+    const cluster = await listenAs((_request, response) => response.end(Buffer.alloc(limits.clusterAnswerMaxBytes + 1)))
+    const asking = client().call(exchangeCall, server, cluster, exchangeFrom(caller))
+    await expect(asking).rejects.toMatchObject({ cause: { message: 'its answer is too large' } })
+  })
+
   it('is refused though its sender is a member', async () => {
     const { port, heard } = await listen()
     const epoch = await epochOf(port)
