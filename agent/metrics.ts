@@ -5,6 +5,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { findingCodes } from '../core/doctor/findings.ts'
 import { type ErrorCode, errorTable } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
 
 interface MetricSpec {
   readonly type: 'counter' | 'gauge' | 'histogram'
@@ -170,7 +171,7 @@ export interface Metrics {
 /** A registry of its own: two agents in one process share nothing. */
 export function createMetrics(): Metrics {
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: limits.eventLoopLookMs })
   const instruments = new Map(
     Object.entries<MetricSpec>(metricTable).map(([name, spec]) => [name, instrument(name, spec, registry)]),
   )

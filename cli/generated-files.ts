@@ -4,6 +4,7 @@ import { configSchema, optionGroups } from '../agent/config.ts'
 import { metricTable } from '../agent/metrics.ts'
 import { findingCodes, findingTable, severities, type Severity, severityMeanings } from '../core/doctor/findings.ts'
 import { errorTable } from '../core/errors.ts'
+import { limits } from '../core/limits.ts'
 import { agentJsonSchema, fileOption, liveNote, type OptionView, optionViews, showValue } from './agent-options.ts'
 import { chartReadme, valuesSchema } from './chart/chart-files.ts'
 import type { DescribedValue } from './chart/values-comments.ts'
@@ -108,7 +109,8 @@ function metricsPage(): string {
 # Metrics of the agent
 
 At \`/metrics\` of the ops listener, in the Prometheus text format, beside the usual \`process_*\` and \`nodejs_*\` (memory, CPU,
-event-loop lag, garbage collection). Label values come from the sets below, or are \`other\`; no digest, name or address is ever one.
+event-loop lag with the ${limits.eventLoopLookMs} ms between two looks, garbage collection). Label values come from the sets below, or are
+\`other\`; no digest, name or address is ever one.
 
 ${table(['Metric', 'Type', 'Meaning', 'Labels'], rows)}
 `
