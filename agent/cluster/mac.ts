@@ -2,7 +2,7 @@
  * What makes a message between members authentic: HMAC-SHA256 (RFC 2104) under a key that HKDF (RFC 5869) derives from the
  * cluster secret. Every covered field excludes newlines by its grammar, so no two messages have the same text.
  */
-import { createHash, createHmac, createSecretKey, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, hash, hkdfSync, type KeyObject, timingSafeEqual } from 'node:crypto'
 import type { PeerId } from '../../core/ports.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
 
@@ -80,5 +80,5 @@ export function isSameMac(told: string, expected: string): boolean {
 }
 
 export function hashOf(body: Uint8Array): string {
-  return createHash('sha256').update(body).digest('base64url')
+  return hash('sha256', body, 'base64url')
 }

@@ -1,5 +1,5 @@
 /** Carries out `hash` and `keep`: from the buffer to the disk, and to memory where the disk refuses. */
-import { createHash } from 'node:crypto'
+import { hash as hashBytes } from 'node:crypto'
 import { limits } from '../../core/limits.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
@@ -42,7 +42,7 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
   function hash({ digest, index }: HashCommand): void {
     const bytes = buffers.complete(chunkKey(digest, index))
     if (bytes === undefined) return
-    post({ type: 'hashed', digest, index, hash: createHash('sha256').update(bytes).digest('hex') })
+    post({ type: 'hashed', digest, index, hash: hashBytes('sha256', bytes) })
   }
 
   function keep(command: KeepCommand): void {

@@ -59,8 +59,9 @@ export function acquit(contact: Contact, nowMs: number): void {
   contact.silent = false
   contact.refusals = 0
   contact.toldDead = false
-  contact.witnesses.clear()
-  contact.told.clear()
+  // With every frame that comes; to clear what is empty costs as much as all else here.
+  if (contact.witnesses.size > 0) contact.witnesses.clear()
+  if (contact.told.size > 0) contact.told.clear()
 }
 
 export interface Circumstances {

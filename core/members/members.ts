@@ -386,6 +386,7 @@ function heard(state: State, peer: PeerId): void {
   const contact = contactOf(state, peer)
   contact.heardMs = state.clock.now()
   clear(state, peer, contact)
+  if (contact.askers.size === 0) return
   for (const asker of contact.askers) exchangeWith(state, asker, { vouched: [peer] })
   contact.askers.clear()
 }
