@@ -75,8 +75,8 @@ interface Subject {
   redirect: PeerId | undefined
   /** None of those who may host it answers. */
   isCutOff: boolean
-  /** Who answered the last wish does not grant leases, or not yet. */
-  isDeputised: boolean
+  /** Since when who answers wishes does not grant leases, or not yet; Infinity: the last one was answered by who does. */
+  deputisedMs: number
   /** Its host let a reader starve: nobody waits for it again before it grants something of use. */
   isForsaken: boolean
   /** The host said that there is no lease before this time; and the longest that it said for the present wish. */
@@ -243,7 +243,7 @@ function createSubject(digest: Digest): Subject {
     lines: new Map(),
     redirect: undefined,
     isCutOff: false,
-    isDeputised: false,
+    deputisedMs: Infinity,
     isForsaken: false,
     toldUntilMs: 0,
     toldMs: 0,
@@ -467,7 +467,8 @@ function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, 
   const { ask } = item
   const hosted = ask === undefined || item.size !== undefined
   if (hosted) subject.isCutOff = false
-  if (sent.lease !== undefined) subject.isDeputised = ask !== undefined
+  if (sent.lease !== undefined)
+    subject.deputisedMs = ask === undefined ? Infinity : Math.min(subject.deputisedMs, state.clock.now())
   if (item.lease !== undefined) tellFollowers(state, subject, host)
   if (item.lease !== undefined && isOfUse(sent, item.lease)) {
     subject.wish = undefined
@@ -531,10 +532,10 @@ function watch(state: State, subject: Subject, nowMs: number): void {
   subject.watchMs = watched ? Math.min(subject.silentMs, nowMs + limits.announceMs) : Number.POSITIVE_INFINITY
 }
 
-function isStuck({ isCutOff, isDeputised, isForsaken, toldMs }: Subject, wish: Wish, nowMs: number): boolean {
+function isStuck({ deputisedMs, isCutOff, isForsaken, toldMs }: Subject, wish: Wish, nowMs: number): boolean {
   const waitedMs = nowMs - wish.sinceMs
   if (isCutOff) return true
-  if (isDeputised) return waitedMs >= limits.successionMs
+  if (deputisedMs < Infinity) return nowMs - Math.max(wish.sinceMs, deputisedMs) >= limits.successionMs
   if (isForsaken) return waitedMs >= limits.announceMs
   // Hosts pass on how long an origin wants to be left alone; and may lie about it.
   return waitedMs >= Math.max(wish.patienceMs, Math.min(toldMs, limits.limitedOriginMaxMs))
@@ -544,7 +545,7 @@ function helpOneself(state: State, subject: Subject, nowMs: number): void {
   if (subject.silentMs === Number.POSITIVE_INFINITY) subject.silentMs = nowMs + silenceMs(state, subject.tries)
   if (subject.silentMs > nowMs) return
   subject.tries++
-  subject.isForsaken = !subject.isCutOff && !subject.isDeputised
+  subject.isForsaken = !subject.isCutOff && subject.deputisedMs === Infinity
   subject.silentMs = nowMs + silenceMs(state, subject.tries)
   state.emit({ type: 'directory-silent', digest: subject.digest })
 }

@@ -60,6 +60,7 @@ const knownSmallWorlds = [
   'ctD-758',
   'ctD-2177',
   'sm1-967',
+  'nov2-454',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

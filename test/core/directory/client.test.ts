@@ -465,6 +465,21 @@ describe('a reader whose hosts are silent', () => {
     expect(silences(bench)).toEqual([{ type: 'directory-silent', digest }])
   })
 
+  it('gives who follows seven seconds since it is asked, however long the owner had it wait before', () => {
+    const bench = createBench()
+    bench.replies
+      .set('owner', { leaseAfterMs: 500 })
+      .set('standby', { ask: 'owner', leaseAfterMs: 500 })
+      .set('third', {})
+    start(bench, wish)
+    bench.pass(6000)
+    bench.replies.set('owner', 'refuse')
+    bench.pass(6900)
+    expect(silences(bench)).toEqual([])
+    bench.pass(700)
+    expect(silences(bench)).toEqual([{ type: 'directory-silent', digest }])
+  })
+
   it('is helped when hosts answer but for long grant nothing and nothing moves; from then on sooner', () => {
     const bench = createBench()
     bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', {})
