@@ -242,8 +242,7 @@ export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   const session = state.sessions.get(event.digest)
   if (session === undefined || session.phase[event.index] !== phases.keeping) return
   chunkSettled(state, session, event.index, restingPhase(event))
-  // Without a disk, chunks can't wait for witnesses: this node's own bytes need none.
-  if (event.isForgotten === true) session.ownOnly = true
+  if (event.isForgotten === true) takeOwnOnly(state, session)
   session.single.delete(event.index)
   const nowMs = state.clock.now()
   if (event.ok) {
@@ -253,6 +252,15 @@ export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   advanceCursors(session, nowMs)
   leaseSettled(state, session, event.index)
   proveWhenWhole(state, session)
+}
+
+/**
+ * Without a disk, chunks can't wait for witnesses: this node's own bytes need none. What was asked of peers comes from the origin as well,
+ * and in one answer where that ignores Range.
+ */
+function takeOwnOnly(state: SwarmState, session: Session): void {
+  session.ownOnly = true
+  for (const index of session.buffers.keys()) cancelChunk(state, session, index)
 }
 
 function restingPhase({ isForgotten, ok }: EventOf<'kept'>): number {

@@ -347,13 +347,16 @@ describe('a reader that is held back for a minute', () => {
 })
 
 describe('a disk that refuses a chunk', () => {
-  it('lets nobody wait for its witnesses: the rest comes from the origin', () => {
+  it('lets nobody wait for its witnesses: the rest comes from the origin, also what was asked of peers', () => {
     const bench = createReader(2)
     bench.joins('a', [0])
     bench.sends(bench.told('request', 'a')[0]!)
+    bench.joins('b', [1])
     bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
     expect(bench.take('keep')).toMatchObject([{ mayPass: false }])
     bench.handle({ type: 'kept', digest, index: 0, ok: false, isForgotten: true })
+    const [asked] = bench.told('request', 'b')
+    expect(bench.told('cancel')).toMatchObject([{ to: 'b', id: asked!.id }])
     bench.pass(25)
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: chunks }])
     expect(bench.told('request')).toEqual([])
