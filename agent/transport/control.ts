@@ -3,9 +3,7 @@ import type { Stream } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
 import { Uint8ArrayList } from 'uint8arraylist'
 import { limits } from '../../core/limits.ts'
-import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { splitFrames } from '../../core/wire/frames.ts'
-import { createPeerMessageDecoder } from '../../core/wire/peer-messages.ts'
 import { updateWindowByHalves } from './yamux-window.ts'
 
 export const controlProtocol = '/shoal/control/1'
@@ -19,15 +17,6 @@ export function framesOf(stream: Stream): Frames {
 
 /** A frame without bytes: I am here. */
 export const heartbeat = Uint8Array.of(0)
-
-/** Frames as messages; `heard` is called for every frame, heartbeats included. */
-export async function* messagesIn(frames: Frames, heard: () => void): AsyncGenerator<PeerMessage> {
-  const decode = createPeerMessageDecoder()
-  for await (const frame of frames) {
-    heard()
-    if (frame.length > 0) yield decode(frame)
-  }
-}
 
 export interface Outbox {
   /** Queues an encoded message; false when more waits than the bound allows. */

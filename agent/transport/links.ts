@@ -15,16 +15,15 @@
  */
 import type { TLSSocket } from 'node:tls'
 import type { Connection, Stream } from '@libp2p/interface'
-import { pipe } from 'it-pipe'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { decodeAnswer, decodeHello, encodeAnswer, encodeHello } from '../../core/wire/hello.ts'
-import { createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
+import { createPeerMessageDecoder, createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
 import { abortConnection } from './abort.ts'
 import { hostOf, targetsOf } from './addresses.ts'
-import { controlProtocol, createOutbox, framesOf, heartbeat, messagesIn, type Frames, type Outbox } from './control.ts'
+import { controlProtocol, createOutbox, framesOf, heartbeat, type Frames, type Outbox } from './control.ts'
 import type { Gate } from './gate.ts'
 import { laneTo, type Lanes, type OnBytes, type OpenLane } from './lanes.ts'
 import type { Node } from './node.ts'
@@ -239,16 +238,15 @@ export function createLinks(components: {
 
   async function listen(link: Link, frames: Frames): Promise<void> {
     try {
-      await pipe(
-        messagesIn(frames, () => link.pulse.heard()),
-        async (messages) => {
-          for await (const message of messages) {
-            if (!isCurrent(link)) return
-            link.pulse.used()
-            emit({ type: 'message', peer: link.peer, message })
-          }
-        },
-      )
+      const decode = createPeerMessageDecoder()
+      for await (const frame of frames) {
+        link.pulse.heard()
+        if (frame.length === 0) continue
+        const message = decode(frame)
+        if (!isCurrent(link)) break
+        link.pulse.used()
+        emit({ type: 'message', peer: link.peer, message })
+      }
     } catch (error) {
       if (error instanceof ShoalError) violated(link, error)
     }
