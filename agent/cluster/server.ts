@@ -142,6 +142,8 @@ function authenticate(state: State, route: ClusterRoute, headers: MacHeaders): M
 /** Undefined when it is too large or cut off. */
 function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
   const { promise, resolve } = Promise.withResolvers<Buffer | undefined>()
+  // Cut off while it waited for its turn: it says no more.
+  if (request.destroyed) resolve(undefined)
   const parts: Buffer[] = []
   let length = 0
   request.on('data', (part: Buffer) => {
