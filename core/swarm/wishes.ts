@@ -22,10 +22,17 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
   const insists = isStarved || isUseless(state, session, position)
   const { unranged } = session.supply
   const wish = unranged ? { chunks: session.count, position: 0 } : wishFrom(state, session, position)
-  const across = isResting(state, session) ? { acrossOnly: true } : {}
+  return {
+    ...wish,
+    ...(insists ? { insists } : {}),
+    ...(isResting(state, session) ? { acrossOnly: true } : life(state, session)),
+  }
+}
+
+/** How long this node's credential lets it fetch. */
+function life(state: SwarmState, session: Session): Pick<NonNullable<AnnounceItem['lease']>, 'lifeMs'> {
   const lifeMs = lifeOf(state, session).endsAtMs - state.clock.now()
-  const life = lifeMs > 0 && lifeMs < Infinity ? { lifeMs: Math.min(lifeMs, state.limits.tokenLifeMaxMs) } : {}
-  return { ...wish, ...(insists ? { insists } : {}), ...across, ...life }
+  return lifeMs < Infinity ? { lifeMs: Math.min(lifeMs, state.limits.tokenLifeMaxMs) } : {}
 }
 
 /** Of the last credential that this node may show the origin. */
@@ -80,8 +87,8 @@ export function hasLiars({ forgery, refused }: Session): boolean {
 }
 
 function mayAsk(state: SwarmState, session: Session): boolean {
-  const { complete, origin, ownOnly, readers } = session
-  if (complete || ownOnly || readers.size === 0 || origin === undefined) return false
+  const { origin, ownOnly } = session
+  if (ownOnly || origin === undefined) return false
   if (isResting(state, session) && !hasBorder(state)) return false
   if (state.clock.now() < session.supply.askAfterMs) return false
   if (isBroughtByOthers(state, session) || mustYield(state, session)) return false

@@ -6,7 +6,7 @@ import type { SwarmCommand, SwarmEvent } from '../../../core/swarm/events.ts'
 import type { PeerMessage } from '../../../core/swarm/messages.ts'
 import { createSwarm, type Swarm } from '../../../core/swarm/swarm.ts'
 import { createState, type SwarmOptions, type SwarmState } from '../../../core/swarm/state.ts'
-import type { AnswerItem } from '../../../core/directory/messages.ts'
+import type { AnnounceItem, AnswerItem } from '../../../core/directory/messages.ts'
 import { digestFromHex, type Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
 import { limits } from '../../../core/limits.ts'
@@ -154,6 +154,31 @@ export function createBench(setup: BenchOptions = {}): Bench {
     },
   }
   return bench
+}
+
+/** A lease of the first four chunks. */
+export const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
+
+/** A reader's node that holds that lease and fetches it. */
+export function createHolder(options: BenchOptions = {}): { bench: Bench; fetch: number } {
+  const bench = createBench(options)
+  bench.read()
+  bench.answer({ lease })
+  return { bench, fetch: bench.take('fetch-origin')[0]!.fetch }
+}
+
+/** The lease that it wishes for. */
+export function wishOf({ swarm }: Bench, of = digest): AnnounceItem['lease'] {
+  return swarm.announceState(of)?.lease
+}
+
+/** What a lease is wished for while no rate is known. */
+export const firstChunks = limits.leaseFirstBytes / limits.chunkSizeMinBytes
+
+/** So many bytes of a chunk come from the origin. */
+export function comes(bench: Bench, fetch: number, index: number, bytes = limits.chunkSizeMinBytes): void {
+  for (let left = bytes; left > 0; left -= 16_384)
+    bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: Math.min(left, 16_384) })
 }
 
 /** What a swarm knows before its first event, for tests of its parts; commands go nowhere. */

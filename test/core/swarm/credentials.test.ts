@@ -4,11 +4,10 @@ import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import { second } from '../../../core/units.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
-import { type Bench, createBench, digest, origin, span } from './bench.ts'
+import { type Bench, createBench, digest, lease, origin, span, wishOf } from './bench.ts'
 
 /** So much longer its reader takes the credential for good. */
 const believedMs = 1750
-const lease = { id: 7, start: 0, end: 4, ttlMs: 1750 }
 
 /** A reader whose credential lives so long. */
 function createReader(lifeMs: number): { bench: Bench; renew: (lifeMs: number) => void } {
@@ -23,24 +22,22 @@ function createReader(lifeMs: number): { bench: Bench; renew: (lifeMs: number) =
   return { bench, renew: (ms) => void (endsAtMs = clock.now() + ms) }
 }
 
-const wish = (bench: Bench) => bench.swarm.announceState(digest)?.lease
-
 describe('a credential that ends', () => {
   it('is told with the wish for a lease, and an hour at most', () => {
     const { bench, renew } = createReader(3 * second)
     bench.pass(1000)
-    expect(wish(bench)).toMatchObject({ lifeMs: 2 * second })
+    expect(wishOf(bench)).toMatchObject({ lifeMs: 2 * second })
     renew(1e9)
-    expect(wish(bench)).toMatchObject({ lifeMs: limits.tokenLifeMaxMs })
+    expect(wishOf(bench)).toMatchObject({ lifeMs: limits.tokenLifeMaxMs })
     renew(Infinity)
-    expect(wish(bench)).not.toHaveProperty('lifeMs')
+    expect(wishOf(bench)).not.toHaveProperty('lifeMs')
   })
 
   it('brings no lease any more once it has ended, and no request', () => {
     const { bench } = createReader(1 * second)
     bench.joins('peer', [])
     bench.pass(1000)
-    expect(wish(bench)).toBeUndefined()
+    expect(wishOf(bench)).toBeUndefined()
     bench.handle({ type: 'directory-silent', digest })
     bench.answer({ lease })
     expect(bench.take('fetch-origin')).toEqual([])
@@ -96,7 +93,7 @@ describe('a credential that ends', () => {
     expect(ended()).toEqual([2])
     renew(1000)
     bench.pass(limits.tickMs)
-    expect(wish(bench)).toBeDefined()
+    expect(wishOf(bench)).toBeDefined()
   })
 
   it('ends no reader before the directory has said whether there are others', () => {
@@ -120,7 +117,7 @@ describe('a credential that ends', () => {
     bench.pass(1000)
     renew(1 * second)
     bench.pass(limits.tickMs)
-    expect(wish(bench)).toMatchObject({ position: 0 })
+    expect(wishOf(bench)).toMatchObject({ position: 0 })
     expect(bench.take('fail')).toEqual([])
   })
 })

@@ -12,6 +12,7 @@ import {
   proved,
   sizeOf,
   span,
+  wishOf,
   type Bench,
   type Sending,
 } from './bench.ts'
@@ -360,6 +361,7 @@ describe('a disk that refuses a chunk', () => {
     bench.pass(25)
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: chunks }])
     expect(bench.told('request')).toEqual([])
+    expect(wishOf(bench)).toBeUndefined()
   })
 })
 
