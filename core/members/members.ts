@@ -627,13 +627,15 @@ function missingOf({ list }: State, seeds: readonly string[]): string[] {
   return [...missing]
 }
 
-/** A seed that returns knows nobody, and takes itself for the whole cluster until one of its members asks: so some soon do. */
+/**
+ * A seed that returns knows nobody, and takes itself for the whole cluster until one of its members asks: so some soon do. Though all
+ * asked at one moment, the first asks again soon.
+ */
 function seedWaitMs(state: State, isMissing: boolean): number {
   if (!state.agreed) return limits.seedEagerMs
   const live = state.list.live().length
   if (live < 2) return limits.seedLonelyMs
-  const waitMs = isMissing ? missingWaitMs(state) : limits.seedIdleMs
-  return waitMs / 2 + state.random.below(waitMs)
+  return state.random.below(2 * (isMissing ? missingWaitMs(state) : limits.seedIdleMs))
 }
 
 /** So long that all members together ask it every `limits.seedMissingMs`. */
@@ -644,6 +646,8 @@ function missingWaitMs({ list }: State): number {
 function agree(state: State): void {
   if (state.agreed) return
   state.agreed = true
+  // All that start together would ask once more at the same moment.
+  state.seedMs = state.clock.now() + seedWaitMs(state, false)
   state.emit({ type: 'agreed' })
 }
 

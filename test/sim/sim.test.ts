@@ -33,6 +33,7 @@ const knownWorlds = [
   'gr1-62',
   'fin1-71',
   'last1-134',
+  'ab1-434',
 ]
 
 /** Likewise, of twelve nodes. */

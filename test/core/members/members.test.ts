@@ -58,6 +58,19 @@ describe('a cluster forms', () => {
     expect(world.runUntil(() => seed.members.live().length > 1, 5000)).toBeLessThan(limits.directoryLearnMs)
   })
 
+  it.each([1, 2, 3])('again with one that was away a moment after all began at once (seed %i)', (number) => {
+    const world = createWorld(`seed away ${number}`)
+    const others = Array.from({ length: 39 }, (_, other) => `node-${other + 1}`)
+    for (const peer of ['node-0', ...others]) world.start(peer, ['node-0:5052'])
+    world.run(100)
+    const death = { ...world.nodes.get('node-1')!.members.get('node-0')!, state: 'dead' } as const
+    world.kill('node-0', true)
+    for (const peer of others) world.nodes.get(peer)?.members.handle({ ...requestFrom('node-1'), news: [death] })
+    world.run(400)
+    const seed = world.start('node-0', ['node-0:5052'], 2)
+    expect(world.runUntil(() => seed.members.live().length > 1, 9000)).toBeLessThan(limits.directoryLearnMs)
+  })
+
   it('and takes in a newcomer within a second', () => {
     const { world, peers } = settled('newcomer', 20)
     world.start('newcomer', ['node-0:5052'])
