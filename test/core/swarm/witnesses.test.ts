@@ -3,6 +3,8 @@ import { limits } from '../../../core/limits.ts'
 import { fullBitfield } from '../../../core/swarm/bitfield.ts'
 import { second } from '../../../core/units.ts'
 import {
+  bitsOf,
+  connects,
   createBench,
   digest,
   entryOf,
@@ -59,6 +61,17 @@ describe('a chunk of a peer is handed out before the proof', () => {
     expect(mayTake(bench)).toBe(false)
   })
 
+  it('not once a disk that refused it has it no more, to a later reader', () => {
+    const bench = createReader(1)
+    bench.joins('a', [0])
+    bench.sends(bench.told('request', 'a')[0]!)
+    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+    bench.handle({ type: 'kept', digest, index: 0, ok: false })
+    expect(mayTake(bench)).toBe(true)
+    bench.read({ reader: 2 })
+    expect(mayTake(bench)).toBe(false)
+  })
+
   it('to readers of the origin that it was fetched from, and to no others', () => {
     const bench = createReader(1)
     bring(bench, 'a', { witness: fetched })
@@ -85,6 +98,28 @@ describe('a chunk of a peer is handed out before the proof', () => {
     bench.joins('b', span(0, chunks))
     bench.pass(25)
     vouches(bench, 'b', [hashOf(77), ...span(1, chunks).map(hashOf)])
+    expect(mayTake(bench)).toBe(false)
+  })
+
+  it('not on the word of one, where another signed something else for it', () => {
+    const bench = createReader(2)
+    bench.joins('b', [0])
+    bench.sends(bench.told('request', 'b')[0]!, { bytes: 1000, hash: hashOf(77) })
+    bench.handle({ type: 'peer-disconnected', peer: 'b' })
+    bring(bench, 'a')
+    bench.sends(bench.told('request', 'a')[0]!)
+    keep(bench)
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 1 })
+    expect(mayTake(bench)).toBe(false)
+  })
+
+  it('not on the word of two, with three witnesses, where a third says something else', () => {
+    const bench = createReader(3)
+    bring(bench, 'a')
+    for (const peer of ['b', 'c']) bench.joins(peer, span(0, chunks))
+    bench.pass(25)
+    vouches(bench, 'b')
+    vouches(bench, 'c', [hashOf(77), ...span(1, chunks).map(hashOf)])
     expect(mayTake(bench)).toBe(false)
   })
 
@@ -141,6 +176,13 @@ describe('a chunk of a peer is handed out before the proof', () => {
     expect(mayTake(bench, 'evil.example')).toBe(false)
     expect(bench.swarm.mayDeliver(digest, 1, origin)).toBe(false)
   })
+
+  it('to readers of any origin where this node had proved it before a restart', () => {
+    const bench = createBench({ chunks })
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(1), complete: false })
+    bench.handle({ type: 'entries', digest, entries: [entryOf(sizeOf(chunks), 0, 'self', proved)] })
+    expect(mayTake(bench, 'other.example')).toBe(true)
+  })
 })
 
 describe('who is asked for its word', () => {
@@ -159,8 +201,49 @@ describe('who is asked for its word', () => {
     for (const peer of ['b', 'c', 'd']) bench.joins(peer, span(0, chunks))
     bench.pass(25)
     expect(bench.told('doubt').map(({ to }) => to)).toEqual(['b', 'c'])
-    bench.pass(limits.doubtAgainMs)
+    bench.pass(limits.doubtAgainMs - limits.tickMs)
+    expect(bench.told('doubt')).toEqual([])
+    bench.pass(limits.tickMs)
     expect(bench.told('doubt').map(({ to }) => to)).toEqual(['d'])
+  })
+
+  it('is asked by nobody whose prefetch takes nothing, nor once all is here and waits for its proof', () => {
+    const ahead = createBench({ chunks, witnesses: 2 })
+    ahead.read({ prefetch: true })
+    bring(ahead, 'a')
+    ahead.joins('b', span(0, chunks))
+    ahead.pass(25)
+    expect(ahead.told('doubt')).toEqual([])
+    const whole = createBench({ chunks, witnesses: 2 })
+    whole.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111), complete: false })
+    whole.read()
+    whole.joins('b', span(0, chunks))
+    whole.pass(25)
+    expect(whole.told('doubt')).toEqual([])
+  })
+
+  it('tells of a blob of many gigabytes part by part, each from where it was asked', () => {
+    const count = limits.vouchChunks + 2
+    const size = count * limits.chunkSizeMaxBytes
+    const joins = (bench: Bench, peer: string, have: Uint8Array): void => {
+      connects(bench, peer)
+      bench.says(peer, { type: 'join', digest, size, have })
+    }
+    const bench = createBench({ witnesses: 2 })
+    bench.handle({ type: 'held', digest, size, have: bitsOf(count, [limits.vouchChunks]), complete: false })
+    const entries = span(0, count).map((index) => entryOf(size, index, 'a', proved))
+    bench.handle({ type: 'entries', digest, entries })
+    bench.read({ size, start: limits.vouchChunks * limits.chunkSizeMaxBytes, end: size, whole: false })
+    for (const peer of ['a', 'b']) joins(bench, peer, fullBitfield(count))
+    bench.pass(25)
+    expect(bench.told('doubt', 'b')).toEqual([{ type: 'doubt', digest, start: limits.vouchChunks, to: 'b' }])
+    vouches(bench, 'b', span(limits.vouchChunks, count).map(hashOf), limits.vouchChunks)
+    expect(bench.swarm.mayDeliver(digest, limits.vouchChunks, origin)).toBe(true)
+    const teller = createBench()
+    joins(teller, 'a', bitsOf(count, []))
+    teller.handle({ type: 'held', digest, size, have: fullBitfield(count), complete: true })
+    teller.says('a', { type: 'doubt', digest, start: 0 })
+    expect(teller.take('vouch')).toMatchObject([{ start: 0, end: limits.vouchChunks }])
   })
 
   it('answers once it has proved the blob, for what the blob has', () => {
@@ -214,6 +297,18 @@ describe('who is asked for its word', () => {
     for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b', hashes, start)
     expect(bench.take('ban')).toMatchObject([{ peer: 'b' }])
   })
+
+  it('and vouches unasked breaks the rules, but not where the blob has been proved meanwhile', () => {
+    const bench = createReader(2)
+    bring(bench, 'a')
+    bench.joins('b', span(0, chunks))
+    vouches(bench, 'nobody')
+    for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b')
+    expect(bench.take('ban')).toMatchObject([{ peer: 'b' }])
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111), complete: true })
+    for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'a')
+    expect(bench.take('ban')).toEqual([])
+  })
 })
 
 describe('where one word is enough, and somebody comes with the whole blob', () => {
@@ -249,6 +344,17 @@ describe('where one word is enough, and somebody comes with the whole blob', () 
     expect(bench.told('doubt').map(({ to }) => to)).toEqual(['b'])
   })
 
+  it('nobody is asked ahead where one word is not enough, nor once the blob is proved', () => {
+    const two = createReader(2)
+    two.joins('b', span(0, chunks))
+    expect(two.told('doubt')).toEqual([])
+    const bench = createBench({ chunks, witnesses: 1 })
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111), complete: true })
+    bench.read()
+    bench.joins('b', span(0, chunks))
+    expect(bench.told('doubt')).toEqual([])
+  })
+
   it('one word is not taken before they have answered', () => {
     const bench = meet('b', 'c')
     expect(mayTake(bench)).toBe(false)
@@ -261,7 +367,9 @@ describe('where one word is enough, and somebody comes with the whole blob', () 
 
   it('who is silent is not waited for', () => {
     const bench = meet('b')
-    bench.pass(limits.doubtAgainMs)
+    bench.pass(limits.doubtAgainMs - limits.tickMs)
+    expect(bench.take('deliver')).toEqual([])
+    bench.pass(limits.tickMs)
     expect(bench.take('deliver')).toEqual([{ type: 'deliver', digest }])
     expect(mayTake(bench)).toBe(true)
   })
@@ -289,6 +397,17 @@ describe('where one word is enough, and somebody comes with the whole blob', () 
     const bench = meet('b', 'c')
     vouches(bench, 'b', another)
     vouches(bench, 'c')
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('the word of one of them counts no more once it is banned, or this node cautioned of it', () => {
+    const bench = meet('b', 'c')
+    for (const peer of ['b', 'c']) vouches(bench, peer, another)
+    expect(mayTake(bench)).toBe(false)
+    for (let strikes = 0; strikes < limits.strikesMax; strikes++)
+      bench.handle({ type: 'peer-violated', peer: 'b', address: 'b' })
+    expect(mayTake(bench)).toBe(false)
+    bench.handle({ type: 'cautioned', by: 'z', address: '10.0.0.9', cautions: [{ peer: 'c' }] })
     expect(mayTake(bench)).toBe(true)
   })
 
@@ -366,6 +485,18 @@ describe('a disk that refuses a chunk', () => {
 })
 
 describe('when the blob is proved', () => {
+  it('nobody is judged by a chunk of which a restart forgot whose word it had', () => {
+    const bench = createBench({ chunks, witnesses: 1 })
+    bench.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(0b0111), complete: false })
+    bench.read()
+    bench.joins('b', span(0, chunks))
+    vouches(bench, 'b')
+    bench.sends(bench.told('request', 'b')[0]!)
+    bench.settle()
+    expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
+    expect(bench.take('ban')).toEqual([])
+  })
+
   it('who vouched for another is banned, and who vouched for it is not', () => {
     const bench = createReader(3)
     bring(bench, 'a')
