@@ -352,8 +352,17 @@ export function onOriginUnranged(state: SwarmState, event: EventOf<'origin-unran
   }
   takeWhole(state, lease)
   fetch.unranged = true
-  for (const index of lease.remaining) if (!isOffered(state, session, index)) fetch.alone.add(index)
+  fetch.alone = chunksAlone(state, lease)
   nextChunk(session, fetch, 0)
+}
+
+/**
+ * Of these, whoever says to gain one is on the same way, and ahead. What others had before shows nothing of the kind: the reader of a
+ * part had the blob sent up to there. But a directory that says that others have all, and grants it, knows nothing.
+ */
+function chunksAlone(state: SwarmState, { remaining, session }: Lease): Set<number> {
+  const nowhere = remaining.filter((index) => isNowhere(state, session, index))
+  return new Set(nowhere.length > 0 ? nowhere : remaining.filter((index) => !isOffered(state, session, index)))
 }
 
 /** The fetch brings all chunks, from the first byte of each; others hear that they are on their way. */

@@ -228,8 +228,8 @@ export interface OriginFetch {
   /** By `LinkCapacity.silenceMs`. */
   heardAtMs: number
   unranged: boolean
-  /** Of an origin that ignores Range: chunks that no neighbour had when it began to send, and those of them that were left to one. */
-  readonly alone: Set<number>
+  /** Of an origin that ignores Range: chunks that nobody had when it began to send (`chunksAlone`), and those of them that were left to a neighbour. */
+  alone: Set<number>
   readonly yielded: Set<number>
 }
 

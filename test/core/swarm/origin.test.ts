@@ -342,12 +342,21 @@ it('an origin that ignores Range sends no more of a blob once what was missing i
   expect(bench.take('stop-fetch')).toMatchObject([{ fetch: whole!.fetch }])
 })
 
+interface Beside {
+  readonly sends: number
+  readonly gains: number
+  /** What others had before, as the directory says. */
+  readonly had?: readonly number[]
+}
+
 /** An origin that ignores Range is sending a chunk, and a neighbour gains one meanwhile. */
-function createBeside({ gains, sends }: { sends: number; gains: number }): { bench: Bench; fetch: number } {
+function createBeside({ gains, had = [], sends }: Beside): { bench: Bench; fetch: number } {
   const bench = createBench()
   bench.read()
   bench.joins('peer', [])
-  const fetch = beginWhole(bench)
+  const counts = Uint8Array.from(span(0, 100), (index) => Number(had.includes(index)))
+  bench.answer({ counts, lease: { ...lease, end: 100 } })
+  const fetch = ignoresRange(bench)
   for (const index of span(0, sends)) comes(bench, fetch, index)
   comes(bench, fetch, sends, 1024)
   bench.says('peer', { type: 'have', digest, indices: [gains] })
@@ -358,6 +367,10 @@ function createBeside({ gains, sends }: { sends: number; gains: number }): { ben
 /** No directory answers, and the origin begins to send all of the blob. */
 function beginWhole(bench: Bench): number {
   bench.handle({ type: 'directory-silent', digest })
+  return ignoresRange(bench)
+}
+
+function ignoresRange(bench: Bench): number {
   const { fetch } = bench.take('fetch-origin')[0]!
   bench.handle({ type: 'origin-unranged', digest, fetch })
   return fetch
@@ -383,6 +396,21 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
     bench.pass(25)
     expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 4 })
+  })
+
+  it.each([
+    ['goes on where that chunk was there before, as of one who had a part sent', span(0, 10), []],
+    [
+      'as before where the directory says that all was there, and yet had this node fetch it',
+      span(0, 100),
+      [{ fetch: 1 }],
+    ],
+  ])('%s', (_what, had, stopped) => {
+    const { bench, fetch } = createBeside({ sends: 3, gains: 9, had })
+    for (const request of bench.told('request')) bench.sends(request)
+    bench.settle()
+    bench.pass(25)
+    expect(bench.take('stop-fetch')).toMatchObject(stopped.map(() => ({ fetch })))
   })
 
   it('goes on where that one is a word without a chunk', () => {
