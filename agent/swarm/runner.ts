@@ -24,6 +24,7 @@ import { createOriginFetches, type RangeOrigin } from './origin-fetches.ts'
 import { createProofs } from './proofs.ts'
 import { createRecentChunks } from './recent-chunks.ts'
 import { createSessions, noteSpentWants, entryOf, type BlobSession, type Sessions, wantsOf } from './sessions.ts'
+import { createTicks } from './ticks.ts'
 import { createUploads, type UploadOutcome } from './uploads.ts'
 import { createWrites } from './writes.ts'
 
@@ -97,12 +98,13 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   let readers = 0
   let draining = false
   let learning = Promise.resolve()
-  let timers: NodeJS.Timeout[] = []
+  let sweeping: NodeJS.Timeout | undefined
 
   const swarm = createSwarm(
     { ...components, self: transport.self, emit: carryOut },
     { ...options, download: rates.download, credentialLife, lessons: lessons.kept() },
   )
+  const ticks = createTicks({ isAtRest: () => swarm.isAtRest(), tick })
   const proofs = createProofs({ pool, onEnd: onProofEnd })
   const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
   const fetches = createOriginFetches({
@@ -124,6 +126,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   /** Events that a command brings about at once wait for their turn: the swarm handles one at a time. */
   function post(event: SwarmEvent): void {
+    if (event.type !== 'tick') ticks.wake()
     queue.push(event)
     if (draining) return
     draining = true
@@ -347,14 +350,13 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     store.onFound(({ digest, size, have, complete }) => post({ type: 'held', digest, size, have, complete }))
     store.onEvicted((digest) => post({ type: 'evicted', digest }))
     transport.on(onTransport)
-    timers = [
-      setInterval(tick, limits.tickMs),
-      setInterval(() => void sessions.sweep(limits.sessionIdleMs), limits.sessionIdleMs / 2),
-    ]
+    ticks.start()
+    sweeping = setInterval(() => void sessions.sweep(limits.sessionIdleMs), limits.sessionIdleMs / 2)
   }
 
   async function stop(): Promise<void> {
-    for (const timer of timers) clearInterval(timer)
+    ticks.stop()
+    clearInterval(sweeping)
     fetches.stopAll()
     await uploads.settled(limits.uploadsEndMs)
     uploads.stopAll()

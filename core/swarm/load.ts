@@ -5,10 +5,16 @@ import type { SwarmState } from './state.ts'
 /** How much of the newest tick counts: one pause, for a garbage collection say, is no overload. */
 const newestShare = 1 / 8
 
-/** A tick came `elapsedMs` after the one before. Ticks are late when the event loop has too much to do. */
+/** A tick came `elapsedMs` after the one before. Ticks are late when the event loop has too much to do; at rest they are merely seldom. */
 export function measureLoad(state: SwarmState, elapsedMs: number): void {
-  const lateMs = Math.max(0, elapsedMs - state.limits.tickMs)
+  const lateMs = isAtRest(state) ? 0 : Math.max(0, elapsedMs - state.limits.tickMs)
   state.lateMs += (lateMs - state.lateMs) * newestShare
+}
+
+/** Nobody reads, sends or is sent anything here. */
+export function isAtRest({ active, departure, fetches, transfers, uploads }: SwarmState): boolean {
+  const isIdle = active.length === 0 && transfers.size === 0 && fetches.size === 0
+  return isIdle && uploads.active.length === 0 && uploads.waiting.length === 0 && departure === undefined
 }
 
 /** How many uploads may wait. Never none: whoever gives nothing holds up everybody. */

@@ -21,7 +21,7 @@ import { askProved, mayDeliver, onDoubt, onVouch, watchHeldBack } from './witnes
 import { onChunkStarted, onFrame, onHashed, onKept, onProved, proveWhenWhole } from './integrity.ts'
 import { lessonsOf, recall, type Lessons } from './lessons.ts'
 import { measureLink } from './link.ts'
-import { measureLoad } from './load.ts'
+import { isAtRest, measureLoad } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { dropNeighbour, onHave, onJoin, rejoinAll, tellWhenDue } from './neighbours.ts'
 import {
@@ -98,6 +98,8 @@ export interface Swarm {
   digests(): Iterable<Digest>
   progress(digest: Digest): SwarmProgress | undefined
   stats(): SwarmStats
+  /** Nothing is under way that a tick could further: one each `limits.restTickMs` is enough, and one before the next event. */
+  isAtRest(): boolean
 }
 
 export function createSwarm(components: SwarmComponents, options: SwarmOptions = {}): Swarm {
@@ -123,6 +125,7 @@ export function createSwarm(components: SwarmComponents, options: SwarmOptions =
     digests: () => state.sessions.keys(),
     progress: (digest) => progressOf(state.sessions.get(digest)),
     stats: () => statsOf(state),
+    isAtRest: () => isAtRest(state),
   }
 }
 

@@ -64,6 +64,31 @@ it('serves as many as ever when nobody reads here, however late its ticks are', 
   expect(askAll(bench)).toEqual(all)
 })
 
+it('is not late for ticks that are seldom, as they are at rest', () => {
+  const bench = createReader()
+  bench.handle({ type: 'reader-closed', digest: other, reader: 1 })
+  tickEvery(bench, limits.restTickMs, 40)
+  bench.read({ digest: other })
+  expect(askAll(bench)).toEqual(all)
+})
+
+it('is at rest while nobody reads, or is sent anything', () => {
+  const bench = createReader()
+  expect(bench.swarm.isAtRest()).toBe(false)
+  bench.handle({ type: 'reader-closed', digest: other, reader: 1 })
+  expect(bench.swarm.isAtRest()).toBe(true)
+  bench.says('p1', { type: 'request', id: 1, digest, index: 0, offset: 0 })
+  expect(bench.swarm.isAtRest()).toBe(false)
+  bench.handle({ type: 'uploaded', peer: 'p1', id: 1, ok: true })
+  expect(bench.swarm.isAtRest()).toBe(true)
+})
+
+it('is not at rest while it leaves', () => {
+  const bench = createBench()
+  bench.handle({ type: 'departs', maxBytes: Infinity })
+  expect(bench.swarm.isAtRest()).toBe(false)
+})
+
 it('a prefetch is no reader of its own', () => {
   const bench = createReader()
   bench.handle({ type: 'reader-closed', digest: other, reader: 1 })
