@@ -302,7 +302,7 @@ export const limits = {
   haveBatchHops: 2,
   /** How often the swarm is told the time: the grain of hedges, stalls and batches. */
   tickMs: 25,
-  /** And while it has nothing to do, when a tick is no more than a look at what is over: at 25 ms that takes a third of what an agent at rest does. */
+  /** And while it has nothing to do, when a tick is no more than a look at what is over: at 25 ms that took a quarter of what an agent at rest did. */
   restTickMs: 250,
 
   // Swarm: uploads
