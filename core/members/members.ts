@@ -602,9 +602,9 @@ function pushNews(state: State): void {
 function setSeeds(state: State, seeds: readonly string[]): void {
   const nowMs = state.clock.now()
   state.seeds = seeds.slice(0, limits.seedsMax)
-  state.seedMs = nowMs
   if (state.seedGraceMs === Number.POSITIVE_INFINITY) state.seedGraceMs = nowMs + limits.seedGraceMs
   if (state.seeds.length === 0 || state.seeds[0] === state.self.cluster) agree(state)
+  state.seedMs = nowMs
 }
 
 function askSeeds(state: State, nowMs: number): void {

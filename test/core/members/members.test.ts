@@ -58,6 +58,13 @@ describe('a cluster forms', () => {
     expect(world.runUntil(() => seed.members.live().length > 1, 5000)).toBeLessThan(limits.directoryLearnMs)
   })
 
+  it('again with the first seed as soon as it returns, by way of the others that it knows', () => {
+    const { world } = settled('first seed', 30)
+    world.kill('node-0', true)
+    const seed = world.start('node-0', ['node-0:5052', 'node-1:5052'], 2)
+    expect(world.runUntil(() => seed.members.live().length > 1, 9000)).toBeLessThan(20)
+  })
+
   it.each([1, 2, 3])('again with one that was away a moment after all began at once (seed %i)', (number) => {
     const world = createWorld(`seed away ${number}`)
     const others = Array.from({ length: 39 }, (_, other) => `node-${other + 1}`)
