@@ -171,8 +171,16 @@ interface HttpAnswer {
   readonly body: Buffer
 }
 
-/** By `node:http`, as the server: the two have most of their code in common, and at a few calls a second none of it is ever hot. */
 async function carry(state: State, exchange: Exchange, headers: Record<string, string>): Promise<HttpAnswer> {
+  try {
+    return await ask(state, exchange, headers)
+  } catch (cause) {
+    throw unreachable(exchange.cluster, cause)
+  }
+}
+
+/** By `node:http`, as the server: the two have most of their code in common, and at a few calls a second none of it is ever hot. */
+async function ask(state: State, exchange: Exchange, headers: Record<string, string>): Promise<HttpAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
   const { cluster, path, body, endsMs } = exchange
   const options = { agent: state.agent, method: 'POST', headers: { ...headers, 'content-type': 'application/json' } }
@@ -192,8 +200,6 @@ async function carry(state: State, exchange: Exchange, headers: Record<string, s
 
   try {
     return await promise
-  } catch (cause) {
-    throw unreachable(cluster, cause)
   } finally {
     clearTimeout(late)
     state.stops.delete(stop)

@@ -460,6 +460,11 @@ describe('a call whose answer stays away', () => {
   })
 })
 
+it('a call to what is no address fails as to one where nobody is', async () => {
+  const asking = client().call(exchangeCall, server, 'no address:5052', exchangeFrom(caller))
+  await expect(asking).rejects.toMatchObject({ code: 'CLUSTER_UNREACHABLE' })
+})
+
 describe('what is too large', () => {
   it('is not taken for an answer', async () => {
     const cluster = await listenAs((_request, response) => response.end(Buffer.alloc(limits.clusterAnswerMaxBytes + 1)))
