@@ -11,7 +11,6 @@ import { remainingMs, wouldOvertake } from './pace.ts'
 import { isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
-import { isStarving } from './wishes.ts'
 import { beginTransfer, cancelTransfer, notePromise, setQueued, transferOf, withdrawTransfer } from './transfers.ts'
 
 /** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
@@ -263,10 +262,9 @@ function isLate(state: SwarmState, transfer: Transfer, lateMs: number): boolean 
 }
 
 function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
-  if (state.droughts > 0) return Infinity
-  // What a reader that starves could have of another it is not to insist on.
-  if (isStarving(state, transfer.session)) return 0
-  return transfer.state === 'queued' ? Infinity : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
+  return transfer.state === 'queued' || state.droughts > 0
+    ? Infinity
+    : Math.max(state.limits.hedgeAfterMs, 4 * transfer.peer.frameGapMs)
 }
 
 /**

@@ -306,7 +306,7 @@ export function nextWanted(state: SwarmState, session: Session, test: (index: nu
   return nextFor(state, session, (index) => session.phase[index] === phases.missing && test(index))
 }
 
-/** The same of what peers withhold. */
+/** The same of what is missing or asked of peers, who withhold it. */
 export function nextWithheld(
   state: SwarmState,
   session: Session,
@@ -315,10 +315,8 @@ export function nextWithheld(
   return nextFor(state, session, (index) => isWithheld(session, index) && test(index))
 }
 
-/** It is missing, or asked for in vain: not of one who has just been asked. */
-export function isWithheld({ buffers, phase }: Session, index: number): boolean {
-  if (phase[index] !== phases.asked) return phase[index] === phases.missing
-  return buffers.get(index)?.transfers.some(({ peer, state }) => state === 'sent' && peer.stalls === 0) !== true
+export function isWithheld({ phase }: Session, index: number): boolean {
+  return phase[index] === phases.missing || phase[index] === phases.asked
 }
 
 function nextFor(state: SwarmState, session: Session, test: (index: number) => boolean): number | undefined {

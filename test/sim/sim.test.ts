@@ -60,8 +60,9 @@ const knownSmallWorlds = [
   'lay2-138',
   'ctD-758',
   'ctD-2177',
-  'sm1-967',
   'nov2-454',
+  'end12-613',
+  'end12-1159',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

@@ -67,8 +67,7 @@ describe('a provable liar', () => {
     bench.joins('other', [])
     bench.answer({ counts: Uint8Array.of(1) })
     bench.pass(limits.starvedMs - limits.stallMs / 2)
-    bench.joins('slow', [0])
-    bench.sends(bench.told('request')[0]!, { bytes: 1 })
+    bench.joins('silent', [0])
     bench.pass(limits.stallMs / 2)
     const lease = { insists: true }
     expect(bench.swarm.announceState(digest)).toMatchObject({ wants: false, lease, bans: ['liar'] })

@@ -254,35 +254,6 @@ describe('requests', () => {
     expect(bench.told('cancel')).toHaveLength(1)
   })
 
-  it('of a reader that starves are made at once of whoever gains the chunk, and that one gets a second before it insists', () => {
-    const bench = createBench({ chunks: 1 })
-    bench.read()
-    bench.joins('a', [0])
-    bench.joins('b', [])
-    const crawling: { id: number }[] = []
-    const trickle = (ms: number): void => {
-      for (let passedMs = 0; passedMs < ms; passedMs += 25) {
-        for (const request of bench.told('request', 'a')) {
-          bench.sends(request, { bytes: 1 })
-          crawling.push(request)
-        }
-        for (const { id } of crawling) bench.handle({ type: 'frame', peer: 'a', id, bytes: 1 })
-        bench.pass(25)
-      }
-    }
-    const wish = () => bench.swarm.announceState(digest)?.lease
-    trickle(limits.crawlMaxMs + limits.stallRestMs + 200)
-    expect(crawling).toHaveLength(2)
-    expect(wish()).toMatchObject({ insists: true })
-    bench.says('b', { type: 'have', digest, indices: [0] })
-    trickle(25)
-    expect(bench.told('request', 'b')).toMatchObject([{ index: 0 }])
-    trickle(limits.stallMs / 2)
-    expect(wish()).toBeUndefined()
-    trickle(limits.stallMs)
-    expect(wish()).toMatchObject({ insists: true })
-  })
-
   it('that wait while others fill the link are left alone, until the link has room', () => {
     const bench = createBench({ limits: { requestsPerPeer: 8 } })
     bench.read()
