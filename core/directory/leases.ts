@@ -102,7 +102,8 @@ function wholeBlob(
   while (lacking >= 0 && isDone(lacking)) lacking--
   // Who gets the blob elsewhere has its last chunk last.
   if (lacking < 0 || elsewhere?.isFetched(lacking) === true) return undefined
-  lapseOthers(table, asker)
+  // Who can use nothing of whoever brings it gets it beside that one: if each took it from the other, both would begin again and again.
+  if (whole === undefined) lapseOthers(table, asker)
   return { start: 0, end: table.chunks }
 }
 

@@ -63,6 +63,9 @@ const knownSmallWorlds = [
   'nov2-454',
   'end12-613',
   'end12-1159',
+  'end12-1516',
+  'end13-592',
+  'end13-878',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

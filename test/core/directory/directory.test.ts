@@ -529,6 +529,14 @@ describe('leases', () => {
     expect(world.say('c', wish).lease).toBeUndefined()
   })
 
+  it('of an unranged origin go as well to who bans their holder, who goes on', () => {
+    const world = createWorld()
+    const whole = { ...wish, unranged: true }
+    expect(world.say('a', whole).lease).toMatchObject({ start: 0, end: 100 })
+    expect(world.say('b', { ...whole, bans: ['a'] }).lease).toMatchObject({ start: 0, end: 100 })
+    expect(world.say('a', { unranged: true, fetching: [{ start: 0, end: 100 }] }).lost).toBeUndefined()
+  })
+
   it('of an unranged origin move on when their holder stalls', () => {
     const world = createWorld()
     world.say('a', { ...wish, unranged: true })
