@@ -194,7 +194,7 @@ export const configSchema = z.strictObject({
   }),
   peersListen: note(hostPort(0).prefault('0.0.0.0:5051'), {
     group: 'Listeners',
-    description: 'Where other agents say what they hold and want (libp2p over TCP, encrypted, cluster members only).',
+    description: 'Where other agents meet this one (libp2p over TCP, encrypted, cluster members only).',
     text: 'plain',
     value: 'host:port',
     examples: ['10.0.0.7:5051'],
@@ -202,7 +202,7 @@ export const configSchema = z.strictObject({
   bulkListen: note(hostPort(0).prefault('0.0.0.0:5054'), {
     group: 'Listeners',
     description:
-      'Where other agents fetch chunks (TLS over TCP, under a key that they were told over the peers listener). They find it at the address of the peers listener.',
+      'Where other agents say what they hold and want, and fetch chunks (TLS over TCP, under a key that they were told over the peers listener). They find it at the address of the peers listener.',
     text: 'plain',
     value: 'host:port',
     examples: ['10.0.0.7:5054'],

@@ -600,7 +600,7 @@ export const limits = {
   frameHeadMaxBytes: 9,
   /** Control messages that wait for one peer; one that takes none for so long is not keeping up and is let go. */
   controlQueueMaxBytes: 1 * MiB,
-  /** A control stream that just opened says hello within this time. */
+  /** A control stream that just opened says hello within this time, and a link's lanes open within as much. */
   helloMs: 5 * second,
   /** When the agent stops, uploads under way have this long to end: a chunk of 4 MiB at 16 Mbit/s. Peers ask others for the rest. */
   uploadsEndMs: 2 * second,
@@ -614,7 +614,10 @@ export const limits = {
   linkRestEveryLooks: 8,
 
   // Peers: connections
-  /** Neighbours by both sides' choice (80), DHT walks and joins under way; each takes about 0.3 MiB (facts/transport.md). */
+  /**
+   * Neighbours by both sides' choice (80), DHT walks and joins under way: as many connections of libp2p's, each of which takes about
+   * 0.3 MiB (facts/transport.md), and as many links of others' making, with two lanes each.
+   */
   peerConnectionsMax: 160,
   /** Inbound handshakes under way: each costs 6-9 ms of CPU, and with more a control message waits longer than a chunk takes. Who is refused dials another. */
   peerHandshakesMax: 16,
@@ -626,12 +629,12 @@ export const limits = {
   peerAddressDialMs: 3 * second,
   /** Addresses tried per peer: nodes have one or two. */
   peerAddressesMax: 8,
-  /** Without a byte for this long a connection is closed: links beat every 12 s, so it has none. */
+  /** Without a byte for this long a connection of libp2p's is closed: a link needs it no more once its lanes are open. */
   peerConnectionIdleMs: 60 * second,
   /** yamux's smallest window, 84 ms at 25 Mbit/s, and how far it grows on links that are fast or long. */
   streamWindowBytes: 256 * KiB,
   streamWindowMaxBytes: 1 * MiB,
-  /** Streams of one connection and direction: control, bulk, identify, ping and a few of the DHT. */
+  /** Streams of one connection and direction: control, identify, ping and a few of the DHT. */
   streamsPerConnectionMax: 32,
   /** Public keys of signers kept ready, some 0.5 KiB each: members that vouch for what this node pulls. */
   signerKeysMax: 4096,
@@ -698,7 +701,7 @@ export const limits = {
   eventEveryMs: 5 * minute,
   /** Of an Event's note, in UTF-8 (Kubernetes, NoteLengthLimit). */
   eventNoteBytesMax: 1 * KiB,
-  /** Files and connections of one agent: those to the mirror (1,024), of other agents (4,096 and twice 160), to registries, and blobs. */
+  /** Files and connections of one agent: those to the mirror (1,024), of other agents (4,096 and three times 160), to registries, and blobs. */
   descriptorsMin: 8192,
 
   // Store

@@ -309,7 +309,7 @@ function base64OfBytes(_key: string, value: unknown): unknown {
 }
 
 /** Before every path: agents that speak another version find nothing here, and are to each other as if they were not there. */
-const clusterProtocol = '/shoal/cluster/1'
+const clusterProtocol = '/shoal/cluster/2'
 
 function callOf<Request, Answer>(
   name: string,

@@ -1,4 +1,4 @@
-/** Chunks to and from a peer, over the lane of its link. */
+/** Chunks to and from a peer, over that lane of its link. */
 import type { TLSSocket } from 'node:tls'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
@@ -10,7 +10,7 @@ import type { Link, Links } from './links.ts'
 import type { PeerTransport, TransportEvent } from './peer-transport.ts'
 
 export interface Bulk {
-  /** Reads what comes over the lane of `link`. */
+  /** Reads what comes over the lane for chunks of `link`. */
   receiver(link: Link): OnBytes
   readonly upload: PeerTransport['upload']
 }
@@ -46,7 +46,7 @@ export function createBulk(components: {
     signal.throwIfAborted()
     const link = links.get(peer)
     if (link === undefined) throw gone(peer)
-    const lane = await link.lane.catch((cause: unknown) => {
+    const lane = await link.chunks.catch((cause: unknown) => {
       throw gone(peer, cause)
     })
     await put(lane, peer, [encodeChunkHead({ type: 'chunk', id, offset, entry })], signal)

@@ -1,24 +1,29 @@
-/** The control stream of one link: what comes in as frames, what goes out batched and bounded. */
+/** What is said on a link: its hello over libp2p's stream, then messages over its control lane, batched and bounded. */
+import type { TLSSocket } from 'node:tls'
 import type { Stream } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
-import { Uint8ArrayList } from 'uint8arraylist'
 import { limits } from '../../core/limits.ts'
 import { splitFrames } from '../../core/wire/frames.ts'
-import { updateWindowByHalves } from './yamux-window.ts'
 
-export const controlProtocol = '/shoal/control/1'
+export const controlProtocol = '/shoal/control/2'
 
-export type Frames = AsyncGenerator<Uint8Array>
+/** The only frame that the other side says over the stream. */
+export async function wordOf(stream: Stream): Promise<Uint8Array> {
+  for await (const frame of pipe(stream, (source) => splitFrames(source, limits.controlFrameMaxBytes))) return frame
+  throw new Error('the stream ended before a word')
+}
 
-export function framesOf(stream: Stream): Frames {
-  updateWindowByHalves(stream)
-  return pipe(stream, (source) => splitFrames(source, limits.controlFrameMaxBytes))
+/** Nothing more is said over it; the other side, whose word was the last, may be gone already. */
+export function closeStream(stream: Stream): void {
+  stream.close().catch((error: Error) => stream.abort(error))
 }
 
 /** A frame without bytes: I am here. */
 export const heartbeat = Uint8Array.of(0)
 
 export interface Outbox {
+  /** What was queued until now leaves over `lane`, and from now on all else. */
+  open(lane: TLSSocket): void
   /** Queues an encoded message; false when more waits than the bound allows. */
   push(bytes: Uint8Array): boolean
   /** Hands on what is queued now. */
@@ -26,27 +31,29 @@ export interface Outbox {
 }
 
 /** Messages of one turn of the event loop leave together: each packet costs its receiver as much as the next. */
-export function createOutbox(stream: Stream): Outbox {
-  let waiting = new Uint8ArrayList()
+export function createOutbox(): Outbox {
+  let lane: TLSSocket | undefined
+  let waiting: Uint8Array[] = []
+  let waitingBytes = 0
 
   function flush(): void {
-    if (waiting.byteLength === 0 || stream.writeStatus !== 'writable') return
-    const batch = waiting
-    waiting = new Uint8ArrayList()
-    try {
-      stream.send(batch)
-    } catch (error) {
-      // The connection below has closed; the stream is told next, and with it the link.
-      stream.log.error('lost %d bytes - %e', batch.byteLength, error)
-    }
+    if (waitingBytes === 0 || lane?.writable !== true) return
+    lane.write(Buffer.concat(waiting, waitingBytes))
+    waiting = []
+    waitingBytes = 0
   }
 
   return {
     flush,
+    open(opened) {
+      lane = opened
+      flush()
+    },
     push(bytes) {
-      if (waiting.byteLength === 0) queueMicrotask(flush)
-      waiting.append(bytes)
-      return waiting.byteLength + stream.writeBufferLength <= limits.controlQueueMaxBytes
+      if (waitingBytes === 0) queueMicrotask(flush)
+      waiting.push(bytes)
+      waitingBytes += bytes.length
+      return waitingBytes + (lane?.writableLength ?? 0) <= limits.controlQueueMaxBytes
     },
   }
 }

@@ -27,7 +27,7 @@ const sha256Code = 0x12
 export function quietDht(): (components: KadDHTComponents) => KadDHT {
   return (components) => {
     const dht = kadDHT({
-      protocol: '/shoal/kad/1',
+      protocol: '/shoal/kad/2',
       clientMode: false,
       peerInfoMapper: passthroughMapper,
       alpha: limits.dhtParallel,

@@ -1,17 +1,18 @@
 /**
- * Lanes: beside each link's libp2p connection one TCP connection that carries chunks, both ways, under native TLS. Noise and
- * yamux in JavaScript cost four times as much CPU a byte (bench/peers).
+ * Lanes: each link's two TCP connections under native TLS, both ways: one carries chunks and one control messages, which so
+ * never wait behind chunks. Noise and yamux in JavaScript cost four times as much CPU a byte (bench/peers), and twice as much
+ * a message.
  *
  * Who is at the other end is settled by the link: its acceptor offers a random key over the noise-encrypted control stream,
- * and TLS with that key, once (RFC 4279: pre-shared keys), lets in nobody else. Neither certificates nor elliptic curves are
- * needed, so a handshake costs little; a new key for each lane, sent under noise, keeps noise's forward secrecy.
+ * and TLS with that key, once a lane (RFC 4279: pre-shared keys), lets in nobody else. Neither certificates nor elliptic
+ * curves are needed, so a handshake costs little; a new key for each link, sent under noise, keeps noise's forward secrecy.
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type OnReadOpts } from 'node:net'
 import tls, { type TLSSocket } from 'node:tls'
 import { limits } from '../../core/limits.ts'
-import { type LaneOffer, laneIdLength, laneKeyLength } from '../../core/wire/hello.ts'
+import { type LanesOffer, laneIdLength, laneKeyLength } from '../../core/wire/hello.ts'
 import type { HostPort } from '../config-values.ts'
 import { listenError } from '../listen-error.ts'
 import { portOf } from '../system/port-of.ts'
@@ -21,20 +22,30 @@ import type { Gate } from './gate.ts'
 /** Takes what has come; it is overwritten afterwards. */
 export type OnBytes = (bytes: Uint8Array) => void
 
-/** Opens a link's lane; rejects when the other side does not come, or can't be reached, within `limits.helloMs`. */
-export type OpenLane = (onBytes: OnBytes) => Promise<TLSSocket>
+/** What a lane carries. */
+export type Freight = 'messages' | 'chunks'
+
+/** Opens one of a link's lanes; rejects when the other side does not come, or can't be reached, within `limits.helloMs`. */
+export type OpenLane = (freight: Freight, onBytes: OnBytes) => Promise<TLSSocket>
 
 export interface Lanes {
   /** Rejects with `LISTEN_FAILED`. */
   start(): Promise<void>
   stop(): Promise<void>
-  /** What to tell the opener of a link, and how to await its lane. */
-  offer(): { readonly offer: LaneOffer; readonly open: OpenLane }
+  /** What to tell the opener of a link, and how to await its lanes. */
+  offer(): { readonly offer: LanesOffer; readonly open: OpenLane }
 }
 
 interface Awaited {
   readonly key: Uint8Array
   readonly came: PromiseWithResolvers<TLSSocket>
+  /** When it is not awaited any longer. */
+  readonly late: NodeJS.Timeout
+}
+
+/** Under which name the opener comes with its key. */
+function nameOf(id: Uint8Array, freight: Freight): string {
+  return `${Buffer.from(id).toString('hex')} ${freight}`
 }
 
 /** AES-GCM is what processors have instructions for; the key is 256 random bits that nobody else has. */
@@ -56,31 +67,34 @@ export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lan
     if (gate.isBanned(plainHost(socket.remoteAddress ?? ''))) socket.destroy()
     else handshakes.emit('connection', socket)
   })
-  server.maxConnections = limits.peerConnectionsMax
+  // Two for each of as many links.
+  server.maxConnections = 2 * limits.peerConnectionsMax
   handshakes.on('secureConnection', (socket) => {
-    const id = named.get(socket) ?? ''
-    const came = awaited.get(id)?.came
-    awaited.delete(id)
-    if (came === undefined) socket.destroy()
-    else came.resolve(prepared(socket))
+    const name = named.get(socket) ?? ''
+    const lane = awaited.get(name)
+    awaited.delete(name)
+    clearTimeout(lane?.late)
+    if (lane === undefined) socket.destroy()
+    else lane.came.resolve(prepared(socket))
   })
 
-  function offer(): ReturnType<Lanes['offer']> {
-    const port = portOf(server.address())
-    const [id, key] = [randomBytes(laneIdLength), randomBytes(laneKeyLength)]
-    const name = id.toString('hex')
+  function expected(name: string, key: Uint8Array): Promise<TLSSocket> {
     const came = Promise.withResolvers<TLSSocket>()
     // Nobody awaits the lane of a link that ended while it was being agreed on.
     came.promise.catch(() => {})
-    awaited.set(name, { key, came })
     const late = setTimeout(() => {
       awaited.delete(name)
       came.reject(new Error('its lane did not come'))
     }, limits.helloMs)
-    const open: OpenLane = async (onBytes) => {
-      const socket = await came.promise.finally(() => clearTimeout(late))
-      return socket.on('data', onBytes)
-    }
+    awaited.set(name, { key, came, late })
+    return came.promise
+  }
+
+  function offer(): ReturnType<Lanes['offer']> {
+    const port = portOf(server.address())
+    const [id, key] = [randomBytes(laneIdLength), randomBytes(laneKeyLength)]
+    const coming = { messages: expected(nameOf(id, 'messages'), key), chunks: expected(nameOf(id, 'chunks'), key) }
+    const open: OpenLane = async (freight, onBytes) => (await coming[freight]).on('data', onBytes)
     return { offer: { port, id, key }, open }
   }
 
@@ -104,8 +118,8 @@ export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lan
 const readBuffer = Buffer.allocUnsafeSlow(limits.frameSizeBytes)
 
 /** How the opener of a link takes up the offer of its acceptor at `host`. */
-export function laneTo(host: string, { id, key, port }: LaneOffer): OpenLane {
-  return async (onBytes) => {
+export function laneTo(host: string, { id, key, port }: LanesOffer): OpenLane {
+  return async (freight, onBytes) => {
     const onread: OnReadOpts = {
       buffer: readBuffer,
       callback: (length, buffer) => {
@@ -118,7 +132,7 @@ export function laneTo(host: string, { id, key, port }: LaneOffer): OpenLane {
       host,
       port,
       onread,
-      pskCallback: () => ({ psk: key, identity: Buffer.from(id).toString('hex') }),
+      pskCallback: () => ({ psk: key, identity: nameOf(id, freight) }),
       // There is no certificate: who has the key is the one that offered it.
       checkServerIdentity: () => undefined,
     }

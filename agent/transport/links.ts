@@ -1,5 +1,5 @@
 /**
- * Links: at most one control stream per peer that both sides have agreed on. A connection alone is no link; the DHT makes
+ * Links: at most one per peer, that both sides have agreed on. A connection alone is no link; the DHT makes
  * connections too. Who dials opens a control stream and says hello with the number of its attempt:
  *
  *     opener            acceptor
@@ -10,8 +10,9 @@
  *
  * So of two simultaneous dials exactly one lives: the one with the smaller ID, unless it had not got through by then. An
  * answer carries the answerer's own count, so that its attempts still under way are known to be void. Counts start at the
- * time of day, so that those of a restarted process are higher. A taken attempt's answer also offers the link's lane, which
- * the opener opens; a link ends with its lane and its lane with it.
+ * time of day, so that those of a restarted process are higher. A taken attempt's answer also offers the link's two lanes,
+ * which the opener opens; over one of them goes all that is said from then on. The stream is done with that answer, and
+ * libp2p's connection goes when nothing else uses it. A link ends with either of its lanes, and they end with it.
  */
 import type { TLSSocket } from 'node:tls'
 import type { Connection, Stream } from '@libp2p/interface'
@@ -20,10 +21,11 @@ import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { decodeAnswer, decodeHello, encodeAnswer, encodeHello } from '../../core/wire/hello.ts'
+import { createFrameDecoder } from '../../core/wire/frames.ts'
 import { createPeerMessageDecoder, createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
 import { abortConnection } from './abort.ts'
 import { hostOf, targetsOf } from './addresses.ts'
-import { controlProtocol, createOutbox, framesOf, heartbeat, type Frames, type Outbox } from './control.ts'
+import { closeStream, controlProtocol, createOutbox, heartbeat, wordOf, type Outbox } from './control.ts'
 import type { Gate } from './gate.ts'
 import { laneTo, type Lanes, type OnBytes, type OpenLane } from './lanes.ts'
 import type { Node } from './node.ts'
@@ -33,14 +35,14 @@ import { createPulse, type Pulse } from './pulse.ts'
 export interface Link {
   readonly peer: PeerId
   readonly connection: Connection
-  readonly stream: Stream
   readonly outbox: Outbox
   readonly encode: (message: PeerMessage) => Uint8Array
   /** The other side's attempts up to this number are void. */
   readonly voidUpTo: number
   readonly pulse: Pulse
-  /** For chunks, once it is open; while it is not, the link ends after `limits.helloMs`. */
-  readonly lane: Promise<TLSSocket>
+  /** Its lanes, once they are open; while one is not, the link ends after `limits.helloMs`. */
+  readonly messages: Promise<TLSSocket>
+  readonly chunks: Promise<TLSSocket>
 }
 
 interface Attempt {
@@ -73,7 +75,7 @@ export function createLinks(components: {
   readonly self: PeerId
   readonly gate: Pick<Gate, 'isBanned'>
   readonly lanes: Pick<Lanes, 'offer'>
-  /** Who reads the link's lane. */
+  /** Who reads the link's lane for chunks. */
   readonly receiver: (link: Link) => OnBytes
   readonly emit: (event: TransportEvent) => void
   readonly log: TransportLogger
@@ -138,19 +140,17 @@ export function createLinks(components: {
     stream: Stream,
     signal: AbortSignal,
   ): Promise<void> {
-    signal.addEventListener('abort', () => {
-      if (links.get(peer)?.stream !== stream) stream.abort(new Error('the attempt is over'))
-    })
+    signal.addEventListener('abort', () => stream.abort(new Error('the attempt is over')))
     // An attempt that another stream has settled must not say hello any more.
     signal.throwIfAborted()
-    const frames = framesOf(stream)
     stream.send(encodeHello(attempt.number))
     attempt.helloSent = true
-    const answer = decodeAnswer(await nextFrame(frames))
+    const answer = decodeAnswer(await wordOf(stream))
+    closeStream(stream)
     if (attempts.get(peer) !== attempt) return
     // Not taken: the other side's own stream is on its way and settles this attempt, or the time runs out.
-    if (answer.lane === undefined) await attempt.settled.promise
-    else establish(peer, connection, stream, frames, answer.attempt, laneTo(hostOf(connection.remoteAddr), answer.lane))
+    if (answer.lanes === undefined) await attempt.settled.promise
+    else establish(peer, connection, answer.attempt, laneTo(hostOf(connection.remoteAddr), answer.lanes))
   }
 
   function fail(peer: PeerId, attempt: Attempt, cause: unknown): void {
@@ -167,9 +167,7 @@ export function createLinks(components: {
     const peer = connection.remotePeer.toString()
     const late = setTimeout(() => stream.abort(new Error('no hello came')), limits.helloMs)
     try {
-      const frames = framesOf(stream)
-      const number = decodeHello(await nextFrame(frames))
-      judge(peer, number, stream, connection, frames)
+      judge(peer, decodeHello(await wordOf(stream)), stream, connection)
     } catch (error) {
       stream.abort(new Error('no hello'))
       const address = hostOf(connection.remoteAddr)
@@ -180,77 +178,72 @@ export function createLinks(components: {
     }
   }
 
-  function judge(peer: PeerId, number: number, stream: Stream, connection: Connection, frames: Frames): void {
+  function judge(peer: PeerId, number: number, stream: Stream, connection: Connection): void {
     const link = links.get(peer)
     if (stopped || gate.isBanned(peer) || (link !== undefined && number <= link.voidUpTo)) {
       stream.abort(new Error('this attempt is void'))
       return
     }
     const mine = attempts.get(peer)?.helloSent === true && self < peer
-    if (mine) {
-      stream.send(encodeAnswer({ attempt: attemptCount, lane: undefined }))
-      return
-    }
-    const { offer, open: openLane } = lanes.offer()
-    stream.send(encodeAnswer({ attempt: attemptCount, lane: offer }))
+    const taken = mine ? undefined : lanes.offer()
+    stream.send(encodeAnswer({ attempt: attemptCount, lanes: taken?.offer }))
+    closeStream(stream)
+    if (taken === undefined) return
     if (link !== undefined) end(link, 'at once')
-    establish(peer, connection, stream, frames, number, openLane)
+    establish(peer, connection, number, taken.open)
   }
 
   // Links
 
-  function establish(
-    peer: PeerId,
-    connection: Connection,
-    stream: Stream,
-    frames: Frames,
-    voidUpTo: number,
-    openLane: OpenLane,
-  ): void {
-    const outbox = createOutbox(stream)
-    const lane = openLane((bytes) => receive(bytes))
-    const encode = createPeerMessageEncoder()
-    const link: Link = { peer, connection, stream, outbox, encode, voidUpTo, pulse: createPulse(), lane }
-    const receive = receiver(link)
+  function establish(peer: PeerId, connection: Connection, voidUpTo: number, openLane: OpenLane): void {
+    const [outbox, encode, pulse] = [createOutbox(), createPeerMessageEncoder(), createPulse()]
+    const messages = openLane('messages', (bytes) => listen(bytes))
+    const chunks = openLane('chunks', (bytes) => receive(bytes))
+    const link: Link = { peer, connection, outbox, encode, voidUpTo, pulse, messages, chunks }
+    const [listen, receive] = [listener(link), receiver(link)]
     links.set(peer, link)
-    void watchLane(link)
+    void watch(link, messages, (lane) => outbox.open(lane))
+    void watch(link, chunks)
     const attempt = attempts.get(peer)
     attempts.delete(peer)
     emit({ type: 'connected', peer, address: hostOf(connection.remoteAddr) })
     attempt?.settled.resolve()
     attempt?.stop.abort()
-    void listen(link, frames)
   }
 
-  async function watchLane(link: Link): Promise<void> {
-    const { connection, peer } = link
+  async function watch(link: Link, opening: Promise<TLSSocket>, opened?: (lane: TLSSocket) => void): Promise<void> {
     try {
-      const lane = await link.lane
-      connection.addEventListener('close', () => lane.destroy())
+      const lane = await opening
       lane.on('close', () => end(link, 'at once'))
-      if (connection.status !== 'open' || lane.destroyed) lane.destroy()
+      if (lane.destroyed) end(link, 'at once')
+      opened?.(lane)
     } catch (error) {
       if (!isCurrent(link)) return
-      log.warn({ err: error, peer }, 'no lane for chunks: is the bulk listener reached?')
+      log.warn({ err: error, peer: link.peer }, 'a lane is missing: is the bulk listener reached?')
       end(link, 'at once')
     }
   }
 
-  async function listen(link: Link, frames: Frames): Promise<void> {
-    try {
-      const decode = createPeerMessageDecoder()
-      for await (const frame of frames) {
-        link.pulse.heard()
-        if (frame.length === 0) continue
-        const message = decode(frame)
-        if (!isCurrent(link)) break
-        link.pulse.used()
-        emit({ type: 'message', peer: link.peer, message })
+  function listener(link: Link): OnBytes {
+    const frames = createFrameDecoder(limits.controlFrameMaxBytes)
+    const decode = createPeerMessageDecoder()
+    return (bytes) => {
+      try {
+        for (const frame of frames.push(bytes)) {
+          if (!isCurrent(link)) return
+          link.pulse.heard()
+          if (frame.length > 0) hear(link, decode(frame))
+        }
+      } catch (error) {
+        if (!(error instanceof ShoalError)) throw error
+        violated(link, error)
       }
-    } catch (error) {
-      if (error instanceof ShoalError) violated(link, error)
     }
-    end(link, 'at once')
+  }
+
+  function hear(link: Link, message: PeerMessage): void {
+    link.pulse.used()
+    emit({ type: 'message', peer: link.peer, message })
   }
 
   function send(peer: PeerId, message: PeerMessage): void {
@@ -275,24 +268,39 @@ export function createLinks(components: {
     if (!isCurrent(link)) return
     links.delete(link.peer)
     if (manner === 'politely') closePolitely(link)
-    else abortConnection(link.connection, 'the link has ended')
+    else drop(link)
     emit({ type: 'disconnected', peer: link.peer })
   }
 
-  /** Says that no more will come; the other side then ends the connection, so everything said before has been heard. */
-  function closePolitely({ peer, outbox, stream, connection }: Link): void {
+  function drop({ connection, messages, chunks }: Link): void {
+    for (const opening of [messages, chunks]) {
+      opening.then(
+        (lane) => lane.destroy(),
+        () => {},
+      )
+    }
+    abortConnection(connection, 'the link has ended')
+  }
+
+  /** Says that no more will come; the other side then ends the link, so everything said before has been heard. */
+  function closePolitely(link: Link): void {
     const closed = Promise.withResolvers<void>()
-    const finish = (): void => abortConnection(connection, 'the link has ended')
-    const late = setTimeout(finish, limits.linkGoodbyeMs)
-    connection.addEventListener('close', () => {
+    closing.set(link.peer, closed.promise)
+    const finish = (): void => {
+      if (closing.get(link.peer) !== closed.promise) return
+      closing.delete(link.peer)
       clearTimeout(late)
-      closing.delete(peer)
+      drop(link)
       closed.resolve()
-    })
-    closing.set(peer, closed.promise)
-    stream.addEventListener('close', finish)
+    }
+    const late = setTimeout(finish, limits.linkGoodbyeMs)
+    sayGoodbye(link, finish).catch(finish)
+  }
+
+  async function sayGoodbye({ messages, outbox }: Link, heard: () => void): Promise<void> {
+    const lane = await messages
     outbox.flush()
-    stream.close().catch(finish)
+    lane.once('close', heard).end()
   }
 
   function cut(peer: PeerId): void {
@@ -332,10 +340,4 @@ export function createLinks(components: {
   }
 
   return { get: (peer) => links.get(peer), isCurrent, dial, accept, send, end, cut, violated, look, endAll }
-}
-
-async function nextFrame(frames: Frames): Promise<Uint8Array> {
-  const next = await frames.next()
-  if (next.done === true) throw new Error('the stream ended before a word')
-  return next.value
 }

@@ -56,7 +56,7 @@ export async function createNode(
           initialStreamWindowSize: limits.streamWindowBytes,
           maxStreamWindowSize: limits.streamWindowMaxBytes,
           maxReadBufferLength: limits.streamWindowMaxBytes,
-          maxWriteBufferLength: limits.controlQueueMaxBytes + limits.controlFrameMaxBytes,
+          maxWriteBufferLength: limits.streamWindowMaxBytes,
         },
       }),
     ],

@@ -1,13 +1,14 @@
-/** Does a peer let this node in? Once, as a stranger that knows the secret: the handshake, the hello, and the lane it offers. */
+/** Does a peer let this node in? Once, as a stranger that knows the secret: the handshake, the hello, and a lane of those it offers. */
 import type { Connection } from '@libp2p/interface'
 import type { PeerId } from '../../core/ports.ts'
-import { decodeAnswer, encodeHello, type LaneOffer } from '../../core/wire/hello.ts'
+import { decodeAnswer, encodeHello, type LanesOffer } from '../../core/wire/hello.ts'
 import type { ClusterSecrets } from '../cluster-secret.ts'
 import type { HostPort } from '../config-values.ts'
 import { createIdentity } from '../identity/identity.ts'
 import { systemClock } from '../system/clock.ts'
+import { abortConnection } from './abort.ts'
 import { hostOf, targetsOf, tcpPortOf } from './addresses.ts'
-import { controlProtocol, framesOf } from './control.ts'
+import { closeStream, controlProtocol, wordOf } from './control.ts'
 import { createGate } from './gate.ts'
 import { laneTo } from './lanes.ts'
 import { createNode } from './node.ts'
@@ -41,30 +42,31 @@ export async function probePeer(
   try {
     await node.start()
     const connection = await node.dial(target === undefined ? [] : [target], { signal })
-    const lane = await hello(connection, signal)
-    return { peers, bulk: await openLane(hostOf(connection.remoteAddr), lane) }
+    const lanes = await hello(connection, signal)
+    return { peers, bulk: await openLane(hostOf(connection.remoteAddr), lanes) }
   } catch (error) {
     return { peers: { ...peers, error } }
   } finally {
+    // The peer ends it too as the lane is gone, and of two that close a connection at once libp2p has one wait for the other.
+    for (const connection of node.getConnections()) abortConnection(connection, 'the probe is over')
     await node.stop()
   }
 }
 
-async function hello(connection: Connection, signal: AbortSignal): Promise<LaneOffer> {
+async function hello(connection: Connection, signal: AbortSignal): Promise<LanesOffer> {
   const stream = await connection.newStream(controlProtocol, { signal })
   signal.addEventListener('abort', () => stream.abort(new Error('it did not answer in time')))
-  const frames = framesOf(stream)
   stream.send(encodeHello(1))
-  const { value, done } = await frames.next()
-  const { lane } = done === true ? {} : decodeAnswer(value)
-  if (lane === undefined) throw new Error('it takes no link')
-  return lane
+  const { lanes } = decodeAnswer(await wordOf(stream))
+  closeStream(stream)
+  if (lanes === undefined) throw new Error('it takes no link')
+  return lanes
 }
 
-async function openLane(host: string, offer: LaneOffer): Promise<ProbedPort> {
+async function openLane(host: string, offer: LanesOffer): Promise<ProbedPort> {
   const at = { host, port: offer.port }
   try {
-    const socket = await laneTo(host, offer)(() => {})
+    const socket = await laneTo(host, offer)('chunks', () => {})
     socket.destroy()
     return at
   } catch (error) {

@@ -7,7 +7,6 @@ import { createHmac, hkdfSync } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
 import type { ConnectionEncrypter } from '@libp2p/interface'
 import type { ClusterSecrets } from '../cluster-secret.ts'
-import { withCheapRecords } from './noise-records.ts'
 
 type EncrypterFactory = (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter
 
@@ -16,13 +15,13 @@ const keyIdLength = 16
 
 function protocolOf(secret: Uint8Array): string {
   const keyId = createHmac('sha256', secret).update('shoal peers: key id').digest('hex').slice(0, keyIdLength)
-  return `/shoal/noise/1/${keyId}`
+  return `/shoal/noise/2/${keyId}`
 }
 
 function encrypter(secret: Uint8Array): EncrypterFactory {
   const prologueBytes = new Uint8Array(hkdfSync('sha256', secret, new Uint8Array(0), 'shoal peers: noise prologue', 32))
   const create = noise({ prologueBytes })
-  return (components) => withCheapRecords(Object.assign(create(components), { protocol: protocolOf(secret) }))
+  return (components) => Object.assign(create(components), { protocol: protocolOf(secret) })
 }
 
 /** The current secret is offered first. */

@@ -48,7 +48,7 @@ Where it listens elsewhere, give doctor the agent's own options (--ops-listen, -
   BULK_PORT_UNREACHABLE: {
     severity: 'error',
     what: 'The bulk listener of {peer} is not reached: {reason}',
-    why: 'Chunks travel over it. Without it no layer comes from that node, and all of them from the registry.',
+    why: 'All that peers say to each other travels over it, and chunks. Without it no layer comes from that node, and all of them from the registry.',
     fix: `Let TCP from node to node through to the port that the agents have as --bulk-listen ({port} here); see whether it is:
     nc -vz {host} {port}`,
   },

@@ -1,17 +1,19 @@
 /** Says to honest agents what no agent would, under one peer ID after the other, all from one address. */
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import type { TLSSocket } from 'node:tls'
+import type { Libp2p, StreamMessageEvent } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import type { ClusterSecrets } from '../../agent/cluster-secret.ts'
+import { laneTo } from '../../agent/transport/lanes.ts'
 import { encryptersOf } from '../../agent/transport/secrets.ts'
 import { limits } from '../../core/limits.ts'
 import { digestFromHex } from '../../core/oci/digest.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { varint } from '../../core/wire/bytes.ts'
-import { encodeHello } from '../../core/wire/hello.ts'
+import { decodeAnswer, encodeHello } from '../../core/wire/hello.ts'
 import { createPeerMessageEncoder } from '../../core/wire/peer-messages.ts'
 
 export type Intrusion = 'malforms' | 'oversizes' | 'floods'
@@ -61,28 +63,26 @@ async function enter(node: Libp2p, peer: string, how: Intrusion): Promise<boolea
   const [host, port] = peer.split(':')
   try {
     const connection = await node.dial(multiaddr(`/ip4/${host}/tcp/${port}`))
-    const control = await connection.newStream('/shoal/control/1')
+    const control = await connection.newStream('/shoal/control/2')
     control.send(encodeHello(1))
-    await new Promise((resolve, reject) => {
+    const { data } = await new Promise<StreamMessageEvent>((resolve, reject) => {
       control.addEventListener('message', resolve, { once: true })
       control.addEventListener('close', () => reject(new Error('not let in')), { once: true })
     })
-    await misbehave(connection, control, how)
+    const { lanes } = decodeAnswer(data.subarray(1))
+    if (lanes === undefined) throw new Error('not taken')
+    await misbehave(await laneTo(String(host), lanes)('messages', () => {}), how)
     return true
   } catch {
     return false
   }
 }
 
-async function misbehave(connection: Connection, control: Stream, how: Intrusion): Promise<void> {
-  const closed = new Promise<void>((resolve) => connection.addEventListener('close', () => resolve()))
+async function misbehave(lane: TLSSocket, how: Intrusion): Promise<void> {
+  const closed = new Promise((resolve) => lane.once('close', resolve))
   const encode = createPeerMessageEncoder()
-  for (let id = 1; connection.status === 'open'; id += floodBatch) {
-    try {
-      control.send(wordsOf(how, id, encode))
-    } catch {
-      break
-    }
+  for (let id = 1; lane.writable; id += floodBatch) {
+    lane.write(wordsOf(how, id, encode))
     if (how !== 'floods') break
     await new Promise((resolve) => setImmediate(resolve))
   }

@@ -126,13 +126,13 @@ describe('messages survive the wire', () => {
 it('calls go to paths of one version', () => {
   const calls = [announceCall, cautionCall, contentCall, exchangeCall, locateCall, lookCall, possessionCall]
   expect(calls.map(({ path }) => path)).toEqual([
-    '/shoal/cluster/1/directory/announce',
-    '/shoal/cluster/1/members/caution',
-    '/shoal/cluster/1/content',
-    '/shoal/cluster/1/members/exchange',
-    '/shoal/cluster/1/directory/locate',
-    '/shoal/cluster/1/members/look',
-    '/shoal/cluster/1/directory/possession',
+    '/shoal/cluster/2/directory/announce',
+    '/shoal/cluster/2/members/caution',
+    '/shoal/cluster/2/content',
+    '/shoal/cluster/2/members/exchange',
+    '/shoal/cluster/2/directory/locate',
+    '/shoal/cluster/2/members/look',
+    '/shoal/cluster/2/directory/possession',
   ])
 })
 

@@ -14,7 +14,7 @@ import { MiB } from '../../../core/units.ts'
 import { makeBundle } from '../../../image/image.ts'
 
 /** Peers' handshake, control stream and DHT; directory, members and small content. */
-const protocols = ['/shoal/noise/1', '/shoal/control/1', '/shoal/kad/1', '/shoal/cluster/1'] as const
+const protocols = ['/shoal/noise/2', '/shoal/control/2', '/shoal/kad/2', '/shoal/cluster/2'] as const
 
 const guardian = createGuardian()
 afterAll(() => guardian.close())
@@ -32,7 +32,7 @@ beforeAll(async () => {
   if (absent.length > 0) throw new Error(`no such protocols: ${absent.join(', ')}`)
   await writeFile(
     file,
-    protocols.reduce((text, protocol) => text.replaceAll(protocol, protocol.replace('1', '2')), code),
+    protocols.reduce((text, protocol) => text.replaceAll(protocol, protocol.replace('2', '3')), code),
   )
 })
 

@@ -92,7 +92,7 @@ test('an outsider learns none of our protocols', async () => {
   const port = Number(/tcp\/(\d+)/.exec(alice.transport.addresses()[0] ?? '')?.[1])
   const socket = connectTcp(port, '127.0.0.1')
   await once(socket, 'connect')
-  const asked = ['/noise', '/tls/1.0.0', '/yamux/1.0.0', '/shoal/control/1', '/shoal/kad/1', '/ipfs/id/1.0.0']
+  const asked = ['/noise', '/tls/1.0.0', '/yamux/1.0.0', '/shoal/control/2', '/shoal/kad/2', '/ipfs/id/1.0.0']
   socket.write(Buffer.concat([line('/multistream/1.0.0'), ...asked.map(line)]))
   let heard = ''
   socket.on('data', (data: Buffer) => {
@@ -109,7 +109,7 @@ test.each(['RSA', 'secp256k1'] as const)(
     const alice = await agent({ current: old })
     const raw = await createRawPeer({ kind })
     running.push(raw)
-    const opened = connect(raw, alice.transport).then((connection) => connection.newStream('/shoal/control/1'))
+    const opened = connect(raw, alice.transport).then((connection) => connection.newStream('/shoal/control/2'))
     const refused = expect.objectContaining({ name: expect.stringMatching(/Error$/) })
     await expect(opened).rejects.toEqual(refused)
     const addresses = raw.getMultiaddrs().map(String)

@@ -17,20 +17,21 @@ afterEach(async () => {
   for (const lanes of running.splice(0)) await lanes.stop()
 })
 
-test('a lane is opened with the key that was offered, and carries bytes', async () => {
+test('both lanes are opened with the key that was offered, in any order, and carry each its own', async () => {
   const { offer, open } = (await listening()).offer()
-  const { promise: came, resolve } = Promise.withResolvers<string>()
-  const [accepted, opened] = await Promise.all([
-    open((bytes) => resolve(Buffer.from(bytes).toString())),
-    laneTo(host, offer)(() => {}),
-  ])
-  opened.end('chunks')
-  expect(await came).toBe('chunks')
-  accepted.destroy()
+  const come = laneTo(host, offer)
+  const came = { messages: Promise.withResolvers<string>(), chunks: Promise.withResolvers<string>() }
+  const accepted = (['messages', 'chunks'] as const).map((freight) =>
+    open(freight, (bytes) => came[freight].resolve(Buffer.from(bytes).toString())),
+  )
+  for (const freight of ['chunks', 'messages'] as const) (await come(freight, () => {})).end(`some ${freight}`)
+  expect(await came.messages.promise).toBe('some messages')
+  expect(await came.chunks.promise).toBe('some chunks')
+  for (const lane of accepted) (await lane).destroy()
 })
 
 test('a banned address is cut off before any handshake, whatever key it has', async () => {
   const { offer } = (await listening()).offer()
   banned.add(host)
-  await expect(laneTo(host, offer)(() => {})).rejects.toMatchObject({ code: 'ECONNRESET' })
+  await expect(laneTo(host, offer)('chunks', () => {})).rejects.toMatchObject({ code: 'ECONNRESET' })
 })

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { afterEach, expect, test } from 'vitest'
 import { createIdentity } from '../../../agent/identity/identity.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
-import { controlProtocol, framesOf } from '../../../agent/transport/control.ts'
+import { controlProtocol, wordOf } from '../../../agent/transport/control.ts'
 import { createGate } from '../../../agent/transport/gate.ts'
 import { createNode, type Node } from '../../../agent/transport/node.ts'
 import { probePeer } from '../../../agent/transport/probe.ts'
@@ -19,7 +19,7 @@ test('a peer that hears the hello and says nothing is given up in time', async (
   const at = { listen: { host: '127.0.0.1', port: 0 }, advertiseAddress: '127.0.0.1' }
   peer = await createNode({ identity, secrets, gate, log }, at)
   const came = Promise.withResolvers<unknown>()
-  await peer.handle(controlProtocol, (stream) => came.resolve(framesOf(stream).next()))
+  await peer.handle(controlProtocol, (stream) => came.resolve(wordOf(stream)))
   await peer.start()
   const patience = new AbortController()
   const addresses = peer.getMultiaddrs().map(String)

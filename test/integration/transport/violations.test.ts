@@ -4,10 +4,14 @@ import { laneTo } from '../../../agent/transport/lanes.ts'
 import { limits } from '../../../core/limits.ts'
 import { MiB } from '../../../core/units.ts'
 import { varint } from '../../../core/wire/bytes.ts'
+import { encodeHello } from '../../../core/wire/hello.ts'
 import { createPeerMessageEncoder } from '../../../core/wire/peer-messages.ts'
 import { createLoopbackTransport } from '../../support/libp2p-transport.ts'
-import { closed, connect, createRawPeer, link } from '../../support/raw-peer.ts'
+import { closed, connect, createRawPeer, link, meet } from '../../support/raw-peer.ts'
 import { probe, type Probe } from '../../support/transport-probe.ts'
+
+/** What the kernel takes for the two ends of a connection before it makes us wait (Linux: the last figures of tcp_wmem and tcp_rmem). */
+const kernelBuffersBytes = 4 * MiB + 32 * MiB
 
 let alice: Probe
 let raw: Libp2p
@@ -31,10 +35,10 @@ test.each([
   ['a frame over the bound', varint(limits.controlFrameMaxBytes + 1)],
   ['a blob that was never named', Uint8Array.of(2, 3, 1)],
   ['a message with trailing bytes', Uint8Array.of(3, 5, 1, 0)],
-])('%s on the control stream: reported, and the peer is out', async (_name, bytes) => {
-  const { connection, control } = await link(raw, alice.transport)
-  control.send(createPeerMessageEncoder()({ type: 'cancel', id: 5 }))
-  control.send(bytes)
+])('%s on the lane for messages: reported, and the peer is out', async (_name, bytes) => {
+  const { connection, messages } = await link(raw, alice.transport)
+  messages.write(createPeerMessageEncoder()({ type: 'cancel', id: 5 }))
+  messages.write(bytes)
   await closed(connection)
   const peer = raw.peerId.toString()
   expect(alice.events).toEqual([
@@ -48,9 +52,9 @@ test.each([
 test.each([
   ['an unknown message', Uint8Array.of(1, 99)],
   ['a frame over the bound', varint(MiB)],
-])('%s on the lane: reported, and the peer is out', async (_name, bytes) => {
+])('%s on the lane for chunks: reported, and the peer is out', async (_name, bytes) => {
   const { connection, openLane } = await link(raw, alice.transport)
-  const lane = await openLane(() => {})
+  const lane = await openLane('chunks', () => {})
   lane.write(bytes)
   await closed(connection)
   expect(violations()).toEqual(['PEER_PROTOCOL'])
@@ -59,7 +63,7 @@ test.each([
 
 test('a first word that is no hello is reported and makes no link', async () => {
   const connection = await connect(raw, alice.transport)
-  const control = await connection.newStream('/shoal/control/1')
+  const control = await connection.newStream('/shoal/control/2')
   control.send(Uint8Array.of(2, 0x80, 0))
   await alice.until(() => violations().length === 1)
   expect(alice.links(raw.peerId.toString())).toEqual({ connected: 0, disconnected: 0 })
@@ -68,33 +72,58 @@ test('a first word that is no hello is reported and makes no link', async () => 
 test('a lane is for who was told its key, and once', async () => {
   const { offer, openLane } = await link(raw, alice.transport)
   const failure = expect.objectContaining({ code: expect.stringMatching(/^(ERR_SSL|ECONNRESET)/) })
-  await expect(laneTo('127.0.0.1', { ...offer, key: new Uint8Array(32) })(() => {})).rejects.toEqual(failure)
-  await openLane(() => {})
-  await expect(openLane(() => {})).rejects.toEqual(failure)
+  const guessed = laneTo('127.0.0.1', { ...offer, key: new Uint8Array(32) })
+  await expect(guessed('chunks', () => {})).rejects.toEqual(failure)
+  await openLane('chunks', () => {})
+  await expect(openLane('chunks', () => {})).rejects.toEqual(failure)
+  await expect(openLane('messages', () => {})).rejects.toEqual(failure)
   expect(alice.links(raw.peerId.toString())).toEqual({ connected: 1, disconnected: 0 })
 })
 
-test('a link ends with its lane', async () => {
-  const { connection, openLane } = await link(raw, alice.transport)
-  const lane = await openLane(() => {})
-  lane.destroy()
+test.each(['messages', 'chunks'] as const)('a link ends with its lane for %s', async (freight) => {
+  const { connection, messages, openLane } = await link(raw, alice.transport)
+  const chunks = await openLane('chunks', () => {})
+  const lanes = { messages, chunks }
+  lanes[freight].destroy()
   await closed(connection)
   expect(alice.links(raw.peerId.toString())).toEqual({ connected: 1, disconnected: 1 })
 })
 
-test('a second control stream of the same attempt, and a third stream, change nothing', async () => {
-  const { connection, control } = await link(raw, alice.transport)
-  const again = await connection.newStream('/shoal/control/1', { maxOutboundStreams: 9 })
+test('a link whose lane for messages nobody opens ends, whatever else is open', async () => {
+  const { connection, openLane } = await meet(raw, alice.transport)
+  const chunks = await openLane('chunks', () => {})
+  alice.transport.send(raw.peerId.toString(), { type: 'cancel', id: 8 })
+  await Promise.all([closed(connection), new Promise((resolve) => chunks.once('close', resolve))])
+  expect(alice.links(raw.peerId.toString())).toEqual({ connected: 1, disconnected: 1 })
+})
+
+test('a link does without the connection that it was agreed on over', async () => {
+  const { connection, messages, openLane } = await link(raw, alice.transport)
+  await openLane('chunks', () => {})
+  await connection.close()
+  messages.write(createPeerMessageEncoder()({ type: 'cancel', id: 7 }))
+  const peer = raw.peerId.toString()
+  await alice.until(() => alice.messages(peer).length === 1)
+  messages.write(Uint8Array.of(1, 99))
+  await new Promise((resolve) => messages.once('close', resolve))
+  expect(violations()).toEqual(['PEER_PROTOCOL'])
+  expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 1 })
+})
+
+test('a second control stream of the same attempt changes nothing', async () => {
+  const { connection, messages } = await link(raw, alice.transport)
+  const again = await connection.newStream('/shoal/control/2')
+  again.send(encodeHello(1))
   await closed(again)
-  control.send(createPeerMessageEncoder()({ type: 'cancel', id: 6 }))
+  messages.write(createPeerMessageEncoder()({ type: 'cancel', id: 6 }))
   const peer = raw.peerId.toString()
   await alice.until(() => alice.messages(peer).length === 1)
   expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 0 })
 })
 
 test('a peer that takes no messages is let go once its queue is full', async () => {
-  const { connection, control } = await link(raw, alice.transport)
-  control.pause()
+  const { connection, messages } = await link(raw, alice.transport)
+  messages.pause()
   const peer = raw.peerId.toString()
   const join = { type: 'busy', id: 1, try: [alice.transport.self, alice.transport.self] } as const
   let sent = 0
@@ -106,6 +135,6 @@ test('a peer that takes no messages is let go once its queue is full', async () 
   const sentBytes = sent * createPeerMessageEncoder()(join).length
   expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 1 })
   expect(sentBytes).toBeGreaterThan(limits.controlQueueMaxBytes)
-  expect(sentBytes).toBeLessThan(limits.controlQueueMaxBytes + limits.streamWindowMaxBytes + MiB)
+  expect(sentBytes).toBeLessThan(limits.controlQueueMaxBytes + kernelBuffersBytes + MiB)
   await closed(connection)
 })
