@@ -3,6 +3,7 @@ export interface BoundedMap<Key, Value> {
   get(key: Key): Value | undefined
   set(key: Key, value: Value): void
   delete(key: Key): void
+  isEmpty(): boolean
   /** Oldest first. */
   [Symbol.iterator](): IterableIterator<[Key, Value]>
 }
@@ -21,6 +22,7 @@ export function createBoundedMap<Key, Value>(max: number): BoundedMap<Key, Value
       }
     },
     delete: (key) => void entries.delete(key),
+    isEmpty: () => entries.size === 0,
     [Symbol.iterator]: () => entries.entries(),
   }
 }

@@ -45,6 +45,8 @@ export function isTrusted(state: SwarmState, origin: string | undefined, word: W
 const strangers = 'strangers'
 
 function isSuspect(state: SwarmState, signer: string): boolean {
+  // Asked of every chunk more than once, and mostly nobody is.
+  if (state.suspects.isEmpty()) return false
   return namesOf(state, signer).some((name) => (state.suspects.get(name)?.untilMs ?? 0) > state.clock.now())
 }
 
@@ -83,6 +85,7 @@ function signersOf(state: SwarmState, { accepted, vouches }: Session): Set<strin
 const anyOrigin = '*'
 
 function isDisbelieved(state: SwarmState, origin: string | undefined, signer: string): boolean {
+  if (state.disbelieved.isEmpty()) return false
   const names = [signer, addressOf(state, signer)].flatMap((name) => [`${origin} ${name}`, `${anyOrigin} ${name}`])
   return names.some((name) => (state.disbelieved.get(name)?.untilMs ?? 0) > state.clock.now())
 }

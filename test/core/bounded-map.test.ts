@@ -10,4 +10,7 @@ test('forgets its oldest entry, and one set again is the newest', () => {
   expect([map.get('a'), map.get('b'), map.get('c')]).toEqual([3, undefined, 4])
   map.delete('a')
   expect(map.get('a')).toBeUndefined()
+  expect(map.isEmpty()).toBe(false)
+  map.delete('c')
+  expect(map.isEmpty()).toBe(true)
 })
