@@ -7,25 +7,28 @@ import { limits } from '../limits.ts'
 import type { Digest } from '../oci/digest.ts'
 
 export interface Handles {
-  /** From 1 to `limits.handlesMax`; undefined where the digest has to go whole. */
-  of(digest: Digest): number | undefined
-  /** Gives the next handle to a digest that has none. */
-  give(digest: Digest): void
-  digest(handle: number): Digest | undefined
+  /** That of handle 1 first. */
+  readonly digests: Digest[]
+  /** Where the next one goes. */
+  next: number
 }
 
 export function createHandles(): Handles {
-  const digests: Digest[] = []
-  let next = 0
-  return {
-    of(digest) {
-      const at = digests.indexOf(digest)
-      return at < 0 ? undefined : at + 1
-    },
-    give(digest) {
-      digests[next] = digest
-      next = (next + 1) % limits.handlesMax
-    },
-    digest: (handle) => digests[handle - 1],
-  }
+  return { digests: [], next: 0 }
+}
+
+/** From 1 to `limits.handlesMax`; undefined where the digest has to go whole. */
+export function handleOf({ digests }: Handles, digest: Digest): number | undefined {
+  const at = digests.indexOf(digest)
+  return at < 0 ? undefined : at + 1
+}
+
+/** Gives the next handle to a digest that has none. */
+export function giveHandle(handles: Handles, digest: Digest): void {
+  handles.digests[handles.next] = digest
+  handles.next = (handles.next + 1) % limits.handlesMax
+}
+
+export function digestOf({ digests }: Handles, handle: number): Digest | undefined {
+  return digests[handle - 1]
 }

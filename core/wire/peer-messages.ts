@@ -19,7 +19,7 @@ import { chunkCountOf } from '../swarm/chunks.ts'
 import type { PeerMessage } from '../swarm/messages.ts'
 import { createReader, framed, malformed, varint, type Reader } from './bytes.ts'
 import { digestBytes, hashBytes, hashSizeBytes, peerBytes, readDigest, readHash, readPeer } from './fields.ts'
-import { createHandles, type Handles } from './handles.ts'
+import { createHandles, digestOf, giveHandle, handleOf, type Handles } from './handles.ts'
 import { publicKeySizeBytes } from './peer-id.ts'
 
 const types = {
@@ -67,10 +67,10 @@ function fieldsOf(message: PeerMessage): Uint8Array[] {
 }
 
 function blobParts(digest: Digest, handles: Handles): Uint8Array[] {
-  const handle = handles.of(digest)
+  const handle = handleOf(handles, digest)
   if (handle !== undefined) return [varint(handle)]
   const bytes = digestBytes(digest)
-  handles.give(digest)
+  giveHandle(handles, digest)
   return [varint(anew), bytes]
 }
 
@@ -101,13 +101,13 @@ function blobReader(handles: Handles): ReadBlob {
 
 function readAnew(reader: Reader, handles: Handles): Digest {
   const digest = readDigest(reader)
-  if (handles.of(digest) !== undefined) throw malformed('a digest in place of its handle')
-  handles.give(digest)
+  if (handleOf(handles, digest) !== undefined) throw malformed('a digest in place of its handle')
+  giveHandle(handles, digest)
   return digest
 }
 
 function known(handle: number, handles: Handles): Digest {
-  const digest = handles.digest(handle)
+  const digest = digestOf(handles, handle)
   if (digest === undefined) throw malformed(`a handle that no blob has, ${handle}`)
   return digest
 }

@@ -13,27 +13,25 @@ export const costs = {
 } as const
 
 export interface Cpu {
+  /** When all that there is will be done. */
+  freeAtMs: number
   /** Runs `act` when all work before it and `costMs` of its own are done. */
   work(costMs: number, act: () => void): void
   /** The same for what waits for its turn (core/directory/turns.ts). */
   workInTurn(costMs: number, act: () => void): void
-  /** Puts `costMs` of work behind all that there is, and says how long until it is done. */
-  take(costMs: number): number
   /** The process died, and its work with it. */
   reset(): void
 }
 
 export function createCpu(engine: Engine): Cpu {
-  let freeAtMs = 0
-  const take = (costMs: number): number => {
+  const work = (costMs: number, act: () => void): void => {
     const nowMs = engine.clock.now()
-    freeAtMs = Math.max(freeAtMs, nowMs) + costMs
-    return freeAtMs - nowMs
+    engine.after(take(cpu, nowMs, costMs) - nowMs, act)
   }
-  const work = (costMs: number, act: () => void): void => engine.after(take(costMs), act)
   const newTurns = (): Turns => createTurns({ clock: engine.clock, soon: (act) => work(0, act) })
   let turns = newTurns()
-  return {
+  const cpu: Cpu = {
+    freeAtMs: 0,
     work,
     workInTurn(costMs, act) {
       const ofThisLife = turns
@@ -41,10 +39,16 @@ export function createCpu(engine: Engine): Cpu {
         if (turns === ofThisLife) work(costMs, act)
       })
     },
-    take,
     reset() {
-      freeAtMs = 0
+      cpu.freeAtMs = 0
       turns = newTurns()
     },
   }
+  return cpu
+}
+
+/** Puts `costMs` of work behind all that there is, and says when it will be done. */
+export function take(cpu: Cpu, nowMs: number, costMs: number): number {
+  cpu.freeAtMs = Math.max(cpu.freeAtMs, nowMs) + costMs
+  return cpu.freeAtMs
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Random } from '../../core/ports.ts'
 import { MiB } from '../../core/units.ts'
 import { viewsOf } from './checkers.ts'
+import { take } from './cpu.ts'
 import type { Engine } from './engine.ts'
 import type { SimNode } from './node.ts'
 import { tell, type Story } from './story.ts'
@@ -15,7 +16,7 @@ function saturate({ sim }: Story): void {
 
 function takeCore(engine: Engine, random: Random, node: SimNode): void {
   const forMs = random.below(1800)
-  node.cpu.take(forMs)
+  take(node.cpu, engine.clock.now(), forMs)
   engine.after(forMs / 0.9, () => takeCore(engine, random, node))
 }
 

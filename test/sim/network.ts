@@ -3,7 +3,7 @@ import { limits } from '../../core/limits.ts'
 import type { PeerId, Random } from '../../core/ports.ts'
 import type { PeerMessage } from '../../core/swarm/messages.ts'
 import { createHandles, type Handles } from '../../core/wire/handles.ts'
-import { costs, type Cpu } from './cpu.ts'
+import { costs, take, type Cpu } from './cpu.ts'
 import type { Engine } from './engine.ts'
 import { startStream, stopStream, windowFor, type Carrier, type Link, type Stream, type StreamHooks } from './links.ts'
 import { messageBytes } from './wire-size.ts'
@@ -180,10 +180,11 @@ export function createNetwork(engine: Engine, random: Random, options: NetworkOp
     end.packet = packet
     end.packetAtMs = nowMs
     // It waits for the receiver's core before its trip and not after it: the same sum, by one event in place of two.
-    const readMs = nowMs + end.receiver.cpu.take(costs.controlMs) + tripMs(end.leastTripMs)
+    const { receiver, sender } = end
+    const readMs = take(receiver.cpu, nowMs, costs.controlMs) + tripMs(end.leastTripMs)
     end.lastReadMs = Math.max(readMs, end.lastReadMs)
     engine.after(end.lastReadMs - nowMs, () => {
-      if (end.open) end.receiver.onMessages(end.sender, packet)
+      if (end.open) receiver.onMessages(sender, packet)
     })
   }
 

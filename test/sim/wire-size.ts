@@ -2,7 +2,7 @@
 import { announceCall } from '../../agent/cluster/wire.ts'
 import type { AnnounceAnswer, AnnounceRequest } from '../../core/directory/messages.ts'
 import type { BulkMessage, PeerMessage } from '../../core/swarm/messages.ts'
-import type { Handles } from '../../core/wire/handles.ts'
+import { giveHandle, handleOf, type Handles } from '../../core/wire/handles.ts'
 
 const digestBytes = 32
 const peerBytes = 32
@@ -17,8 +17,8 @@ export function messageBytes(message: PeerMessage, handles: Handles): number {
 
 function blobBytes(message: PeerMessage, handles: Handles): number {
   if (!('digest' in message)) return 0
-  if (handles.of(message.digest) !== undefined) return 1
-  handles.give(message.digest)
+  if (handleOf(handles, message.digest) !== undefined) return 1
+  giveHandle(handles, message.digest)
   return 1 + digestBytes
 }
 
