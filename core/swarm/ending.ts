@@ -3,7 +3,7 @@ import { hasBit } from './bitfield.ts'
 import { chunksOf } from './chunks.ts'
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
-import { peersMayHelp, stopOrigin } from './origin.ts'
+import { leaseSettled, peersMayHelp, stopOrigin } from './origin.ts'
 import { lifeOf } from './wishes.ts'
 import { cancelUnwanted } from './requests.ts'
 import { advanceCursors, closeReader, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
@@ -41,6 +41,7 @@ export function abandonBuffers(state: SwarmState, session: Session): void {
     const phase = session.phase[index]
     if (phase === phases.hashing || phase === phases.keeping) chunkSettled(state, session, index, phases.missing)
     else dropBuffer(state, session, index)
+    leaseSettled(state, session, index)
   }
 }
 

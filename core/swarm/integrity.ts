@@ -13,7 +13,7 @@ import { hasBit } from './bitfield.ts'
 import { advanceCursors, lengthOf, markHeld, setPhase, tellDirectory } from './session.ts'
 import { isOvertaken, notePace } from './pace.ts'
 import { clearSuspects, isBelieved, refute, suspectSigners } from './trust.ts'
-import { isOwn, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
+import { ownOrigin, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
   cancelChunk,
   cancelTransfer,
@@ -167,15 +167,22 @@ export function onHashed(state: SwarmState, event: EventOf<'hashed'>): void {
   const session = state.sessions.get(event.digest)
   const buffer = session?.buffers.get(event.index)
   if (session === undefined || buffer === undefined || session.phase[event.index] !== phases.hashing) return
-  const own = isOwn(session, buffer) ? ownEntry(state, session, event) : undefined
+  const own = ownEntry(state, session, buffer, event)
   const entry = own ?? buffer.entry
   if (own !== undefined && hasBit(session.have, event.index)) onOwnCopy(state, session, own)
   else if (entry?.hash === event.hash) keepBelieved(state, session, entry)
   else onMismatch(state, session, event.index)
 }
 
-function ownEntry(state: SwarmState, session: Session, { hash, index }: EventOf<'hashed'>): Entry {
-  const witness = { kind: 'fetched', origin: session.origin ?? '' } as const
+function ownEntry(
+  state: SwarmState,
+  session: Session,
+  buffer: ChunkBuffer,
+  { hash, index }: EventOf<'hashed'>,
+): Entry | undefined {
+  const origin = ownOrigin(buffer)
+  if (origin === undefined) return undefined
+  const witness = { kind: 'fetched', origin } as const
   const payload = entryPayload(session.digest, session.size, { index, hash, witness })
   return { index, hash, witness, signer: state.self, signature: state.notary.sign(payload) }
 }

@@ -10,7 +10,7 @@ import type { OriginFailure, SwarmEvent } from './events.ts'
 import { countBytes, patienceMs } from './link.ts'
 import { isHere, isWithheld, lengthOf, nextWanted, nextWithheld, setPhase, tellDirectory } from './session.ts'
 import {
-  isOwn,
+  ownOrigin,
   ownSource,
   phases,
   smoothed,
@@ -171,13 +171,10 @@ export function endAudit(state: SwarmState, { supply }: Session): void {
   for (const lease of supply.leases) if (lease.isEscape) surrender(state, lease)
 }
 
-/** Nobody here needs the origin for this blob any more. */
+/** Nobody here needs the origin for this blob any more. What has come of it is kept all the same, and told before its lease is given back. */
 export function stopOrigin(state: SwarmState, session: Session): void {
   endCrossings(state, session)
-  for (const lease of session.supply.leases) {
-    lease.settling.clear()
-    surrender(state, lease)
-  }
+  for (const lease of session.supply.leases) surrender(state, lease)
 }
 
 // Fetches
@@ -255,7 +252,7 @@ function yieldToPeers(state: SwarmState, lease: Lease): void {
 function ownPrefix(state: SwarmState, session: Session, index: number): number {
   const buffer = session.buffers.get(index)
   if (buffer === undefined) return 0
-  if (isOwn(session, buffer) && !session.single.has(index)) return buffer.received
+  if (ownOrigin(buffer) === session.origin && !session.single.has(index)) return buffer.received
   dropBuffer(state, session, index)
   return 0
 }

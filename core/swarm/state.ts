@@ -512,11 +512,14 @@ export function smoothed(mean: number | undefined, sample: number): number {
 }
 
 /** In `ChunkBuffer.sources`: this node's own bytes, over TLS from the session's origin. No peer's name has a space. */
-export function ownSource(session: Session): string {
-  return `origin ${session.origin}`
+export function ownSource({ origin }: Session): string {
+  return `${ownPrefix}${origin}`
 }
 
-/** Did all bytes come from the origin that the session's readers trust? */
-export function isOwn(session: Session, buffer: ChunkBuffer): boolean {
-  return buffer.sources.size === 1 && buffer.sources.has(ownSource(session))
+const ownPrefix = 'origin '
+
+/** The origin of which all bytes came, over TLS; undefined: some came from elsewhere. Its readers may be gone, or have their turn later. */
+export function ownOrigin({ sources }: ChunkBuffer): string | undefined {
+  const [source] = sources
+  return sources.size === 1 && source?.startsWith(ownPrefix) === true ? source.slice(ownPrefix.length) : undefined
 }

@@ -34,6 +34,7 @@ const knownWorlds = [
   'fin1-71',
   'last1-134',
   'ab1-434',
+  'end1-125',
 ]
 
 /** Likewise, of twelve nodes. */

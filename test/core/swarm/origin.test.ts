@@ -68,6 +68,27 @@ describe('a lease', () => {
     expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
   })
 
+  it('is not given back while what has come is being kept, though nobody reads here any more', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0)
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [{ start: 0, end: 1 }] })
+    expect(bench.swarm.announceState(digest)?.released).toBeUndefined()
+    bench.settle()
+    expect(bench.swarm.announceState(digest)).toMatchObject({
+      have: { bits: bitsOf(100, [0]) },
+      fetching: [],
+      released: [7],
+    })
+  })
+
+  it('is given back when the store says anew what it holds, which what was being kept is not', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0)
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [1]), complete: false })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+  })
+
   it('is followed by the next without a gap', () => {
     const { bench, fetch } = createHolder()
     for (const index of span(0, 3)) comes(bench, fetch, index)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
-import { type Bench, createBench, digest, origin, sizeOf } from './bench.ts'
+import { type Bench, createBench, digest, entryOf, fetched, hashOf, origin, sizeOf } from './bench.ts'
 
 const other = 'other.example'
 
@@ -44,6 +44,15 @@ describe('readers of two origins', () => {
     bench.pass(2 * limits.originTurnMs)
     expect(bench.take('stop-fetch')).toHaveLength(1)
     expect(wished(bench)).toBe(origin)
+  })
+
+  it('keep what came from the one while the other has its turn, as what that one sent', () => {
+    const { bench, fetch } = createRivals()
+    comes(bench, fetch, limits.chunkSizeMinBytes)
+    bench.pass(limits.originTurnMs)
+    expect(wished(bench)).toBe(other)
+    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+    expect(bench.take('keep')).toMatchObject([{ entry: entryOf(sizeOf(bench.chunks), 0, 'self', fetched, hashOf(0)) }])
   })
 
   it('do not for a prefetch', () => {
