@@ -362,9 +362,13 @@ function chunksAlone(state: SwarmState, { remaining, session }: Lease): Set<numb
   return new Set(nowhere.length > 0 ? nowhere : remaining.filter((index) => !isOffered(state, session, index)))
 }
 
-/** The fetch brings all chunks, from the first byte of each; others hear that they are on their way. */
+/**
+ * The fetch brings all chunks, from the first byte of each, and other leases are done with: what they have asked for, or would, begins at
+ * the first byte too. Others hear that all is on its way.
+ */
 function takeWhole(state: SwarmState, lease: Lease): void {
   const { remaining, session } = lease
+  for (const other of session.supply.leases) if (other !== lease) surrender(state, other)
   for (const index of remaining) dropBuffer(state, session, index)
   for (let index = 0; index < session.count; index++) {
     if (session.phase[index] !== phases.missing) continue

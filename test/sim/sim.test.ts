@@ -67,6 +67,8 @@ const knownSmallWorlds = [
   'end12-1516',
   'end13-592',
   'end13-878',
+  'now12-189',
+  'now12-761',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

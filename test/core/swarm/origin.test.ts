@@ -350,6 +350,40 @@ it('an origin that ignores Range is left alone by each lease until one grants th
   expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 0, end: 100 }])
 })
 
+it('an origin that ignores Range sends with the whole blob what an earlier lease waits to fetch again', () => {
+  const { bench, fetch } = createHolder()
+  bench.joins('peer', [])
+  bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'unavailable' } })
+  bench.answer({ lease: { ...lease, id: 8, start: 0, end: 100 } })
+  const [whole] = bench.take('fetch-origin')
+  bench.handle({ type: 'origin-unranged', digest, fetch: whole!.fetch })
+  expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7], fetching: [{ start: 0, end: 100 }] })
+  for (const index of span(0, 100)) comes(bench, whole!.fetch, index)
+  bench.pass(1500)
+  expect(bench.take('fetch-origin')).toEqual([])
+  bench.settle()
+  expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
+})
+
+it('an origin that ignores Range sends with the whole blob what it was asked for at the same time', () => {
+  const { bench, fetch } = createHolder()
+  // As late to begin as it is fast: the next fetch begins before this one has brought anything.
+  bench.pass(500)
+  comes(bench, fetch, 0)
+  bench.pass(25)
+  for (const index of span(1, 4)) comes(bench, fetch, index)
+  bench.settle()
+  bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+  bench.answer({ lease: { ...lease, id: 9, start: 8, end: 12 } })
+  const [one, other] = bench.take('fetch-origin')
+  bench.handle({ type: 'origin-unranged', digest, fetch: one!.fetch })
+  expect(bench.take('stop-fetch')).toMatchObject([{ fetch: other!.fetch }])
+  expect(bench.swarm.announceState(digest)).toMatchObject({ released: [7, 9], fetching: [{ start: 4, end: 100 }] })
+  for (const index of span(0, 100)) comes(bench, one!.fetch, index)
+  bench.settle()
+  expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
+})
+
 it('an origin that ignores Range sends no more of a blob once what was missing is here', () => {
   const bench = createBench()
   bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(4, 100)), complete: false })
