@@ -24,7 +24,7 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
   const { origin } = session
   const released = releasedNow(state, session)
   const wants = wantsMore(state, session)
-  const bans = wants || lease !== undefined ? shunnedPeers(state, session) : []
+  const bans = wants ? shunnedPeers(state, session) : []
   const failedAtMs = state.originFailedAtMs.get(origin ?? '') ?? -Infinity
   const originFails = state.clock.now() - failedAtMs < state.limits.sickOriginMs
   const originRetryAfterMs = (state.originRests.get(origin ?? '') ?? 0) - state.clock.now()

@@ -291,11 +291,14 @@ export function isWanted(state: SwarmState, session: Session, index: number): bo
   return false
 }
 
-/** Could peers bring something? Also what an origin that ignores Range is sending: it may send others the same, and be sooner there. */
+/**
+ * Could peers bring something? Also what one of them was asked for, and may never send; and what an origin that ignores Range is sending:
+ * it may send others the same, and be sooner there.
+ */
 export function wantsMore(state: SwarmState, session: Session): boolean {
   const { complete, phase, supply } = session
   const isSent = (index: number): boolean => supply.unranged && phase[index] === phases.origin
-  return !complete && nextFor(state, session, (index) => phase[index] === phases.missing || isSent(index)) !== undefined
+  return !complete && nextFor(state, session, (index) => isWithheld(session, index) || isSent(index)) !== undefined
 }
 
 /**

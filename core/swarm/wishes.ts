@@ -72,7 +72,7 @@ export function isStarving(state: SwarmState, session: Session): boolean {
 export function onCounts(state: SwarmState, session: Session, counts: Uint8Array): void {
   session.counts = counts
   const isNamed = session.supply.holderNamedAtMs >= session.progressAtMs
-  const held = nextWanted(state, session, (index) => !isNowhere(state, session, index))
+  const held = nextWithheld(state, session, (index) => !isNowhere(state, session, index))
   if (held === undefined && !isNamed) session.nowhereAtMs = state.clock.now()
 }
 

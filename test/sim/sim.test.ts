@@ -69,6 +69,7 @@ const knownSmallWorlds = [
   'end13-878',
   'now12-189',
   'now12-761',
+  'end12-195',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

@@ -319,6 +319,24 @@ describe('a connection', () => {
     expect(bench.take('release')).toEqual([])
   })
 
+  it('is kept while the last chunk comes over another, from where it may never come', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.handle({ type: 'peer-connected', peer: 'seed', address: 'seed' })
+    bench.pass(limits.releaseAfterMs - 500)
+    bench.read()
+    bench.joins('slow', [0])
+    bench.says('seed', { type: 'join', digest, size: sizeOf(1), have: allOf(bench) })
+    const [{ id, to } = { id: 0, to: '' }] = bench.told('request')
+    expect(to).toBe('slow')
+    bench.sends({ to, id, index: 0, offset: 0 }, { bytes: 1 })
+    for (let passedMs = 0; passedMs < limits.crawlMs - 100; passedMs += 100) {
+      bench.handle({ type: 'frame', peer: to, id, bytes: 1 })
+      bench.pass(100)
+    }
+    expect(bench.told('request')).toEqual([])
+    expect(bench.take('release')).toEqual([])
+  })
+
   it('has time for the join that is on its way', () => {
     const bench = createBench({ chunks: 2 })
     bench.handle({ type: 'held', digest, size: sizeOf(2), have: allOf(bench), complete: true })

@@ -270,12 +270,15 @@ describe('a reader whom nothing reaches', () => {
     expect(wishOf(bench)).toMatchObject({ position: 4, insists: true })
   })
 
-  it('insists though the directory says again and again that others have what it lacks', () => {
-    const bench = createBench()
+  it.each([
+    ['others have what it lacks', []],
+    ['others have what it lacks, all of which it has asked for', [0]],
+  ])('insists though the directory says again and again that %s', (_what, offered) => {
+    const bench = createBench({ chunks: 1 })
     bench.read()
-    bench.joins('peer', [])
+    bench.joins('peer', offered)
     for (let round = 0; round < 20; round++) {
-      bench.answer({ counts: new Uint8Array(100).fill(1) })
+      bench.answer({ counts: new Uint8Array(bench.chunks).fill(1) })
       bench.pass(500)
     }
     expect(wishOf(bench)).toMatchObject({ insists: true })
