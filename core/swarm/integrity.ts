@@ -2,7 +2,7 @@
 import { isCautionedOf } from './caution.ts'
 import { entryPayload, isSameWitness, type Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
-import { addOther, entriesOf } from './evidence.ts'
+import { addOther, entriesOf, withdrawEntry } from './evidence.ts'
 import { noteAudited, onForged, onOtherCopy } from './forgery.ts'
 import { countBytes } from './link.ts'
 import { lose, noteGained, rejoinAll } from './neighbours.ts'
@@ -197,6 +197,8 @@ function keepBelieved(state: SwarmState, session: Session, entry: Entry): void {
 function keep(state: SwarmState, session: Session, entry: Entry): void {
   const { digest, size } = session
   setPhase(session, entry.index, phases.keeping)
+  // Of what came before, and a disk refused, the proof of the blob will show who was right.
+  withdrawEntry(session, entry.index)
   session.accepted[entry.index] = entry
   const mayPass = mayPassUnkept(state, session, entry.index)
   state.emit({ type: 'keep', digest, size, index: entry.index, entry, mayPass })

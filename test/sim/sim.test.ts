@@ -70,6 +70,7 @@ const knownSmallWorlds = [
   'now12-189',
   'now12-761',
   'end12-195',
+  'now12-1054',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
