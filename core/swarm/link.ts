@@ -21,9 +21,10 @@ export interface LinkCapacity {
   silenceMs: number
 }
 
-/** Bytes a millisecond. */
-export function capacityOf({ link }: SwarmState): number {
-  return Math.max(link.peaks[0], link.peaks[1])
+/** Bytes a millisecond; 0 while unknown: what a crawling peer fills is no link. */
+export function capacityOf({ limits, link }: SwarmState): number {
+  const peak = Math.max(link.peaks[0], link.peaks[1])
+  return peak < limits.frameSizeBytes / limits.crawlMaxMs ? 0 : peak
 }
 
 /** So slow a link that messages about chunks are a weighty share of what it carries: nodes with such links say less. */
@@ -62,11 +63,10 @@ function measurePeak({ limits, link }: SwarmState, nowMs: number): void {
   link.sinceMs = nowMs
 }
 
-/** 0: idle, or its capacity is unknown; 1: full. What a crawling peer fills is no link. */
+/** 0: idle, or its capacity is unknown; 1: full. */
 function usedShare(state: SwarmState): number {
-  const { crawlMaxMs, frameSizeBytes } = state.limits
   const capacity = capacityOf(state)
-  return capacity === 0 ? 0 : Math.min(state.link.rate / Math.max(capacity, frameSizeBytes / crawlMaxMs), 1)
+  return capacity === 0 ? 0 : Math.min(state.link.rate / capacity, 1)
 }
 
 /** Silence that is a stall. It grows each time all were silent at once: then it was our own link, full of what we gave up. */

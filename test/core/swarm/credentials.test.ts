@@ -50,7 +50,7 @@ describe('a credential that ends', () => {
     bench.answer({ lease })
     bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
     const [fetch] = bench.take('fetch-origin')
-    bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: 1024 })
+    bench.handle({ type: 'origin-frame', digest, fetch: fetch!.fetch, index: 0, bytes: 16_384 })
     bench.take('announce')
     bench.pass(1000)
     expect(bench.swarm.announceState(digest)).toMatchObject({ released: [8], fetching: [{ start: 0, end: 4 }] })

@@ -19,14 +19,16 @@ function msUntilGivenUp(limitsOf: Partial<SwarmLimits>, aheadAt: (ms: number) =>
   return ms
 }
 
-/** A request that waits at `a` behind five, and has been made of `b`, who gained the chunk later, too. */
-function waitsTwice() {
+/** A request that waits at `a` behind five, where so many bytes have come lately, and has been made of `b`, who gained the chunk later, too. */
+function waitsTwice(bytes = 0) {
   const bench = createBench()
   bench.read()
   bench.joins('a', [4])
   bench.joins('b', [])
   const [first] = bench.told('request')
   bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+  bench.handle({ type: 'frame', peer: 'a', id: -1, bytes })
+  bench.pass(limits.linkSpanMs)
   bench.says('b', { type: 'have', digest, indices: [4] })
   const [second] = bench.told('request')
   return { bench, first, second }
@@ -170,6 +172,13 @@ describe('requests', () => {
     expect(second).toMatchObject({ to: 'b', index: 4 })
     bench.sends(second!, { bytes: 1000, signer: 'seed' })
     expect(bench.told('cancel')).toMatchObject([{ to: 'a', id: first!.id }])
+  })
+
+  it.each([
+    ['a byte now and then, which tells nothing of it,', 1, 1],
+    ['a frame, which tells that it is slow,', limits.frameSizeBytes, 0],
+  ])('that wait where %s has come over the link are asked of such a peer so often', (_what, bytes, times) => {
+    expect(waitsTwice(bytes).second === undefined ? 0 : 1).toBe(times)
   })
 
   it('that wait in two queues keep the better place', () => {
