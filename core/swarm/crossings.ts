@@ -8,7 +8,7 @@ import { hasBit } from './bitfield.ts'
 import { gainLeased, isForeign, isFree, lose, sendJoin } from './neighbours.ts'
 import { dial, peerOf } from './peers.ts'
 import { isHere, knowOthers, tellDirectory } from './session.ts'
-import { phases, type Crossing, type Session, type SwarmState } from './state.ts'
+import { phases, type Crossing, type Session, type SwarmState, type Transfer } from './state.ts'
 
 /** Takes over a lease; chunks that are here or on their way stay as they are. */
 export function beginCrossing(state: SwarmState, session: Session, grant: Grant, source: PeerHint): void {
@@ -60,7 +60,7 @@ export function settleCrossings(state: SwarmState, session: Session): void {
 export function watchCrossings(state: SwarmState, session: Session): void {
   const nowMs = state.clock.now()
   for (const crossing of session.supply.crossings) {
-    if (isUnderWay(session, crossing)) crossing.progressAtMs = nowMs
+    if (isUnderWay(state, session, crossing)) crossing.progressAtMs = nowMs
     const isHopeless = !isReachable(state, session, crossing)
     // Where nobody else has it, the directory would name the same source again.
     if (isHopeless) session.supply.askAfterMs = nowMs + state.limits.leaseAgainMs
@@ -68,11 +68,14 @@ export function watchCrossings(state: SwarmState, session: Session): void {
   }
 }
 
-function isUnderWay(session: Session, { remaining }: Crossing): boolean {
+/** A byte now and then, for which a whole area would wait, is no progress. */
+function isUnderWay({ limits, link }: SwarmState, session: Session, { remaining }: Crossing): boolean {
+  const comes = ({ framedAtMs, state }: Transfer): boolean =>
+    state === 'active' && link.silenceMs - framedAtMs < limits.crawlMs
   for (const index of remaining) {
     const phase = session.phase[index]
     if (phase === phases.hashing || phase === phases.keeping) return true
-    if (session.buffers.get(index)?.transfers.some((transfer) => transfer.state === 'active')) return true
+    if (session.buffers.get(index)?.transfers.some(comes)) return true
   }
   return false
 }

@@ -132,6 +132,17 @@ describe('a lease to cross is', () => {
     expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
   })
 
+  it('given back when its source sends a byte now and then', () => {
+    const bench = gateway()
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 1 })
+    for (let passedMs = 0; passedMs < limits.crawlMs + limits.leaseTtlMs + 100; passedMs += 50) {
+      bench.handle({ type: 'frame', peer: 'far', id: request!.id, bytes: 1 })
+      bench.pass(50)
+    }
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+  })
+
   it('followed by another until the reader, to whom none brings anything, insists on the origin', () => {
     const bench = createBench({ places })
     bench.read()
