@@ -242,11 +242,15 @@ function crawlMaxMs({ limits, withholders }: SwarmState, { peer }: Transfer): nu
   return withholders.has(peer.id) ? limits.crawlMs : limits.crawlMaxMs
 }
 
-/** Several that are silent at once may be waiting for each other on our link; one that is asked alone has it to itself, and is to blame. */
+/**
+ * Several that are silent at once may be waiting for each other on our link; one that is asked alone, and no origin beside it, has it to
+ * itself, and is to blame.
+ */
 function noteDrought(state: SwarmState, stalled: ReadonlySet<Peer>, nowMs: number): void {
   if (stalled.size > 1 && nowMs - state.link.heardAtMs >= state.limits.stallMs) state.droughts++
   const [lone] = stalled
-  if (lone !== undefined && lone.transfers.length === state.transfers.size) state.droughts = 0
+  const isAlone = lone?.transfers.length === state.transfers.size && state.fetches.size === 0
+  if (isAlone) state.droughts = 0
 }
 
 /** A byte now and then is no progress, which is judged by the frame; nor is a queue that stands still, where others may get such bytes. */

@@ -325,9 +325,14 @@ describe('requests', () => {
     })
   })
 
-  it('are made one at a time after all were silent at once, until one that had the link to itself is silent too', () => {
-    const bench = createBench({ chunks: 2 })
+  it.each([
+    ['one that had the link to itself is silent too', false, 2],
+    ['one is silent that shared it with no origin', true, 1],
+  ])('are made one at a time after all were silent at once, until %s', (_what, isShared, requests) => {
+    const bench = createBench({ chunks: 3 })
+    bench.handle({ type: 'held', digest, size: sizeOf(3), have: bitsOf(3, isShared ? [] : [2]), complete: false })
     bench.read()
+    if (isShared) bench.answer({ lease: { id: 7, start: 2, end: 3, ttlMs: limits.leaseTtlMs } })
     bench.joins('a', [0])
     bench.joins('b', [1])
     bench.pass(limits.stallMs)
@@ -338,7 +343,7 @@ describe('requests', () => {
     bench.pass(2 * limits.stallMs)
     bench.told('request')
     bench.joins('c', [0, 1])
-    expect(bench.swarm.stats()).toMatchObject({ requests: 2 })
+    expect(bench.swarm.stats()).toMatchObject({ fetches: isShared ? 1 : 0, requests })
   })
 
   it('are not blamed on peers when this node itself was paused', () => {
