@@ -128,7 +128,8 @@ interface State extends DirectoryClientComponents {
   /** When a host was last called. */
   readonly lastMs: Map<PeerId, number>
   nextId: number
-  nextMs: number
+  /** Undefined: what is due has changed. */
+  nextMs: number | undefined
 }
 
 export function createDirectoryClient(components: DirectoryClientComponents): DirectoryClient {
@@ -140,7 +141,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
     silent: new Map(),
     lastMs: new Map(),
     nextId: 0,
-    nextMs: Number.POSITIVE_INFINITY,
+    nextMs: undefined,
   }
   return {
     announce: (digest, now) => announce(state, digest, now),
@@ -153,7 +154,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
     memberCame: (peer) => memberCame(state, peer),
     renew: () => renew(state),
     tick: () => tick(state),
-    nextMs: () => state.nextMs,
+    nextMs: () => nextMs(state),
   }
 }
 
@@ -168,7 +169,7 @@ function announce(state: State, digest: Digest, now: boolean): void {
   if (now) for (const host of urgentHosts(state, subject)) setLine(state, subject, host, nowMs)
   for (const host of subject.lines.keys())
     if (isStanding(state, subject, host)) setLine(state, subject, host, nowMs + limits.announceStandbyMs)
-  state.nextMs = nowMs
+  state.nextMs = undefined
 }
 
 /** The host is to hear of the digest then: until it has, what it knows may not be as before. */
@@ -220,7 +221,7 @@ function renew(state: State): void {
     const withinMs = item === undefined || isBusy(item) ? 0 : limits.retargetIdleMs
     for (const host of lines.keys()) lines.set(host, nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
   }
-  state.nextMs = nowMs
+  state.nextMs = undefined
 }
 
 function memberCame(state: State, peer: PeerId): void {
@@ -234,7 +235,7 @@ function memberCame(state: State, peer: PeerId): void {
     if (lines?.has(peer) === true) lines.set(peer, nowMs)
   }
   if (call.isRoster) standDown(state, peer)
-  state.nextMs = nowMs
+  state.nextMs = undefined
 }
 
 function createSubject(digest: Digest): Subject {
@@ -271,7 +272,7 @@ function retarget(state: State, subject: Subject, withinMs: number): void {
     if (kept !== undefined) subject.lines.set(host, kept)
     else setLine(state, subject, host, nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
   }
-  state.nextMs = nowMs
+  state.nextMs = undefined
 }
 
 /** A digest that is pulled must find its new host at once; one that is merely held has a moment. */
@@ -288,7 +289,7 @@ function isBusy(item: AnnounceItem): boolean {
 
 function tick(state: State): void {
   const nowMs = state.clock.now()
-  if (nowMs < state.nextMs) return
+  if (nowMs < nextMs(state)) return
   for (const call of state.calls.values()) if (givenUpMs(state, call) <= nowMs) failed(state, call.id)
   for (const call of state.calls.values()) if (isCrowded(call, nowMs)) tryNearest(state, call)
   hearAgain(state, nowMs)
@@ -296,7 +297,7 @@ function tick(state: State): void {
   for (const [host, subjects] of dueByHost(state, nowMs)) send(state, host, subjects, nowMs)
   for (const [host, standing] of state.standings)
     if (standing.dueMs <= nowMs && mayCall(state, host, nowMs)) sayAsBefore(state, host, standing, nowMs)
-  state.nextMs = nextDueMs(state)
+  state.nextMs = undefined
 }
 
 /** All members may be before this one. */
@@ -411,7 +412,12 @@ function hangUp(state: State, subject: Subject, host: PeerId): void {
 function answered(state: State, id: number, answer: AnnounceAnswer): void {
   const asked = takeCall(state, id)
   if (asked === undefined) return
-  if (asked.isRoster) return heedRoster(state, asked.to, answer.roster)
+  if (asked.isRoster) heedRoster(state, asked.to, answer.roster)
+  else heedItems(state, asked, answer)
+  state.nextMs = undefined
+}
+
+function heedItems(state: State, asked: Call, answer: AnnounceAnswer): void {
   const answers = new Map(answer.items.map((item) => [item.digest, item]))
   for (const sent of asked.items) {
     const subject = state.subjects.get(sent.digest)
@@ -435,7 +441,7 @@ function takeCall(state: State, id: number): Call | undefined {
   for (const [host, call] of state.calls) {
     if (call.id !== id) continue
     state.calls.delete(host)
-    state.nextMs = state.clock.now()
+    state.nextMs = undefined
     return call
   }
   return undefined
@@ -580,18 +586,23 @@ function noteWish(subject: Subject, item: AnnounceItem | undefined, nowMs: numbe
   subject.tries = 0
 }
 
+function nextMs(state: State): number {
+  state.nextMs ??= nextDueMs(state)
+  return state.nextMs
+}
+
 function nextDueMs(state: State): number {
-  let nextMs = Number.POSITIVE_INFINITY
+  let dueMs = Number.POSITIVE_INFINITY
   for (const call of state.calls.values())
-    nextMs = Math.min(nextMs, call.isSlow ? givenUpMs(state, call) : call.sentMs + limits.announceSlowMs)
-  for (const untilMs of state.silent.values()) nextMs = Math.min(nextMs, untilMs)
+    dueMs = Math.min(dueMs, call.isSlow ? givenUpMs(state, call) : call.sentMs + limits.announceSlowMs)
+  for (const untilMs of state.silent.values()) dueMs = Math.min(dueMs, untilMs)
   for (const { lines, watchMs } of state.subjects.values()) {
-    nextMs = Math.min(nextMs, watchMs)
-    for (const [host, dueMs] of lines) {
-      if (!state.calls.has(host)) nextMs = Math.min(nextMs, Math.max(dueMs, freeMs(state, host)))
+    dueMs = Math.min(dueMs, watchMs)
+    for (const [host, lineMs] of lines) {
+      if (!state.calls.has(host)) dueMs = Math.min(dueMs, Math.max(lineMs, freeMs(state, host)))
     }
   }
-  for (const [host, { dueMs }] of state.standings)
-    if (!state.calls.has(host)) nextMs = Math.min(nextMs, Math.max(dueMs, freeMs(state, host)))
-  return nextMs
+  for (const [host, standing] of state.standings)
+    if (!state.calls.has(host)) dueMs = Math.min(dueMs, Math.max(standing.dueMs, freeMs(state, host)))
+  return dueMs
 }

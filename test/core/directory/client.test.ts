@@ -25,6 +25,8 @@ interface Bench {
   readonly replies: Map<PeerId, Partial<TimedAnswer> | 'refuse'>
   /** When hosts gave a sign of life otherwise. */
   readonly heardMs: Map<PeerId, number>
+  /** Done whenever something is emitted. */
+  onOutput: () => void
   /** What was emitted since the last look. */
   taken(): DirectoryClientOutput[]
   calls(): Call[]
@@ -39,6 +41,7 @@ function createBench(): Bench {
   const suspects: PeerId[] = []
   const emit = (output: DirectoryClientOutput): void => {
     outputs.push(output)
+    bench.onOutput()
     const reply = output.type === 'call' ? bench.replies.get(output.to) : undefined
     if (output.type !== 'call' || reply === undefined) return
     if (reply === 'refuse') bench.client.failed(output.id)
@@ -51,6 +54,7 @@ function createBench(): Bench {
     members: 8,
     replies: new Map(),
     heardMs: new Map(),
+    onOutput() {},
     hosts: { of: () => ['owner', 'standby', 'third', 'fourth', 'fifth'] },
     client: createDirectoryClient({
       clock,
@@ -601,8 +605,21 @@ it('says when it next has something to do', () => {
   const patienceMs = limits.announceTimeoutMs + bench.members * limits.announceCostMs
   expect(bench.client.nextMs()).toBe(bench.clock.now() + patienceMs - limits.announceSlowMs)
   for (const call of calls) bench.client.answered(call.id, answerTo(call))
-  bench.client.tick()
   expect(bench.client.nextMs()).toBe(bench.clock.now() + 500)
+})
+
+it('says so also after who asked while an answer was heeded', () => {
+  const bench = createBench()
+  const digests = [digestOf(1), digestOf(2)]
+  for (const each of digests) bench.items.set(each, itemOf({ digest: each }))
+  for (const each of digests) bench.client.announce(each, true)
+  bench.client.tick()
+  bench.onOutput = () => void bench.client.nextMs()
+  const [toOwner, toStandby] = bench.calls()
+  bench.client.answered(toOwner!.id, answerTo(toOwner!))
+  const [first, other] = answerTo(toStandby!).items
+  bench.client.answered(toStandby!.id, { items: [first!, { ...other!, announceAfterMs: 300 }] })
+  expect(bench.client.nextMs()).toBe(bench.clock.now() + 300)
 })
 
 it('survives a host that answers for digests it was not asked about', () => {
