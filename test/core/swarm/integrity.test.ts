@@ -1,4 +1,5 @@
 import { limits } from '../../../core/limits.ts'
+import { KiB } from '../../../core/units.ts'
 import { describe, expect, it } from 'vitest'
 import type { Entry } from '../../../core/swarm/entry.ts'
 import {
@@ -13,6 +14,7 @@ import {
   sizeOf,
   span,
   type Bench,
+  type Sending,
 } from './bench.ts'
 
 /** A reader of chunk 4 only, so that each request is for it. */
@@ -20,6 +22,18 @@ function createReader(): Bench {
   const bench = createBench()
   bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
   return bench
+}
+
+/** `a` begins that chunk with so many bytes and falls silent, and `b` is asked for it too. */
+function hedged(how: Sending) {
+  const bench = createReader()
+  bench.joins('a', [4])
+  const [first] = bench.told('request')
+  bench.sends(first!, how)
+  bench.joins('b', [4])
+  bench.pass(limits.hedgeAfterMs)
+  const [second] = bench.told('request')
+  return { bench, first: first!, second: second! }
 }
 
 function lies(bench: Bench, index: number): void {
@@ -56,6 +70,34 @@ describe('a chunk of a peer', () => {
       bench.handle({ type: 'chunk-started', peer: 'a', id: request!.id, offset: 0, entry })
       expect(bench.take('ban')).toHaveLength(round - 1)
     }
+  })
+
+  it.each([
+    ['from another byte than was asked for', { offset: 128 }],
+    ['under the entry of another', { entry: entryOf(sizeOf(100), 5, 'a', proved) }],
+  ])('%s is refused; twice is a ban', (_, change) => {
+    const bench = createReader()
+    for (const round of [1, 2]) {
+      bench.joins('a', [4])
+      const [request] = bench.told('request')
+      const entry = entryOf(sizeOf(100), 4, 'a', proved)
+      bench.handle({ type: 'chunk-started', peer: 'a', id: request!.id, offset: 0, entry, ...change })
+      expect(bench.told('cancel', 'a')).toMatchObject([{ id: request!.id }])
+      expect(bench.take('ban')).toHaveLength(round - 1)
+    }
+  })
+
+  it('on a word that is not taken has its directory asked for others, once', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4, 5])
+    bench.take('announce')
+    const evil = { kind: 'fetched', origin: 'evil.example' } as const
+    const told = bench.told('request').map((request) => {
+      bench.sends(request, { witness: evil })
+      return bench.take('announce').filter(({ now }) => now).length
+    })
+    expect(told).toEqual([1, 0])
   })
 
   it('that does not match its entry is dropped; twice is a ban', () => {
@@ -98,6 +140,67 @@ describe('a chunk of a peer', () => {
     expect(bench.swarm.progress(digest)?.held).toBe(1)
   })
 
+  it('whose bytes come before its head is a strike', () => {
+    const bench = createReader()
+    for (const round of [1, 2]) {
+      bench.joins('a', [4])
+      const [request] = bench.told('request')
+      bench.handle({ type: 'frame', peer: 'a', id: request!.id, bytes: 1000 })
+      expect(bench.told('cancel', 'a')).toMatchObject([{ id: request!.id }])
+      expect(bench.take('ban')).toHaveLength(round - 1)
+    }
+  })
+
+  it('of which two signers say different things is taken whole from one, if any of it is here', () => {
+    const bench = createReader()
+    bench.joins('a', [4])
+    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer: 'witness' })
+    bench.handle({ type: 'peer-disconnected', peer: 'a' })
+    bench.joins('b', [4])
+    const [request] = bench.told('request')
+    expect(request).toMatchObject({ offset: 1000 })
+    bench.sends(request!, { bytes: 1000, signer: 'other', hash: hashOf(77) })
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 4 }])
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 0 }])
+  })
+
+  it('of which two signers say different things comes from the second, if the first has sent none of it', () => {
+    const { bench, second } = hedged({ bytes: 0, signer: 'witness', hash: hashOf(77) })
+    bench.sends(second, { signer: 'other' })
+    expect(bench.told('cancel', 'b')).toEqual([])
+    bench.settle()
+    expect(bench.swarm.progress(digest)?.held).toBe(1)
+  })
+
+  it('that comes again from whom it was first asked of is not taken from a second as well, which is no faster', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('b', [3])
+    const [earlier] = bench.told('request')
+    bench.sends(earlier!, { bytes: 64 * KiB })
+    bench.pass(200)
+    bench.handle({ type: 'frame', peer: 'b', id: earlier!.id, bytes: 64 * KiB })
+    bench.settle()
+    bench.joins('a', [4])
+    const [first] = bench.told('request')
+    bench.sends(first!, { bytes: 60 * KiB, signer: 'a' })
+    bench.says('b', { type: 'have', digest, indices: [4] })
+    bench.pass(limits.hedgeAfterMs)
+    const [second] = bench.told('request')
+    bench.handle({ type: 'frame', peer: 'a', id: first!.id, bytes: 4 * KiB })
+    bench.sends(second!, { bytes: 0, signer: 'a' })
+    expect(bench.told('cancel')).toMatchObject([{ to: 'b', id: second!.id }])
+  })
+
+  it('that a second peer begins is still awaited from the silent one, until it is here', () => {
+    const { bench, first, second } = hedged({ bytes: 64 * KiB })
+    bench.sends(second, { bytes: 32 * KiB, signer: 'a' })
+    expect(bench.told('cancel')).toEqual([])
+    bench.handle({ type: 'frame', peer: 'b', id: second.id, bytes: 32 * KiB })
+    expect(bench.told('cancel')).toMatchObject([{ to: 'a', id: first.id }])
+    expect(bench.take('hash')).toMatchObject([{ index: 4 }])
+  })
+
   it('with more bytes than it has is a strike', () => {
     const bench = createReader()
     for (const round of [1, 2]) {
@@ -124,6 +227,17 @@ describe('a signer', () => {
     bench.handle({ type: 'peer-disconnected', peer: 'a' })
     bench.joins('b', [4])
     bench.sends(bench.told('request')[0]!, { bytes: 1000, signer: 'liar', hash: hashOf(77) })
+    expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 4 }])
+  })
+
+  it('of what another brought is banned once the blob is proved, and shows that it lied', () => {
+    const { bench, second } = hedged({ bytes: 0, signer: 'liar', hash: hashOf(77) })
+    bench.sends(second, { signer: 'honest' })
+    bench.settle()
+    expect(bench.take('ban')).toEqual([])
+    bench.handle({ type: 'held', digest, size, have: allOf(bench), complete: false })
+    bench.settle()
     expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
   })
 
