@@ -513,13 +513,13 @@ export function smoothed(mean: number | undefined, sample: number): number {
 
 /** In `ChunkBuffer.sources`: this node's own bytes, over TLS from the session's origin. No peer's name has a space. */
 export function ownSource({ origin }: Session): string {
-  return `${ownPrefix}${origin}`
+  return `${ownMark}${origin}`
 }
 
-const ownPrefix = 'origin '
+const ownMark = 'origin '
 
 /** The origin of which all bytes came, over TLS; undefined: some came from elsewhere. Its readers may be gone, or have their turn later. */
 export function ownOrigin({ sources }: ChunkBuffer): string | undefined {
   const [source] = sources
-  return sources.size === 1 && source?.startsWith(ownPrefix) === true ? source.slice(ownPrefix.length) : undefined
+  return sources.size === 1 && source?.startsWith(ownMark) === true ? source.slice(ownMark.length) : undefined
 }
