@@ -134,10 +134,10 @@ describe('a lease to cross is', () => {
 
   it('given back when its source sends a byte now and then', () => {
     const bench = gateway()
-    const [request] = bench.told('request')
-    bench.sends(request!, { bytes: 1 })
+    const requests = bench.told('request')
+    for (const request of requests) bench.sends(request, { bytes: 1 })
     for (let passedMs = 0; passedMs < limits.crawlMs + limits.leaseTtlMs + 100; passedMs += 50) {
-      bench.handle({ type: 'frame', peer: 'far', id: request!.id, bytes: 1 })
+      for (const { id } of requests) bench.handle({ type: 'frame', peer: 'far', id, bytes: 1 })
       bench.pass(50)
     }
     expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
