@@ -24,7 +24,8 @@ export interface Reader {
 }
 
 const endOfHead = '\r\n\r\n'
-const headerGrammar = /^([\w!#$%&'*+.^`|~-]+):[\t ]*([\t\x20-\x7e\x80-\xff]*?)[\t ]*$/
+const nameGrammar = /^[\w!#$%&'*+.^`|~-]+$/
+const valueGrammar = /^[\t\x20-\x7e\x80-\xff]*$/
 const lengthGrammar = /^\d{1,9}$/
 
 export function createReader(connection: Readable): Reader {
@@ -97,14 +98,20 @@ function readHead(text: string): Head | undefined {
   const [line = '', ...lines] = text.split('\r\n')
   const headers: Record<string, string> = Object.create(null)
   for (const one of lines) {
-    const [, name, value] = headerGrammar.exec(one) ?? []
-    if (name === undefined || value === undefined) return undefined
+    const [name, value] = readHeader(one)
+    if (!nameGrammar.test(name) || !valueGrammar.test(value)) return undefined
     const key = name.toLowerCase()
-    headers[key] = key in headers ? `${headers[key]}, ${value}` : value
+    headers[key] = key in headers ? `${headers[key]}, ${value.trim()}` : value.trim()
   }
   const length = headers['content-length'] ?? '0'
   if (!lengthGrammar.test(length) || 'transfer-encoding' in headers) return undefined
   return { line, headers, length: Number(length) }
+}
+
+/** Cut at the first colon, and not by one grammar for all of it: that would try each way to share out a run of spaces, before any MAC is checked. */
+function readHeader(line: string): [name: string, value: string] {
+  const colon = line.indexOf(':')
+  return colon < 0 ? ['', ''] : [line.slice(0, colon), line.slice(colon + 1)]
 }
 
 /** In one piece, so that it leaves in one packet where it fits. */

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { createReader, type Reader, writeMessage } from '../../../agent/cluster/http.ts'
+import { limits } from '../../../core/limits.ts'
 
 const headMax = 200
 const closed = { code: 'ECONNRESET' }
@@ -93,6 +94,15 @@ describe('what is no message is refused', () => {
     const { sent, reader } = connection()
     sent.write(`POST / HTTP/1.1\r\n${lines}\r\nbody`)
     await expect(reader.head(headMax)).rejects.toThrow('what came is no message with its length in front')
+  })
+
+  // No timing is judged: where a grammar tries each way to share out the spaces this takes twenty seconds, and is seen at that.
+  it('a control character behind as many spaces as a head may have', async () => {
+    const { sent, reader } = connection()
+    const spaces = ' '.repeat(limits.clusterHeadersMaxBytes - 100)
+    sent.write(`POST / HTTP/1.1\r\na:${spaces}\0\r\n\r\n`)
+    const refused = expect.objectContaining({ message: 'what came is no message with its length in front' })
+    await expect(reader.head(limits.clusterHeadersMaxBytes)).rejects.toEqual(refused)
   })
 
   it('a head that does not end', async () => {
