@@ -2,6 +2,7 @@
  * The headers that carry a message's MAC, and of what it covers that which the other side does not know; read strictly, before
  * anything else is done with a message.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import { anyMember } from './mac.ts'
 import type { PeerId } from '../../core/ports.ts'
 import { peerGrammar } from './wire.ts'
@@ -37,7 +38,7 @@ const tokenGrammar = /^[A-Za-z0-9_-]{22}$/
 const hashGrammar = /^[A-Za-z0-9_-]{43}$/
 
 /** Undefined when any of them is missing, repeated or malformed. */
-export function readMacHeaders(headers: Readonly<Record<string, unknown>>): MacHeaders | undefined {
+export function readMacHeaders(headers: IncomingHttpHeaders): MacHeaders | undefined {
   const key = one(headers, headerNames.key, keyGrammar)
   const from = one(headers, headerNames.from, peerGrammar)
   const to = headers[headerNames.to] === anyMember ? anyMember : one(headers, headerNames.to, peerGrammar)
@@ -50,8 +51,8 @@ export function readMacHeaders(headers: Readonly<Record<string, unknown>>): MacH
   return { key, from, to, nonce, epoch, bodyHash, mac }
 }
 
-/** Repeated ones are joined with a comma, which no grammar here admits. */
-function one(headers: Readonly<Record<string, unknown>>, name: string, grammar: RegExp): string | undefined {
+/** Node joins repeated headers with a comma, which no grammar here admits. */
+function one(headers: IncomingHttpHeaders, name: string, grammar: RegExp): string | undefined {
   const value = headers[name]
   return typeof value === 'string' && grammar.test(value) ? value : undefined
 }
@@ -69,7 +70,7 @@ export function writeMacHeaders(headers: MacHeaders): Record<string, string> {
 }
 
 /** Undefined when one of them is missing, repeated or malformed. */
-export function readAnswerHeaders(headers: Readonly<Record<string, unknown>>): AnswerHeaders | undefined {
+export function readAnswerHeaders(headers: IncomingHttpHeaders): AnswerHeaders | undefined {
   const epoch = one(headers, headerNames.epoch, tokenGrammar)
   const mac = one(headers, headerNames.mac, hashGrammar)
   return epoch === undefined || mac === undefined ? undefined : { epoch, mac }

@@ -47,7 +47,7 @@ const base64Grammar = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]
 const bytes = z
   .string()
   .regex(base64Grammar)
-  .transform((text): Uint8Array => new Uint8Array(Buffer.from(text, 'base64')))
+  .transform((text): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64')))
 
 const range = z
   .strictObject({ start: index, end: index })
