@@ -83,7 +83,7 @@ export function createLinks(components: {
   const { node, self, gate, lanes, receiver, emit, log } = components
   const links = new Map<PeerId, Link>()
   const attempts = new Map<PeerId, Attempt>()
-  /** Connections that are being closed politely; libp2p would still hand them out. */
+  /** Links that are being closed politely; libp2p would still hand out their connections. */
   const closing = new Map<PeerId, Promise<void>>()
   let attemptCount = Date.now()
   let stopped = false
