@@ -1,5 +1,5 @@
 /** What is said on a link: its hello over libp2p's stream, then messages over its control lane, batched and bounded. */
-import type { TLSSocket } from 'node:tls'
+import type { Writable } from 'node:stream'
 import type { Stream } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
 import { limits } from '../../core/limits.ts'
@@ -23,16 +23,19 @@ export const heartbeat = Uint8Array.of(0)
 
 export interface Outbox {
   /** What was queued until now leaves over `lane`, and from now on all else. */
-  open(lane: TLSSocket): void
+  open(lane: Writable): void
   /** Queues an encoded message; false when more waits than the bound allows. */
   push(bytes: Uint8Array): boolean
   /** Hands on what is queued now. */
   flush(): void
 }
 
-/** Messages of one turn of the event loop leave together: each packet costs its receiver as much as the next. */
+/**
+ * Messages of one turn of the event loop leave together, after all that came in it has been handled: each packet costs its
+ * receiver as much as the next. The busier a node, the more comes in a turn.
+ */
 export function createOutbox(): Outbox {
-  let lane: TLSSocket | undefined
+  let lane: Writable | undefined
   let waiting: Uint8Array[] = []
   let waitingBytes = 0
 
@@ -50,7 +53,7 @@ export function createOutbox(): Outbox {
       flush()
     },
     push(bytes) {
-      if (waitingBytes === 0) queueMicrotask(flush)
+      if (waitingBytes === 0) setImmediate(flush)
       waiting.push(bytes)
       waitingBytes += bytes.length
       return waitingBytes + (lane?.writableLength ?? 0) <= limits.controlQueueMaxBytes
