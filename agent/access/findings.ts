@@ -42,6 +42,7 @@ export interface FindingsComponents {
   readonly tell: (news: PossessionNews) => void
 }
 
+/** Nobody's secret: the origin has it, and shows it without asking who wants it. */
 const open: Fact = { kind: 'open' }
 
 export function hasFact({ origin, repository }: OriginRepository): Fact {
@@ -57,16 +58,11 @@ export function createFindings({ clock, tell }: FindingsComponents): Findings {
   /** By content and origin: a repository there shows it to nobody in particular. */
   const shown = createBoundedMap<string, true>(limits.possessionFactsMax)
 
-  function found(digest: Digest, fact: Fact): void {
-    const isNews = (facts.ageMs(digest, fact) ?? Infinity) >= limits.possessionFreshMs / 2
-    facts.note(digest, fact, 0)
-    if (isNews) tell({ digest, tells: [{ fact, ageMs: 0 }] })
-  }
-
-  /** Nobody's secret: the origin has it, and shows it without asking who wants it. */
-  function considerOpen(sought: Omit<Sought, 'credential'>): void {
-    const { digest } = sought
-    if (facts.isFresh(digest, holdsFact(sought)) && shown.get(placeOf(sought)) === true) found(digest, open)
+  /** Who is told hears of all of them at once. */
+  function found(digest: Digest, ...those: readonly Fact[]): void {
+    const news = those.filter((fact) => (facts.ageMs(digest, fact) ?? Infinity) >= limits.possessionFreshMs / 2)
+    for (const fact of those) facts.note(digest, fact, 0)
+    if (news.length > 0) tell({ digest, tells: news.map((fact) => ({ fact, ageMs: 0 })) })
   }
 
   return {
@@ -74,18 +70,18 @@ export function createFindings({ clock, tell }: FindingsComponents): Findings {
     had: (sought) => facts.ageMs(sought.digest, hasFact(sought)) !== undefined,
     isHeld: (sought) => facts.isFresh(sought.digest, holdsFact(sought)) || facts.isFresh(sought.digest, open),
     noteHas(sought) {
-      found(sought.digest, hasFact(sought))
-      if (sought.credential !== anonymous) return
-      shown.set(placeOf(sought), true)
-      considerOpen(sought)
+      const isShown = sought.credential === anonymous
+      if (isShown) shown.set(placeOf(sought), true)
+      const isOpen = isShown && facts.isFresh(sought.digest, holdsFact(sought))
+      found(sought.digest, hasFact(sought), ...(isOpen ? [open] : []))
     },
     noteVain({ digest }, fact, isRefuted) {
       if (isRefuted) facts.forget(digest, fact)
       tell({ digest, tells: [], vain: { fact, isRefuted } })
     },
     noteHeld(sought) {
-      found(sought.digest, holdsFact(sought))
-      considerOpen(sought)
+      const isOpen = shown.get(placeOf(sought)) === true
+      found(sought.digest, holdsFact(sought), ...(isOpen ? [open] : []))
     },
     all: () => facts.all(),
     learn(digest, known) {

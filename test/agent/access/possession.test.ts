@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { createFindings } from '../../../agent/access/findings.ts'
+import { createFindings, hasFact, holdsFact } from '../../../agent/access/findings.ts'
 import { createNotingOrigin } from '../../../agent/access/noting-origin.ts'
 import { createPolicies } from '../../../agent/access/policy.ts'
 import { createPossession } from '../../../agent/access/possession.ts'
+import type { PossessionNews } from '../../../agent/cluster/cluster.ts'
 import type { Want } from '../../../agent/registry/ports.ts'
 import { anonymous, createCredential, type Credential } from '../../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
+import type { AgedFact, Fact } from '../../../core/directory/messages.ts'
 import { createPossessions } from '../../../core/directory/possession.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
@@ -271,6 +273,18 @@ describe('does the origin hold the bytes?', () => {
 })
 
 describe('what is open somewhere', () => {
+  test('is told together with what shows it', () => {
+    const told: PossessionNews[] = []
+    const findings = createFindings({ clock: virtualClock(), tell: (news) => told.push(news) })
+    findings.noteHas(wantOf('reg.io', 'team/open', anonymous))
+    findings.noteHeld(wantOf('reg.io'))
+    findings.noteHeld(wantOf('reg.io'))
+    expect(told).toEqual([
+      { digest, tells: [now(hasFact(wantOf('reg.io', 'team/open')))] },
+      { digest, tells: [now(holdsFact(wantOf('reg.io'))), now({ kind: 'open' })] },
+    ])
+  })
+
   test('is no secret anywhere: its origin holds it, and shows it to nobody in particular', async () => {
     const { addAgent } = createCluster()
     const { findings, possession } = addAgent()
@@ -290,6 +304,10 @@ describe('what is open somewhere', () => {
     expect(findings.isHeld(wantOf('evil.io'))).toBe(false)
   })
 })
+
+function now(fact: Fact): AgedFact {
+  return { fact, ageMs: 0 }
+}
 
 /** Of an origin that ignores Range, and sends these. */
 function unranged(bytes: Uint8Array) {
