@@ -4,7 +4,7 @@ import { chunksOf } from './chunks.ts'
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { leaseSettled, peersMayHelp, stopOrigin } from './origin.ts'
-import { lifeOf } from './wishes.ts'
+import { isStarving, lifeOf } from './wishes.ts'
 import { cancelUnwanted } from './requests.ts'
 import { advanceCursors, closeReader, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
 import { noLife, phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
@@ -99,8 +99,11 @@ export function failWhenHopeless(state: SwarmState, session: Session, nowMs: num
   const failure = endsAtMs <= nowMs ? refused : session.supply.failure
   if (failure === undefined || leases.size > 0 || !isOriginGone(state, session, failure, nowMs)) return
   const graceMs = isKnownAlone(session) ? 0 : state.limits.hopelessAfterMs
-  if (nowMs - session.progressAtMs < graceMs || peersMayHelp(session)) return
-  if (endsAtMs > nowMs || endsAtMs === noLife.endsAtMs) fail(state, session, failure)
+  if (nowMs - session.progressAtMs < graceMs) return
+  const mayRenew = endsAtMs <= nowMs && endsAtMs !== noLife.endsAtMs
+  // With another credential it may have the origin send what peers withhold.
+  if (peersMayHelp(session) && !(mayRenew && isStarving(state, session))) return
+  if (!mayRenew) fail(state, session, failure)
   else if (nowMs >= renewableAtMs) renew(state, session, nowMs)
 }
 

@@ -111,6 +111,26 @@ describe('a credential that ends', () => {
     expect(bench.take('fail')).toEqual([])
   })
 
+  it('ends a reader from whom others withhold what they have, so that the origin can be asked for it', () => {
+    const { bench } = createReader(1 * second)
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.joins('peer', span(0, 100))
+    bench.pass(limits.starvedMs - limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, reader: 1, failure: { kind: 'refused' } }])
+  })
+
+  it('that the origin has refused ends no reader while others are said to have its bytes, though they withhold them', () => {
+    const { bench } = createReader(Infinity)
+    bench.answer({ lease, counts: new Uint8Array(100).fill(1) })
+    const [fetch] = bench.take('fetch-origin')
+    bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch, failure: { kind: 'refused' } })
+    bench.joins('peer', span(0, 100))
+    bench.pass(2 * limits.starvedMs)
+    expect(bench.take('fail')).toEqual([])
+  })
+
   it('is forgotten when a new one comes', () => {
     const { bench, renew } = createReader(1 * second)
     bench.joins('peer', [])
