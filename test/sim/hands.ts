@@ -76,6 +76,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
       return world.network.hangUp(node.id, command.peer)
     case 'fail':
       node.counts.fails++
+      if (node.tokenEndsAtMs <= world.engine.clock.now()) node.counts.renewals++
       return later(node, 0, () => node.readers.fail(command.digest, whyOf(command), command.reader))
   }
 }

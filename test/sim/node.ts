@@ -97,6 +97,8 @@ export interface SimNode {
     /** Those from liars. */
     liarsBytes: number
     fails: number
+    /** Of these, so that its containerd brings a token in place of one that has ended. */
+    renewals: number
     wrongBytes: number
     /** Pulls that ended with a layer of another digest, and were tried again. */
     retries: number
@@ -213,6 +215,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
       originBytes: 0,
       liarsBytes: 0,
       fails: 0,
+      renewals: 0,
       wrongBytes: 0,
       retries: 0,
       bans: [],
