@@ -52,8 +52,7 @@ function nextToAudit(state: SwarmState, session: Session, forgery: Forgery): num
   const doubtful = ofOthers.filter((index) => isDoubtful(state, session, index))
   const from = [doubtful, ofOthers].find(({ length }) => length > 0) ?? left
   const start = state.random.below(Math.max(from.length, 1))
-  const most = session.supply.unranged ? session.count : forgery.chunks
-  return from.slice(start, start + most)
+  return from.slice(start, start + forgery.chunks)
 }
 
 function isDoubtful(state: SwarmState, { accepted, origin }: Session, index: number): boolean {

@@ -371,12 +371,18 @@ function takeWhole(state: SwarmState, lease: Lease): void {
   for (const other of session.supply.leases) if (other !== lease) surrender(state, other)
   for (const index of remaining) dropBuffer(state, session, index)
   for (let index = 0; index < session.count; index++) {
-    if (session.phase[index] !== phases.missing) continue
+    if (session.phase[index] !== phases.missing && !isSearched(state, lease, index)) continue
     dropBuffer(state, session, index)
     setPhase(session, index, phases.origin)
     remaining.push(index)
   }
   remaining.sort((a, b) => a - b)
+}
+
+/** Where a lie is looked for, all that passes by of what is held on others' words is looked at. */
+function isSearched({ self }: SwarmState, { isEscape, session }: Lease, index: number): boolean {
+  const { accepted, forgery, phase } = session
+  return isEscape && forgery !== undefined && phase[index] === phases.held && accepted[index]?.signer !== self
 }
 
 /**

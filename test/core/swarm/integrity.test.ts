@@ -14,6 +14,7 @@ import {
   sizeOf,
   span,
   type Bench,
+  type CommandOf,
   type Sending,
 } from './bench.ts'
 
@@ -392,6 +393,36 @@ describe('a blob that does not match its digest', () => {
     bench.handle({ type: 'cautioned', by: 'friend', address: '10.0.0.1', cautions: [{ peer: 'forger' }] })
     bench.read()
     expect(audit(bench)).toEqual([60])
+  })
+
+  it('is looked at as it passes by, all that is of others, where the origin ignores Range', () => {
+    const liars = [60, 70]
+    const signerOf = (index: number): string => (index < 10 ? 'self' : liars.includes(index) ? 'forger' : 'honest')
+    const bench = createHeld((index) =>
+      entryOf(size, index, signerOf(index), proved, index === 60 ? forged(60) : hashOf(index)),
+    )
+    bench.read()
+    bench.pass(25)
+    const [{ fetch, start }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
+    expect(start).not.toBe(60)
+    bench.handle({ type: 'origin-unranged', digest, fetch })
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 10, end: 100 }])
+    const looked: number[] = []
+    for (let index = 0; bench.take('stop-fetch').length === 0; index++) {
+      bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: limits.chunkSizeMinBytes })
+      for (const { index: of } of bench.take('hash')) {
+        looked.push(of)
+        bench.handle({ type: 'hashed', digest, index: of, hash: hashOf(of) })
+      }
+    }
+    expect(looked).toEqual(span(10, 61))
+    expect(bench.take('discard')).toContainEqual({ type: 'discard', digest, indices: [60] })
+    keep(bench, hashOf)
+    // What comes in place of the forger's other chunk passes by those that nothing says are wrong.
+    bench.answer({ lease: { id: 7, start: 0, end: 100, ttlMs: 1750 } })
+    const [whole] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
+    bench.handle({ type: 'origin-unranged', digest, fetch: whole.fetch })
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 70, end: 71 }])
   })
 
   it('is passed on no more, but for what is known to be right', () => {

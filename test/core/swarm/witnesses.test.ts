@@ -449,6 +449,19 @@ describe('a reader that is held back for a minute', () => {
     expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0, inFlightBytes: 0 })
   })
 
+  it('takes no other chunk that is held, though an origin that ignores Range sends it as well', () => {
+    const bench = createReader(2)
+    bench.joins('a', [0, 1])
+    for (const request of bench.told('request', 'a')) bench.sends(request)
+    keep(bench)
+    bench.pass(limits.heldBackMs + 100)
+    const [escape] = bench.take('fetch-origin').filter(({ isEscape }) => isEscape)
+    bench.handle({ type: 'origin-unranged', digest, fetch: escape!.fetch })
+    for (const index of [0, 1])
+      bench.handle({ type: 'origin-frame', digest, fetch: escape!.fetch, index, bytes: limits.chunkSizeMinBytes })
+    expect(bench.take('hash').map(({ index }) => index)).toEqual([0])
+  })
+
   it('and is given another one there has been lied to: that takes its place', () => {
     const bench = hold()
     answer(bench, hashOf(77))
