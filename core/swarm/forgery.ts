@@ -8,7 +8,8 @@
  *                               comes from others ─▶ proved, and the signer refuted; or forged again: another lied as well
  *
  * So at each node that kept it a blunt lie costs a chunk or two outside the origin's budget, and the subtlest the blob once
- * more. Meanwhile nothing is handed out on the word of any of the signers, in no session (trust.ts).
+ * more, also where the origin ignores Range: all that passes by is looked at. Meanwhile nothing is handed out on the word of any
+ * of the signers, in no session (trust.ts).
  */
 import { bitfieldOf, hasBit, setBit } from './bitfield.ts'
 import { isCautionedOf } from './caution.ts'
