@@ -11,6 +11,8 @@ export interface Assembly {
   end(source: string, id: number): void
   /** The pieces of the first source that has `length` bytes. */
   whole(digest: Digest, index: number, length: number): readonly Piece[] | undefined
+  /** The same, and forgets the chunk. */
+  take(digest: Digest, index: number, length: number): readonly Piece[]
   drop(digest: Digest, index: number): void
 }
 
@@ -21,6 +23,8 @@ interface Part {
 export function createAssembly(): Assembly {
   const chunks = new Map<string, Part[]>()
   const sources = new Map<string, Part>()
+  const whole = (digest: Digest, index: number, length: number): readonly Piece[] | undefined =>
+    chunks.get(`${digest} ${index}`)?.find(({ pieces }) => lengthOf(pieces) === length)?.pieces
   return {
     begin(digest, index, source, id, offset) {
       const chunk = `${digest} ${index}`
@@ -32,8 +36,12 @@ export function createAssembly(): Assembly {
     },
     append: (source, id, piece) => void sources.get(`${source} ${id}`)?.pieces.push(piece),
     end: (source, id) => void sources.delete(`${source} ${id}`),
-    whole(digest, index, length) {
-      return chunks.get(`${digest} ${index}`)?.find(({ pieces }) => lengthOf(pieces) === length)?.pieces
+    whole,
+    take(digest, index, length) {
+      const pieces = whole(digest, index, length)
+      if (pieces === undefined) throw new Error(`nobody has brought chunk ${index}, which is to be kept`)
+      chunks.delete(`${digest} ${index}`)
+      return pieces
     },
     drop: (digest, index) => void chunks.delete(`${digest} ${index}`),
   }
@@ -57,6 +65,7 @@ export const hollowAssembly: Assembly = {
   append: nothing,
   end: nothing,
   whole: (_digest, _index, length) => hollowWhole(length),
+  take: (_digest, _index, length) => hollowWhole(length),
   drop: nothing,
 }
 

@@ -4,7 +4,8 @@
  */
 import { limits } from '../../core/limits.ts'
 import { cautionedWithinMs } from '../../core/members/cautioner.ts'
-import { countBits } from '../../core/swarm/bitfield.ts'
+import { countBits, hasBit } from '../../core/swarm/bitfield.ts'
+import { chunksOf } from '../../core/swarm/chunks.ts'
 import { allowancesOf, isAmongMost, isOfUse } from './budget.ts'
 import type { KeptBlob } from './disk.ts'
 import { isLiarsWord, type SimNode } from './node.ts'
@@ -96,7 +97,7 @@ export function checkRestart(node: SimNode): void {
     const held = node.life?.swarm.progress(kept.blob.digest)?.held ?? 0
     const count = countBits(kept.have)
     if (held !== count) node.world.violated(`${node.id}: restarted with ${held} chunks of ${count}`)
-    for (const index of kept.pieces.keys()) checkServed(node, kept, index)
+    for (const index of chunksOf(kept.blob.size)) if (hasBit(kept.have, index)) checkServed(node, kept, index)
   }
 }
 

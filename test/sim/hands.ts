@@ -236,10 +236,10 @@ function vouch(node: SimNode, { digest, end, peer, start }: CommandOf<'vouch'>):
 function keep(node: SimNode, blob: Blob, { entry, index, mayPass }: CommandOf<'keep'>): void {
   const { digest, size } = blob
   const { diskMs, diskRefusesOneIn } = node.options
+  // At once: while it is written, its bytes may come once more, and be dropped.
+  const pieces = node.life!.assembly.take(digest, index, chunkLengthOf(size, index))
   later(node, diskMs, (life) => {
-    const pieces = life.assembly.whole(digest, index, chunkLengthOf(size, index)) ?? []
     const ok = diskRefusesOneIn === 0 || node.random.below(diskRefusesOneIn) > 0
-    life.assembly.drop(digest, index)
     if (ok) proveOn(node, node.disk.keep(blob, index, pieces, entry))
     else if (mayPass) refuse(node, life, blob, index, pieces)
     else node.ownOnly.add(blob)

@@ -17,7 +17,7 @@ export interface Blob {
   piece(index: number, from: number, to: number): Piece
   /** SHA-256 of a chunk's pieces (a name for it where there are no bytes). */
   hash(index: number, pieces: readonly Piece[]): string
-  /** Are these exactly the chunk's bytes, from its first? */
+  /** Are these exactly the chunk's bytes, from its first to its last? */
   isTrue(index: number, pieces: readonly Piece[]): boolean
 }
 
@@ -30,16 +30,15 @@ export function realBlob(random: Random, size: number): Blob {
     bytes.subarray(index * chunkSize + from, index * chunkSize + to)
   const isTrue = (index: number, pieces: readonly Piece[]): boolean => {
     let at = 0
-    return pieces.every((piece) => isSame(bytesOf(piece), view(index, at, (at += piece.length))))
+    const isSoFar = pieces.every((piece) => isSame(bytesOf(piece), view(index, at, (at += piece.length))))
+    return isSoFar && at === chunkLengthOf(size, index)
   }
-  const isWhole = (index: number, pieces: readonly Piece[]): boolean =>
-    lengthOf(pieces) === chunkLengthOf(size, index) && isTrue(index, pieces)
   const hashes: string[] = []
   return {
     digest,
     size,
     piece: (index, from, to) => ({ length: to - from, bytes: view(index, from, to) }),
-    hash: (index, pieces) => (isWhole(index, pieces) ? (hashes[index] ??= hashOf(pieces)) : hashOf(pieces)),
+    hash: (index, pieces) => (isTrue(index, pieces) ? (hashes[index] ??= hashOf(pieces)) : hashOf(pieces)),
     isTrue,
   }
 }

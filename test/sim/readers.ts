@@ -145,9 +145,11 @@ function isTrue({ piecesOf }: ReadersComponents, { blob }: Reader, index: number
   return blob.isTrue(index, piecesOf(blob, index) ?? [])
 }
 
-/** What it was given is another by now: the agent ends such a response at once (agent/swarm/reader.ts). */
+/** What it was given is gone, or another by now: the agent ends such a response soon (agent/swarm/reader.ts). */
 function isKnownDeceived(components: ReadersComponents, reader: Reader): boolean {
-  return reader.deceivedAt !== undefined && isTrue(components, reader, reader.deceivedAt)
+  const { blob, deceivedAt } = reader
+  if (deceivedAt === undefined) return false
+  return components.piecesOf(blob, deceivedAt) === undefined || isTrue(components, reader, deceivedAt)
 }
 
 /** Proved on disk; or, where the disk refused chunks, by the hash that runs along with the reader. */

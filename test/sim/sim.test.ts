@@ -71,6 +71,8 @@ const knownSmallWorlds = [
   'now12-761',
   'end12-195',
   'now12-1054',
+  'y12-1180',
+  'z12-1593',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
