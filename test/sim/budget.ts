@@ -62,11 +62,14 @@ export function notePartition(sim: Sim, side: ReadonlySet<PeerId>): void {
   allow(sim, `${side.size} nodes parted`, bytes)
 }
 
-/** A node is back in a partition that began while it was away, and in touch with nobody: that parts it as if it began now. */
-export function noteReturn(sim: Sim, node: SimNode): void {
-  const others = sim.nodes.filter((other) => other !== node && isOfUse(other))
+/**
+ * A node comes, or is back, in a partition that began without it, and is in touch with nobody of its area: that parts it as if it
+ * began now.
+ */
+export function noteArrival(sim: Sim, node: SimNode): void {
+  const others = sim.nodes.filter((other) => other !== node && isOfUse(other) && areaOf(other) === areaOf(node))
   if (isOfUse(node) && others.length > 0 && !others.some((other) => areInTouch(sim, node, other)))
-    allow(sim, `${node.id} came back parted`, lackedBy(sim, [[node], others]))
+    allow(sim, `${node.id} came parted`, lackedBy(sim, [[node], others]))
 }
 
 function areaOf({ options }: SimNode): string {

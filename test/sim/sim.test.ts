@@ -73,6 +73,8 @@ const knownSmallWorlds = [
   'now12-1054',
   'y12-1180',
   'z12-1593',
+  'y12-1228',
+  'y12-184',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

@@ -4,7 +4,7 @@ import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createMemoryNotary } from '../support/memory-notary.ts'
 import { seededRandom } from '../support/seeded-random.ts'
-import { noteReturn } from './budget.ts'
+import { noteArrival } from './budget.ts'
 import { checkBounds, checkRestart, noteBlind, watchCautioned } from './checkers.ts'
 import { createEngine } from './engine.ts'
 import { obey } from './hands.ts'
@@ -131,10 +131,15 @@ export function startAll(sim: Sim): void {
     const joinMs = isLate(options, number) ? random.below(options.faultsUntilMs + 1) : 0
     const pullMs = options.startSpreadMs === 0 ? 0 : random.below(options.startSpreadMs)
     if (joinMs === 0) start(nodes[number]!)
-    else engine.after(joinMs, () => start(pull.node))
+    else engine.after(joinMs, () => join(sim, pull.node))
     engine.after(joinMs + pullMs, () => beginIfUp(pull))
   }
   if (sim.world.trace !== undefined) watch(sim)
+}
+
+function join(sim: Sim, node: SimNode): void {
+  start(node)
+  noteArrival(sim, node)
 }
 
 /** Those after the seeds, so that a cluster is there to be joined. */
@@ -161,8 +166,7 @@ export function crashAndRestart(sim: Sim, pull: Pull, awayMs: number, isSilent =
 }
 
 export function restart(sim: Sim, pull: Pull): void {
-  start(pull.node)
+  join(sim, pull.node)
   checkRestart(pull.node)
-  noteReturn(sim, pull.node)
   if (pull.doneAtMs === undefined) pull.begin()
 }
