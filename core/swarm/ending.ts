@@ -96,11 +96,12 @@ export function fail(state: SwarmState, session: Session, failure: OriginTrouble
 export function failWhenHopeless(state: SwarmState, session: Session, nowMs: number): void {
   const { leases } = session.supply
   const { endsAtMs, renewableAtMs } = lifeOf(state, session)
-  const failure = endsAtMs <= nowMs ? refused : session.supply.failure
+  const hasEnded = endsAtMs <= nowMs
+  const failure = hasEnded ? refused : session.supply.failure
   if (failure === undefined || leases.size > 0 || !isOriginGone(state, session, failure, nowMs)) return
   const graceMs = isKnownAlone(session) ? 0 : state.limits.hopelessAfterMs
   if (nowMs - session.progressAtMs < graceMs) return
-  const mayRenew = endsAtMs <= nowMs && endsAtMs !== noLife.endsAtMs
+  const mayRenew = hasEnded && endsAtMs !== noLife.endsAtMs
   // With another credential it may have the origin send what peers withhold.
   if (peersMayHelp(session) && !(mayRenew && isStarving(state, session))) return
   if (!mayRenew) fail(state, session, failure)
