@@ -94,7 +94,9 @@ export function fail(state: SwarmState, session: Session, failure: OriginTrouble
 
 /** The origin is gone for this node; peers may still have what is missing, or show within a moment that they do. */
 export function failWhenHopeless(state: SwarmState, session: Session, nowMs: number): void {
-  const { leases } = session.supply
+  const { leases, renewedAtMs } = session.supply
+  if (nowMs - renewedAtMs >= state.limits.tokenRenewalMs) endRenewal(state, session)
+  if (session.readers.size === 0) return
   const { endsAtMs, renewableAtMs } = lifeOf(state, session)
   const hasEnded = endsAtMs <= nowMs
   const failure = hasEnded ? refused : session.supply.failure
@@ -113,6 +115,7 @@ const refused = { kind: 'refused' } as const
 /**
  * What this node may show has run out: whoever has read the longest ends, and is to come back with more. One at a time, since
  * it brings bytes to the others too, and containerd gives up a range that has heard of a token's end several times.
+ * Until it is back it counts as one that waits: who begins to wait anew with each credential may have none by the time it helps itself.
  */
 function renew(state: SwarmState, session: Session, nowMs: number): void {
   const { digest, origin = '', readers, supply } = session
@@ -121,13 +124,22 @@ function renew(state: SwarmState, session: Session, nowMs: number): void {
   const ending = own.find(({ prefetch }) => !prefetch) ?? own[0]
   if (ending === undefined) return
   supply.renewedAtMs = nowMs
+  supply.renewing = ending.id
   state.emit({ type: 'fail', digest, origin, reader: ending.id, failure: refused })
-  endReader(state, session, ending.id)
+}
+
+/** Whoever was sent for a credential is back, or was waited for long enough. */
+export function endRenewal(state: SwarmState, session: Session): void {
+  const { renewing } = session.supply
+  if (renewing === undefined) return
+  session.supply.renewing = undefined
+  endReader(state, session, renewing)
 }
 
 /** This reader wants no more. */
 export function endReader(state: SwarmState, session: Session, reader: number): void {
-  const { origin } = session
+  const { origin, supply } = session
+  if (supply.renewing === reader) return
   const wasLast = closeReader(state, session, reader)
   if (wasLast) settleUnread(state, session)
   else if (session.origin !== origin) stopOrigin(state, session)

@@ -58,6 +58,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
       holderNamedAtMs: -Infinity,
       isAllTaken: false,
       released: new Map(),
+      renewing: undefined,
       askingUntilMs: 0,
       patienceMs: Infinity,
       heardAtMs: -Infinity,

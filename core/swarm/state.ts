@@ -178,8 +178,10 @@ export interface OriginSupply {
   /** Leases given up in a row. */
   failures: number
   failure: OriginTrouble | undefined
-  /** When a reader was last ended for want of a credential that lives. */
+  /** When a reader was last sent for a credential that lives. */
   renewedAtMs: number
+  /** That reader, until another comes in its place or it has been gone for `tokenRenewalMs`. */
+  renewing: number | undefined
   /** How long a reader now waits without a byte before it helps itself. */
   patienceMs: number
   /** When a byte last came from the origin, by `LinkCapacity.silenceMs`; -Infinity: never. */

@@ -11,7 +11,15 @@ import { hasBit } from './bitfield.ts'
 import { heedCautions, ownCautions } from './caution.ts'
 import { depart, mayTake, onOffered, watchDeparture } from './departure.ts'
 import { announceState, onAnswer } from './directory-talk.ts'
-import { abandonBuffers, endReader, failWhenHopeless, forgetWhenEmpty, loseChunks, missChunks } from './ending.ts'
+import {
+  abandonBuffers,
+  endReader,
+  endRenewal,
+  failWhenHopeless,
+  forgetWhenEmpty,
+  loseChunks,
+  missChunks,
+} from './ending.ts'
 import type { SwarmEvent } from './events.ts'
 import { adoptEntries } from './evidence.ts'
 import { audit } from './forgery.ts'
@@ -264,7 +272,10 @@ function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'r
   const session = sessionFor(state, event.digest, event.size)
   if (session === undefined) return
   openReader(state, session, event)
-  if (!event.prefetch) trustAgain(session)
+  if (!event.prefetch) {
+    endRenewal(state, session)
+    trustAgain(session)
+  }
   if (session.complete) return
   askProved(state, session)
   tellDirectory(state, session, true)

@@ -2,7 +2,7 @@
 import { type Border } from '../../core/members/places.ts'
 import { limits } from '../../core/limits.ts'
 import type { Random } from '../../core/ports.ts'
-import { KiB, MiB } from '../../core/units.ts'
+import { KiB, MiB, second } from '../../core/units.ts'
 import { type Lie, type LieOfHost, liesOfClaims, liesOfHolders, liesOfHosts, liesOfNames } from './lies.ts'
 
 export interface SimOptions {
@@ -196,6 +196,7 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     ...drawLiars(random.fork('liars in disguise'), 12, liesOfNames),
     ...drawLiars(random.fork('a member that denies'), 24, liesOfClaims),
     ...drawLyingHost(random.fork('lying owner')),
+    ...drawTokens(random.fork('tokens that end')),
   }
 }
 
@@ -227,6 +228,12 @@ function drawLiars(random: Random, oneIn: number, lies: readonly Lie[]): Partial
 function drawLyingHost(random: Random): Partial<SimOptions> {
   if (random.below(10) > 0) return {}
   return { hostLie: liesOfHosts[random.below(liesOfHosts.length)]!, patienceMs: 4 * quiet.patienceMs }
+}
+
+/** In every twelfth world tokens end, before a pull does or while somebody waits long: some origins give them a minute, and one may be old. */
+function drawTokens(random: Random): Partial<SimOptions> {
+  if (random.below(12) > 0) return {}
+  return { tokenMs: [4, 10, 30, 60][random.below(4)]! * second }
 }
 
 /** Mostly as many as make a swarm, sometimes so few that a fault hits every second one, and sometimes a crowd. */

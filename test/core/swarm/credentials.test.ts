@@ -121,6 +121,36 @@ describe('a credential that ends', () => {
     expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, reader: 1, failure: { kind: 'refused' } }])
   })
 
+  it('ends no wait: who comes back with another has waited as long as who was sent for it', () => {
+    const { bench, renew } = createReader(1 * second)
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.joins('peer', span(0, 100))
+    bench.pass(limits.starvedMs)
+    expect(bench.take('fail')).toHaveLength(1)
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    renew(1 * second)
+    bench.read({ reader: 2, prefetch: true })
+    bench.read({ reader: 3 })
+    expect(wishOf(bench)).toMatchObject({ position: 0, insists: true })
+    expect(bench.swarm.stats().readers).toBe(2)
+  })
+
+  it('ends what a reader wanted that does not come back with another in time', () => {
+    const { bench } = createReader(1 * second)
+    bench.answer({ lease, counts: new Uint8Array(100) })
+    const [fetch] = bench.take('fetch-origin')
+    bench.pass(1000)
+    bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch, failure: { kind: 'refused' } })
+    bench.pass(believedMs)
+    expect(bench.take('fail')).toHaveLength(1)
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    bench.pass(limits.tokenRenewalMs - limits.tickMs)
+    expect(bench.swarm.stats().readers).toBe(1)
+    bench.pass(limits.tickMs)
+    expect(bench.swarm.stats().readers).toBe(0)
+    expect(bench.take('fail')).toEqual([])
+  })
+
   it('that the origin has refused ends no reader while others are said to have its bytes, though they withhold them', () => {
     const { bench } = createReader(Infinity)
     bench.answer({ lease, counts: new Uint8Array(100).fill(1) })
