@@ -4,7 +4,7 @@ import { chunksOf } from './chunks.ts'
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { leaseSettled, peersMayHelp, stopOrigin } from './origin.ts'
-import { isStarving, lifeOf } from './wishes.ts'
+import { lifeOf, nextOfOrigin } from './wishes.ts'
 import { cancelUnwanted } from './requests.ts'
 import { advanceCursors, closeReader, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
 import { noLife, phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
@@ -96,7 +96,7 @@ export function fail(state: SwarmState, session: Session, failure: OriginTrouble
 export function failWhenHopeless(state: SwarmState, session: Session, nowMs: number): void {
   const { leases, renewedAtMs } = session.supply
   if (nowMs - renewedAtMs >= state.limits.tokenRenewalMs) endRenewal(state, session)
-  if (session.readers.size === 0) return
+  if (session.complete || session.readers.size === 0) return
   const { endsAtMs, renewableAtMs } = lifeOf(state, session)
   const hasEnded = endsAtMs <= nowMs
   const failure = hasEnded ? refused : session.supply.failure
@@ -104,8 +104,8 @@ export function failWhenHopeless(state: SwarmState, session: Session, nowMs: num
   const graceMs = isKnownAlone(session) ? 0 : state.limits.hopelessAfterMs
   if (nowMs - session.progressAtMs < graceMs) return
   const mayRenew = hasEnded && endsAtMs !== noLife.endsAtMs
-  // With another credential it may have the origin send what peers withhold.
-  if (peersMayHelp(session) && !(mayRenew && isStarving(state, session))) return
+  // With another credential it may have the origin send what peers withhold, or have on a word that counts for nothing here.
+  if (peersMayHelp(session) && !(mayRenew && nextOfOrigin(state, session) !== undefined)) return
   if (!mayRenew) fail(state, session, failure)
   else if (nowMs >= renewableAtMs) renew(state, session, nowMs)
 }

@@ -13,13 +13,9 @@ import { crossingChunks } from './crossings.ts'
 /** The lease to ask the directory for, if one is wanted now. */
 export function leaseWish(state: SwarmState, session: Session): AnnounceItem['lease'] {
   if (!mayAsk(state, session)) return undefined
-  const isStarved = isStarving(state, session)
-  if (!isStarved && isLeaving(state)) return undefined
-  const position = isStarved
-    ? nextWithheld(state, session, () => true)
-    : nextWanted(state, session, (index) => isNowhere(state, session, index))
+  const position = nextOfOrigin(state, session)
   if (position === undefined) return undefined
-  const insists = isStarved || isUseless(state, session, position)
+  const insists = isStarving(state, session) || isUseless(state, session, position)
   const { unranged } = session.supply
   const wish = unranged ? { chunks: session.count, position: 0 } : wishFrom(state, session, position)
   return {
@@ -27,6 +23,13 @@ export function leaseWish(state: SwarmState, session: Session): AnnounceItem['le
     ...(insists ? { insists } : {}),
     ...(isResting(state, session) ? { acrossOnly: true } : life(state, session)),
   }
+}
+
+/** What only the origin can bring soon, as far as this node knows. */
+export function nextOfOrigin(state: SwarmState, session: Session): number | undefined {
+  if (isStarving(state, session)) return nextWithheld(state, session, () => true)
+  if (isLeaving(state)) return undefined
+  return nextWanted(state, session, (index) => isNowhere(state, session, index))
 }
 
 /** How long this node's credential lets it fetch. */

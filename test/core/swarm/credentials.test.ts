@@ -4,7 +4,7 @@ import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import { second } from '../../../core/units.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
-import { type Bench, createBench, digest, lease, origin, span, wishOf } from './bench.ts'
+import { allOf, type Bench, createBench, digest, lease, origin, sizeOf, span, wishOf } from './bench.ts'
 
 /** So much longer its reader takes the credential for good. */
 const believedMs = 1750
@@ -119,6 +119,22 @@ describe('a credential that ends', () => {
     expect(bench.take('fail')).toEqual([])
     bench.pass(limits.tickMs)
     expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, reader: 1, failure: { kind: 'refused' } }])
+  })
+
+  it('ends a reader for whom the origin could send what nobody has, though others have something that it lacks', () => {
+    const { bench } = createReader(1 * second)
+    bench.answer({ counts: new Uint8Array(100).fill(1, 0, 50) })
+    bench.pass(1000 + believedMs - limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, reader: 1, failure: { kind: 'refused' } }])
+  })
+
+  it('ends no reader of a blob that is here', () => {
+    const { bench } = createReader(1 * second)
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: allOf(bench), complete: true })
+    bench.pass(2 * limits.starvedMs)
+    expect(bench.take('fail')).toEqual([])
   })
 
   it('ends no wait: who comes back with another has waited as long as who was sent for it', () => {
