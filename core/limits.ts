@@ -512,9 +512,9 @@ export const limits = {
   relayAgainMs: 100,
   /** A relay that is getting the content itself lets its asker wait this long before it says so: well below `relayCallMs`. */
   relayHoldMs: 400,
-  /** A host or a relay that has not answered by then is passed over. */
+  /** A host, or the first relay, that has not answered by then is passed over as one that hangs. */
   relayCallMs: 1 * second,
-  /** Peers asked in vain before the origin's turn; each may cost `relayCallMs`. */
+  /** Peers asked in vain before the origin's turn. */
   relaysTriedMax: 4,
   /** After this long an asker turns to the origin, whatever relays promise; longer than `smallFetchMs`, so that one failed fetch is passed over. */
   relayPatienceMs: 5 * second,

@@ -29,8 +29,8 @@ export interface AskContentComponents {
   readonly hosts: (digest: Digest) => readonly PeerId[]
   /** Rejects when the host does not answer. */
   readonly locate: (host: PeerId, request: LocateRequest) => Promise<LocateAnswer>
-  /** Rejects when the peer does not answer. */
-  readonly read: (peer: PeerId, request: ContentRequest) => Promise<ContentAnswer>
+  /** Rejects when the peer does not answer within so long. */
+  readonly read: (peer: PeerId, request: ContentRequest, withinMs: number) => Promise<ContentAnswer>
 }
 
 export type AskedContent =
@@ -41,7 +41,11 @@ export type AskedContent =
   /** Nobody may fetch it yet: the origin limits its rate, or the hosts are silent or do not know the members. */
   | { readonly kind: 'held-back' }
 
-/** Takes about `limits.relayPatienceMs` at most; rejects with the signal's reason alone. */
+/**
+ * Takes about `limits.relayPatienceMs` at most; rejects with the signal's reason alone. A relay that is silent for `relayCallMs` is
+ * passed over as one that hangs. The next one has the rest of the time: two that hang are rare, and where all are slow, on busy
+ * cores, all would turn to the origin.
+ */
 export async function askContent(
   components: AskContentComponents,
   digest: Digest,
@@ -51,6 +55,7 @@ export async function askContent(
   const { clock, sleep } = components
   const deadlineMs = clock.now() + limits.relayPatienceMs
   const except: PeerId[] = []
+  let callMs: number = limits.relayCallMs
   while (except.length < limits.relaysTriedMax && clock.now() < deadlineMs) {
     signal.throwIfAborted()
     const found = await locate(components, digest, origin, except)
@@ -61,8 +66,9 @@ export async function askContent(
     }
     if (found.relay === undefined) break
     const isResting = clock.now() < (components.resting.get(found.relay) ?? 0)
-    const bytes = isResting ? undefined : await readFrom(components, found.relay, digest, deadlineMs, signal)
-    if (bytes !== undefined) return { kind: 'content', bytes }
+    const told = isResting ? 'nothing' : await readFrom(components, found.relay, digest, { callMs, deadlineMs }, signal)
+    if (told instanceof Uint8Array) return { kind: 'content', bytes: told }
+    if (told === 'silent') callMs = limits.relayPatienceMs
     except.push(found.relay)
   }
   return { kind: 'fetch' }
@@ -94,20 +100,22 @@ async function readFrom(
   { self, clock, sleep, resting, read }: AskContentComponents,
   relay: PeerId,
   digest: Digest,
-  deadlineMs: number,
+  { callMs, deadlineMs }: { readonly callMs: number; readonly deadlineMs: number },
   signal: AbortSignal,
-): Promise<Uint8Array | undefined> {
+): Promise<Uint8Array | 'silent' | 'nothing'> {
   while (clock.now() < deadlineMs) {
     signal.throwIfAborted()
-    const answer = await read(relay, { from: self, digest }).catch(() => undefined)
-    if (answer?.kind === 'content' && isContentOf(digest, answer.bytes)) return answer.bytes
-    if (answer?.kind === 'content') break
-    if (answer?.kind !== 'coming') return undefined
+    const withinMs = Math.min(callMs, deadlineMs - clock.now())
+    const answer = await read(relay, { from: self, digest }, withinMs).catch(() => 'silent' as const)
+    if (answer === 'silent') return answer
+    if (answer.kind === 'content' && isContentOf(digest, answer.bytes)) return answer.bytes
+    if (answer.kind === 'content') break
+    if (answer.kind === 'none') return 'nothing'
     // An honest peer has held the question for a while already.
     await sleep(limits.relayAgainMs, signal)
   }
   resting.set(relay, clock.now() + limits.relayRestMs)
-  return undefined
+  return 'nothing'
 }
 
 function isContentOf(digest: Digest, bytes: Uint8Array): boolean {

@@ -554,7 +554,7 @@ function contentCalls(state: State): AskContentComponents {
     resting: state.restingRelays,
     hosts: (digest) => owners.of(digest),
     locate: (host, request) => locate(state, host, request),
-    read: (peer, request) => callMember(state, contentCall, peer, request),
+    read: (peer, request, withinMs) => callMember(state, { ...contentCall, withinMs }, peer, request),
   }
 }
 

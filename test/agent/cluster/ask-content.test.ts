@@ -19,17 +19,24 @@ const content: ContentAnswer = { kind: 'content', bytes }
 interface Cast {
   readonly hosts: Readonly<Record<PeerId, (request: LocateRequest) => LocateAnswer>>
   readonly peers?: Readonly<Record<PeerId, () => ContentAnswer>>
+  /** How long those take whose core is busy. */
+  readonly slowMs?: Readonly<Record<PeerId, number>>
 }
 
 /** Whoever is not in the cast does not answer, which takes the time that a call may take. */
-function createWorld({ hosts, peers = {} }: Cast) {
+function createWorld({ hosts, peers = {}, slowMs = {} }: Cast) {
   const clock = virtualClock()
   const asked: PeerId[] = []
   const { signal } = new AbortController()
-  async function call<Answer>(whom: PeerId, answer: (() => Answer) | undefined): Promise<Answer> {
+  async function call<Answer>(
+    whom: PeerId,
+    answer: (() => Answer) | undefined,
+    withinMs: number = limits.relayCallMs,
+  ): Promise<Answer> {
     asked.push(whom)
-    clock.advance(answer === undefined ? limits.relayCallMs : 1)
-    if (answer === undefined) throw new Error('silent')
+    const takesMs = answer === undefined ? Infinity : (slowMs[whom] ?? 1)
+    clock.advance(Math.min(takesMs, withinMs))
+    if (answer === undefined || takesMs > withinMs) throw new Error('silent')
     return answer()
   }
   const components: AskContentComponents = {
@@ -42,7 +49,7 @@ function createWorld({ hosts, peers = {} }: Cast) {
       const answer = hosts[host]
       return call(host, answer && (() => answer(request)))
     },
-    read: (peer) => call(peer, peers[peer]),
+    read: (peer, _request, withinMs) => call(peer, peers[peer], withinMs),
   }
   return {
     asked,
@@ -77,6 +84,17 @@ it('asks the standby when the owner is silent, and follows a host that names ano
 
 it('is told to fetch what nobody has', async () => {
   expect(await createWorld({ hosts: { owner: () => ({}) } }).ask()).toEqual({ kind: 'fetch' })
+})
+
+it('passes over one that hangs for a second, and waits for the next, which is slow, with the time that is left', async () => {
+  const peers = { slow: () => content, 'slow as well': () => content, quick: () => content }
+  const slowMs = { slow: limits.relayCallMs + 1, 'slow as well': limits.relayPatienceMs - limits.relayCallMs - 10 }
+  const world = createWorld({ hosts: { owner: naming('slow', 'slow as well', 'quick') }, peers, slowMs })
+  expect(await world.ask()).toEqual(content)
+  expect(world.asked.filter((whom) => whom !== 'owner')).toEqual(['slow', 'slow as well'])
+  const hung = createWorld({ hosts: { owner: naming('hung', 'hung as well') } })
+  expect(await hung.ask()).toEqual({ kind: 'fetch' })
+  expect(hung.clock.now()).toBe(limits.relayPatienceMs)
 })
 
 it('passes over peers that are silent, have nothing, or give something else', async () => {
