@@ -20,7 +20,6 @@ function banHost(state: SwarmState, peer: Peer, reason: string): void {
   const host = hostOf(state, peer)
   if (host === undefined) return
   host.bannedUntilMs = banEndMs(state)
-  host.strikes = 0
   for (const other of state.peers.values())
     if (other.connected && other.address === host.address) banPeer(state, other, reason)
 }
@@ -59,7 +58,7 @@ export function strike(state: SwarmState, peer: Peer, reason: string): void {
 
 function strikeHost(state: SwarmState, host: Host): void {
   const nowMs = state.clock.now()
-  if (nowMs - host.struckAtMs > state.limits.banMs) host.strikes = 0
+  if (nowMs - host.struckAtMs >= state.limits.banMs) host.strikes = 0
   host.strikes++
   host.struckAtMs = nowMs
 }

@@ -23,16 +23,13 @@ type Origins = ReadonlySet<string | undefined>
 export interface Wariness {
   readonly names: ReadonlyMap<string, Origins>
   readonly gatheredMs: number
-  /** As of then, the last ban would end. */
-  readonly bansEndMs: number
 }
 
 /** Nothing is gathered. */
-export const unwary: Wariness = { names: new Map(), gatheredMs: Number.NEGATIVE_INFINITY, bansEndMs: 0 }
+export const unwary: Wariness = { names: new Map(), gatheredMs: Number.NEGATIVE_INFINITY }
 
 /** What `signer` signed is wrong, as this node has found: provably, or as what `origin` has. Others should know. */
 export function cautionOthers(state: SwarmState, signer: PeerId, origin?: string): void {
-  if (signer === state.self) return
   const address = whereaboutsOf(state, signer)
   const name = address ?? signer
   const before = ownCautions(state).find((one) => (one.address ?? one.peer) === name)
@@ -85,10 +82,10 @@ function isAbout(origins: Origins | undefined, origin: string | undefined): bool
 /** Gathered once a tick, since it is asked of every chunk and neighbour. */
 function waryOf(state: SwarmState): Wariness['names'] {
   const nowMs = state.clock.now()
-  const { bansEndMs, hearsay, wariness } = state
-  if (nowMs - wariness.gatheredMs < state.limits.tickMs && wariness.bansEndMs === bansEndMs) return wariness.names
+  const { hearsay, wariness } = state
+  if (nowMs - wariness.gatheredMs < state.limits.tickMs) return wariness.names
   const names = namesIn([...ownCautions(state), ...hearsay.said((by) => isBanned(state, by))])
-  state.wariness = { names, gatheredMs: nowMs, bansEndMs }
+  state.wariness = { names, gatheredMs: nowMs }
   return names
 }
 

@@ -36,6 +36,30 @@ describe('a provable liar', () => {
     expect(bench.take('ban')).toEqual([])
   })
 
+  it('is asked for nothing more, and what it was to send is asked of others', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.read()
+    bench.joins('liar', [0])
+    expect(bench.told('request').map(({ to }) => to)).toEqual(['liar'])
+    bench.joins('b', [0])
+    for (let strikes = 0; strikes < limits.strikesMax; strikes++)
+      bench.handle({ type: 'peer-violated', peer: 'liar', address })
+    expect(bench.take('ban')).toHaveLength(1)
+    bench.pass(limits.tickMs)
+    expect(bench.told('request').map(({ to }) => to)).toEqual(['b'])
+    expect(bench.swarm.progress(digest)).toMatchObject({ neighbours: 1 })
+  })
+
+  it('takes nobody along who left its address long ago', () => {
+    const bench = createBench()
+    connects(bench, 'former')
+    bench.handle({ type: 'peer-disconnected', peer: 'former' })
+    bench.clock.advance(limits.banMs + 1)
+    connects(bench, 'liar')
+    contradict(bench, 'liar')
+    expect(bench.take('ban').map(({ peer }) => peer)).toEqual(['liar'])
+  })
+
   it('may come back when its time is over', () => {
     const bench = createBench()
     connects(bench, 'liar')
@@ -95,6 +119,12 @@ describe('nobody is banned', () => {
     expect(bench.take('hash')).toEqual([])
   })
 
+  it('for what this node itself said, as others relay it', () => {
+    const bench = createBench()
+    contradict(bench, 'self')
+    expect(bench.take('ban')).toEqual([])
+  })
+
   it('for what the blob turned out to be after the origin had said otherwise', () => {
     const bench = createBench()
     bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
@@ -120,6 +150,7 @@ describe('nobody is banned', () => {
 describe('who breaks the rules', () => {
   it('is banned after some strikes, and its address after some more', () => {
     const bench = createBench()
+    bench.clock.advance(limits.banMs + 1)
     const violates = (peer: string): void => bench.handle({ type: 'peer-violated', peer, address })
     for (const peer of ['one', 'other']) for (let strike = 0; strike < limits.strikesMax; strike++) violates(peer)
     expect(bench.take('ban').map(({ peer, ...ban }) => [peer, ban.address])).toEqual([
@@ -130,11 +161,22 @@ describe('who breaks the rules', () => {
     expect(bench.take('ban')).toMatchObject([{ peer: 'third' }])
   })
 
+  it('has all its strikes again when its time is over, and so has its address', () => {
+    const bench = createBench()
+    const violates = (peer: string): void => bench.handle({ type: 'peer-violated', peer, address })
+    const round = ['one', 'other'].flatMap((peer) => Array.from({ length: limits.strikesMax }, () => peer))
+    for (const peer of round) violates(peer)
+    expect(bench.take('ban')).toHaveLength(2)
+    bench.clock.advance(limits.banMs)
+    for (const peer of round.slice(1)) violates(peer)
+    expect(bench.take('ban').map(({ peer, ...ban }) => [peer, ban.address])).toEqual([['other', undefined]])
+  })
+
   it('now and then over the years is not', () => {
     const bench = createBench()
     for (const peer of ['one', 'other', 'third', 'fourth', 'fifth']) {
       bench.handle({ type: 'peer-violated', peer, address })
-      bench.clock.advance(limits.banMs + 1)
+      bench.clock.advance(limits.banMs)
     }
     expect(bench.take('ban')).toEqual([])
   })
@@ -143,8 +185,9 @@ describe('who breaks the rules', () => {
     const bench = createBench()
     connects(bench, 'flood')
     for (let sent = 0; sent < limits.messagesPerSecond; sent++) bench.says('flood', { type: 'leave', digest })
+    for (let more = 1; more < limits.strikesMax; more++) bench.says('flood', { type: 'leave', digest })
     expect(bench.take('ban')).toEqual([])
-    for (let more = 0; more < limits.strikesMax; more++) bench.says('flood', { type: 'leave', digest })
+    bench.says('flood', { type: 'leave', digest })
     expect(bench.take('ban')).toMatchObject([{ peer: 'flood' }])
   })
 

@@ -213,13 +213,14 @@ export function connects(bench: Bench, peer: string, address = peer): void {
 }
 
 /** The reader of chunk 0 is shown two words of `signer` that differ. */
-export function contradict(bench: Bench, signer: string, witness = proved): void {
+export function contradict(bench: Bench, signer: string, witness = proved, of = digest): void {
   for (const [from, hash] of [
     ['a', hashOf(0)],
     ['b', hashOf(77)],
   ] as const) {
-    bench.joins(from, [0])
-    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer, witness, hash })
+    bench.joins(from, [0], of)
+    const request = bench.told('request').find((one) => one.digest === of)
+    bench.sends(request!, { bytes: 1000, signer, witness, hash })
     bench.handle({ type: 'peer-disconnected', peer: from })
   }
 }

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Caution } from '../../../core/members/messages.ts'
 import { limits } from '../../../core/limits.ts'
+import { digestFromHex } from '../../../core/oci/digest.ts'
 import {
   bitsOf,
   contradict,
@@ -19,6 +20,7 @@ import {
 
 const chunks = 4
 const liar: Caution = { peer: 'liar' }
+const [another, third] = [digestFromHex('cd'.repeat(32)), digestFromHex('ef'.repeat(32))] as const
 
 /** Peer `from` brings chunk 0, alone of all it holds. */
 function bring(bench: Bench, from: string, signer = from, witness = proved): void {
@@ -44,6 +46,15 @@ describe('a chunk of one of whom this node is cautioned', () => {
     bench.read()
     bring(bench, 'liar')
     expect(mayTake(bench)).toBe(false)
+  })
+
+  it('is not handed out where the liar is known by its ID alone, nor where it lied about the same origin', () => {
+    for (const caution of [liar, { ...liar, origin }]) {
+      const bench = createReader([caution])
+      bring(bench, 'a', 'liar')
+      bench.handle({ type: 'peer-connected', peer: 'liar', address: '10.0.0.9' })
+      expect(mayTake(bench)).toBe(false)
+    }
   })
 
   it('is not handed out on that word alone, and its bringer not banned', () => {
@@ -207,6 +218,30 @@ describe('a node cautions others', () => {
     const bench = createReader([])
     contradict(bench, 'liar', fetched)
     expect(bench.swarm.cautions()).toEqual([{ peer: 'liar', origin }])
+  })
+
+  it('for all origins of who signed what two do not have, or provably lied besides, and says so anew then only', () => {
+    const elsewhere = 'other.example'
+    for (const witness of [proved, { kind: 'fetched', origin: elsewhere }] as const) {
+      const bench = createReader([])
+      contradict(bench, 'liar', fetched)
+      bench.read({ digest: third, reader: 2 })
+      contradict(bench, 'liar', fetched, third)
+      expect(bench.take('caution')).toHaveLength(1)
+      bench.read({ digest: another, reader: 3, origin: elsewhere })
+      contradict(bench, 'liar', witness, another)
+      expect(bench.swarm.cautions()).toEqual([{ peer: 'liar' }])
+      expect(bench.take('caution')).toHaveLength(1)
+    }
+  })
+
+  it('and heeds that itself from the same moment on', () => {
+    const bench = createReader([])
+    bring(bench, 'c', 'liar', fetched)
+    expect(mayTake(bench)).toBe(true)
+    bench.read({ digest: another, reader: 2 })
+    contradict(bench, 'stranger', fetched, another)
+    expect(mayTake(bench)).toBe(false)
   })
 
   it('not of whom it only suspects, nor of what others say', () => {

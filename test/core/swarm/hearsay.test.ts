@@ -44,6 +44,13 @@ describe('of one address', () => {
     expect(hearsay.said(nobody)).toEqual([liar])
   })
 
+  it('the IDs at a place count each, and so do the places of an ID', () => {
+    const { hearsay } = create()
+    const said = [liar, { ...liar, peer: 'liar again' }, { ...liar, address: '10.0.0.67' }]
+    hearsay.note('a', 'a', said)
+    expect(hearsay.said(nobody)).toEqual(said)
+  })
+
   it('nothing counts where anybody there is out', () => {
     const { hearsay } = create()
     hearsay.note('liar', 'rooted', [one(1)])
