@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
-import { bitsOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
+import { bitsOf, connects, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
 const places = createPlaces('zone', (peer) =>
   peer === 'stranger' ? undefined : { zone: peer === 'far' ? 'other' : 'own' },
@@ -71,6 +71,58 @@ describe('a peer on the other side of a border', () => {
 })
 
 describe('a lease to cross is', () => {
+  it('used at once where its source is connected, and where that has joined before', () => {
+    const connected = createBench({ places })
+    connected.read()
+    connects(connected, 'far')
+    connected.answer({ lease })
+    expect(connected.told('join', 'far')).toHaveLength(1)
+    expect(connected.take('dial')).toEqual([])
+    const joined = createBench({ places })
+    joined.read()
+    joined.joins('far', span(0, 100))
+    joined.answer({ lease })
+    expect(joined.told('request').map(({ index, to }) => [index, to])).toEqual([
+      [10, 'far'],
+      [11, 'far'],
+    ])
+  })
+
+  it('of no use to who reads nothing, nor where its source is on this side: it is given back', () => {
+    const idle = createBench({ places })
+    idle.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [1]), complete: false })
+    idle.answer({ lease })
+    const here = createBench({ places })
+    here.read()
+    here.answer({ lease: { ...lease, source: { ...source, peer: 'near' } } })
+    for (const bench of [idle, here]) {
+      expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+      expect(bench.take('dial')).toEqual([])
+    }
+  })
+
+  it('given back as soon as all that it names is here', () => {
+    const bench = gateway()
+    const requests = bench.told('request')
+    bench.sends(requests[0]!)
+    bench.settle()
+    expect(stateOf(bench)).toMatchObject({ fetching: [{ start: 11, end: 12 }] })
+    bench.take('announce')
+    bench.sends(requests[1]!)
+    bench.settle()
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+  })
+
+  it('over with its time: its source is asked no more', () => {
+    const bench = gateway()
+    for (const { id } of bench.told('request')) bench.says('far', { type: 'queued', id, ahead: 1 })
+    bench.pass(limits.leaseTtlMs + 100)
+    bench.told('request')
+    bench.pass(limits.leaseTtlMs)
+    expect(bench.told('request')).toEqual([])
+  })
+
   it('told in announces, with the bytes that came', () => {
     const bench = gateway()
     const [request] = bench.told('request')

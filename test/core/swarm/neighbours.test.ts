@@ -177,6 +177,10 @@ describe('a session', () => {
     bench.read()
     for (const number of span(0, 81)) bench.joins(`p${number}`, [])
     expect(bench.told('leave').map(({ to }) => to)).toEqual(['p80'])
+    // Who is one may say anew what it has.
+    bench.joins('p0', [3])
+    expect(bench.told('leave')).toEqual([])
+    expect(bench.told('request').map(({ index, to }) => [index, to])).toEqual([[3, 'p0']])
   })
 
   it('strikes at bitfields and claims that can not be', () => {
@@ -188,6 +192,19 @@ describe('a session', () => {
     bench.says('a', { type: 'have', digest, indices: [100] })
     expect(bench.take('ban')).toMatchObject([{ peer: 'a' }])
     bench.joins('a', [5])
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('takes nothing of claims on chunks that no blob has, be it one or more than there are', () => {
+    const bench = createBench({ chunks: 4 })
+    bench.read()
+    const claims = [[4], [-1], [0.5], [0, 0, 1, 1, 2]]
+    for (const [number, indices] of claims.entries()) {
+      bench.joins(`p${number}`, [])
+      for (let strike = 0; strike < limits.strikesMax; strike++)
+        bench.says(`p${number}`, { type: 'have', digest, indices })
+    }
+    expect(bench.take('ban').map(({ peer }) => peer)).toEqual(['p0', 'p1', 'p2', 'p3'])
     expect(bench.told('request')).toEqual([])
   })
 })
