@@ -287,7 +287,9 @@ function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'r
 function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
   if (isBanned(state, id)) return
   const peer = peerOf(state, id)
-  spend(state, peer, 1)
+  spend(state, peer, message.type === 'doubt' ? state.limits.doubtCost : 1)
+  // That may have been one too many.
+  if (isBanned(state, id)) return
   switch (message.type) {
     case 'join':
       if (onJoin(state, peer, message)) strike(state, peer, 'sent a bitfield that is wrong')
@@ -316,7 +318,6 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
     case 'missing':
       return onMissing(state, id, message.id)
     case 'doubt':
-      spend(state, peer, state.limits.doubtCost)
       return onDoubt(state, peer, message)
     case 'vouch':
       return onVouch(state, peer, message)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { second } from '../../../core/units.ts'
-import { createBench, digest, entryOf, fetched, hashOf, proved, sizeOf, type Bench } from './bench.ts'
+import { allOf, createBench, digest, entryOf, fetched, hashOf, proved, sizeOf, type Bench } from './bench.ts'
 
 const address = '10.0.0.66'
 
@@ -204,6 +204,19 @@ describe('who breaks the rules', () => {
     }
     expect(bench.clock.now()).toBeGreaterThan(5 * second)
     expect(bench.take('ban')).toEqual([])
+  })
+
+  it('by a flood of requests with one number, or of more than are heard of one peer, is banned as soon', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: allOf(bench), complete: true })
+    for (const peer of ['same', 'many']) connects(bench, peer)
+    for (let number = 0; number < 1000; number++) {
+      bench.says('same', { type: 'request', id: 1, digest, index: 0, offset: 0 })
+      bench.says('many', { type: 'request', id: number, digest, index: number % 100, offset: 0 })
+    }
+    expect(bench.take('ban').map(({ peer }) => peer).toSorted()).toEqual(['many', 'same'])
+    // What was asked for once is sent once.
+    expect(bench.take('upload').filter(({ peer }) => peer === 'same')).toHaveLength(1)
   })
 
   it('is heard no more', () => {

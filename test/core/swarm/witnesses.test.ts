@@ -281,7 +281,7 @@ describe('who is asked for its word', () => {
   it('are a flood like any message', () => {
     const bench = createBench({ chunks })
     bench.joins('a', [])
-    const most = limits.messagesPerSecond / (1 + limits.doubtCost)
+    const most = limits.messagesPerSecond / limits.doubtCost
     for (let asked = 0; asked < most * limits.strikesMax; asked++) bench.says('a', { type: 'doubt', digest, start: 0 })
     expect(bench.take('ban')).toMatchObject([{ peer: 'a' }])
   })
