@@ -238,6 +238,11 @@ export function allowancesOf(sim: Sim): readonly Allowance[] {
   return total.filter(({ bytes }) => bytes > 0)
 }
 
+/** The sum of these. */
+export function allowedBytes(sim: Sim): number {
+  return allowancesOf(sim).reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
 /** What a liar fetches, it sends on wrong; so all that was sent to it counts, also what it had given up by then. */
 function liarsBytes({ nodes, world }: Sim): number {
   const liars = new Set(nodes.filter(isLiar).map(({ id }) => id))

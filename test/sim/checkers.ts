@@ -6,7 +6,7 @@ import { limits } from '../../core/limits.ts'
 import { cautionedWithinMs } from '../../core/members/cautioner.ts'
 import { countBits, hasBit } from '../../core/swarm/bitfield.ts'
 import { chunksOf } from '../../core/swarm/chunks.ts'
-import { allowancesOf, isAmongMost, isOfUse } from './budget.ts'
+import { allowancesOf, allowedBytes, isAmongMost, isOfUse } from './budget.ts'
 import type { KeptBlob } from './disk.ts'
 import { isLiarsWord, type SimNode } from './node.ts'
 import type { SimOptions } from './options.ts'
@@ -66,7 +66,7 @@ export function checkOrigin(sim: Sim): void {
   const times = (bytes: number): string => `${(bytes / image).toFixed(3)} ×`
   const allowances = allowancesOf(sim)
   const sent = sim.world.origin.sentBytes()
-  if (sent <= allowances.reduce((sum, { bytes }) => sum + bytes, 0)) return
+  if (sent <= allowedBytes(sim)) return
   const reasons = allowances.map(({ bytes, reason }) => `${times(bytes)} ${reason}`)
   sim.world.violated(`the origin sent ${times(sent)} the image; allowed: ${reasons.join(', ')}`)
 }
