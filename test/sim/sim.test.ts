@@ -75,6 +75,8 @@ const knownSmallWorlds = [
   'z12-1593',
   'y12-1228',
   'y12-184',
+  'wl12-740',
+  'wl12-838',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
