@@ -214,7 +214,12 @@ describe('who breaks the rules', () => {
       bench.says('same', { type: 'request', id: 1, digest, index: 0, offset: 0 })
       bench.says('many', { type: 'request', id: number, digest, index: number % 100, offset: 0 })
     }
-    expect(bench.take('ban').map(({ peer }) => peer).toSorted()).toEqual(['many', 'same'])
+    expect(
+      bench
+        .take('ban')
+        .map(({ peer }) => peer)
+        .toSorted(),
+    ).toEqual(['many', 'same'])
     // What was asked for once is sent once.
     expect(bench.take('upload').filter(({ peer }) => peer === 'same')).toHaveLength(1)
   })
