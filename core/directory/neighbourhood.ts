@@ -6,7 +6,7 @@ import type { Scored } from './rendezvous.ts'
 
 export interface Neighbourhood<T> {
   /** `place`: where the candidate is. */
-  add(scored: Scored<T>, place: Place | undefined): void
+  add(item: T, score: number, name: string, place: Place | undefined): void
   /** Best first: those that are near, which are at most `limits.nearShare` of them, then the others. */
   best(): T[]
 }
@@ -16,15 +16,13 @@ export function createNeighbourhood<T>(own: Place | undefined, count: number): N
   const near: Scored<T>[] = []
   const anywhere: Scored<T>[] = []
   return {
-    add(scored, place) {
-      insertRanked(anywhere, count, scored)
-      insertRanked(near, count * limits.nearShare, nearer(scored, nearness(own, place)))
+    add(item, score, name, place) {
+      insertRanked(anywhere, count, item, score, name)
+      insertRanked(near, count * limits.nearShare, item, score + nearness(own, place) * aboveScores, name)
     },
     best: () => [...new Set([...near, ...anywhere].map(({ item }) => item))].slice(0, count),
   }
 }
 
 /** Nearness comes before the pair's score, which has 32 bits. */
-function nearer<T>(scored: Scored<T>, byNearness: number): Scored<T> {
-  return byNearness === 0 ? scored : { ...scored, score: scored.score + byNearness * 2 ** 32 }
-}
+const aboveScores = 2 ** 32

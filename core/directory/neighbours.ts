@@ -21,9 +21,9 @@ export function neighboursOf(table: Table, announcer: Announcer, count: number, 
   const holders: Scored<Announcer>[] = []
   for (const other of table.announcers.values()) {
     if (other === announcer || (!other.wants && other.held === 0) || announcer.bans.includes(other.peer)) continue
-    const scored = { item: other, score: scoreOf(announcer.mark, other.mark), name: other.peer }
-    neighbours.add(scored, other.place)
-    if (isOfUse(other)) insertRanked(holders, limits.usefulHolders, scored)
+    const score = scoreOf(announcer.mark, other.mark)
+    neighbours.add(other, score, other.peer, other.place)
+    if (isOfUse(other)) insertRanked(holders, limits.usefulHolders, other, score, other.peer)
   }
   return [...new Set([...holders.map(({ item }) => item), ...neighbours.best()])].map(hintOf)
 }

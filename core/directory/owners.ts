@@ -120,7 +120,7 @@ function rank(
   for (const [peer, mark] of members) {
     const score = scoreOfWords(mark.low, mark.high, key.low, key.high)
     if (score < floor || !isEligible(peer)) continue
-    insertRanked(best, count, { item: peer, score, name: peer })
+    insertRanked(best, count, peer, score, peer)
     if (best.length >= count) floor = best.at(-1)?.score ?? floor
   }
   return best.map((scored) => scored.item)

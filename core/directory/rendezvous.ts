@@ -4,7 +4,10 @@
  */
 import { hash } from 'node:crypto'
 
-/** 64 well-mixed bits of a name, as two words; computed once per name, since SHA-256 is the slow part. */
+/**
+ * 64 well-mixed bits of a name, as two words; computed once per name, since SHA-256 is the slow part. The words are signed: V8
+ * keeps such in the object itself, and all members' are read for each list of neighbours.
+ */
 export interface Mark {
   readonly low: number
   readonly high: number
@@ -12,7 +15,7 @@ export interface Mark {
 
 export function markOf(name: string): Mark {
   const bytes = hash('sha256', name, 'buffer')
-  return { low: bytes.readUInt32LE(0), high: bytes.readUInt32LE(4) }
+  return { low: bytes.readInt32LE(0), high: bytes.readInt32LE(4) }
 }
 
 /**
@@ -46,13 +49,17 @@ export function outranks(a: Scored<unknown>, b: Scored<unknown>): boolean {
   return a.score === b.score ? a.name < b.name : a.score > b.score
 }
 
-/** Keeps `best` the first `count` in rank order; an insertion is rare once it has filled up. */
-export function insertRanked<T>(best: Scored<T>[], count: number, candidate: Scored<T>): void {
-  const last = best.at(-1)
+/**
+ * Keeps `best` the first `count` in rank order. Once it has filled up an insertion is rare, and all members are gone through for each
+ * list: for whoever does not get in nothing is made.
+ */
+export function insertRanked<T>(best: Scored<T>[], count: number, item: T, score: number, name: string): void {
   if (best.length >= count) {
-    if (last === undefined || outranks(last, candidate)) return
+    const last = best[best.length - 1]
+    if (last === undefined || last.score > score || (last.score === score && last.name < name)) return
     best.pop()
   }
+  const candidate = { item, score, name }
   let at = best.length
   while (at > 0 && outranks(candidate, best[at - 1]!)) at--
   best.splice(at, 0, candidate)

@@ -88,7 +88,7 @@ export function createMemberList(): MemberList {
       for (const name of liveMembers()) {
         if (name === peer) continue
         const { mark, record } = kept.get(name)!
-        neighbours.add({ item: record, score: scoreOf(ownMark, mark), name }, record)
+        neighbours.add(record, scoreOf(ownMark, mark), name, record)
       }
       return neighbours.best()
     },
@@ -113,7 +113,7 @@ export function createMemberList(): MemberList {
 }
 
 function bucketOf(mark: Mark): number {
-  return mark.low % limits.memberBuckets
+  return (mark.low >>> 0) % limits.memberBuckets
 }
 
 function textOf({ peer, incarnation, life, cluster, addresses, zone, region }: MemberRecord): string {

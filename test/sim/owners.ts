@@ -25,8 +25,7 @@ export function createGivenOwners({ clock }: Engine, nodes: number): GivenOwners
     nearest(peer, count) {
       const own = marks.get(peer) ?? markOf(peer)
       const best: Scored<PeerId>[] = []
-      for (const [name, mark] of marks)
-        if (name !== peer) insertRanked(best, count, { item: name, score: scoreOf(own, mark), name })
+      for (const [name, mark] of marks) if (name !== peer) insertRanked(best, count, name, scoreOf(own, mark), name)
       return best.map(({ item }) => item)
     },
     remove(peer) {
