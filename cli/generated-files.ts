@@ -258,7 +258,7 @@ not there is 404. What Harbor's policy forbids is its own 412 with its own words
 
 The bytes of a blob are fetched by the credential of whoever wants it on this node, the latest first. One that has run out (a token may
 say when, as a JWT does; else a 401 does) is not shown again: another one goes on, or other nodes do by theirs. A node without any that
-lives asks for no lease, and hands back what it has not begun. When all are spent and nothing comes of others for two seconds, who
+lives asks for no lease, and hands back what it has not begun. When all are spent and nothing has come for two seconds while others
 lack some of it, or for ten of what they have, the response of one reader ends early, and the agent answers 401 to who asks for the rest.
 containerd 1.7 and later then bring a new token, and the layer goes on through the agent; 1.6 knows only the token that has run out, and
 takes the rest of the layer from the registry itself, past the other nodes. Mode \`exchange\` ([access.md](access.md)) and credentials of
