@@ -94,8 +94,8 @@ function wholeBlob(
   insists: boolean,
   elsewhere: Elsewhere | undefined,
 ): ChunkRange | undefined {
-  const { whole } = table
-  if (whole !== undefined && !asker.bans.includes(whole.peer)) return undefined
+  const { fetchers, whole } = table
+  if (whole !== undefined && [...fetchers].some(({ peer }) => !asker.bans.includes(peer))) return undefined
   const isDone = (index: number): boolean =>
     insists ? isHad(table, asker, index) : isHeld(table, asker, index) || elsewhere?.isHeld(index) === true
   let lacking = table.chunks - 1

@@ -87,7 +87,7 @@ export interface Table {
   readonly dissenters: Map<PeerId, number>
   /** The origin ignores Range. */
   unranged: boolean
-  /** Who gets the whole blob from such an origin. */
+  /** Who gets the whole blob from such an origin; one of the fetchers, since who can use nothing of another's gets it beside that one. */
   whole: Announcer | undefined
   /** Seeds asked to write a DHT record, and when. */
   readonly providers: Map<PeerId, number>
@@ -236,7 +236,8 @@ function isOver({ lapsed, lease, sinceMs }: Claim, nowMs: number): boolean {
 }
 
 function adoptFetches(table: Table, announcer: Announcer, fetching: readonly ChunkRange[], nowMs: number): void {
-  if (table.whole !== undefined && table.whole !== announcer) return
+  const { whole } = table
+  if (whole !== undefined && whole !== announcer && !announcer.bans.includes(whole.peer)) return
   const adopted = { lease: 0, sinceMs: nowMs, endsAtMs: Infinity }
   for (const { start, end } of fetching) {
     for (let index = start; index < Math.min(end, table.chunks); index++) {
@@ -285,7 +286,7 @@ function lapse(table: Table, announcer: Announcer, index: number, claim: Claim):
   table.claimed[index]!--
   if (--announcer.active > 0) return
   table.fetchers.delete(announcer)
-  if (table.whole === announcer) table.whole = undefined
+  if (table.whole === announcer) [table.whole] = table.fetchers
 }
 
 /** Frees the chunks of holders that are silent or make no progress. */

@@ -77,6 +77,7 @@ const knownSmallWorlds = [
   'y12-184',
   'wl12-740',
   'wl12-838',
+  's15b-651',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

@@ -537,6 +537,52 @@ describe('leases', () => {
     expect(world.say('a', { unranged: true, fetching: [{ start: 0, end: 100 }] }).lost).toBeUndefined()
   })
 
+  it("of an unranged origin are nobody else's while one of use gets the blob beside who is banned, whichever was granted it last", () => {
+    const world = createWorld()
+    const whole = { ...wish, unranged: true }
+    world.say('a', whole)
+    world.say('b', { ...whole, bans: ['a'] })
+    expect(world.say('c', { ...whole, bans: ['a'] }).lease).toBeUndefined()
+    expect(world.say('d', { ...whole, bans: ['b'] }).lease).toBeUndefined()
+    expect(world.say('e', { ...whole, bans: ['a', 'b'] }).lease).toMatchObject({ start: 0, end: 100 })
+  })
+
+  it('of an unranged origin are known to a successor of each who gets the blob, in whichever order it hears of them', () => {
+    const all = { unranged: true, fetching: [{ start: 0, end: 100 }] }
+    const asking = { ...wish, unranged: true, bans: ['liar'] }
+    const last = createWorld()
+    last.say('liar', all)
+    last.say('a', { ...all, bans: ['liar'] })
+    expect(last.say('b', asking).lease).toBeUndefined()
+    const first = createWorld()
+    first.say('a', { ...all, ...having(100, [0]), bans: ['liar'], fetching: [{ start: 2, end: 100 }] })
+    first.say('liar', all)
+    expect(first.say('b', asking).lease).toBeUndefined()
+  })
+
+  it("of an unranged origin are nobody else's when who is banned has it, and one of use still gets it", () => {
+    const world = createWorld()
+    const all = { unranged: true, fetching: [{ start: 0, end: 100 }] }
+    world.say('liar', all)
+    world.say('a', { ...all, bans: ['liar'] })
+    world.say('liar', { have: { complete: true }, wants: false })
+    expect(world.say('b', { ...wish, bans: ['liar'] }).lease).toBeUndefined()
+  })
+
+  it('of an unranged origin are of those who can use what comes: who can, and begins all the same, is not waited for', () => {
+    const world = createWorld()
+    const all = { unranged: true, fetching: [{ start: 0, end: 100 }] }
+    world.say('liar', all)
+    world.say('a', all)
+    expect(world.say('b', { ...wish, unranged: true, bans: ['liar'] }).lease).toMatchObject({ start: 0, end: 100 })
+  })
+
+  it('of an unranged origin are the whole blob also while the lease of a part of it is open', () => {
+    const world = createWorld()
+    world.say('a', { lease: { chunks: 10, position: 90, theseOnly: true } })
+    expect(world.say('b', { ...wish, unranged: true }).lease).toMatchObject({ start: 0, end: 100 })
+  })
+
   it('of an unranged origin move on when their holder stalls', () => {
     const world = createWorld()
     world.say('a', { ...wish, unranged: true })
