@@ -1,7 +1,7 @@
 import { limits } from '../../../core/limits.ts'
 import { KiB } from '../../../core/units.ts'
 import { describe, expect, it } from 'vitest'
-import type { Entry } from '../../../core/swarm/entry.ts'
+import type { Entry, Witness } from '../../../core/swarm/entry.ts'
 import {
   allOf,
   createBench,
@@ -115,6 +115,67 @@ describe('a chunk of a peer', () => {
     expect(bench.swarm.announceState(digest)?.bans).toEqual(['a'])
   })
 
+  it('that does not match is not asked again of the only one who sent it, be that one here or gone', () => {
+    for (const isGone of [false, true]) {
+      const bench = createReader()
+      bench.joins('a', [4])
+      bench.sends(bench.told('request')[0]!)
+      if (isGone) bench.handle({ type: 'peer-disconnected', peer: 'a' })
+      lies(bench, 4)
+      expect(bench.told('request')).toEqual([])
+      bench.joins('b', [4])
+      expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 0 }])
+    }
+  })
+
+  it('that did not match is asked of one at a time, until it is here', () => {
+    const bench = createReader()
+    bench.joins('a', [4])
+    bench.sends(bench.told('request')[0]!)
+    lies(bench, 4)
+    for (const peer of ['b', 'c']) bench.joins(peer, [4])
+    const [whole] = bench.told('request')
+    bench.pass(limits.hedgeAfterMs)
+    expect(bench.told('request')).toEqual([])
+    bench.sends(whole!)
+    bench.settle()
+    bench.handle({ type: 'lost', digest, have: new Uint8Array(13) })
+    expect(bench.told('request')).toHaveLength(1)
+    bench.pass(limits.hedgeAfterMs)
+    expect(bench.told('request')).toHaveLength(1)
+  })
+
+  it('that did not match is of no use in part: whoever is asked next sends all of it', () => {
+    const bench = createReader()
+    bench.joins('a', [4])
+    bench.sends(bench.told('request')[0]!)
+    lies(bench, 4)
+    bench.joins('b', [4])
+    bench.sends(bench.told('request')[0]!, { bytes: 100_000 })
+    bench.take('drop')
+    bench.handle({ type: 'peer-disconnected', peer: 'b' })
+    bench.joins('c', [4])
+    expect(bench.told('request')).toMatchObject([{ to: 'c', index: 4, offset: 0 }])
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 4 }])
+  })
+
+  it('that came from two and does not match is held against neither', () => {
+    const bench = createBench()
+    bench.read()
+    for (const index of [4, 5]) {
+      bench.joins('a', [index])
+      bench.sends(bench.told('request')[0]!, { bytes: 100_000, signer: 'witness' })
+      bench.handle({ type: 'peer-disconnected', peer: 'a' })
+      bench.joins('b', [index])
+      bench.sends(bench.told('request')[0]!, { signer: 'witness' })
+      lies(bench, index)
+      bench.handle({ type: 'peer-disconnected', peer: 'b' })
+      bench.told('request')
+    }
+    expect(bench.take('drop')).toHaveLength(2)
+    expect(bench.take('ban')).toEqual([])
+  })
+
   it('that came from two and does not match is taken whole from one', () => {
     const bench = createReader()
     bench.joins('a', [4])
@@ -152,7 +213,10 @@ describe('a chunk of a peer', () => {
     expect(request).toMatchObject({ offset: 1000 })
     bench.sends(request!, { bytes: 1000, signer: 'other', hash: hashOf(77) })
     expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 4 }])
+    bench.joins('c', [4])
     expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 0 }])
+    bench.pass(limits.hedgeAfterMs)
+    expect(bench.told('request')).toEqual([])
   })
 
   it('of which two signers say different things comes from the second, if the first has sent none of it', () => {
@@ -160,6 +224,16 @@ describe('a chunk of a peer', () => {
     bench.sends(second, { signer: 'other' })
     expect(bench.told('cancel', 'b')).toEqual([])
     bench.settle()
+    expect(bench.swarm.progress(digest)?.held).toBe(1)
+  })
+
+  it('of which two signers say different things is judged by the word of whoever sent it, though the other began later', () => {
+    const { bench, first, second } = hedged({ bytes: 0, signer: 'witness' })
+    bench.sends(second, { bytes: 0, signer: 'other', hash: hashOf(77) })
+    for (let left = limits.chunkSizeMinBytes; left > 0; left -= 64 * KiB)
+      bench.handle({ type: 'frame', peer: 'a', id: first.id, bytes: 64 * KiB })
+    bench.settle()
+    expect(bench.take('drop')).toEqual([])
     expect(bench.swarm.progress(digest)?.held).toBe(1)
   })
 
@@ -181,6 +255,24 @@ describe('a chunk of a peer', () => {
     bench.handle({ type: 'frame', peer: 'a', id: first!.id, bytes: 4 * KiB })
     bench.sends(second!, { bytes: 0, signer: 'a' })
     expect(bench.told('cancel')).toMatchObject([{ to: 'b', id: second!.id }])
+  })
+
+  it('that was given up while it was hashed or kept, and is asked for anew, is not taken for here', () => {
+    const bench = createReader()
+    bench.joins('a', [4])
+    const give = (): void => bench.sends(bench.told('request')[0]!)
+    give()
+    expect(bench.take('hash')).toHaveLength(1)
+    bench.handle({ type: 'evicted', digest })
+    bench.handle({ type: 'hashed', digest, index: 4, hash: hashOf(4) })
+    expect(bench.take('keep')).toEqual([])
+    give()
+    bench.handle({ type: 'hashed', digest, index: 4, hash: hashOf(4) })
+    expect(bench.take('keep')).toHaveLength(1)
+    bench.handle({ type: 'evicted', digest })
+    bench.handle({ type: 'kept', digest, index: 4, ok: true })
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 0 })
+    expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0, requests: 1 })
   })
 
   it('that a second peer begins is still awaited from the silent one, until it is here', () => {
@@ -232,6 +324,20 @@ describe('a signer', () => {
     expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
   })
 
+  it('of what did not match its bytes is banned once the blob is proved, and shows that it lied', () => {
+    const bench = createReader()
+    bench.joins('a', [4])
+    bench.sends(bench.told('request')[0]!, { signer: 'liar', hash: hashOf(77) })
+    lies(bench, 4)
+    bench.joins('b', [4])
+    bench.sends(bench.told('request')[0]!, { signer: 'honest' })
+    bench.settle()
+    expect(bench.take('ban')).toEqual([])
+    bench.handle({ type: 'held', digest, size, have: allOf(bench), complete: false })
+    bench.settle()
+    expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
+  })
+
   it('that is banned counts for nothing', () => {
     const bench = createReader()
     bench.joins('a', [4])
@@ -243,6 +349,43 @@ describe('a signer', () => {
     bench.sends(again!, { signer: 'liar' })
     expect(bench.take('hash')).toEqual([])
     expect(bench.swarm.stats().requests).toBe(0)
+  })
+})
+
+/** `relay` has brought chunk 5 as `liar` signed it; then `liar` says two things of chunk 4. */
+function createFound(witness: Witness): Bench {
+  const bench = createBench()
+  bench.read()
+  bench.joins('relay', [5])
+  bench.sends(bench.told('request')[0]!, { signer: 'liar', hash: hashOf(77) })
+  for (const hash of [hashOf(4), hashOf(78)]) {
+    bench.joins('other', [4])
+    bench.sends(bench.told('request')[0]!, { bytes: 1000, signer: 'liar', witness, hash })
+    bench.handle({ type: 'peer-disconnected', peer: 'other' })
+  }
+  bench.take('drop')
+  bench.told('request')
+  bench.handle({ type: 'hashed', digest, index: 5, hash: hashOf(77) })
+  return bench
+}
+
+describe('a chunk on the word of one who is found wrong while it is hashed', () => {
+  it('is not kept, and asked for anew', () => {
+    const bench = createFound(proved)
+    expect(bench.take('keep')).toEqual([])
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 5 }])
+    expect(bench.told('request')).toMatchObject([{ to: 'relay', index: 5, offset: 0 }])
+    expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0 })
+  })
+
+  it('is remembered as what that one said, until the proof shows that it lied', () => {
+    const bench = createFound(fetched)
+    expect(bench.take('ban')).toEqual([])
+    bench.sends(bench.told('request')[0]!, { signer: 'honest' })
+    bench.settle()
+    bench.handle({ type: 'held', digest, size, have: allOf(bench), complete: false })
+    bench.settle()
+    expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
   })
 })
 
@@ -437,6 +580,26 @@ describe('a blob that does not match its digest', () => {
     expect(bench.take('upload')).toHaveLength(1)
   })
 
+  it('is taken from the origin once, chunk by chunk, where that has the rest of it wrong', () => {
+    const bench = createForged('forger')
+    const audited = audit(bench)
+    prove(bench, false)
+    audited.push(...audit(bench))
+    expect(audited.toSorted((a, b) => a - b)).toEqual([0, 1])
+    expect(bench.take('fail')).toMatchObject([{ failure: { kind: 'corrupt' } }])
+  })
+
+  it('at one origin shows who lied for it once another has it right', () => {
+    const bench = createForged('forger')
+    bench.read({ reader: 2, origin: 'other.example' })
+    audit(bench, (index) => (index === 0 ? hashOf(0) : forged(1)))
+    expect(bench.take('fail')).toMatchObject([{ origin, failure: { kind: 'corrupt' } }])
+    for (const request of bench.told('request')) bench.sends(request, { signer: 'honest' })
+    keep(bench, hashOf)
+    prove(bench, true)
+    expect(bench.take('ban')).toMatchObject([{ peer: 'forger' }])
+  })
+
   it('although all of it is as the origin has it ends its readers', () => {
     const bench = createForged('witness', fetched)
     audit(bench, (index) => (index === 0 ? hashOf(0) : forged(1)))
@@ -446,7 +609,70 @@ describe('a blob that does not match its digest', () => {
   })
 })
 
+describe('a blob of which all is here', () => {
+  it('is proved once, though the store says meanwhile what it holds, and not at all where the store has proved it', () => {
+    const bench = createBench()
+    for (const complete of [false, false, true])
+      bench.handle({ type: 'held', digest, size, have: allOf(bench), complete })
+    expect(bench.take('prove')).toHaveLength(1)
+  })
+
+  it('has its directory know at once that it is proved, and no neighbour, who has heard of each chunk', () => {
+    const bench = createForged('honest')
+    bench.handle({ type: 'evicted', digest })
+    for (const request of bench.told('request')) bench.sends(request, { signer: 'another' })
+    keep(bench, hashOf)
+    bench.take('announce')
+    bench.told('join')
+    prove(bench, true)
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(bench.told('join')).toEqual([])
+  })
+
+  it('but was evicted since is nothing that a late proof could tell of', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.handle({ type: 'held', digest, size: sizeOf(1), have: allOf(bench), complete: false })
+    bench.handle({ type: 'evicted', digest })
+    prove(bench, true)
+    expect(bench.swarm.stats()).toMatchObject({ sessions: 0 })
+  })
+
+  it('is asked of peers again once it is lost, though the disk took nothing before', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.read()
+    bench.answer({ lease: { id: 7, start: 0, end: 1, ttlMs: 1750 } })
+    const bring = (change: { ok: boolean; isForgotten?: boolean }): void => {
+      const [{ fetch }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
+      bench.handle({ type: 'origin-frame', digest, fetch, index: 0, bytes: limits.chunkSizeMinBytes })
+      bench.handle({ type: 'origin-ended', digest, fetch })
+      bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+      bench.handle({ type: 'kept', digest, index: 0, ...change })
+    }
+    bring({ ok: false, isForgotten: true })
+    bench.pass(25)
+    bring({ ok: true })
+    prove(bench, true)
+    bench.handle({ type: 'evicted', digest })
+    bench.joins('a', [0])
+    expect(bench.told('request')).toMatchObject([{ to: 'a', index: 0 }])
+  })
+})
+
 describe('a chunk that the disk refuses', () => {
+  it('was part of what is wrong, if its readers find that, and of nothing that would be proved', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.read()
+    bench.joins('a', [0])
+    bench.sends(bench.told('request')[0]!)
+    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+    bench.handle({ type: 'kept', digest, index: 0, ok: false })
+    bench.handle({ type: 'proved', digest, ok: true })
+    expect(bench.take('learnt')).toEqual([])
+    bench.handle({ type: 'proved', digest, ok: false })
+    expect(bench.take('learnt')).toHaveLength(1)
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 0, complete: false })
+  })
+
   it('is neither told to peers nor asked for again, until somebody reads anew', () => {
     const bench = createBench({ chunks: 2 })
     bench.read()

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
 import { parseDigest } from '../../../core/oci/digest.ts'
-import { bitsOf, createBench, digest, proved, sizeOf, span } from './bench.ts'
+import { type Bench, bitsOf, createBench, digest, hashOf, proved, sizeOf, span } from './bench.ts'
 import type { SwarmLimits } from '../../../core/swarm/state.ts'
 
 /** How long a request waits at a peer that says, twice a second, how many are before it; 40 s at most. */
@@ -34,21 +34,58 @@ function waitsTwice(bytes = 0) {
   return { bench, first, second }
 }
 
-/** How many requests wait at peers that begin none, on a link that brings four chunks in half a second; four are in flight otherwise. */
-function mostWaiting(uploadLargeBytes: number): number {
+type Request = Parameters<Bench['sends']>[0]
+
+/**
+ * How many requests wait at peers that begin none, on a link that brings four chunks in half a second; four are in flight otherwise. One of
+ * them may `end` before the last are counted.
+ */
+function mostWaiting(uploadLargeBytes: number, end?: (bench: Bench, request: Request) => void): number {
   const bench = createBench({ limits: { uploadLargeBytes, inFlightChunks: 4, inFlightMs: 0 } })
   bench.read()
   for (const peer of span(0, 8)) bench.joins(`p${peer}`, span(0, 100))
-  const wait = (): void => {
-    for (let asked = bench.told('request'); asked.length > 0; asked = bench.told('request'))
+  const wait = (): Request | undefined => {
+    let first: Request | undefined
+    for (let asked = bench.told('request'); asked.length > 0; asked = bench.told('request')) {
+      first ??= asked[0]
       for (const { id, to } of asked) bench.says(to, { type: 'queued', id, ahead: 3 })
+    }
+    return first
   }
   for (const request of bench.told('request')) bench.sends(request)
   bench.settle()
   wait()
   bench.pass(limits.linkSpanMs)
+  const waiting = wait()
+  end?.(bench, waiting!)
   wait()
   return bench.swarm.stats().requests
+}
+
+/** Peers each asked for a chunk of their own, which waits behind so many there (undefined: none is asked); all have chunk 50, wanted at last. */
+function lastAskedOf(queues: readonly (number | undefined)[]): string | undefined {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, []), complete: false })
+  for (const [at, ahead] of queues.entries()) {
+    bench.joins(`p${at}`, [at, 50])
+    if (ahead === undefined) continue
+    bench.read({ reader: at, whole: false, start: sizeOf(at), end: sizeOf(at + 1) })
+    const [request] = bench.told('request')
+    bench.says(`p${at}`, { type: 'queued', id: request!.id, ahead })
+  }
+  bench.read({ reader: 50, whole: false, start: sizeOf(50), end: sizeOf(51) })
+  return bench.told('request')[0]?.to
+}
+
+/** How long a peer that says so often in a row that it is busy is left alone each time. */
+function restsMs(bench: Bench, times: number): number[] {
+  return span(0, times).map(() => {
+    const [request] = bench.told('request')
+    bench.says('a', { type: 'busy', id: request!.id, try: [] })
+    let ms = 0
+    for (; bench.swarm.stats().requests === 0; ms += limits.tickMs) bench.pass(limits.tickMs)
+    return ms
+  })
 }
 
 describe('requests', () => {
@@ -64,7 +101,7 @@ describe('requests', () => {
 
   it('that wait in queues count half where chunks are large', () => {
     const { chunkSizeMinBytes } = limits
-    expect([chunkSizeMinBytes + 1, chunkSizeMinBytes].map(mostWaiting)).toEqual([4, 7])
+    expect([chunkSizeMinBytes + 1, chunkSizeMinBytes].map((bytes) => mostWaiting(bytes))).toEqual([4, 7])
   })
 
   it('each want another chunk, of a peer that has it', () => {
@@ -84,6 +121,87 @@ describe('requests', () => {
     bench.joins('near', span(0, 100))
     bench.read()
     expect(bench.told('request').map(({ to }) => to)).toEqual(['near', 'near', 'far', 'far'])
+  })
+
+  it('go to whoever has the fewest to serve first, wherever it stands', () => {
+    for (const idle of span(0, 4))
+      expect(lastAskedOf(span(0, 4).map((at) => (at === idle ? undefined : 1)))).toBe(`p${idle}`)
+    for (const short of span(0, 4))
+      expect(lastAskedOf(span(0, 4).map((at) => (at === short ? 0 : 1)))).toBe(`p${short}`)
+  })
+
+  it('go to one of equals by chance', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, []), complete: false })
+    for (const peer of span(0, 4)) bench.joins(`p${peer}`, span(0, 100))
+    const asked = span(0, 40).map((index) => {
+      bench.read({ whole: false, start: sizeOf(index), end: sizeOf(index + 1) })
+      const [request] = bench.told('request')
+      bench.sends(request!)
+      bench.settle()
+      return request!.to
+    })
+    expect(new Set(asked)).toEqual(new Set(['p0', 'p1', 'p2', 'p3']))
+  })
+
+  it('are as many as keep all uplinks busy where all wait, and the link is unknown', () => {
+    const bench = createBench({ limits: { inFlightChunks: 6 } })
+    bench.read()
+    for (const peer of span(0, 8)) bench.joins(`p${peer}`, span(0, 100))
+    for (let asked = bench.told('request'); asked.length > 0; asked = bench.told('request'))
+      for (const { id, to } of asked) bench.says(to, { type: 'queued', id, ahead: 3 })
+    expect(bench.swarm.stats().requests).toBe(6)
+  })
+
+  it('are for no more bytes than may be in flight in any case', () => {
+    const bench = createBench({ limits: { inFlightMaxBytes: sizeOf(2) } })
+    bench.read()
+    for (const peer of span(0, 8)) bench.joins(`p${peer}`, span(0, 100))
+    expect(bench.swarm.stats().requests).toBe(2)
+  })
+
+  it('that waited count like others once they begin, and no more once they end', () => {
+    expect(mostWaiting(sizeOf(1), (bench, request) => bench.sends(request, { bytes: 0 }))).toBe(7)
+    expect(mostWaiting(sizeOf(1), (bench, { id, to }) => bench.says(to, { type: 'missing', id }))).toBe(7)
+  })
+
+  it('are made known to who receives chunks, as is that nothing more of them is awaited', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const ids = [{ type: 'missing' as const }, { type: 'busy' as const, try: [] }].map((answer) => {
+      const [request] = bench.told('request')
+      expect(bench.take('expect')).toEqual([
+        { type: 'expect', peer: 'a', id: request!.id, digest, size: sizeOf(100), index: 4, offset: 0 },
+      ])
+      bench.says('a', { ...answer, id: request!.id })
+      expect(bench.take('ignore')).toEqual([{ type: 'ignore', peer: 'a', id: request!.id }])
+      bench.says('a', { type: 'have', digest, indices: [4] })
+      return request!.id
+    })
+    bench.pass(limits.busyBackoffMaxMs)
+    const [last] = bench.told('request')
+    expect(ids).not.toContain(last!.id)
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.take('ignore')).toEqual([{ type: 'ignore', peer: 'a', id: last!.id }])
+  })
+
+  it('that were given up are nothing that an answer could be to', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const id = bench.told('request')[0]!.id
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    bench.told('cancel')
+    for (const answer of [
+      { type: 'queued' as const, ahead: 1 },
+      { type: 'busy' as const, try: [] },
+      { type: 'missing' as const },
+    ])
+      bench.says('a', { ...answer, id })
+    bench.read()
+    bench.joins('a', [4])
+    expect(bench.told('request')).toMatchObject([{ to: 'a', index: 4 }])
   })
 
   it('serve demand before prefetch', () => {
@@ -127,6 +245,31 @@ describe('requests', () => {
     expect(bench.told('request')).toEqual([])
     bench.pass(50)
     expect(bench.told('request')).toMatchObject([{ to: 'a', index: 4 }])
+  })
+
+  it('turned away again and again rest longer each time, until the peer lets one wait or sends', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    expect(restsMs(bench, 7)).toEqual([25, 25, 50, 100, 175, 250, 250])
+    bench.says('a', { type: 'queued', id: bench.told('request')[0]!.id, ahead: 1 })
+    bench.handle({ type: 'peer-disconnected', peer: 'a' })
+    bench.joins('a', [4])
+    expect(restsMs(bench, 3)).toEqual([25, 25, 50])
+    bench.sends(bench.told('request')[0]!, { bytes: 1000 })
+    bench.handle({ type: 'peer-disconnected', peer: 'a' })
+    bench.joins('a', [4])
+    expect(restsMs(bench, 3)).toEqual([25, 25, 50])
+  })
+
+  it('turned away with the name of a neighbour across a border are not made there without a lease', () => {
+    const bench = createBench({ places: createPlaces('zone', (peer) => ({ zone: peer === 'far' ? 'other' : 'own' })) })
+    bench.read()
+    bench.joins('far', [])
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.says('a', { type: 'busy', id: request!.id, try: ['far'] })
+    expect(bench.told('request')).toEqual([])
   })
 
   it('for what a peer turns out not to have go elsewhere', () => {
@@ -177,14 +320,82 @@ describe('requests', () => {
   it.each([
     ['a byte now and then, which tells nothing of it,', 1, 1],
     ['a frame, which tells that it is slow,', limits.frameSizeBytes, 0],
+    ['two chunks and a half, each within what is waited before a second is asked,', 2.5 * sizeOf(1), 1],
   ])('that wait where %s has come over the link are asked of such a peer so often', (_what, bytes, times) => {
     expect(waitsTwice(bytes).second === undefined ? 0 : 1).toBe(times)
   })
 
-  it('that wait in two queues keep the better place', () => {
-    const { bench, second } = waitsTwice()
-    bench.says('b', { type: 'queued', id: second!.id, ahead: 7 })
-    expect(bench.told('cancel')).toMatchObject([{ to: 'b', id: second!.id }])
+  it.each([
+    [7, 'b'],
+    [5, 'b'],
+    [3, 'a'],
+  ])('that wait in two queues keep the better place: behind five or %i, it is given up at %s', (ahead, left) => {
+    const { bench, first, second } = waitsTwice()
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+    expect(bench.told('cancel')).toEqual([])
+    bench.says('b', { type: 'queued', id: second!.id, ahead })
+    expect(bench.told('cancel')).toMatchObject([{ to: left, id: (left === 'a' ? first : second)!.id }])
+  })
+
+  it('that have begun are not made again of a peer that gains the chunk', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    bench.joins('b', [])
+    const [first] = bench.told('request')
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 9 })
+    bench.sends(first!, { bytes: 1000 })
+    bench.says('b', { type: 'have', digest, indices: [4] })
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('that wait are not made again of the peer at which they do', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4, 5])
+    const requests = bench.told('request')
+    for (const [at, { id }] of requests.entries()) bench.says('a', { type: 'queued', id, ahead: 9 - 9 * at })
+    bench.says('a', { type: 'have', digest, indices: [requests[0]!.index] })
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('that wait are not made of a peer that gains the chunk and rests', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('b', [6])
+    const [turned] = bench.told('request')
+    bench.joins('a', [4])
+    const [first] = bench.told('request')
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+    bench.says('b', { type: 'busy', id: turned!.id, try: [] })
+    bench.says('b', { type: 'have', digest, indices: [4] })
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('that wait for a chunk that must come whole are not made of a second peer', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.joins('liar', [4])
+    bench.sends(bench.told('request')[0]!)
+    bench.handle({ type: 'hashed', digest, index: 4, hash: hashOf(999) })
+    bench.joins('a', [4])
+    bench.joins('b', [])
+    const [first] = bench.told('request')
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+    bench.says('b', { type: 'have', digest, indices: [4] })
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('that have begun wait for nothing, whatever their peer says', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [first] = bench.told('request')
+    bench.sends(first!, { bytes: 1000, signer: 'seed' })
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+    bench.joins('b', [4])
+    bench.pass(limits.hedgeAfterMs)
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 1000 }])
   })
 
   it('that are nearly served stay where they are', () => {

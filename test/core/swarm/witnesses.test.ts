@@ -445,6 +445,7 @@ describe('a reader that is held back for a minute', () => {
     answer(bench, hashOf(0))
     expect(mayTake(bench)).toBe(true)
     expect(bench.take('deliver')).toEqual([{ type: 'deliver', digest }])
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 0 }])
     expect(bench.take('keep')).toEqual([])
     expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0, inFlightBytes: 0 })
   })
@@ -468,6 +469,18 @@ describe('a reader that is held back for a minute', () => {
     expect(bench.take('discard')).toEqual([{ type: 'discard', digest, indices: [0] }])
     keep(bench)
     expect(mayTake(bench)).toBe(true)
+  })
+
+  it('needs the origin no more once the blob is proved', () => {
+    const bench = hold()
+    const [fetch] = bench.take('fetch-origin').filter(({ isEscape }) => isEscape)
+    bench.joins('b', span(0, chunks))
+    for (let round = 0; round < chunks; round++) {
+      for (const request of bench.told('request')) bench.sends(request)
+      bench.settle()
+    }
+    expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
+    expect(bench.take('stop-fetch')).toEqual([{ type: 'stop-fetch', digest, fetch: fetch!.fetch }])
   })
 
   it('has what it had when the origin fails', () => {
