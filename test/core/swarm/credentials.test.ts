@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
+import { noLife } from '../../../core/swarm/state.ts'
 import { second } from '../../../core/units.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import { allOf, type Bench, createBench, digest, lease, origin, sizeOf, span, wishOf } from './bench.ts'
@@ -77,6 +78,15 @@ describe('a credential that ends', () => {
     expect(bench.take('fail')).toEqual([])
     bench.pass(limits.tickMs)
     expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, reader: 1, failure: { kind: 'refused' } }])
+  })
+
+  it('was there never where a reader has none: no other would bring one, and all end', () => {
+    const bench = createBench({ credentialLife: () => noLife })
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+    expect(bench.swarm.stats()).toMatchObject({ readers: 0 })
   })
 
   it('ends one reader at a time, the oldest first, and gives it time to come back', () => {

@@ -600,6 +600,15 @@ describe('a blob that does not match its digest', () => {
     expect(bench.take('ban')).toMatchObject([{ peer: 'forger' }])
   })
 
+  it('is not right because the store says that all is there, but when it has proved it', () => {
+    const bench = createForged('forger')
+    for (const [id, complete] of [false, true].entries()) {
+      bench.handle({ type: 'held', digest, size: sizeOf(2), have: allOf(bench), complete })
+      bench.says('b', { type: 'request', id, digest, index: 0, offset: 0 })
+      expect(bench.take('upload')).toHaveLength(id)
+    }
+  })
+
   it('although all of it is as the origin has it ends its readers', () => {
     const bench = createForged('witness', fetched)
     audit(bench, (index) => (index === 0 ? hashOf(0) : forged(1)))
@@ -635,6 +644,25 @@ describe('a blob of which all is here', () => {
     bench.handle({ type: 'evicted', digest })
     prove(bench, true)
     expect(bench.swarm.stats()).toMatchObject({ sessions: 0 })
+  })
+
+  it.each<[string, (bench: Bench) => void]>([
+    ['evicted', (bench) => bench.handle({ type: 'evicted', digest })],
+    ['lost', (bench) => bench.handle({ type: 'lost', digest, have: Uint8Array.of(0b01) })],
+  ])('and is %s while it is proved is proved anew once it is here again', (_what, loses) => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('a', [0, 1])
+    const comes = (): void => {
+      for (const request of bench.told('request')) bench.sends(request)
+      keep(bench, hashOf)
+    }
+    comes()
+    expect(bench.take('prove')).toHaveLength(1)
+    loses(bench)
+    comes()
+    prove(bench, true)
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 2, complete: true })
   })
 
   it('is asked of peers again once it is lost, though the disk took nothing before', () => {

@@ -55,6 +55,13 @@ describe('readers of two origins', () => {
     expect(bench.take('keep')).toMatchObject([{ entry: entryOf(sizeOf(bench.chunks), 0, 'self', fetched, hashOf(0)) }])
   })
 
+  it('end what their origin sends with the last of them', () => {
+    const { bench, fetch } = createRivals()
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.take('stop-fetch')).toEqual([{ type: 'stop-fetch', digest, fetch }])
+    expect(wished(bench)).toBe(other)
+  })
+
   it('do not for a prefetch', () => {
     const { bench } = createRivals({ prefetch: true })
     bench.pass(2 * limits.originTurnMs)
