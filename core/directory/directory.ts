@@ -27,6 +27,7 @@ import type {
 } from './messages.ts'
 import { neighboursOf } from './neighbours.ts'
 import { createPossessions, type Possessions } from './possession.ts'
+import { createPunctuality, type Punctuality } from './punctuality.ts'
 import { createRelays, type Relays } from './relays.ts'
 import { createRoster, isAtRest, isSameSum, type Roster } from './rosters.ts'
 import { createSickOrigins, type SickOrigins } from './sick-origins.ts'
@@ -110,6 +111,7 @@ interface State extends DirectoryComponents {
   readonly fetchers: Map<PeerId, number>
   readonly limitedOrigins: Map<string, number>
   readonly sickOrigins: SickOrigins
+  readonly punctuality: Punctuality
   leaseId: number
   providedMs: number
 }
@@ -130,6 +132,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
     fetchers: new Map(),
     limitedOrigins: new Map(),
     sickOrigins: createSickOrigins(components.clock),
+    punctuality: createPunctuality(),
     leaseId: components.random.below(2 ** 40),
     providedMs: Number.NEGATIVE_INFINITY,
   }
@@ -363,6 +366,8 @@ function noted(state: State, table: Table, from: PeerAddress, item: AnnounceItem
     if (state.announcers >= state.announcersMax) return undefined
     announcer = addAnnouncer(table, from.peer, nowMs)
     state.announcers++
+  } else if (announcer.wants) {
+    state.punctuality.heard(nowMs - announcer.heardMs, announcer.intervalMs)
   }
   table.dissenters.delete(from.peer)
   announcer.addresses = from.addresses
@@ -413,7 +418,15 @@ function leaseFor(
   const sources = { elsewhere: elsewhereOf(state.tables, table, announcer), origin: limitedMs <= 0, isSick }
   if (limitedMs > 0 && sources.elsewhere === undefined) return { leaseAfterMs: limitedMs }
   const wish = { ...item, lease: item.lease }
-  const lease = grantLease(table, announcer, wish, state.clock.now(), sources, () => state.leaseId++)
+  const lease = grantLease(
+    table,
+    announcer,
+    wish,
+    state.clock.now(),
+    sources,
+    state.punctuality.leaseTtlMs(),
+    () => state.leaseId++,
+  )
   const taken = isAllTaken(table, announcer) ? { isAllTaken: true } : {}
   if (lease !== undefined) return { lease, ...taken }
   // What comes to an area in one moment can be fetched from there in the next, and only wishes bring it across.
@@ -479,7 +492,7 @@ function tick(state: State): void {
   state.relays.tick()
   state.sickOrigins.tick()
   for (const table of state.tables.values()) {
-    lapseStalled(table, nowMs)
+    lapseStalled(table, nowMs, state.punctuality.leaseTtlMs())
     endMourning(table, nowMs)
     for (const announcer of table.announcers.values()) {
       if (nowMs - announcer.heardMs > silentAfterMs(announcer)) forget(state, table, announcer.peer)

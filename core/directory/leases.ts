@@ -32,16 +32,17 @@ export interface Sources {
   readonly isSick: boolean
 }
 
-/** `nextId` numbers leases so that those of two hosts do not collide. */
+/** `ttlMs`: so long a lease may show nothing. `nextId` numbers leases so that those of two hosts do not collide. */
 export function grantLease(
   table: Table,
   asker: Announcer,
   item: AnnounceItem & { readonly lease: NonNullable<AnnounceItem['lease']> },
   nowMs: number,
   sources: Sources,
+  ttlMs: number,
   nextId: () => number,
 ): Lease | undefined {
-  lapseStalled(table, nowMs)
+  lapseStalled(table, nowMs, ttlMs)
   endMourning(table, nowMs)
   endBrought(table, nowMs)
   if (isUnheardOf(asker, item)) return asker.lastLease
@@ -49,7 +50,7 @@ export function grantLease(
   if (found === undefined) return undefined
   const { end, from, start } = found
   const source = from === undefined ? {} : { source: hintOf(from) }
-  const lease: Lease = { id: nextId(), start, end, ...source, ttlMs: limits.leaseTtlMs }
+  const lease: Lease = { id: nextId(), start, end, ...source, ttlMs }
   if (from !== undefined) from.lent++
   const claim = { lease: lease.id, sinceMs: nowMs, endsAtMs: nowMs + (item.lease.lifeMs ?? Infinity) }
   for (let index = lease.start; index < lease.end; index++) {

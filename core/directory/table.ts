@@ -3,7 +3,7 @@
  *
  * A *claim* is one chunk that one announcer is fetching, under a lease granted here or (id 0) adopted from what it
  * announced, so that a successor knows the leases of an owner that died. A claim whose holder is silent, or shows neither
- * a new chunk nor more bytes, for `limits.leaseTtlMs` *lapses*; before the origin's first byte, which may be slow to come,
+ * a new chunk nor more bytes, for `limits.leaseTtlMs`, or longer where all are slow (punctuality.ts), *lapses*; before the origin's first byte, which may be slow to come,
  * for `limits.leaseFirstByteMs`, or until its holder's credential ends, who then can't ask again. The chunk is free again, but stays noted, so that its holder's next announce of the same
  * stalled fetch does not claim it anew; only new bytes do, where nobody else fetches it by then.
  */
@@ -289,19 +289,24 @@ function lapse(table: Table, announcer: Announcer, index: number, claim: Claim):
   if (table.whole === announcer) [table.whole] = table.fetchers
 }
 
-/** Frees the chunks of holders that are silent or make no progress. */
-export function lapseStalled(table: Table, nowMs: number): void {
+/** Frees the chunks of holders that are silent or make no progress for `ttlMs`. */
+export function lapseStalled(table: Table, nowMs: number, ttlMs: number): void {
   for (const announcer of table.fetchers) {
     for (const [index, claim] of announcer.claims) {
-      if (isStalled(announcer, claim, nowMs)) lapse(table, announcer, index, claim)
+      if (isStalled(announcer, claim, nowMs, ttlMs)) lapse(table, announcer, index, claim)
     }
   }
 }
 
-function isStalled({ heardMs, progressMs }: Announcer, { sinceMs, endsAtMs }: Claim, nowMs: number): boolean {
-  if (nowMs - Math.max(sinceMs, heardMs) >= limits.leaseTtlMs) return true
-  if (progressMs > sinceMs) return nowMs - progressMs >= limits.leaseTtlMs
-  return nowMs >= Math.min(sinceMs + limits.leaseFirstByteMs, Math.max(sinceMs + limits.leaseTtlMs, endsAtMs))
+function isStalled(
+  { heardMs, progressMs }: Announcer,
+  { sinceMs, endsAtMs }: Claim,
+  nowMs: number,
+  ttlMs: number,
+): boolean {
+  if (nowMs - Math.max(sinceMs, heardMs) >= ttlMs) return true
+  if (progressMs > sinceMs) return nowMs - progressMs >= ttlMs
+  return nowMs >= Math.min(sinceMs + limits.leaseFirstByteMs, Math.max(sinceMs + ttlMs, endsAtMs))
 }
 
 /** Leases that stalled, and of which others have or fetch a chunk by now. */

@@ -314,6 +314,29 @@ describe('leases', () => {
     expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 10 })
   })
 
+  it('last longer where announces come late, and say so', () => {
+    const world = createWorld()
+    const slow = { fetching: [{ start: 0, end: 10 }], silentMs: 0 }
+    world.say('slow', wish)
+    world.clock.advance(1500)
+    world.say('slow', slow)
+    expect(world.say('a', wish).lease).toMatchObject({ start: 10, ttlMs: 2000 })
+    world.clock.advance(1999)
+    expect(world.say('b', wish).lease).toMatchObject({ start: 20 })
+    world.clock.advance(1)
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0, end: 10 })
+  })
+
+  it('last no longer because of who wanted nothing for long', () => {
+    const world = createWorld()
+    world.say('rests', { have: { complete: true }, wants: false })
+    world.clock.advance(600_000)
+    world.say('rests', { have: { complete: true }, wants: false })
+    expect(world.say('a', { ...wish, lease: { chunks: 10, position: 0, insists: true } }).lease).toMatchObject({
+      ttlMs: 1750,
+    })
+  })
+
   it('are lost when nothing comes within four seconds, though their holder speaks', () => {
     const world = createWorld()
     world.say('a', wish)
