@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
 import { parseDigest } from '../../../core/oci/digest.ts'
+import { KiB } from '../../../core/units.ts'
 import { type Bench, bitsOf, createBench, digest, hashOf, proved, sizeOf, span } from './bench.ts'
 import type { SwarmLimits } from '../../../core/swarm/state.ts'
 
@@ -86,6 +87,14 @@ function restsMs(bench: Bench, times: number): number[] {
     for (; bench.swarm.stats().requests === 0; ms += limits.tickMs) bench.pass(limits.tickMs)
     return ms
   })
+}
+
+/** Who was asked sends a byte now and then. */
+function trickle(bench: Bench, requests: readonly Request[], ms: number): void {
+  for (let passedMs = 0; passedMs < ms; passedMs += 25) {
+    for (const { to, id } of requests) bench.handle({ type: 'frame', peer: to, id, bytes: 1 })
+    bench.pass(25)
+  }
 }
 
 describe('requests', () => {
@@ -435,19 +444,13 @@ describe('requests', () => {
     for (const peer of ['a', 'b']) bench.joins(peer, [4])
     const [request] = bench.told('request')
     const other = request!.to === 'a' ? 'b' : 'a'
-    const trickle = (ms: number): void => {
-      for (let passedMs = 0; passedMs < ms; passedMs += 25) {
-        bench.handle({ type: 'frame', peer: request!.to, id: request!.id, bytes: 1 })
-        bench.pass(25)
-      }
-    }
     bench.sends(request!, { bytes: 1 })
-    trickle(limits.crawlMs - 50)
+    trickle(bench, [request!], limits.crawlMs - 50)
     expect(bench.told('request')).toEqual([])
-    trickle(100)
+    trickle(bench, [request!], 100)
     expect(bench.told('request')).toMatchObject([{ to: other, index: 4 }])
     expect(bench.told('cancel', request!.to)).toEqual([])
-    trickle(limits.crawlMaxMs - limits.crawlMs + 200)
+    trickle(bench, [request!], limits.crawlMaxMs - limits.crawlMs + 200)
     expect(bench.told('cancel', request!.to)).toMatchObject([{ id: request!.id }])
   })
 
@@ -456,22 +459,89 @@ describe('requests', () => {
     bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
     for (const peer of ['a', 'b']) bench.joins(peer, [4])
     const crawling = bench.told('request')
-    const trickle = (ms: number): void => {
-      for (let passedMs = 0; passedMs < ms; passedMs += 25) {
-        for (const { to, id } of crawling) bench.handle({ type: 'frame', peer: to, id, bytes: 1 })
-        bench.pass(25)
-      }
-    }
     bench.sends(crawling[0]!, { bytes: 1 })
-    trickle(limits.crawlMs + 50)
+    trickle(bench, crawling, limits.crawlMs + 50)
     crawling.push(...bench.told('request'))
     bench.sends(crawling[1]!, { bytes: 1 })
     bench.joins('c', [4])
-    trickle(limits.crawlMs - 50)
+    trickle(bench, crawling, limits.crawlMs - 50)
     expect(bench.told('request')).toEqual([])
-    trickle(100)
+    trickle(bench, crawling, 100)
     expect(bench.told('request')).toMatchObject([{ to: 'c', index: 4 }])
     expect(bench.told('cancel')).toHaveLength(1)
+  })
+
+  it('of a peer whose first frame came soon, and then but a byte now and then, are asked of a second one too', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: limits.frameSizeBytes })
+    bench.joins('b', [4])
+    trickle(bench, [request!], 2 * limits.crawlMs)
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4 }])
+  })
+
+  it('for a chunk that must come whole are made of another in place of one that sends a byte now and then, where there is one', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.joins('liar', [4])
+    bench.sends(bench.told('request')[0]!)
+    bench.handle({ type: 'hashed', digest, index: 4, hash: hashOf(999) })
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 1 })
+    trickle(bench, [request!], 2 * limits.crawlMs)
+    expect(bench.told('cancel')).toEqual([])
+    bench.joins('b', [4])
+    trickle(bench, [request!], 25)
+    expect(bench.told('cancel')).toMatchObject([{ to: 'a', id: request!.id }])
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 0 }])
+  })
+
+  it('of one that sends a byte now and then and of one at which they wait are made of a third', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 1 })
+    bench.joins('b', [4])
+    trickle(bench, [request!], limits.crawlMs)
+    const [second] = bench.told('request')
+    expect(second).toMatchObject({ to: 'b' })
+    bench.says('b', { type: 'queued', id: second!.id, ahead: 3 })
+    bench.joins('c', [4])
+    trickle(bench, [request!], 25)
+    expect(bench.told('request')).toMatchObject([{ to: 'c', index: 4 }])
+  })
+
+  it.each([
+    ['slow, where the other is much faster', 4 * KiB, 25, ['fast']],
+    ['hardly slower than others on this link', 8 * KiB, 25, []],
+    ['slow, as the other is', 4 * KiB, 5000, []],
+  ])('for the last chunk, which is %s, are made of that too', (_what, bytesPerTenth, chunkMs, asked) => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(3), end: sizeOf(5) })
+    bench.joins('fast', [3])
+    const [earlier] = bench.told('request')
+    bench.sends(earlier!, { bytes: 0 })
+    const frames = sizeOf(1) / limits.frameSizeBytes
+    for (let frame = 0; frame < frames; frame++) {
+      bench.clock.advance(chunkMs / frames)
+      bench.handle({ type: 'frame', peer: 'fast', id: earlier!.id, bytes: limits.frameSizeBytes })
+    }
+    bench.settle()
+    bench.pass(limits.linkSpanMs)
+    bench.joins('slow', [4])
+    const [last] = bench.told('request')
+    bench.sends(last!, { bytes: 0, signer: 'fast' })
+    bench.says('fast', { type: 'have', digest, indices: [4] })
+    for (let tenth = 0; tenth < 3; tenth++) {
+      bench.pass(100)
+      bench.handle({ type: 'frame', peer: 'slow', id: last!.id, bytes: bytesPerTenth })
+    }
+    bench.handle({ type: 'tick' })
+    expect(bench.told('request').map(({ to }) => to)).toEqual(asked)
   })
 
   it('that wait while others fill the link are left alone, until the link has room', () => {
@@ -555,6 +625,58 @@ describe('requests', () => {
     bench.told('request')
     bench.joins('c', [0, 1])
     expect(bench.swarm.stats()).toMatchObject({ fetches: isShared ? 1 : 0, requests })
+  })
+
+  it.each([
+    ['one of two was asked later, and may be about to answer', 500, 0],
+    ['something comes from another', 0, 1000],
+  ])('are made as ever where %s', (_what, laterMs, bytes) => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [0])
+    bench.pass(laterMs)
+    bench.joins('b', [1])
+    bench.pass(limits.stallMs - laterMs - limits.tickMs)
+    bench.handle({ type: 'frame', peer: 'c', id: -1, bytes })
+    bench.pass(limits.tickMs)
+    expect(bench.told('cancel')).toHaveLength(laterMs > 0 ? 1 : 2)
+    bench.told('request')
+    bench.joins('c', span(10, 20))
+    expect(bench.told('request')).toHaveLength(2)
+  })
+
+  it('are made of nobody else where all were silent at once, and as ever once a chunk has come', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [0])
+    bench.joins('b', [1])
+    bench.pass(limits.stallMs)
+    bench.told('request')
+    bench.joins('c', [10, 11, 12])
+    const [only, ...more] = bench.told('request')
+    expect(more).toEqual([])
+    bench.joins('d', [10, 11, 12])
+    bench.pass(limits.hedgeAfterMs)
+    expect(bench.told('request')).toEqual([])
+    bench.sends(only!)
+    bench.settle()
+    expect(bench.told('request')).toHaveLength(2)
+  })
+
+  it('of a peer that stalls now and then go on, if it sends a chunk between, after the same rest', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', span(0, 100))
+    for (let stalls = 0; stalls <= limits.stallsMax; stalls++) {
+      bench.told('request')
+      while (bench.told('cancel').length === 0) bench.pass(limits.tickMs)
+      bench.pass(limits.stallRestMs)
+      const requests = bench.told('request')
+      expect(requests).toHaveLength(2)
+      for (const request of requests) bench.sends(request)
+      bench.settle()
+    }
+    expect(bench.take('release')).toEqual([])
   })
 
   it('are not blamed on peers when this node itself was paused', () => {
