@@ -101,11 +101,17 @@ export function connectMore(state: SwarmState, session: Session): void {
   const ranked = [...session.candidates.keys()]
     .filter((id) => !session.neighbours.has(id) && !isBanned(state, id))
     .map((id) => peerOf(state, id))
+    .filter((peer) => !hasLeft(peer))
     .toSorted((a, b) => b.pairScore - a.pairScore)
   for (const peer of ranked) {
     if (missing <= 0) return
     if (approach(state, session, peer)) missing--
   }
+}
+
+/** A directory that does not know so yet may still name it. */
+function hasLeft({ leavesAtMs }: Peer): boolean {
+  return leavesAtMs < Infinity
 }
 
 /** Are there as many neighbours as this node aims for? */
@@ -216,10 +222,12 @@ export function onCame(state: SwarmState, id: PeerId): void {
  */
 export function onGone(state: SwarmState, id: PeerId, how: GoneRecord['state']): void {
   for (const { candidates } of state.active) candidates.delete(id)
+  if (how === 'left') {
+    peerOf(state, id).leavesAtMs = state.clock.now() + state.limits.uploadsEndMs
+    return
+  }
   const peer = state.peers.get(id)
-  if (peer === undefined) return
-  if (how === 'left') peer.leavesAtMs = state.clock.now() + state.limits.uploadsEndMs
-  else if (peer.connected) letGo(state, peer)
+  if (peer?.connected === true) letGo(state, peer)
 }
 
 function stopDialing(state: SwarmState, peer: Peer): void {

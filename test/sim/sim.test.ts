@@ -78,6 +78,7 @@ const knownSmallWorlds = [
   'wl12-740',
   'wl12-838',
   's15b-651',
+  's15d-302',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

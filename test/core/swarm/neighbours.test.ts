@@ -414,12 +414,24 @@ describe('a peer that is no member any more', () => {
     expect(bench.take('release')).toEqual([])
   })
 
+  it('since it left is not dialed for a directory that names it still, until it is one again', () => {
+    const bench = createBench()
+    bench.read()
+    bench.handle({ type: 'peer-gone', peer: 'leaver', how: 'left' })
+    bench.answer({ peers: [hint('leaver'), hint('other')] })
+    expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['other'])
+    bench.handle({ type: 'peer-came', peer: 'leaver' })
+    bench.answer({ peers: [hint('leaver')] })
+    expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['leaver'])
+  })
+
   it('is not dialed, until it is one again: then at once', () => {
     const bench = createBench()
     bench.read()
     bench.answer({ peers: [hint('a'), hint('b')] })
     for (const { peer } of bench.take('dial')) bench.handle({ type: 'dial-failed', peer })
     bench.handle({ type: 'peer-gone', peer: 'a', how: 'dead' })
+    expect(bench.take('release')).toEqual([])
     bench.pass(5000)
     bench.answer({})
     expect(bench.take('dial').map(({ peer }) => peer)).toEqual(['b'])
