@@ -3,9 +3,9 @@ import type { Digest } from '../../core/oci/digest.ts'
 import { cut, lengthOf, type Piece } from './matter.ts'
 
 export interface Assembly {
-  /** From now on request (or fetch) `id` of `source` brings bytes of this chunk, from `offset` on. */
-  begin(digest: Digest, index: number, source: string, id: number, offset: number): void
-  /** Ignored when the source never began, or has ended. */
+  /** From now on request (or fetch) `id` of `source` brings bytes of this chunk, which has `length`, from `offset` on. */
+  begin(digest: Digest, index: number, source: string, id: number, offset: number, length: number): void
+  /** Ignored when the source never began, or has ended; and what is more than the chunk has. */
   append(source: string, id: number, piece: Piece): void
   /** Nothing more is taken from the source; what it brought stays for others to go on from. */
   end(source: string, id: number): void
@@ -18,6 +18,7 @@ export interface Assembly {
 
 interface Part {
   readonly pieces: Piece[]
+  missing: number
 }
 
 export function createAssembly(): Assembly {
@@ -26,15 +27,20 @@ export function createAssembly(): Assembly {
   const whole = (digest: Digest, index: number, length: number): readonly Piece[] | undefined =>
     chunks.get(`${digest} ${index}`)?.find(({ pieces }) => lengthOf(pieces) === length)?.pieces
   return {
-    begin(digest, index, source, id, offset) {
+    begin(digest, index, source, id, offset, length) {
       const chunk = `${digest} ${index}`
       const parts = chunks.get(chunk) ?? []
-      const part = { pieces: offset === 0 ? [] : prefixOf(parts, offset) }
+      const part = { pieces: offset === 0 ? [] : prefixOf(parts, offset), missing: length - offset }
       parts.push(part)
       chunks.set(chunk, parts)
       sources.set(`${source} ${id}`, part)
     },
-    append: (source, id, piece) => void sources.get(`${source} ${id}`)?.pieces.push(piece),
+    append(source, id, piece) {
+      const part = sources.get(`${source} ${id}`)
+      if (part === undefined || piece.length > part.missing) return
+      part.pieces.push(piece)
+      part.missing -= piece.length
+    },
     end: (source, id) => void sources.delete(`${source} ${id}`),
     whole,
     take(digest, index, length) {

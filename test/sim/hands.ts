@@ -33,7 +33,7 @@ export function obey(node: SimNode, command: SwarmCommand): void {
     case 'stop-upload':
       return stopUpload(node, command.peer, command.id)
     case 'expect':
-      return life.assembly.begin(command.digest, command.index, command.peer, command.id, command.offset)
+      return expectChunk(life, command)
     case 'ignore':
       return life.assembly.end(command.peer, command.id)
     case 'fetch-origin':
@@ -96,6 +96,10 @@ export function blobOf(node: SimNode, digest: Digest): Blob {
   const blob = node.world.blobs.get(digest)
   if (blob === undefined) throw new Error(`no such blob: ${digest}`)
   return blob
+}
+
+function expectChunk({ assembly }: Life, { digest, id, index, offset, peer, size }: CommandOf<'expect'>): void {
+  assembly.begin(digest, index, peer, id, offset, chunkLengthOf(size, index))
 }
 
 function upload(node: SimNode, command: CommandOf<'upload'>): void {
@@ -195,7 +199,8 @@ function fetchOrigin(node: SimNode, command: CommandOf<'fetch-origin'>): void {
     {
       onFrame(index, from, to) {
         if (life === undefined || life !== node.life || node.behaviour === 'freezes') return
-        if (index !== current) life.assembly.begin(digest, index, 'origin', fetch, from)
+        if (index !== current)
+          life.assembly.begin(digest, index, 'origin', fetch, from, chunkLengthOf(blob.size, index))
         current = index
         life.assembly.append('origin', fetch, blob.piece(index, from, to))
         node.counts.originBytes += to - from

@@ -79,6 +79,7 @@ const knownSmallWorlds = [
   'wl12-838',
   's15b-651',
   's15d-302',
+  'h16s-1525',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
