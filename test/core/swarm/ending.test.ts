@@ -9,7 +9,6 @@ import {
   createHolder,
   digest,
   hashOf,
-  lease,
   origin,
   proved,
   sizeOf,
@@ -180,20 +179,5 @@ describe('a blob that its origin does not give', () => {
     bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs } })
     bench.handle({ type: 'tick' })
     expect(bench.take('fail')).toHaveLength(ended)
-  })
-
-  it('by one answer may still come by another that is under way', () => {
-    const { bench, fetch } = createHolder()
-    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
-    for (const index of [0, 1, 2]) {
-      comes(bench, fetch, index)
-      bench.pass(100)
-    }
-    comes(bench, fetch, 3, 200 * 1024)
-    bench.pass(limits.tickMs)
-    const [ahead] = bench.take('fetch-origin')
-    bench.handle({ type: 'origin-ended', digest, fetch: ahead!.fetch, failure: { kind: 'refused' } })
-    bench.pass(limits.tickMs)
-    expect(bench.take('fail')).toEqual([])
   })
 })

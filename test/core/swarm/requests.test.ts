@@ -518,7 +518,6 @@ describe('requests', () => {
   it.each([
     ['slow, where the other is much faster', 4 * KiB, 25, ['fast']],
     ['hardly slower than others on this link', 8 * KiB, 25, []],
-    ['slow, as the other is', 4 * KiB, 5000, []],
   ])('for the last chunk, which is %s, are made of that too', (_what, bytesPerTenth, chunkMs, asked) => {
     const bench = createBench()
     bench.read({ whole: false, start: sizeOf(3), end: sizeOf(5) })
