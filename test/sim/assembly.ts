@@ -18,7 +18,8 @@ export interface Assembly {
 
 interface Part {
   readonly pieces: Piece[]
-  missing: number
+  /** Of the whole chunk. */
+  readonly length: number
 }
 
 export function createAssembly(): Assembly {
@@ -30,16 +31,14 @@ export function createAssembly(): Assembly {
     begin(digest, index, source, id, offset, length) {
       const chunk = `${digest} ${index}`
       const parts = chunks.get(chunk) ?? []
-      const part = { pieces: offset === 0 ? [] : prefixOf(parts, offset), missing: length - offset }
+      const part = { pieces: offset === 0 ? [] : prefixOf(parts, offset), length }
       parts.push(part)
       chunks.set(chunk, parts)
       sources.set(`${source} ${id}`, part)
     },
     append(source, id, piece) {
       const part = sources.get(`${source} ${id}`)
-      if (part === undefined || piece.length > part.missing) return
-      part.pieces.push(piece)
-      part.missing -= piece.length
+      if (part !== undefined && lengthOf(part.pieces) + piece.length <= part.length) part.pieces.push(piece)
     },
     end: (source, id) => void sources.delete(`${source} ${id}`),
     whole,

@@ -35,6 +35,15 @@ function waitsTwice(bytes = 0) {
   return { bench, first, second }
 }
 
+/** Chunk 4 waits at `a`, with so many before it, when `b` gains it too. */
+function gainsLater(bench: Bench, ahead: number): void {
+  bench.joins('a', [4])
+  bench.joins('b', [])
+  const [first] = bench.told('request')
+  bench.says('a', { type: 'queued', id: first!.id, ahead })
+  bench.says('b', { type: 'have', digest, indices: [4] })
+}
+
 type Request = Parameters<Bench['sends']>[0]
 
 /**
@@ -387,11 +396,7 @@ describe('requests', () => {
     bench.joins('liar', [4])
     bench.sends(bench.told('request')[0]!)
     bench.handle({ type: 'hashed', digest, index: 4, hash: hashOf(999) })
-    bench.joins('a', [4])
-    bench.joins('b', [])
-    const [first] = bench.told('request')
-    bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
-    bench.says('b', { type: 'have', digest, indices: [4] })
+    gainsLater(bench, 5)
     expect(bench.told('request')).toEqual([])
   })
 
@@ -410,11 +415,7 @@ describe('requests', () => {
   it('that are nearly served stay where they are', () => {
     const bench = createBench()
     bench.read()
-    bench.joins('a', [4])
-    bench.joins('b', [])
-    const [first] = bench.told('request')
-    bench.says('a', { type: 'queued', id: first!.id, ahead: 1 })
-    bench.says('b', { type: 'have', digest, indices: [4] })
+    gainsLater(bench, 1)
     expect(bench.told('request')).toEqual([])
   })
 
