@@ -101,6 +101,28 @@ describe('a lease to cross is', () => {
     }
   })
 
+  it('given back when nobody reads here any more', () => {
+    const bench = createBench({ places })
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [1]), complete: false })
+    bench.read()
+    bench.answer({ lease })
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+  })
+
+  it('a hope that its reader is left, where the origin refuses', () => {
+    const bench = createBench({ places, limits: { hopelessAfterMs: limits.tickMs } })
+    bench.read()
+    bench.answer({ lease: { id: 6, start: 0, end: 1, ttlMs: limits.leaseTtlMs } })
+    bench.answer({ lease })
+    const { fetch } = bench.take('fetch-origin')[0]!
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.pass(limits.leaseTtlMs - limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toHaveLength(1)
+  })
+
   it('given back as soon as all that it names is here', () => {
     const bench = gateway()
     const requests = bench.told('request')

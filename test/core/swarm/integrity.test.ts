@@ -472,6 +472,16 @@ describe('a blob that does not match its digest', () => {
     expect(bench.take('ban').map(({ peer }) => peer)).toEqual(['forger'])
   })
 
+  it('is searched once the origin, which was left alone since it had failed, may be asked again', () => {
+    const bench = createForged('forger')
+    bench.pass(25)
+    const [{ fetch }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs: 3000 } })
+    bench.pass(3000 - limits.tickMs)
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(audit(bench)).toContain(1)
+  })
+
   it('is no proof against who fetched it: the origin may have lied', () => {
     const bench = createForged('witness', fetched)
     audit(bench)
@@ -549,7 +559,10 @@ describe('a blob that does not match its digest', () => {
     const [{ fetch, start }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
     expect(start).not.toBe(60)
     bench.handle({ type: 'origin-unranged', digest, fetch })
+    bench.joins('late', span(0, 100))
+    bench.pass(25)
     expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 10, end: 100 }])
+    bench.handle({ type: 'peer-disconnected', peer: 'late' })
     const looked: number[] = []
     for (let index = 0; bench.take('stop-fetch').length === 0; index++) {
       bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: limits.chunkSizeMinBytes })

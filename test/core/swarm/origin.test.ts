@@ -129,14 +129,151 @@ describe('a lease', () => {
     expect(bench.take('stop-fetch')).toEqual([{ type: 'stop-fetch', digest, fetch }])
     expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
   })
+
+  it('that is granted twice is one', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ lease })
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('released')
+    for (const index of span(0, 4)) comes(bench, fetch, index)
+    bench.settle()
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+  })
+
+  it('does not cover what is on its way from a peer, as long as peers starve nobody here', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [1])
+    bench.answer({ lease })
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1 }])
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([
+      { start: 0, end: 1 },
+      { start: 2, end: 4 },
+    ])
+    expect(bench.told('cancel')).toEqual([])
+  })
+
+  it('covers what is on its way from peers that starve the reader; those that withheld what they have are told to', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.joins('idle', [])
+    bench.pass(limits.starvedMs - limits.stallMs)
+    bench.joins('silent', [0])
+    bench.joins('mistaken', [2])
+    bench.pass(limits.stallMs - limits.tickMs)
+    bench.joins('late', [1])
+    const [late] = bench.told('request', 'late')
+    bench.pass(limits.tickMs)
+    bench.joins('mistaken', [])
+    bench.told('cancel')
+    bench.answer({ lease })
+    expect(bench.told('cancel')).toEqual([{ type: 'cancel', id: late!.id, to: 'late' }])
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 4 }])
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['silent'])
+  })
+
+  it('for which nobody reads any more is given back', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [9]), complete: false })
+    bench.read()
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    bench.answer({ lease })
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+  })
+
+  it('of what has come meanwhile is given back, and the next asked for at once', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, span(0, 4)), complete: false })
+    bench.read()
+    bench.answer({ lease })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+    expect(wishOf(bench)).toMatchObject({ position: 4 })
+  })
+
+  it('that was not insisted on does not make its reader less patient', () => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [])
+    for (const index of span(0, 4)) comes(bench, fetch, index)
+    bench.settle()
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.starvedMs - limits.tickMs)
+    expect(wishOf(bench)).toBeUndefined()
+    bench.pass(limits.tickMs)
+    expect(wishOf(bench)).toMatchObject({ position: 4, insists: true })
+  })
+
+  it('that waits for its turn leaves to neighbours what they have gained meanwhile', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 7 } })
+    bench.joins('peer', [5])
+    for (const index of span(0, 4)) comes(bench, fetch, index)
+    bench.settle()
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 4, end: 5 }])
+    expect(bench.told('request')).toMatchObject([{ index: 5 }])
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([
+      { start: 4, end: 5 },
+      { start: 6, end: 7 },
+    ])
+  })
+
+  it('that waits for its turn is given back when neighbours have gained all of it', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 6 } })
+    bench.joins('peer', [4, 5])
+    for (const index of span(0, 4)) comes(bench, fetch, index)
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ released: [8], fetching: [{ start: 0, end: 4 }] })
+  })
+
+  it('that is insisted on leaves nothing to neighbours', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.starvedMs)
+    bench.answer({ lease })
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 6 } })
+    bench.says('peer', { type: 'have', digest, indices: [4] })
+    for (const { fetch } of bench.take('fetch-origin')) for (const index of span(0, 4)) comes(bench, fetch, index)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 4, end: 6 }])
+  })
+
+  it('that is lost in the middle of a chunk leaves what has come of it, from which the next goes on', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0, 100_000)
+    bench.answer({ lost: [7] })
+    expect(bench.take('drop')).toEqual([])
+    bench.answer({ lease: { ...lease, id: 8 } })
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 4, offset: 100_000 }])
+  })
+
+  it('is asked for as soon as the one before it has but a chunk to come', () => {
+    const { bench, fetch } = createHolder()
+    bench.take('announce')
+    for (const index of [0, 1]) comes(bench, fetch, index)
+    expect(bench.take('announce')).toEqual([])
+    comes(bench, fetch, 2)
+    expect(bench.take('announce')).toEqual([{ type: 'announce', digest, now: true }])
+  })
 })
+
+const hasChunk = (bench: Bench): void => bench.joins('peer', [4])
+
+function sendsChunk(bench: Bench): void {
+  hasChunk(bench)
+  bench.sends(bench.told('request')[0]!)
+}
 
 describe('a fetch', () => {
   it('that stalls is taken up where it was, under the same lease', () => {
     const { bench, fetch } = createHolder()
+    bench.take('announce')
     comes(bench, fetch, 0, 100_000)
+    expect(bench.take('announce')).toEqual([])
     bench.pass(1250)
     expect(bench.take('stop-fetch')).toHaveLength(1)
+    comes(bench, fetch, 0, 16_384)
     const [again] = bench.take('fetch-origin')
     expect(again).toMatchObject({ start: 0, end: 4, offset: 100_000 })
     bench.take('announce')
@@ -157,6 +294,33 @@ describe('a fetch', () => {
     expect(bench.swarm.progress(digest)?.held).toBe(2)
   })
 
+  it('begins anew a chunk of which a peer had sent a part', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [1])
+    bench.sends(bench.told('request', 'peer')[0]!, { bytes: 64 * 1024 })
+    bench.handle({ type: 'peer-disconnected', peer: 'peer' })
+    bench.answer({ lease: { ...lease, start: 1 } })
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 1 }])
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 1, end: 4, offset: 0 }])
+  })
+
+  it('begins while the one before it has as much to send as comes until its own first byte', () => {
+    const { bench, fetch } = createHolder()
+    bench.pass(75)
+    // The first byte takes 75 ms, and 64 KiB come each 25 ms, so 192 KiB: half of the third chunk, and the fourth.
+    comes(bench, fetch, 0, 1024)
+    bench.pass(50)
+    comes(bench, fetch, 0, 127 * 1024)
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+    bench.pass(50)
+    comes(bench, fetch, 1)
+    comes(bench, fetch, 2, 63 * 1024)
+    expect(bench.take('fetch-origin')).toEqual([])
+    comes(bench, fetch, 2, 1024)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 4, end: 8 }])
+  })
+
   it('has two seconds for its first byte, then twice that', () => {
     const { bench } = createHolder()
     bench.pass(1975)
@@ -169,6 +333,64 @@ describe('a fetch', () => {
     expect(bench.take('stop-fetch')).toHaveLength(1)
   })
 
+  it('that nothing comes of three times is given up, and begun again by another lease after a moment', () => {
+    const { bench } = createHolder()
+    bench.joins('peer', [])
+    bench.pass(2000 + 4000 + 8000 - limits.tickMs)
+    expect(bench.take('stop-fetch')).toHaveLength(2)
+    bench.pass(limits.tickMs)
+    expect(bench.take('stop-fetch')).toHaveLength(1)
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7], originFails: true })
+    bench.pass(limits.originBackoffMs - limits.tickMs)
+    expect(wishOf(bench)).toBeUndefined()
+    bench.pass(limits.tickMs)
+    expect(wishOf(bench)).toBeDefined()
+  })
+
+  it('that fails is tried again after 200 to 600 ms, then after twice that; chance spreads those that failed at once', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ lease: { ...lease, end: 100 } })
+    let id = bench.take('fetch-origin')[0]!.fetch
+    function failsFor(): number {
+      bench.handle({ type: 'origin-ended', digest, fetch: id, failure: { kind: 'unavailable' } })
+      let waitedMs = 0
+      let again: { fetch: number } | undefined
+      for (; again === undefined; waitedMs += limits.tickMs) {
+        bench.pass(limits.tickMs)
+        ;[again] = bench.take('fetch-origin')
+      }
+      id = again.fetch
+      return waitedMs
+    }
+    const waits = span(0, 50).map((index) => {
+      const both = [failsFor(), failsFor()]
+      comes(bench, id, index)
+      return both
+    })
+    for (const [nth, leastMs] of [200, 400].entries()) {
+      const ms = waits.map((both) => both[nth]!)
+      expect([Math.min(...ms), Math.max(...ms)]).toEqual([leastMs + limits.tickMs, 3 * leastMs])
+    }
+  })
+
+  it.each([
+    [limits.stallMs, 2],
+    [limits.stallMs + 1, 0],
+  ])('that is to be tried again after %i ms is so %i times', (retryAfterMs, times) => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [])
+    let id: number | undefined = fetch
+    let tries = -1
+    for (; id !== undefined; tries++) {
+      bench.handle({ type: 'origin-ended', digest, fetch: id, failure: { kind: 'unavailable', retryAfterMs } })
+      bench.pass(1.5 * retryAfterMs)
+      id = bench.take('fetch-origin')[0]?.fetch
+    }
+    expect(tries).toBe(times)
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [] })
+  })
+
   it('that fails three times gives its lease back and leaves the origin alone for a while', () => {
     const { bench, fetch } = createHolder()
     let id = fetch
@@ -179,6 +401,37 @@ describe('a fetch', () => {
     }
     expect(id).toBe(-1)
     expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+  })
+
+  it('that has brought a chunk is tried as often again', () => {
+    const { bench, fetch } = createHolder()
+    const fails = (id: number): number => {
+      bench.handle({ type: 'origin-ended', digest, fetch: id, failure: { kind: 'unavailable' } })
+      bench.pass(1500)
+      return bench.take('fetch-origin')[0]!.fetch
+    }
+    const third = fails(fails(fetch))
+    comes(bench, third, 0)
+    bench.settle()
+    fails(fails(third))
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [{ start: 1, end: 4 }] })
+  })
+
+  it('that ends between two chunks is followed at once by one for the rest', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 1, end: 4, offset: 0 }])
+  })
+
+  it.each([0, 1000])('that ends after %i bytes of a chunk as if it were whole is given up', (bytes) => {
+    const { bench, fetch } = createHolder()
+    bench.joins('peer', [])
+    if (bytes > 0) comes(bench, fetch, 0, bytes)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+    expect(wishOf(bench)).toBeUndefined()
   })
 
   it.each(['rate-limited', 'unavailable'] as const)(
@@ -271,6 +524,101 @@ describe('a fetch', () => {
     expect(wishOf(bench)).toMatchObject({ position: 0 })
   })
 
+  it('that was refused leaves the origin alone for half a minute, which is not told to fail', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ counts: new Uint8Array(100).fill(1, 99) })
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('originFails')
+    bench.pass(limits.originRefusedMs - limits.tickMs)
+    expect(wishOf(bench)).toBeUndefined()
+    bench.pass(limits.tickMs)
+    expect(wishOf(bench)).toBeDefined()
+  })
+
+  it('that was refused ends nobody any more once a reader has come with a credential of its own, nor counts as a failure', () => {
+    const { bench, fetch } = createHolder()
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.read({ reader: 2 })
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+    bench.answer({ lease })
+    const [again] = bench.take('fetch-origin')
+    bench.handle({
+      type: 'origin-ended',
+      digest,
+      fetch: again!.fetch,
+      failure: { kind: 'rate-limited', retryAfterMs: 5000 },
+    })
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+  })
+
+  it('that was refused is forgotten once one ends well', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ counts: new Uint8Array(100).fill(1, 99) })
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.pass(limits.originRefusedMs)
+    bench.answer({ lease })
+    const [again] = bench.take('fetch-origin')
+    for (const index of span(0, 4)) comes(bench, again!.fetch, index)
+    bench.settle()
+    bench.handle({ type: 'origin-ended', digest, fetch: again!.fetch })
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.pass(limits.hopelessAfterMs)
+    expect(bench.take('fail')).toEqual([])
+  })
+
+  it('that ends well makes the next failure the first, also while the origin is left alone since another failed', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+    bench.pass(50)
+    for (const index of span(0, 3)) {
+      comes(bench, fetch, index)
+      bench.pass(100)
+    }
+    comes(bench, fetch, 3, 200 * 1024)
+    bench.pass(limits.tickMs)
+    const failure = { kind: 'rate-limited', retryAfterMs: 3000 } as const
+    bench.handle({ type: 'origin-ended', digest, fetch: bench.take('fetch-origin')[0]!.fetch, failure })
+    comes(bench, fetch, 3, 56 * 1024)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    bench.settle()
+    bench.pass(3000)
+    bench.answer({ lease: { ...lease, id: 9, start: 4, end: 8 } })
+    bench.handle({ type: 'origin-ended', digest, fetch: bench.take('fetch-origin')[0]!.fetch, failure })
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+  })
+
+  it.each<[string, (bench: Bench) => void, number]>([
+    ['nothing', () => undefined, 1],
+    ['asked of a peer', hasChunk, 0],
+    ['being hashed', sendsChunk, 0],
+    [
+      'being kept',
+      (bench) => {
+        sendsChunk(bench)
+        bench.handle({ type: 'hashed', digest, index: 4, hash: hashOf(4) })
+      },
+      0,
+    ],
+    [
+      'kept, and had by a peer',
+      (bench) => {
+        sendsChunk(bench)
+        bench.settle()
+      },
+      1,
+    ],
+    ['held by others', (bench) => bench.answer({ counts: new Uint8Array(100).fill(1, 4, 5) }), 0],
+  ])('that was refused where what is to come is %s', (_what, has, ended) => {
+    const { bench, fetch } = createHolder({ limits: { stallMs: 1e6, crawlMaxMs: 1e6 } })
+    has(bench)
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.pass(limits.hopelessAfterMs)
+    expect(bench.take('fail')).toHaveLength(ended)
+  })
+
   it('of a node alone, which holds a part, ends its readers once the origin is gone; who comes after a while asks it again', () => {
     const { bench, fetch } = createHolder()
     comes(bench, fetch, 0)
@@ -314,12 +662,31 @@ describe('a fetch', () => {
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 100, complete: true })
   })
 
-  it.each(['here', 'behind a border'])(
+  it('whose origin ignores Range is told at once, and begins anew', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0, 100_000)
+    bench.pass(1250)
+    const [again] = bench.take('fetch-origin')
+    expect(again).toMatchObject({ offset: 100_000 })
+    bench.take('announce')
+    bench.handle({ type: 'origin-unranged', digest, fetch })
+    expect(bench.take('announce'), 'of a fetch that was stopped').toEqual([])
+    bench.handle({ type: 'origin-unranged', digest, fetch: again!.fetch })
+    expect(bench.take('announce')).toEqual([{ type: 'announce', digest, now: true }])
+    expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 0 }])
+    comes(bench, again!.fetch, 0, limits.chunkSizeMinBytes - 1)
+    expect(bench.take('hash')).toEqual([])
+    comes(bench, again!.fetch, 0, 1)
+    expect(bench.take('hash')).toMatchObject([{ index: 0 }])
+  })
+
+  it.each(['here', 'named', 'behind a border'])(
     'whose origin ignores Range is given up where others %s may hold leases too',
     (where) => {
-      const places = createPlaces(where === 'here' ? 'none' : 'zone', () => ({ zone: 'own' }))
+      const places = createPlaces(where === 'behind a border' ? 'zone' : 'none', () => ({ zone: 'own' }))
       const { bench, fetch } = createHolder({ places })
       if (where === 'here') bench.joins('peer', [])
+      if (where === 'named') bench.answer({ peers: [{ peer: 'peer', addresses: [], complete: false }] })
       bench.handle({ type: 'origin-unranged', digest, fetch })
       expect(bench.take('stop-fetch')).toHaveLength(1)
       expect(bench.swarm.announceState(digest)).toMatchObject({
@@ -395,6 +762,53 @@ it('an origin that ignores Range sends no more of a blob once what was missing i
   expect(bench.take('stop-fetch')).toEqual([])
   bench.settle()
   expect(bench.take('stop-fetch')).toMatchObject([{ fetch: whole!.fetch }])
+})
+
+it('an origin that ignores Range sends what comes before the lease as well, and is asked for the first that is missing where that breaks off', () => {
+  const bench = createBench()
+  bench.read()
+  bench.joins('gone', [2])
+  bench.sends(bench.told('request')[0]!, { bytes: 1000 })
+  bench.answer({ lease: { ...lease, start: 4, end: 8 } })
+  bench.handle({ type: 'peer-disconnected', peer: 'gone' })
+  const fetch = ignoresRange(bench)
+  expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 2 }])
+  comes(bench, fetch, 0)
+  comes(bench, fetch, 1)
+  bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'unavailable' } })
+  bench.pass(1500)
+  expect(bench.take('fetch-origin')).toMatchObject([{ start: 2, end: 100, offset: 0 }])
+})
+
+it('an origin that ignores Range sends what is here as well, which is dropped once it has passed', () => {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [1]), complete: false })
+  bench.read()
+  bench.answer({ lease: { ...lease, end: 1 } })
+  const fetch = ignoresRange(bench)
+  comes(bench, fetch, 0)
+  comes(bench, fetch, 1, limits.chunkSizeMinBytes - 1)
+  expect(bench.take('drop')).toEqual([])
+  comes(bench, fetch, 1, 1)
+  expect(bench.take('drop')).toEqual([{ type: 'drop', digest, index: 1 }])
+})
+
+it("an origin that ignores Range sends what a peer is sending as well: that one is to stop, and the chunk is the origin's", () => {
+  const bench = createBench()
+  bench.read()
+  bench.joins('peer', [1])
+  const [request] = bench.told('request')
+  bench.answer({ lease: { ...lease, end: 100 } })
+  const fetch = ignoresRange(bench)
+  bench.sends(request!, { bytes: 64 * 1024 })
+  comes(bench, fetch, 0)
+  comes(bench, fetch, 1)
+  expect(bench.told('cancel')).toMatchObject([{ id: request!.id }])
+  for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+  expect(bench.take('keep').map(({ entry, index }) => [index, entry.signer])).toEqual([
+    [0, 'self'],
+    [1, 'self'],
+  ])
 })
 
 interface Beside {
@@ -477,6 +891,70 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 10 })
   })
 
+  it('is not said to send what was left to that one, and sends it all the same if nothing comes of that', () => {
+    const { bench, fetch } = createBeside({ sends: 3, gains: 9 })
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([
+      { start: 0, end: 9 },
+      { start: 10, end: 100 },
+    ])
+    bench.says('peer', { type: 'leave', digest })
+    for (const index of span(3, 9)) comes(bench, fetch, index)
+    comes(bench, fetch, 9, 1024)
+    bench.settle()
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'unavailable' } })
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 9, end: 100 }])
+    bench.pass(1500)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 9, end: 100, offset: 1024 }])
+  })
+
+  it('goes on where what that one gains is of no use, as others have it', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('other', [9])
+    bench.sends(bench.told('request')[0]!, { witness: { kind: 'fetched', origin: 'elsewhere.example' } })
+    bench.joins('peer', [])
+    bench.answer({ lease: { ...lease, end: 100 } })
+    comes(bench, ignoresRange(bench), 0, 1024)
+    bench.says('peer', { type: 'have', digest, indices: [9] })
+    bench.pass(limits.tickMs)
+    expect(bench.told('request')).toEqual([])
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 0, end: 100 }])
+  })
+
+  it('goes on where a neighbour had some of it before, and the directory says that all was there', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', span(50, 100))
+    bench.answer({ counts: new Uint8Array(100).fill(1), lease: { ...lease, end: 100 } })
+    const fetch = ignoresRange(bench)
+    for (const index of span(0, 3)) comes(bench, fetch, index)
+    for (const request of bench.told('request')) bench.sends(request)
+    bench.settle()
+    bench.pass(limits.tickMs)
+    expect(bench.told('request')).toEqual([])
+    expect(bench.take('stop-fetch')).toEqual([])
+  })
+
+  it('goes on where the disk keeps nothing, and what others gain is of no use', () => {
+    const { bench, fetch } = createBeside({ sends: 3, gains: 99 })
+    bench.take('hash')
+    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+    bench.take('keep')
+    bench.handle({ type: 'kept', digest, index: 0, ok: false, isForgotten: true })
+    bench.says('peer', { type: 'have', digest, indices: [3, 9] })
+    bench.pass(limits.tickMs)
+    comes(bench, fetch, 3)
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 1, end: 100 }])
+  })
+
+  it('goes on where who had the chunk first has the next one too, until that has come', () => {
+    const { bench, fetch } = createBeside({ sends: 4, gains: 4 })
+    bench.says('peer', { type: 'have', digest, indices: [5] })
+    comes(bench, fetch, 4)
+    bench.settle()
+    expect(bench.take('stop-fetch')).toEqual([])
+  })
+
   it('is asked for no more once a neighbour had the chunk first, until nothing comes from it either', () => {
     const bench = createOutrun()
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 5 })
@@ -513,6 +991,46 @@ describe('an origin that ignores Range, which sends the blob here and to a neigh
   })
 })
 
+/** A reader, and a peer with all. The first chunk that came was not kept. */
+function createDiskless(): Bench {
+  const bench = createBench()
+  bench.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [2]), complete: false })
+  bench.read()
+  bench.answer({ lease: { ...lease, end: 1 } })
+  const { fetch } = bench.take('fetch-origin')[0]!
+  comes(bench, fetch, 0)
+  bench.handle({ type: 'origin-ended', digest, fetch })
+  bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
+  bench.handle({ type: 'kept', digest, index: 0, ok: false, isForgotten: true })
+  bench.joins('peer', span(0, 100))
+  return bench
+}
+
+describe('where the disk keeps nothing', () => {
+  it('all comes from the origin, as much at a time as one lease names', () => {
+    const bench = createDiskless()
+    bench.pass(limits.tickMs)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 2 }])
+    bench.pass(limits.stallMs)
+    expect(bench.swarm.announceState(digest)?.fetching).toEqual([
+      { start: 0, end: 2 },
+      { start: 3, end: 3 + limits.leaseChunksMax - 2 },
+    ])
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it('the origin is left alone while it wants to be', () => {
+    const bench = createDiskless()
+    bench.pass(limits.tickMs)
+    const { fetch } = bench.take('fetch-origin')[0]!
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs: 3000 } })
+    bench.pass(3000 - limits.tickMs)
+    expect(bench.take('fetch-origin')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 2 }])
+  })
+})
+
 describe('without a directory', () => {
   it('one chunk that nobody has is taken', () => {
     const bench = createBench()
@@ -521,6 +1039,74 @@ describe('without a directory', () => {
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, offset: 0 }])
     bench.handle({ type: 'directory-silent', digest })
     expect(bench.take('fetch-origin')).toEqual([])
+  })
+
+  it('one chunk at a time is taken: no second one follows while it comes', () => {
+    const bench = createBench()
+    bench.read()
+    bench.handle({ type: 'directory-silent', digest })
+    bench.handle({ type: 'directory-silent', digest })
+    const { fetch } = bench.take('fetch-origin')[0]!
+    comes(bench, fetch, 0)
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    bench.settle()
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.swarm.announceState(digest)).not.toHaveProperty('released')
+  })
+
+  it('the next tick asks it again', () => {
+    const bench = createBench()
+    bench.read()
+    bench.handle({ type: 'directory-silent', digest })
+    bench.take('announce')
+    bench.pass(limits.tickMs)
+    expect(bench.take('announce')).toEqual([{ type: 'announce', digest, now: true }])
+  })
+
+  it('what others had when it last answered is left to them', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100).fill(1, 0, 5) })
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 5, end: 6 }])
+  })
+
+  it('nothing is taken where others had all', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')).toEqual([])
+  })
+
+  it('a reader whom peers starve takes more each time, what was asked of them among it', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.starvedMs - limits.tickMs)
+    bench.joins('late', [0])
+    const [request] = bench.told('request')
+    bench.pass(limits.tickMs)
+    const runs = span(0, 7).map(() => {
+      bench.handle({ type: 'directory-silent', digest })
+      const [run] = bench.take('fetch-origin')
+      for (const index of span(run!.start, run!.end)) comes(bench, run!.fetch, index)
+      bench.settle()
+      bench.handle({ type: 'origin-ended', digest, fetch: run!.fetch })
+      bench.pass(limits.starvedMs)
+      return [run!.start, run!.end]
+    })
+    expect(bench.told('cancel')).toMatchObject([{ id: request!.id }])
+    expect(runs).toEqual([
+      [0, 1],
+      [1, 3],
+      [3, 7],
+      [7, 15],
+      [15, 31],
+      [31, 47],
+      [47, 63],
+    ])
   })
 
   it('nothing is taken while what this node alone has is slow to leave it, as none would be asked for', () => {
@@ -564,5 +1150,13 @@ describe('without a directory', () => {
     const [fetch] = bench.take('fetch-origin')
     expect(fetch!.start).toBeGreaterThan(0)
     expect(fetch!.start).toBeLessThan(32)
+  })
+
+  it('neighbours share out no more than is fetched ahead of a reader', () => {
+    const bench = createBench({ limits: { windowChunks: 2 } })
+    bench.read()
+    for (const number of span(0, 30)) bench.joins(`p${number}`, [])
+    bench.handle({ type: 'directory-silent', digest })
+    expect(bench.take('fetch-origin')[0]!.start).toBeLessThan(2)
   })
 })

@@ -288,7 +288,7 @@ describe('a reader whom nothing reaches', () => {
     const bench = createBench()
     bench.read()
     bench.answer({ counts: new Uint8Array(100).fill(1) })
-    const waits = span(0, 6).map((id) => {
+    const waits = span(0, 8).map((id) => {
       let waitedMs = 0
       for (; wishOf(bench)?.insists !== true && waitedMs < limits.starvedMs; waitedMs += limits.tickMs)
         bench.pass(limits.tickMs)
@@ -297,7 +297,7 @@ describe('a reader whom nothing reaches', () => {
       bench.settle()
       return waitedMs
     })
-    expect(waits).toEqual([2000, 2000, 2000, 1250, 625, 325])
+    expect(waits).toEqual([2000, 2000, 2000, 1250, 625, 325, 250, 250])
   })
 
   it('insists sooner where no peer can be reached', () => {
