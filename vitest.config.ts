@@ -1,6 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
+/** vitest itself takes one fewer, and so on two cores one file after the other. */
+const cores = availableParallelism()
+
 export default defineConfig({
   test: {
     // No time limit decides whether a test passes: these end a run that would never end, on whatever machine.
@@ -10,9 +13,12 @@ export default defineConfig({
           name: 'unit',
           include: ['test/{core,agent,tracker,cli,image,contracts,repository}/**/*.test.ts'],
           testTimeout: 60_000,
+          // Loading the modules anew for each file takes longer than the tests. No part keeps anything of a process's.
+          isolate: false,
+          maxWorkers: cores,
         },
       },
-      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000 } },
+      { test: { name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 600_000, maxWorkers: cores } },
       {
         test: {
           name: 'integration',
@@ -28,7 +34,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           // A file runs up to a dozen processes at once; two on two cores would wait for each other.
-          maxWorkers: Math.max(1, Math.floor(availableParallelism() / 2)),
+          maxWorkers: Math.max(1, Math.floor(cores / 2)),
         },
       },
     ],
