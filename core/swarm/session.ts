@@ -84,7 +84,6 @@ export function turnTo(state: SwarmState, session: Session, origin: string | und
   session.turnedAtMs = state.clock.now()
   if (origin === undefined || supply.origin === origin) return
   Object.assign(supply, untried, { origin })
-  beginPatience(state, session, session.turnedAtMs)
 }
 
 export function lengthOf(session: Session, index: number): number {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
-import { type Bench, createBench, digest, entryOf, fetched, hashOf, origin, sizeOf } from './bench.ts'
+import { type Bench, createBench, digest, entryOf, fetched, hashOf, origin, sizeOf, wishOf } from './bench.ts'
 
 const other = 'other.example'
 
@@ -53,6 +53,46 @@ describe('readers of two origins', () => {
     expect(wished(bench)).toBe(other)
     bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
     expect(bench.take('keep')).toMatchObject([{ entry: entryOf(sizeOf(bench.chunks), 0, 'self', fetched, hashOf(0)) }])
+  })
+
+  it('count their turns from when they last got anything', () => {
+    const { bench } = createRivals()
+    bench.handle({
+      type: 'held',
+      digest,
+      size: sizeOf(100),
+      have: Uint8Array.of(1, ...new Uint8Array(12)),
+      complete: false,
+    })
+    bench.handle({ type: 'entries', digest, entries: [entryOf(sizeOf(100), 0, 'self', { kind: 'proved' }, hashOf(0))] })
+    bench.pass(limits.originTurnMs - limits.tickMs)
+    bench.handle({ type: 'reader-moved', digest, reader: 2, position: limits.chunkSizeMinBytes })
+    bench.pass(limits.tickMs)
+    bench.handle({ type: 'reader-moved', digest, reader: 2, position: limits.chunkSizeMinBytes })
+    bench.pass(limits.originTurnMs - 2 * limits.tickMs)
+    expect(wished(bench)).toBe(origin)
+    bench.pass(limits.tickMs)
+    expect(wished(bench)).toBe(other)
+  })
+
+  it('from whom peers withhold what they have insist on it as soon as those of one', () => {
+    const { bench, fetch } = createRivals()
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'rate-limited', retryAfterMs: 1000 } })
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.starvedMs - limits.tickMs)
+    expect(bench.swarm.announceState(digest)).toMatchObject({ origin: other })
+    expect(wishOf(bench)).toBeUndefined()
+    bench.pass(limits.tickMs)
+    expect(wishOf(bench)).toMatchObject({ insists: true })
+  })
+
+  it('have the same one asked as long as it has a reader', () => {
+    const { bench } = createRivals()
+    bench.read({ reader: 3 })
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.take('stop-fetch')).toEqual([])
+    expect(wished(bench)).toBe(origin)
   })
 
   it('end what their origin sends with the last of them', () => {
