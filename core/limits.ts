@@ -388,7 +388,6 @@ export const limits = {
   /** Tries under one lease before it is given back, and the wait before each, doubled. */
   originTriesMax: 3,
   originBackoffMs: 200,
-  originBackoffMaxMs: 10 * second,
   /** A credential that the origin refused is not tried again for this long. */
   originRefusedMs: 30 * second,
   /** Given-back leases in a row before the origin counts as gone. */

@@ -49,7 +49,7 @@ export function onGranted(state: SwarmState, session: Session, grant: Grant): vo
   const isStarved = isStarving(state, session)
   for (let index = Math.max(grant.start, 0); index < end; index++)
     if (session.phase[index] === phases.missing || (isStarved && isWithheld(session, index))) remaining.push(index)
-  addLease(state, session, grant, session.readers.size === 0 || session.complete ? [] : remaining)
+  addLease(state, session, grant, session.readers.size === 0 ? [] : remaining)
 }
 
 /** It stalled, and others have or fetch its chunks by now. */
@@ -97,11 +97,6 @@ function noteWithholders({ withholders }: SwarmState, { neighbours }: Session): 
     if (denies || (held > 0 && peer.stalls > 0)) withholders.add(peer.id)
 }
 
-/** Takes chunk `index` from the origin without a lease: nobody is there to grant one. */
-function fetchUnleased(state: SwarmState, session: Session, index: number): void {
-  if (session.phase[index] === phases.missing) addLease(state, session, undefined, [index])
-}
-
 /** Takes chunks that are held again: this node's own bytes need no witness. */
 export function fetchAnew(state: SwarmState, session: Session, indices: number[]): void {
   if (!isResting(state, session)) addLease(state, session, undefined, indices, true)
@@ -125,7 +120,7 @@ export function onDirectorySilent(state: SwarmState, session: Session): void {
   const spread = Math.min(session.neighbours.size + 1, state.limits.windowChunks)
   nextWanted(state, session, (index) => isNowhere(state, session, index) && next.push(index) === spread)
   const index = next[state.random.below(Math.max(next.length, 1))]
-  if (index !== undefined) fetchUnleased(state, session, index)
+  if (index !== undefined) addLease(state, session, undefined, [index])
 }
 
 /** The longer peers give nothing of what they are said to have, the more is taken at a time: one chunk, two, four … */
@@ -157,7 +152,6 @@ function surrender(state: SwarmState, lease: Lease): void {
   const { remaining, session } = lease
   lease.remaining = []
   for (const index of remaining) {
-    if (session.phase[index] !== phases.origin) continue
     const isHeld = hasBit(session.have, index)
     // What came of it anew is of no use, and must not be gone on from if it is to come again later.
     if (isHeld) dropBuffer(state, session, index)
@@ -240,12 +234,13 @@ function startFetch(state: SwarmState, lease: Lease): void {
   state.emit({ type: 'fetch-origin', digest, size, origin, fetch: fetch.id, start: first, end, offset, isEscape })
 }
 
-/** Neighbours have gained some of the chunks while the lease waited, or an unranged fetch brought them. */
+/** Neighbours have gained some of the chunks while the lease waited. */
 function yieldToPeers(state: SwarmState, lease: Lease): void {
   const { isInsisted, session } = lease
-  const open = lease.remaining.filter((index) => session.phase[index] === phases.origin)
-  lease.remaining = open.filter((index) => isInsisted || !isOffered(state, session, index))
-  for (const index of open) if (!lease.remaining.includes(index)) setPhase(session, index, phases.missing)
+  if (isInsisted) return
+  const offered = lease.remaining.filter((index) => isOffered(state, session, index))
+  lease.remaining = lease.remaining.filter((index) => !offered.includes(index))
+  for (const index of offered) setPhase(session, index, phases.missing)
 }
 
 /** Bytes of the chunk that may stay: only this node's own can end in an entry of its own. */
@@ -297,7 +292,7 @@ export function onOriginFrame(state: SwarmState, event: EventOf<'origin-frame'>)
   if (event.index !== fetch.index) nextChunk(session, fetch, event.index)
   fetch.received += event.bytes
   if (fetch.unranged) takeUnasked(state, lease, event.index)
-  if (session.phase[event.index] === phases.origin) countOriginFrame(state, lease, event)
+  if (session.phase[event.index] === phases.origin) countOriginFrame(state, lease, fetch, event.index)
   else if (fetch.received >= lengthOf(session, event.index))
     state.emit({ type: 'drop', digest: session.digest, index: event.index })
 }
@@ -317,21 +312,21 @@ function takeUnasked(state: SwarmState, lease: Lease, index: number): void {
   // Forgotten, not dropped: a `drop` would also take what has just come.
   session.buffers.delete(index)
   setPhase(session, index, phases.origin)
-  if (!lease.remaining.includes(index)) lease.remaining.unshift(index)
+  lease.remaining.unshift(index)
 }
 
-function countOriginFrame(state: SwarmState, lease: Lease, event: EventOf<'origin-frame'>): void {
-  const { fetch, session } = lease
-  const buffer = bufferOf(session, event.index)
+function countOriginFrame(state: SwarmState, lease: Lease, fetch: OriginFetch, index: number): void {
+  const { session } = lease
+  const buffer = bufferOf(session, index)
   buffer.sources.add(ownSource(session))
-  buffer.received = Math.max(buffer.received, fetch?.received ?? 0)
-  if ((fetch?.received ?? 0) < lengthOf(session, event.index)) return
-  lease.remaining = lease.remaining.filter((index) => index !== event.index)
-  lease.settling.add(event.index)
+  buffer.received = fetch.received
+  if (fetch.received < lengthOf(session, index)) return
+  lease.remaining = lease.remaining.filter((other) => other !== index)
+  lease.settling.add(index)
   lease.tries = 0
-  if (fetch !== undefined) noteRate(state, fetch)
-  chunkArrived(state, session, event.index)
-  if (isOutrun(state, lease, event.index)) yieldRest(state, lease)
+  noteRate(state, fetch)
+  chunkArrived(state, session, index)
+  if (isOutrun(state, lease, fetch, index)) yieldRest(state, lease)
   askForLease(state, session)
 }
 
@@ -394,7 +389,7 @@ function yieldAhead(state: SwarmState, lease: Lease): void {
   const { fetch, session } = lease
   if (fetch === undefined || !mayYield(lease)) return
   for (const index of fetch.alone) {
-    if (index < fetch.index || session.phase[index] !== phases.origin) fetch.alone.delete(index)
+    if (index < fetch.index) fetch.alone.delete(index)
     else if (index > fetch.index && index !== lease.remaining.at(-1) && isOfUse(state, session, index))
       yieldChunk(lease, fetch, index)
   }
@@ -405,14 +400,14 @@ function yieldAhead(state: SwarmState, lease: Lease): void {
  * Many that began in the same moment get each chunk at nearly the same time, so that nobody has one to give before it has passed here.
  * Then it is enough, once a blob, that a neighbour had the chunk first. Who says to be further ahead can show it.
  */
-function isOutrun(state: SwarmState, lease: Lease, index: number): boolean {
-  const { fetch, session } = lease
-  if (session.supply.hasYielded || !mayYield(lease) || fetch?.alone.has(index) !== true) return false
+function isOutrun(state: SwarmState, lease: Lease, { alone }: OriginFetch, index: number): boolean {
+  const { session } = lease
+  if (session.supply.hasYielded || !mayYield(lease) || !alone.has(index)) return false
   return isOfUse(state, session, index) && !isOffered(state, session, index + 1)
 }
 
-function mayYield({ fetch, isEscape, session }: Lease): boolean {
-  return fetch?.unranged === true && !isEscape && !session.ownOnly
+function mayYield({ isEscape, session }: Lease): boolean {
+  return !isEscape && !session.ownOnly
 }
 
 function isOfUse(state: SwarmState, session: Session, index: number): boolean {
@@ -440,8 +435,8 @@ export function onOriginEnded(state: SwarmState, event: EventOf<'origin-ended'>)
     onFailed(state, lease, event.failure)
     return
   }
-  const short = lease.remaining[0] === fetch.index && fetch.received < lengthOf(lease.session, fetch.index)
-  if (short) onFailed(state, lease, { kind: 'protocol' })
+  const isShort = lease.remaining[0] === fetch.index
+  if (isShort) onFailed(state, lease, { kind: 'protocol' })
   else noteSuccess(state, lease)
 }
 
@@ -460,13 +455,12 @@ function noteSuccess(state: SwarmState, lease: Lease): void {
     supply.failures = 0
     supply.failure = undefined
   }
-  endWhenDone(state, lease)
 }
 
 function onFailed(state: SwarmState, lease: Lease, failure: OriginFailure): void {
   const { limits } = state
   lease.tries++
-  const backoffMs = Math.min(limits.originBackoffMs * 2 ** lease.tries, limits.originBackoffMaxMs)
+  const backoffMs = limits.originBackoffMs * 2 ** lease.tries
   const waitMs = 'retryAfterMs' in failure ? (failure.retryAfterMs ?? backoffMs) : backoffMs
   const again = failure.kind === 'unavailable' && waitMs <= limits.stallMs && lease.tries < limits.originTriesMax
   if (again) lease.startAfterMs = state.clock.now() + waitMs / 2 + state.random.below(Math.ceil(waitMs))
@@ -524,7 +518,7 @@ export function pumpOrigin(state: SwarmState, session: Session): void {
 
 /** Whoever else may have them: nobody's bytes but this node's own are of use. */
 function refetchOwn(state: SwarmState, session: Session): void {
-  if (session.supply.leases.size > 0 || session.complete || isResting(state, session)) return
+  if (session.supply.leases.size > 0 || isResting(state, session)) return
   const first = nextWanted(state, session, () => true)
   if (first === undefined) return
   const run: number[] = []

@@ -1,6 +1,6 @@
 /** One digest on this node: its chunks, their phases, and what its readers want of them. */
 import type { Digest } from '../oci/digest.ts'
-import { bitfieldOf, clearBit, countBits, fullBitfield, hasBit, setBit } from './bitfield.ts'
+import { bitfieldOf, clearBit, fullBitfield, hasBit, setBit } from './bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from './chunks.ts'
 import type { SwarmEvent } from './events.ts'
 import { phases, type Peer, type Reader, type Session, type SwarmState } from './state.ts'
@@ -145,7 +145,6 @@ export function markHeld(session: Session, index: number): void {
 /** The store says what it holds: at start, or because containerd committed the blob. */
 export function adoptHeld(session: Session, have: Uint8Array, complete: boolean): void {
   for (let index = 0; index < session.count; index++) if (complete || hasBit(have, index)) markHeld(session, index)
-  session.heldCount = countBits(session.have)
   session.complete = complete
   if (complete) session.forgery = undefined
 }
@@ -162,7 +161,6 @@ export function forgetChunks(session: Session): void {
   session.proving = false
   session.forgery = undefined
   session.fresh = []
-  wake(session)
 }
 
 /** These chunks, which were held, are not any more. */
@@ -176,7 +174,6 @@ export function unmarkHeld(session: Session, indices: readonly number[]): void {
   }
   session.proving = false
   session.fresh = session.fresh.filter((index) => hasBit(session.have, index))
-  wake(session)
 }
 
 export function openReader(
@@ -189,7 +186,6 @@ export function openReader(
   const reader: Reader = {
     id: event.reader,
     origin: event.origin,
-    first,
     limit: Math.ceil(Math.min(event.end, session.size) / session.chunkSize),
     whole: event.whole,
     prefetch: event.prefetch,
@@ -267,9 +263,8 @@ export function advanceCursors(session: Session, nowMs: number): void {
 
 function advanceCursor(session: Session, reader: Reader, nowMs: number): void {
   const at = Math.floor(reader.position / session.chunkSize)
-  let cursor = Math.max(reader.cursor, at)
-  if (reader.cursor > at && !isHere(session, at)) cursor = at
-  while (cursor < session.count && isHere(session, cursor)) cursor++
+  let cursor = isHere(session, at) ? Math.max(reader.cursor, at) : at
+  while (isHere(session, cursor)) cursor++
   if (cursor === reader.cursor) return
   reader.cursor = cursor
   reader.cursorSinceMs = nowMs

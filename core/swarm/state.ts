@@ -251,8 +251,7 @@ export interface Reader {
   readonly id: number
   /** Undefined: it takes what peers have proved, and asks no origin. */
   readonly origin: string | undefined
-  /** Chunks `[first, limit)` that it may ever want. */
-  readonly first: number
+  /** The chunk after the last that it may ever want. */
   readonly limit: number
   readonly whole: boolean
   readonly prefetch: boolean
