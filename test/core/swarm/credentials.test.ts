@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
-import { noLife } from '../../../core/swarm/state.ts'
+import { endlessLife, noLife } from '../../../core/swarm/state.ts'
 import { second } from '../../../core/units.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import { allOf, type Bench, createBench, digest, lease, origin, sizeOf, span, wishOf } from './bench.ts'
@@ -104,6 +104,31 @@ describe('a credential that ends', () => {
     renew(1000)
     bench.pass(limits.tickMs)
     expect(wishOf(bench)).toBeDefined()
+  })
+
+  it('ends a prefetch only where nobody else reads', () => {
+    const { bench } = createReader(0)
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.read({ reader: 0, prefetch: true })
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    bench.read({ reader: 2 })
+    const ended = () => bench.take('fail').map(({ reader }) => reader)
+    bench.pass(believedMs)
+    expect(ended()).toEqual([2])
+    bench.handle({ type: 'reader-closed', digest, reader: 2 })
+    bench.pass(limits.tokenRenewalMs)
+    expect(ended()).toEqual([0])
+  })
+
+  it('ends a reader that brought one for that origin, not who has read for longer from another', () => {
+    const credentialLife = (_of: Digest, at: string) =>
+      at === origin ? { endsAtMs: 0, renewableAtMs: 0 } : endlessLife
+    const bench = createBench({ credentialLife })
+    bench.read({ origin: 'other.example' })
+    bench.read({ reader: 2 })
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.pass(limits.originTurnMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, reader: 2, failure: { kind: 'refused' } }])
   })
 
   it('ends no reader before the directory has said whether there are others', () => {

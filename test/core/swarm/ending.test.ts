@@ -9,6 +9,7 @@ import {
   createHolder,
   digest,
   hashOf,
+  lease,
   origin,
   proved,
   sizeOf,
@@ -127,6 +128,21 @@ describe('chunks that the store lost', () => {
     expect(bench.told('request')[0]).toMatchObject({ index: 0 })
   })
 
+  it('are told to neighbours and directory, and the blob forgotten when they were the last that nobody reads', () => {
+    const bench = createBench()
+    bench.handle({ type: 'held', digest, size, have: bitsOf(100, [0, 1]), complete: false })
+    bench.joins('a', [])
+    bench.told('join')
+    bench.take('announce')
+    bench.handle({ type: 'lost', digest, have: bitsOf(100, [1]) })
+    expect(bench.told('join')).toMatchObject([{ to: 'a', have: bitsOf(100, [1]) }])
+    expect(bench.take('announce')).toEqual([{ type: 'announce', digest, now: true }])
+    bench.handle({ type: 'lost', digest, have: bitsOf(100, []) })
+    expect(bench.told('leave')).toMatchObject([{ to: 'a' }])
+    expect(bench.swarm.stats()).toMatchObject({ sessions: 0 })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ leaves: true })
+  })
+
   it('show, once the blob is proved with others in their place, who lied', () => {
     const bench = createBench({ chunks: 2 })
     bench.read()
@@ -156,6 +172,46 @@ describe('a blob that its origin does not give', () => {
     expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
     expect(bench.swarm.stats()).toMatchObject({ sessions: 1, readers: 0 })
     expect(bench.swarm.isAtRest()).toBe(true)
+  })
+
+  it('is read on while it sends what it had begun', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+    bench.pass(50)
+    for (const index of span(0, 3)) {
+      comes(bench, fetch, index)
+      bench.pass(100)
+    }
+    comes(bench, fetch, 3, 64 * 1024)
+    bench.settle()
+    const [ahead] = bench.take('fetch-origin')
+    bench.handle({ type: 'origin-ended', digest, fetch: ahead!.fetch, failure: { kind: 'refused' } })
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+    comes(bench, fetch, 3, 64 * 1024)
+    bench.settle()
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+  })
+
+  it('ends no reader of another blob', () => {
+    const { bench, fetch } = createHolder()
+    bench.read({ digest: digestFromHex('cd'.repeat(32)), reader: 2 })
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.handle({ type: 'tick' })
+    expect(bench.swarm.stats()).toMatchObject({ readers: 1 })
+  })
+
+  it('ends its own readers: others go on with theirs', () => {
+    const { bench, fetch } = createHolder()
+    bench.read({ reader: 2, origin: 'other.example' })
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.take('announce')
+    bench.handle({ type: 'tick' })
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(bench.swarm.stats()).toMatchObject({ readers: 1 })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ origin: 'other.example' })
   })
 
   it.each<[string, (bench: Bench) => void]>([

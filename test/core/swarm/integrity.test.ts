@@ -3,6 +3,7 @@ import { KiB } from '../../../core/units.ts'
 import { describe, expect, it } from 'vitest'
 import type { Entry, Witness } from '../../../core/swarm/entry.ts'
 import {
+  bitsOf,
   allOf,
   createBench,
   digest,
@@ -480,6 +481,33 @@ describe('a blob that does not match its digest', () => {
     bench.pass(3000 - limits.tickMs)
     expect(bench.take('fetch-origin')).toEqual([])
     expect(audit(bench)).toContain(1)
+  })
+
+  it('is searched where something else has come in place of what was looked at and lost', () => {
+    const bench = createForged('forger')
+    expect(audit(bench)).toContain(1)
+    bench.handle({ type: 'lost', digest, have: bitsOf(2, [0]) })
+    bench.joins('b', [1])
+    bench.sends(bench.told('request')[0]!, { signer: 'another', hash: forged(1) })
+    keep(bench, () => forged(1))
+    bench.take('prove')
+    bench.handle({ type: 'proved', digest, ok: false })
+    expect(audit(bench)).toContain(1)
+    expect(bench.take('fail')).toEqual([])
+    prove(bench, true)
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 2, complete: true })
+  })
+
+  it('comes from the origin to its end where the store loses meanwhile what is looked at', () => {
+    const bench = createForged('forger')
+    bench.pass(25)
+    const [{ fetch, start }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
+    bench.handle({ type: 'lost', digest, have: bitsOf(2, [1 - start]) })
+    bench.pass(25)
+    expect(bench.told('request')).toEqual([])
+    bench.handle({ type: 'origin-frame', digest, fetch, index: start, bytes: limits.chunkSizeMinBytes })
+    keep(bench, hashOf)
+    expect(bench.swarm.progress(digest)).toMatchObject({ held: 2 })
   })
 
   it('is no proof against who fetched it: the origin may have lied', () => {

@@ -280,6 +280,34 @@ describe('requests', () => {
     expect(restsMs(bench, 3)).toEqual([25, 25, 50])
   })
 
+  it('turned away from a peer that takes long for a chunk rest an eighth of that', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [3])
+    const [earlier] = bench.told('request')
+    bench.sends(earlier!, { bytes: 0 })
+    for (let passed = 0; passed < 4000; passed += 500) {
+      bench.pass(500)
+      bench.handle({ type: 'frame', peer: 'a', id: earlier!.id, bytes: sizeOf(1) / 8 })
+    }
+    bench.settle()
+    bench.says('a', { type: 'have', digest, indices: [4] })
+    // It took 4 s, an eighth of which is what a chunk is taken to take after one.
+    expect(restsMs(bench, 2)).toEqual([75, 125])
+  })
+
+  it('turned away are made of no more of those whom the busy peer names than it should name', () => {
+    const bench = createBench()
+    bench.read()
+    const named = span(0, limits.busyHintsMax + 1).map((at) => `p${at}`)
+    for (const peer of named) bench.joins(peer, [])
+    bench.joins('a', [4])
+    bench.says('a', { type: 'busy', id: bench.told('request')[0]!.id, try: named })
+    for (const peer of named.slice(0, -1)) bench.says(peer, { type: 'leave', digest })
+    expect(bench.told('request').filter(({ to }) => to === named.at(-1))).toEqual([])
+    expect(bench.swarm.stats().requests).toBe(0)
+  })
+
   it('turned away with the name of a neighbour across a border are not made there without a lease', () => {
     const bench = createBench({ places: createPlaces('zone', (peer) => ({ zone: peer === 'far' ? 'other' : 'own' })) })
     bench.read()
@@ -326,6 +354,41 @@ describe('requests', () => {
     bench.sends(second!, { signer: 'seed' })
     expect(bench.take('hash')).toMatchObject([{ index: 4 }])
     expect(bench.told('cancel').map(({ to }) => to)).toEqual(['a'])
+  })
+
+  it('that fall silent are asked of a second peer only after four times what usually passes between two frames of the first', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [first] = bench.told('request')
+    bench.sends(first!, { bytes: 1000, signer: 'seed' })
+    for (let frame = 0; frame < 40; frame++) {
+      bench.pass(100)
+      bench.handle({ type: 'frame', peer: 'a', id: first!.id, bytes: 1000 })
+    }
+    bench.joins('b', [4])
+    bench.pass(375)
+    expect(bench.told('request')).toEqual([])
+    bench.pass(25)
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 41_000 }])
+  })
+
+  it('that fell silent and begin again go on where the one that was further ahead had come', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [first] = bench.told('request')
+    bench.sends(first!, { bytes: 50_000, signer: 'seed' })
+    bench.joins('b', [4])
+    bench.pass(limits.hedgeAfterMs)
+    const [second] = bench.told('request')
+    bench.sends(second!, { bytes: 1000, signer: 'seed' })
+    bench.handle({ type: 'frame', peer: 'a', id: first!.id, bytes: 30_000 })
+    bench.handle({ type: 'frame', peer: 'b', id: second!.id, bytes: 1000 })
+    for (const peer of ['a', 'b']) bench.handle({ type: 'peer-disconnected', peer })
+    bench.joins('c', [4])
+    expect(bench.told('request')).toMatchObject([{ to: 'c', offset: 80_000 }])
+    expect(bench.swarm.stats()).toMatchObject({ inFlightBytes: sizeOf(1) - 80_000 })
   })
 
   it('that wait are asked of a peer that gains the chunk too, and whoever begins first is left with it', () => {
@@ -376,6 +439,55 @@ describe('requests', () => {
     bench.says('a', { type: 'have', digest, indices: [requests[0]!.index] })
     expect(bench.told('request')).toEqual([])
   })
+
+  it('that wait at a peer nearby are not made again of it', () => {
+    const places = createPlaces('none', () => ({ zone: 'own', region: 'own' }))
+    const bench = createBench({ places })
+    bench.read()
+    bench.joins('a', [4])
+    const [first] = bench.told('request')
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+    bench.says('a', { type: 'have', digest, indices: [4] })
+    expect(bench.told('request')).toEqual([])
+  })
+
+  it.each([
+    [1, 0, 0],
+    [2, 0, 1],
+    [3, 1, 0],
+    [4, 1, 1],
+  ])(
+    'that wait behind %i are made of a peer that gains the chunk, asked for %i before, so often: %i',
+    (ahead, before, times) => {
+      const bench = createBench()
+      bench.read()
+      bench.joins('a', [4])
+      const [first] = bench.told('request')
+      bench.says('a', { type: 'queued', id: first!.id, ahead })
+      bench.joins('b', span(50, 50 + before))
+      bench.says('b', { type: 'have', digest, indices: [4] })
+      expect(bench.told('request', 'b').filter(({ index }) => index === 4)).toHaveLength(times)
+    },
+  )
+
+  it.each([
+    [1, 0],
+    [2, 1],
+  ])(
+    'that wait, beside one that does not, on a link for %i are made of a peer that gains the chunk so often: %i',
+    (inFlightSlowChunks, times) => {
+      const bench = createBench({ limits: { inFlightSlowChunks } })
+      bench.read()
+      bench.joins('a', [4])
+      const [first] = bench.told('request')
+      bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+      bench.joins('c', [5])
+      expect(bench.told('request', 'c')).toHaveLength(1)
+      bench.joins('b', [])
+      bench.says('b', { type: 'have', digest, indices: [4] })
+      expect(bench.told('request', 'b')).toHaveLength(times)
+    },
+  )
 
   it('that wait are not made of a peer that gains the chunk and rests', () => {
     const bench = createBench()
@@ -517,10 +629,18 @@ describe('requests', () => {
   })
 
   it.each([
-    ['slow, where the other is much faster', 4 * KiB, 25, ['fast']],
-    ['hardly slower than others on this link', 8 * KiB, 25, []],
-  ])('for the last chunk, which is %s, are made of that too', (_what, bytesPerTenth, chunkMs, asked) => {
-    const bench = createBench()
+    ['slow, where the other is much faster', {}, 4 * KiB, 25, ['fast']],
+    [
+      'slow, where the other is much faster and yet the link full',
+      { inFlightSlowChunks: 1, inFlightSlowMs: 0 },
+      4 * KiB,
+      25,
+      [],
+    ],
+    ['slow, where the other is not much faster', {}, 4 * KiB, 1500, []],
+    ['hardly slower than others on this link', {}, 8 * KiB, 25, []],
+  ])('for the last chunk, which is %s, are made of that too', (_what, limitsOf, bytesPerTenth, chunkMs, asked) => {
+    const bench = createBench({ limits: limitsOf })
     bench.read({ whole: false, start: sizeOf(3), end: sizeOf(5) })
     bench.joins('fast', [3])
     const [earlier] = bench.told('request')
@@ -531,6 +651,8 @@ describe('requests', () => {
       bench.handle({ type: 'frame', peer: 'fast', id: earlier!.id, bytes: limits.frameSizeBytes })
     }
     bench.settle()
+    // The link is as wide, whoever fills it.
+    bench.handle({ type: 'frame', peer: 'stranger', id: -1, bytes: sizeOf(chunkMs / 100) })
     bench.pass(limits.linkSpanMs)
     bench.joins('slow', [4])
     const [last] = bench.told('request')
@@ -686,6 +808,21 @@ describe('requests', () => {
     bench.clock.advance(5000)
     bench.handle({ type: 'tick' })
     expect(bench.told('cancel')).toEqual([])
+  })
+
+  it('for what nobody wants any more end at both peers that were asked', () => {
+    const bench = createBench()
+    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.read({ reader: 2, whole: false, start: sizeOf(50), end: sizeOf(51) })
+    bench.joins('a', [4])
+    bench.joins('b', [])
+    const [first] = bench.told('request')
+    bench.says('a', { type: 'queued', id: first!.id, ahead: 5 })
+    bench.says('b', { type: 'have', digest, indices: [4] })
+    expect(bench.swarm.stats()).toMatchObject({ requests: 2 })
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(bench.told('cancel').map(({ to }) => to)).toEqual(['a', 'b'])
+    expect(bench.swarm.stats()).toMatchObject({ requests: 0 })
   })
 
   it('end with the last reader', () => {

@@ -198,6 +198,25 @@ describe('a reader whom nothing reaches', () => {
     expect(wishOf(bench)).toEqual({ chunks: firstChunks, position: 0, insists: true })
   })
 
+  it('starves from when a chunk last came, and is as patient again as ever once one has', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.starvedMs)
+    bench.answer({ lease: { ...lease, start: 99, end: 100 } })
+    bench.joins('peer', span(0, 40))
+    for (let round = 0; round < 20; round++) {
+      for (const request of bench.told('request')) bench.sends(request)
+      bench.settle()
+      bench.pass(800)
+    }
+    bench.pass(limits.starvedMs - 800 - limits.tickMs)
+    expect(wishOf(bench)).toBeUndefined()
+    bench.pass(limits.tickMs)
+    expect(wishOf(bench)).toMatchObject({ position: 40, insists: true })
+  })
+
   it('has had no time to starve while it was but a prefetch', () => {
     const bench = createBench()
     bench.read({ reader: 1, prefetch: true })
