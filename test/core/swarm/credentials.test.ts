@@ -121,9 +121,9 @@ describe('a credential that ends', () => {
   })
 
   it('ends a reader that brought one for that origin, not who has read for longer from another', () => {
-    const credentialLife = (_of: Digest, at: string) =>
-      at === origin ? { endsAtMs: 0, renewableAtMs: 0 } : endlessLife
-    const bench = createBench({ credentialLife })
+    const bench = createBench({
+      credentialLife: (_of, at) => (at === origin ? { endsAtMs: 0, renewableAtMs: 0 } : endlessLife),
+    })
     bench.read({ origin: 'other.example' })
     bench.read({ reader: 2 })
     bench.answer({ counts: new Uint8Array(100) })
