@@ -23,6 +23,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/{charts,integration}/**/*.test.ts'],
+          globalSetup: 'test/support/command.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -31,6 +32,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          globalSetup: 'test/support/command.ts',
           testTimeout: 180_000,
           hookTimeout: 180_000,
           // A file runs up to a dozen processes at once; two on two cores would wait for each other.

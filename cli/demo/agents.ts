@@ -48,7 +48,8 @@ export interface AgentProcess {
   readonly logFile: string
 }
 
-const commandFile = path.join(import.meta.dirname, '../main.ts')
+/** Where tests run, the bundle that they have made of it (test/support/command.ts). */
+export const commandFile = process.env['TESTED_COMMAND'] ?? path.join(import.meta.dirname, '../main.ts')
 /** Those that the command's own first line asks for. */
 const ownNodeFlags = readFileSync(commandFile, 'utf8').split('\n', 1)[0]?.match(/--\S+/g) ?? []
 const stopTimeoutMs = 10 * second

@@ -11,7 +11,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { createAuthority, issueServer, parseAuthority } from '../../agent/mirror-tls/certificates.ts'
-import { agentReady, startAgent, stopAgent } from '../../cli/demo/agents.ts'
+import { agentReady, commandFile, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../cli/demo/image.ts'
@@ -105,8 +105,7 @@ function describeVersion(binary: ContainerdBinary): void {
 
 /** The command as an operator gives it. */
 async function shoal(command: string, hostsDir: string, ...flags: string[]): Promise<void> {
-  const main = path.join(import.meta.dirname, '../../cli/main.ts')
-  await run(process.execPath, [main, command, '--containerd-registry-config-path', hostsDir, ...flags])
+  await run(process.execPath, [commandFile, command, '--containerd-registry-config-path', hostsDir, ...flags])
 }
 
 /** Has taken the mirror's port, under a CA of its own, and asks whoever comes for a password. */

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { parse } from 'smol-toml'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { containerdOptions, readContainerdConfig } from '../../agent/doctor/containerd-config.ts'
-import { agentReady, startAgent, stopAgent } from '../../cli/demo/agents.ts'
+import { agentReady, commandFile, startAgent, stopAgent } from '../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../cli/demo/image.ts'
@@ -22,7 +22,6 @@ import { type ContainerdBinary, describeContainerds } from '../support/container
 import { agentFlags } from '../support/doctor-node.ts'
 
 const run = promisify(execFile)
-const main = path.join(import.meta.dirname, '../../cli/main.ts')
 const guardian = createGuardian()
 let image: Image
 let registry: ReferenceRegistry
@@ -60,9 +59,9 @@ function describeVersion(binary: ContainerdBinary): void {
     await agentReady(agent, 1)
     const mirror = new URL(agent.mirror).host
     const configure = ['configure', '--data-dir', agent.dataDir, '--mirror-listen', mirror]
-    await run(process.execPath, [main, ...configure, '--containerd-registry-config-path', hostsDir])
+    await run(process.execPath, [commandFile, ...configure, '--containerd-registry-config-path', hostsDir])
     const doctor = async (): Promise<unknown> => {
-      const { stdout } = await run(process.execPath, [main, 'doctor', '--json', ...agentFlags(agent)])
+      const { stdout } = await run(process.execPath, [commandFile, 'doctor', '--json', ...agentFlags(agent)])
       return JSON.parse(stdout)
     }
 

@@ -10,7 +10,14 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createAuthority, issueServer, parseAuthority } from '../../../agent/mirror-tls/certificates.ts'
 import { readMirrorKeys } from '../../../agent/mirror-tls/mirror-keys.ts'
-import { agentReady, makeClusterSecret, readMetrics, startAgent, stopAgent } from '../../../cli/demo/agents.ts'
+import {
+  agentReady,
+  commandFile,
+  makeClusterSecret,
+  readMetrics,
+  startAgent,
+  stopAgent,
+} from '../../../cli/demo/agents.ts'
 import { pushImage, type ReferenceRegistry, startRegistryProcess } from '../../../cli/demo/docker-registry.ts'
 import { createGuardian } from '../../../cli/demo/guardian.ts'
 import { type Image, makeImage } from '../../../cli/demo/image.ts'
@@ -21,7 +28,6 @@ import { type DoctorNode, startDoctorNode } from '../../support/doctor-node.ts'
 import { lacks } from '../../support/needs.ts'
 
 const run = promisify(execFile)
-const main = path.join(import.meta.dirname, '../../../cli/main.ts')
 const guardian = createGuardian()
 let image: Image
 let registry: ReferenceRegistry
@@ -413,7 +419,7 @@ describe.skipIf(!isHere)('containerd 1.6.20', () => {
     const { code, findings } = await node.doctor(['--image', `${registry.address}/demo/app:${image.tag}`])
     expect({ code, findings }).toEqual({ code: 0, findings: [] })
     // As an operator runs it.
-    const { stdout } = await run(process.execPath, [main, 'doctor', ...node.flags])
+    const { stdout } = await run(process.execPath, [commandFile, 'doctor', ...node.flags])
     expect(stdout).toBe('This node pulls through Shoal: nothing wrong was found.\n')
   })
 
