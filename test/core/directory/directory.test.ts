@@ -3,7 +3,18 @@ import { createTable } from '../../../core/directory/table.ts'
 import { markOf, scoreOf } from '../../../core/directory/rendezvous.ts'
 import { limits } from '../../../core/limits.ts'
 import { GiB } from '../../../core/units.ts'
-import { addressOf, createWorld, digestHostedBy, digestNotHostedBy, digestOf, having, sizeOf, span } from './world.ts'
+import type { AnnounceItem } from '../../../core/directory/messages.ts'
+import {
+  addressOf,
+  createWorld,
+  digestHostedBy,
+  digestNotHostedBy,
+  digestOf,
+  having,
+  itemOf,
+  sizeOf,
+  span,
+} from './world.ts'
 import type { World } from './world.ts'
 
 const pairScore = (a: string, b: string): number => scoreOf(markOf(a), markOf(b))
@@ -199,6 +210,33 @@ describe('sizes that conflict', () => {
     expect(world.say('a', { size: sizeOf(50) }).peers).toEqual([{ ...addressOf('b'), complete: false }])
   })
 
+  it('keeps a size against as many others as there are, of which none is said by more', () => {
+    const world = createWorld()
+    for (const peer of ['a', 'b']) world.say(peer)
+    for (const [number, peer] of ['c', 'd', 'e'].entries())
+      expect(world.say(peer, { size: sizeOf(50 + number) }).size).toBe(sizeOf(100))
+  })
+
+  it('counts for each its last word', () => {
+    const world = createWorld()
+    for (const peer of ['a', 'b', 'c']) world.say(peer)
+    expect(world.say('a', { size: sizeOf(50) }).size).toBe(sizeOf(100))
+    expect(world.say('b', { size: sizeOf(50) }).size).toBe(sizeOf(50))
+    expect(world.directory.stats()).toMatchObject({ announcers: 1 })
+  })
+
+  it.each<[string, (world: World) => unknown, string[]]>([
+    ['has come round', (world) => world.say('c'), ['e', 'f']],
+    ['is gone', (world) => world.directory.memberGone('c'), ['e']],
+  ])('counts nobody any more who %s', (_what, ends, more) => {
+    const world = createWorld()
+    const other = { size: sizeOf(50) }
+    for (const peer of ['a', 'b']) world.say(peer)
+    for (const peer of ['c', 'd']) world.say(peer, other)
+    ends(world)
+    for (const peer of more) expect(world.say(peer, other).size).toBe(sizeOf(100))
+  })
+
   it('hosts no blob larger than is shared', () => {
     const world = createWorld()
     const answer = world.say('a', { size: 256 * GiB + 1, have: { complete: true } })
@@ -292,6 +330,25 @@ describe('leases', () => {
     expect(next?.id).not.toBe(first?.id)
   })
 
+  it('are given again where what is on its way is of another lease, next to it', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    const later = world.say('a', { ...wish, fetching: [{ start: 0, end: 10 }] }).lease
+    expect(world.say('a', { ...wish, fetching: [{ start: 0, end: 10 }] }).lease).toEqual(later)
+    const lower = world.say('b', { ...wish, digest: digestOf(2) }).lease
+    const above = { ...wish, digest: digestOf(2), fetching: [{ start: 10, end: 20 }] }
+    expect(world.say('b', above).lease).toEqual(lower)
+  })
+
+  it('that have lapsed are not given again, but anew', () => {
+    const world = createWorld()
+    const first = world.say('a', wish).lease
+    world.clock.advance(1750)
+    const { lease } = world.say('a', wish)
+    expect(lease).toMatchObject({ start: 0, end: 10 })
+    expect(lease?.id).not.toBe(first?.id)
+  })
+
   it('are never granted twice while they live', () => {
     const world = createWorld()
     const seen = new Set<number>()
@@ -357,6 +414,52 @@ describe('leases', () => {
     expect(world.say('b', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: 0, end: 4 })
     world.say('a', { fetching: [{ start: 0, end: 10 }], silentMs: 0 })
     expect(world.say('c', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: 10, end: 14 })
+  })
+
+  it('that lapsed are told to be lost though bytes come after all, where another fetches by then', () => {
+    const world = createWorld()
+    const { lease } = world.say('a', wish)
+    world.clock.advance(1750)
+    world.say('b', { lease: { chunks: 4, position: 0 } })
+    expect(world.say('a', { fetching: [{ start: 0, end: 10 }], silentMs: 0 }).lost).toEqual([lease?.id])
+  })
+
+  it.each([
+    [5, 10, 0],
+    [0, 5, 5],
+  ])(
+    'that lapsed are their holder’s again from %i to %i where only that comes: the next is from %i',
+    (start, end, next) => {
+      const world = createWorld()
+      world.say('a', wish)
+      world.clock.advance(1750)
+      world.directory.tick()
+      world.say('a', { fetching: [{ start, end }], silentMs: 0 })
+      expect(world.say('b', { lease: { chunks: 4, position: 0 } }).lease).toMatchObject({ start: next, end: next + 4 })
+    },
+  )
+
+  it('that stalled are told no more to who does not fetch under them', () => {
+    const world = createWorld()
+    world.say('a', wish)
+    world.clock.advance(1750)
+    world.say('b', wish)
+    expect(world.say('a').lost).toBeUndefined()
+  })
+
+  it('of another host are not told to be lost', () => {
+    const world = createWorld()
+    world.say('a', { fetching: [{ start: 0, end: 10 }] })
+    world.clock.advance(1750)
+    world.say('b', wish)
+    expect(world.say('a', { fetching: [{ start: 0, end: 10 }] }).lost).toBeUndefined()
+  })
+
+  it('of another host are over as soon as their holder says so', () => {
+    const world = createWorld()
+    world.say('a', { fetching: [{ start: 0, end: 10 }] })
+    world.say('a')
+    expect(world.say('b', wish).lease).toMatchObject({ start: 0, end: 10 })
   })
 
   it('that stalled are told to be lost once others have or fetch of them', () => {
@@ -460,6 +563,47 @@ describe('leases', () => {
     expect(world.say('e', first).lease).toMatchObject({ start: 2 })
   })
 
+  it('of what only a dead member had wait as long as it and the others take between two announces', () => {
+    const world = createWorld()
+    const part = having(100, [0, 1])
+    world.say('a', part)
+    world.say('b')
+    world.clock.advance(6000)
+    expect(world.sayAgainMs('b')).toBe(2000)
+    expect(world.sayAgainMs('a', part)).toBe(2000)
+    world.say('idle', { ...having(100, [50]), wants: false })
+    world.directory.memberGone('a')
+    world.clock.advance(3999)
+    const insisting = { lease: { chunks: 1, position: 0, theseOnly: true } }
+    expect(world.say('c', insisting).lease).toBeUndefined()
+    world.clock.advance(1)
+    expect(world.say('c', insisting).lease).toMatchObject({ start: 0 })
+  })
+
+  it('of what only a dead member had that wanted nothing wait until the others have announced once', () => {
+    const world = createWorld()
+    world.say('b')
+    world.say('a', { ...having(100, [0]), wants: false })
+    world.clock.advance(500)
+    world.directory.memberGone('a')
+    const first = { lease: { chunks: 1, position: 0, theseOnly: true } }
+    world.clock.advance(999)
+    expect(world.say('c', first).lease).toBeUndefined()
+    world.clock.advance(1)
+    expect(world.say('c', first).lease).toMatchObject({ start: 0 })
+  })
+
+  it('apart, what only a dead member had is counted no more once those who took it from there have said so', () => {
+    const world = createWorld()
+    world.say('b')
+    world.say('a', { ...having(100, [0]), wants: false })
+    world.directory.memberGone('a')
+    world.clock.advance(1000)
+    expect(world.say('b').counts?.[0]).toBe(1)
+    world.directory.tick()
+    expect(world.say('b').counts?.[0]).toBe(0)
+  })
+
   it('end when every chunk is here: the answer says when to ask again', () => {
     const world = createWorld()
     world.say('seed', { have: { complete: true }, wants: false })
@@ -486,6 +630,20 @@ describe('leases', () => {
     expect(granted).toHaveLength(limits.leaseHoldersMax)
   })
 
+  it('are kept for who was turned away for so long as one may show nothing, and no longer', () => {
+    const world = createWorld()
+    const one = { size: sizeOf(500), lease: { chunks: 1, position: 0 } }
+    const ids = span(0, 4).map((number) => world.say(`leech-${number}`, one).lease?.id ?? -1)
+    world.say('late', one)
+    const again = { ...having(500, [0]), ...one, released: [ids[0] ?? -1] }
+    world.clock.advance(limits.leaseTtlMs - 1)
+    for (const number of span(1, 4))
+      world.say(`leech-${number}`, { size: one.size, fetching: [{ start: number, end: number + 1 }], silentMs: 0 })
+    expect(world.say('leech-0', again).lease).toBeUndefined()
+    world.clock.advance(1)
+    expect(world.say('leech-0', again).lease).toMatchObject({ start: 4, end: 5 })
+  })
+
   it('follow each other at who asks before its last one ends, so that the origin never idles', () => {
     const world = createWorld()
     const one = { size: sizeOf(500), lease: { chunks: 1, position: 0 } }
@@ -501,6 +659,20 @@ describe('leases', () => {
     expect(world.say('a', insisting).lease).toMatchObject({ start: 0, end: 10 })
     expect(world.say('b', insisting).lease).toMatchObject({ start: 10, end: 20 })
     expect(world.say('c', wish).lease).toBeUndefined()
+  })
+
+  it('go to nobody who insists on what it has', () => {
+    const world = createWorld()
+    const insisting = { lease: { chunks: 10, position: 0, insists: true } }
+    expect(world.say('a', { ...having(100, [0, 1]), ...insisting }).lease).toMatchObject({ start: 2, end: 12 })
+  })
+
+  it('go to who insists on what another has, though that says to fetch it as well', () => {
+    const world = createWorld()
+    const both = { ...having(100, span(0, 5)), fetching: [{ start: 0, end: 10 }] }
+    for (let round = 0; round < 2; round++) world.say('a', both)
+    const insisting = { lease: { chunks: 10, position: 0, insists: true } }
+    expect(world.say('b', insisting).lease).toMatchObject({ start: 0, end: 5 })
   })
 
   it('go to nobody who insists on what another has just fetched: nobody was asked for that in vain', () => {
@@ -606,6 +778,44 @@ describe('leases', () => {
     expect(world.say('b', { ...wish, unranged: true }).lease).toMatchObject({ start: 0, end: 100 })
   })
 
+  it('of an unranged origin are of no use to who can have all of others, unless it insists', () => {
+    const world = createWorld()
+    world.say('seed', { have: { complete: true }, wants: false })
+    expect(world.say('a', { ...wish, unranged: true }).lease).toBeUndefined()
+    expect(world.say('a', { unranged: true, lease: { ...wish.lease, insists: true } }).lease).toMatchObject({
+      start: 0,
+      end: 100,
+    })
+  })
+
+  it.each([0, 99])('of an unranged origin are the whole blob where only chunk %i is missing', (missing) => {
+    const world = createWorld()
+    world.say(
+      'b',
+      having(
+        100,
+        span(0, 100).filter((index) => index !== missing),
+      ),
+    )
+    expect(world.say('a', { ...wish, unranged: true }).lease).toMatchObject({ start: 0, end: 100 })
+  })
+
+  it("of an unranged origin are nobody else's while one of use gets the blob, also after another had all of it", () => {
+    const world = createWorld()
+    const whole = { unranged: true, fetching: [{ start: 0, end: 100 }] }
+    world.say('seed', { have: { complete: true }, wants: false, unranged: true })
+    world.say('a', whole)
+    expect(world.say('b', { ...wish, unranged: true, bans: ['seed'] }).lease).toBeUndefined()
+  })
+
+  it('are known of each who fetches, also where one fetches all of the blob', () => {
+    const world = createWorld()
+    world.say('a', { fetching: [{ start: 0, end: 100 }] })
+    world.say('b', { fetching: [{ start: 0, end: 10 }] })
+    world.directory.memberGone('a')
+    expect(world.say('c', wish).lease).toMatchObject({ start: 10, end: 20 })
+  })
+
   it('of an unranged origin move on when their holder stalls', () => {
     const world = createWorld()
     world.say('a', { ...wish, unranged: true })
@@ -623,6 +833,17 @@ describe('leases', () => {
     world.say('a', still)
     world.clock.advance(999)
     world.say('a', still)
+    expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
+    world.clock.advance(1)
+    expect(world.say('c', wish).lease).toMatchObject({ start: 0 })
+  })
+
+  it('do not move on sooner where the credential behind them is shorter than others may be silent', () => {
+    const world = createWorld()
+    world.say('a', { lease: { ...wish.lease, lifeMs: 500 } })
+    world.clock.advance(1000)
+    world.say('a', { fetching: [{ start: 0, end: 10 }] })
+    world.clock.advance(749)
     expect(world.say('b', wish).lease).toMatchObject({ start: 10 })
     world.clock.advance(1)
     expect(world.say('c', wish).lease).toMatchObject({ start: 0 })
@@ -680,6 +901,35 @@ describe('leases', () => {
     for (const peer of ['c', 'd']) expect(world.say(peer, { origin: 'docker.io', ...wish }).lease).toBeDefined()
   })
 
+  it('wait for no origin but the one that limits its rate; where none is named, for that digest alone', () => {
+    const world = createWorld()
+    world.say('a', { originRetryAfterMs: 3000 })
+    expect(world.say('b', wish)).toMatchObject({ leaseAfterMs: 3000 })
+    expect(world.say('b', { digest: digestOf(2), ...wish }).lease).toBeDefined()
+  })
+
+  it('wait for a bounded number of origins; one that limits its rate no more makes room', () => {
+    const world = createWorld()
+    const limited = (number: number, originRetryAfterMs: number) =>
+      world.say('a', { digest: digestOf(number), origin: `${number}.io`, originRetryAfterMs, ...wish })
+    for (const number of span(1, limits.limitedOriginsMax + 1)) limited(number, 3000)
+    const more = limits.limitedOriginsMax + 1
+    expect(limited(more, 3000).lease).toBeDefined()
+    expect(limited(1, 4000)).toMatchObject({ leaseAfterMs: 4000 })
+    world.clock.advance(3000)
+    world.directory.tick()
+    expect(limited(more + 1, 3000)).toMatchObject({ leaseAfterMs: 3000 })
+    expect(limited(1, 0)).toMatchObject({ leaseAfterMs: 1000 })
+  })
+
+  it('of an origin that does not answer are not for many again because one of those who asked it says nothing of it', () => {
+    const world = createWorld()
+    for (const peer of ['a', 'b']) world.say(peer, { origin: 'docker.io', originFails: true })
+    world.say('a', { digest: digestOf(2), origin: 'docker.io', have: { complete: true }, wants: false })
+    const granted = ['c', 'd'].filter((peer) => world.say(peer, { origin: 'docker.io', ...wish }).lease !== undefined)
+    expect(granted).toEqual(['c'])
+  })
+
   it('wait five minutes for an origin at most', () => {
     const world = createWorld()
     expect(world.say('a', { originRetryAfterMs: 86_400_000, ...wish }).leaseAfterMs).toBe(300_000)
@@ -734,6 +984,22 @@ describe('who hosts', () => {
     expect(answer.lease).toBeUndefined()
     expect(world.suspects).toEqual([owner])
     expect(world.say('c', { digest }).ask).toBeUndefined()
+  })
+
+  it('grants nothing as standby, however long it has listened, and tells nobody that it may leave', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    world.say('a', { digest, ...wish })
+    world.clock.advance(4000)
+    expect(world.say('a', { digest, ...wish }).lease).toBeUndefined()
+    expect(world.say('a', { digest, departs: true }).departure).toBeUndefined()
+  })
+
+  it('tells of a departure nobody but who departs', () => {
+    const world = createWorld()
+    expect(world.say('a').departure).toBeUndefined()
+    expect(world.say('a', { departs: true }).departure).toBeDefined()
   })
 
   it('listens for three quarters of a second when a standby with a table succeeds, for what the owner granted last', () => {
@@ -835,6 +1101,36 @@ describe('load', () => {
     expect(world.sayAgainMs('a')).toBe(1000)
   })
 
+  it('asks for them at once no rarer than before when those who announced are gone', () => {
+    const world = createWorld()
+    for (const number of span(0, 1500)) world.say(`leech-${number}`)
+    expect(world.sayAgainMs('leech-0')).toBe(4500)
+    for (const number of span(1, 1500)) world.directory.memberGone(`leech-${number}`)
+    expect(world.sayAgainMs('leech-0')).toBe(1000)
+  })
+
+  it('counts those who lately wanted or fetched something, whatever else they announce, and as long as they do', () => {
+    const world = createWorld()
+    const resting = itemOf({ digest: digestOf(2), have: { complete: true }, wants: false })
+    const busy = itemOf({ wants: false, fetching: [{ start: 0, end: 1 }] })
+    const announces = (peer: string, items: AnnounceItem[]) =>
+      world.directory.announce({ from: addressOf(peer), items })
+    for (const number of span(0, 1000)) announces(`rests-${number}`, [resting])
+    expect(world.sayAgainMs('a')).toBe(1000)
+    for (const number of span(0, 1000)) announces(`busy-${number}`, [resting, busy])
+    expect(world.sayAgainMs('a')).toBeCloseTo(1001 * 3, 6)
+    world.clock.advance(6000)
+    for (const number of span(0, 500)) announces(`busy-${number}`, [busy])
+    world.clock.advance(10)
+    world.directory.tick()
+    expect(world.sayAgainMs('b')).toBeCloseTo(501 * 3, 6)
+  })
+
+  it('asks who fetches and wants no more as often as who wants', () => {
+    const world = createWorld()
+    expect(world.sayAgainMs('a', { wants: false, fetching: [{ start: 0, end: 1 }] })).toBe(500)
+  })
+
   it('asks for them every four seconds as standby, and of who fetches before its leases lapse', () => {
     const world = createWorld()
     addTen(world)
@@ -884,6 +1180,21 @@ describe('load', () => {
   })
 })
 
+it('counts the leases of all digests', () => {
+  const world = createWorld()
+  for (const number of [1, 2]) world.say('a', { digest: digestOf(number), ...wish })
+  expect(world.directory.stats()).toEqual({ digests: 2, announcers: 2, leases: 2 })
+})
+
+it('forgets at the next tick a digest of which it has noted nobody', () => {
+  const world = createWorld({ directory: { announcersMax: 1 } })
+  world.say('a')
+  world.say('b', { digest: digestOf(2) })
+  expect(world.directory.stats()).toMatchObject({ digests: 2 })
+  world.directory.tick()
+  expect(world.directory.stats()).toMatchObject({ digests: 1 })
+})
+
 describe('seeds named for the DHT', () => {
   const seed = { have: { complete: true }, wants: false } as const
 
@@ -894,6 +1205,22 @@ describe('seeds named for the DHT', () => {
       return world.say(`seed-${number}`, seed).provide ?? false
     })
     expect(named).toEqual([true, false, true, true, false, false])
+  })
+
+  it('are named again after half an hour', () => {
+    const world = createWorld()
+    expect(world.say('seed', seed).provide).toBe(true)
+    world.clock.advance(limits.provideAgainMs - 1)
+    expect(world.say('seed', seed).provide).toBeUndefined()
+    world.clock.advance(1)
+    expect(world.say('seed', seed).provide).toBe(true)
+  })
+
+  it('are named by the first host alone', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    expect(world.say('seed', { digest, ...seed }).provide).toBeUndefined()
   })
 
   it('are replaced when one goes', () => {

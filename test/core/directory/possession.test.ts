@@ -38,13 +38,15 @@ describe('what a host is told', () => {
     tell('a', has)
     clock.advance(1000)
     tell('b', holds, open)
-    expect(ask('c')).toEqual({
-      known: [
-        { fact: has, ageMs: 1000 },
-        { fact: holds, ageMs: 0 },
-        { fact: open, ageMs: 0 },
-      ],
-    })
+    for (const peer of ['c', 'd'])
+      expect(ask(peer)).toEqual({
+        known: [
+          { fact: has, ageMs: 1000 },
+          { fact: holds, ageMs: 0 },
+          { fact: open, ageMs: 0 },
+        ],
+      })
+    expect(ask('e', open)).toEqual(young(open))
   })
 
   it('is of one content, one repository and one origin', () => {
@@ -73,7 +75,7 @@ describe('what a host is told', () => {
     const stale = { known: [has, holds].map((fact) => ({ fact, ageMs: limits.possessionFreshMs })) }
     expect(ask('b')).toEqual(stale)
     expect(ask('c')).toEqual({ ...stale, againMs: limits.possessionAgainMs })
-    expect(ask('c', holds)).toEqual({ known: stale.known.slice(1) })
+    for (const peer of ['c', 'd']) expect(ask(peer, holds)).toEqual({ known: stale.known.slice(1) })
     clock.advance(limits.possessionKeptMs - limits.possessionFreshMs)
     expect(ask('d')).toEqual(yourTurn)
   })
@@ -89,6 +91,23 @@ describe('what nobody knows', () => {
     expect(ask('agent 7')).toEqual(young(has))
   })
 
+  it('is found out by the next when the first takes too long, however often that one asks', () => {
+    const { clock, ask } = host()
+    ask('first')
+    clock.advance(limits.possessionClaimMs - 1)
+    ask('first')
+    clock.advance(1)
+    expect(ask('second')).toEqual(yourTurn)
+  })
+
+  it('is found out anew by whoever asks next, where what was found is so no more', () => {
+    const { ask, refute, tell } = host()
+    ask('first')
+    tell('first', has)
+    refute('another', has)
+    expect(ask('second')).toEqual(yourTurn)
+  })
+
   it('is found out by the next when the first takes too long', () => {
     const { clock, ask } = host()
     ask('first')
@@ -99,6 +118,7 @@ describe('what nobody knows', () => {
 
   it('once it was tried in vain, all find out for themselves for a moment: a no is not passed on', () => {
     const { clock, ask, giveUp } = host()
+    clock.advance(limits.possessionClaimMs)
     ask('first')
     giveUp('somebody else')
     expect(ask('second')).toEqual(wait)
@@ -165,6 +185,16 @@ describe('a host that takes over from another', () => {
         { fact: open, ageMs: 8000 },
       ],
     })
+  })
+
+  it('knows of each fact what kind it is', () => {
+    const clock = virtualClock()
+    const [before, after] = [createPossessions(clock), createPossessions(clock)]
+    before.answer({ from: 'a', digest, tells: [has, holds, open].map((fact) => ({ fact, ageMs: 0 })) })
+    after.inherit(before.facts())
+    expect(after.answer({ from: 'c', digest, tells: [], asks: { fact: has, claims: false } })).toEqual(
+      young(has, holds, open),
+    )
   })
 
   it('is not told what is too old to count', () => {

@@ -74,6 +74,43 @@ it('a line is over when nobody has asked for a while', () => {
   expect(relays.relayFor(digest, 'late', [], [])).toBeUndefined()
 })
 
+it('a line goes on as long as somebody asks, and ends apart from others', () => {
+  const { clock, relays } = createLine()
+  sendAll(relays, 1)
+  clock.advance(limits.relayLineMs - 1)
+  relays.relayFor(digestOf(2), 'other', [], [])
+  sendAll(relays, 1)
+  clock.advance(1)
+  relays.tick()
+  expect(relays.relayFor(digest, 'late', [], [])).toBe(name(0))
+  clock.advance(limits.relayLineMs - 1)
+  relays.tick()
+  expect(relays.relayFor(digestOf(2), 'next', [], [])).toBeUndefined()
+  expect(relays.relayFor(digest, 'later', [], [])).toBe(name(0))
+})
+
+it('seeds take places as well, once a line, and what ends makes room for as many', () => {
+  const { clock, relays } = createLine()
+  const seeds = span(0, limits.relayPlacesMax - 2).map((number) => `seed ${number}`)
+  for (const asker of ['first', 'second']) relays.relayFor(digest, asker, seeds, [])
+  // None is left: who asks next is not noted, and so nobody is sent to it.
+  expect(relays.relayFor(digestOf(2), 'first', [], [])).toBeUndefined()
+  expect(relays.relayFor(digestOf(2), 'second', [], [])).toBeUndefined()
+  clock.advance(limits.relayLineMs - 1)
+  relays.relayFor(digestOf(2), 'first', [], [])
+  clock.advance(1)
+  relays.tick()
+  relays.relayFor(digestOf(2), 'first', [], [])
+  expect(relays.relayFor(digestOf(2), 'second', [], [])).toBe('first')
+})
+
+it('nobody is sent to itself', () => {
+  const { relays } = createLine()
+  const seeds = ['seed 1', 'seed 2']
+  expect(relays.relayFor(digest, 'seed 1', seeds, [])).toBeUndefined()
+  expect(relays.relayFor(digest, 'seed 2', seeds, [])).toBe('seed 1')
+})
+
 it('beyond its bound it sends askers on and notes them no more; lines that end make room', () => {
   const { clock, relays } = createLine()
   sendAll(relays, limits.relayPlacesMax)
@@ -99,6 +136,17 @@ describe('a directory that is asked where small content is', () => {
     expect(directory.locate({ ...request, digest: digestOf(2) })).toEqual({})
     world.say('seed', { digest: digestOf(3), have: { complete: true }, wants: false })
     expect(directory.locate({ ...request, digest: digestOf(3) })).toEqual({ relay: 'seed', size: itemOf().size })
+  })
+
+  it('names a few of those who have announced all of it, the asker not among them', () => {
+    const world = createWorld()
+    const seeds = span(0, limits.relaySeedsMax + 2).map((number) => `seed-${number}`)
+    for (const seed of seeds) world.say(seed, { have: { complete: true }, wants: false })
+    const sent = ['seed-0', ...span(0, 2 * limits.relaySeedsMax).map(name)].map(
+      (from) => world.directory.locate({ ...request, from }).relay,
+    )
+    const few = seeds.slice(1, 1 + limits.relaySeedsMax)
+    expect(sent).toEqual([...few.flatMap((seed) => [seed, seed]), 'seed-0'])
   })
 
   it('lets nobody fetch before it knows the members, nor while the origin limits its rate', () => {
