@@ -79,8 +79,7 @@ interface Subject {
   deputisedMs: number
   /** Its host let a reader starve: nobody waits for it again before it grants something of use. */
   isForsaken: boolean
-  /** The host said that there is no lease before this time; and the longest that it said for the present wish. */
-  toldUntilMs: number
+  /** How long the host said that there is no lease, at the longest for the present wish. */
   toldMs: number
   /** What a waiting reader's wish looked like, and since when nothing has come of it. */
   wish: Wish | undefined
@@ -246,7 +245,6 @@ function createSubject(digest: Digest): Subject {
     isCutOff: false,
     deputisedMs: Infinity,
     isForsaken: false,
-    toldUntilMs: 0,
     toldMs: 0,
     wish: undefined,
     silentMs: Number.POSITIVE_INFINITY,
@@ -480,10 +478,7 @@ function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, 
     subject.wish = undefined
     subject.isForsaken = false
   }
-  if (item.leaseAfterMs !== undefined) {
-    subject.toldUntilMs = state.clock.now() + item.leaseAfterMs
-    subject.toldMs = Math.max(subject.toldMs, item.leaseAfterMs)
-  }
+  if (item.leaseAfterMs !== undefined) subject.toldMs = Math.max(subject.toldMs, item.leaseAfterMs)
   if (sent.lease !== undefined && ask !== undefined) follow(state, subject, host, ask)
   if (hosted) state.emit({ type: 'directory', answer: item })
 }

@@ -6,7 +6,7 @@ import type { DirectoryClient, DirectoryClientOutput } from '../../../core/direc
 import type { AnnounceAnswer, AnnounceItem, RosterAnswer, TimedAnswer } from '../../../core/directory/messages.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
-import { hour, minute, second } from '../../../core/units.ts'
+import { GiB, hour, minute, second } from '../../../core/units.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
@@ -206,6 +206,74 @@ describe('announces', () => {
     expect(bench.calls().map(({ to }) => to)).toEqual(['owner'])
   })
 
+  it('leave in one call with what is due within a tenth of a second', () => {
+    const bench = createBench()
+    const digests = span(1, 4).map(digestOf)
+    for (const one of digests) {
+      bench.items.set(one, itemOf({ digest: one }))
+      bench.client.announce(one, true)
+    }
+    bench.client.tick()
+    const [owner] = bench.calls()
+    const afterMs = [500, 500 + limits.announceBatchMs, 500 + limits.announceBatchMs + 5]
+    const items = digests.map((one, at) => ({
+      digest: one,
+      size: sizeOf(100),
+      peers: [],
+      announceAfterMs: afterMs[at]!,
+    }))
+    bench.client.answered(owner!.id, { items })
+    bench.pass(495)
+    expect(bench.calls().filter(({ to }) => to === 'owner')).toEqual([])
+    bench.pass(5)
+    const [next] = bench.calls().filter(({ to }) => to === 'owner')
+    expect(next?.request.items.map((item) => item.digest)).toEqual(digests.slice(0, 2))
+  })
+
+  it('are so many in one call at most; the others follow', () => {
+    const bench = createBench()
+    for (const host of ['owner', 'standby']) bench.replies.set(host, { announceAfterMs: minute })
+    for (const one of span(0, limits.announceItemsMax + 1).map(digestOf)) {
+      bench.items.set(one, itemOf({ digest: one }))
+      bench.client.announce(one, true)
+    }
+    bench.pass(limits.announceGapMs + 5)
+    const sizes = bench.calls().flatMap(({ to, request }) => (to === 'owner' ? [request.items.length] : []))
+    expect(sizes).toEqual([limits.announceItemsMax, 1])
+  })
+
+  it('come again after two minutes, however long a host says', () => {
+    const bench = createBench()
+    for (const call of start(bench)) bench.client.answered(call.id, answerTo(call, { announceAfterMs: hour }))
+    bench.pass(limits.announceWaitMaxMs - 5)
+    expect(bench.calls()).toEqual([])
+    bench.pass(5)
+    expect(bench.calls()).toHaveLength(2)
+  })
+
+  it('of what is fetched come to the standby when that says', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { announceAfterMs: 500 }).set('standby', { announceAfterMs: 1500 })
+    start(bench, { fetching: [{ start: 0, end: 4 }] })
+    bench.pass(1495)
+    expect(bench.calls().map(({ to }) => to)).toEqual(['owner', 'owner'])
+    bench.pass(5)
+    expect(bench.calls().map(({ to }) => to)).toContain('standby')
+  })
+
+  it('say that the digest is left also to a host that had yet to answer', () => {
+    const bench = createBench()
+    const [owner, standby] = start(bench)
+    bench.client.answered(owner!.id, answerTo(owner!))
+    bench.items.set(digest, itemOf({ leaves: true }))
+    bench.client.announce(digest, true)
+    bench.pass(25)
+    expect(bench.calls().map(({ to }) => to)).toEqual(['owner'])
+    bench.client.answered(standby!.id, answerTo(standby!))
+    bench.pass(25)
+    expect(bench.calls()).toMatchObject([{ to: 'standby', request: { items: [{ leaves: true }] } }])
+  })
+
   it('that are urgent keep 20 ms apart per host', () => {
     const bench = createBench()
     for (const call of start(bench)) bench.client.answered(call.id, answerTo(call))
@@ -265,6 +333,32 @@ describe('announces', () => {
     expect(bench.calls().map(({ to }) => to)).toEqual(['newcomer'])
   })
 
+  it('of what is merely held go to a new owner spread over that time, of what is fetched at once', () => {
+    const bench = createBench()
+    for (const host of ['owner', 'standby']) bench.replies.set(host, { announceAfterMs: minute })
+    const digests = span(0, 20).map(digestOf)
+    for (const one of digests) {
+      const fetching = one === digestOf(7) ? [{ start: 0, end: 1 }] : []
+      bench.items.set(one, itemOf({ digest: one, have: { complete: true }, wants: false, fetching }))
+      bench.client.announce(one, true)
+    }
+    bench.pass(100)
+    bench.taken()
+    bench.hosts.of = () => ['newcomer', 'owner']
+    bench.replies.set('newcomer', { announceAfterMs: minute })
+    bench.client.membersChanged()
+    bench.client.tick()
+    const told = (): Digest[] =>
+      bench.calls().flatMap(({ to, request }) => (to === 'newcomer' ? request.items.map((item) => item.digest) : []))
+    expect(told()).toContain(digestOf(7))
+    bench.pass(limits.retargetIdleMs / 2)
+    const early = told()
+    bench.pass(limits.retargetIdleMs / 2)
+    const late = told()
+    expect(early.length).toBeGreaterThan(0)
+    expect(late.length).toBeGreaterThan(0)
+  })
+
   it('hand each answer to the swarm', () => {
     const bench = createBench()
     const [owner] = start(bench, wish)
@@ -288,6 +382,41 @@ describe('"ask" instead of an answer', () => {
     expect(followed).toMatchObject({ to: 'better', request: { items: [wish] } })
     bench.client.answered(followed!.id, asking('owner'))
     bench.client.tick()
+    expect(bench.calls().map(({ to }) => to)).not.toContain('better')
+  })
+
+  it('is no answer for the swarm, unless who says so hosts the digest as well', () => {
+    const bench = createBench()
+    const [owner, standby] = start(bench, wish)
+    bench.client.answered(owner!.id, asking('better'))
+    expect(bench.taken().filter(({ type }) => type === 'directory')).toEqual([])
+    bench.client.answered(standby!.id, answerTo(standby!, { ask: 'owner' }))
+    expect(bench.taken().filter(({ type }) => type === 'directory')).toHaveLength(1)
+  })
+
+  it('of who was named that way is not followed: the first host is asked again soon', () => {
+    const bench = createBench()
+    const [owner] = start(bench, wish)
+    bench.client.answered(owner!.id, asking('better'))
+    bench.client.tick()
+    const [better] = bench.calls()
+    bench.client.answered(better!.id, asking('third'))
+    bench.pass(limits.announceMs)
+    const asked = bench.calls()
+    expect(asked.map(({ to }) => to)).not.toContain('third')
+    expect(asked.filter(({ to }) => to === 'owner')).toMatchObject([{ request: { items: [wish] } }])
+  })
+
+  it('is over where who was named does not answer', () => {
+    const bench = createBench()
+    const [owner, standby] = start(bench, wish)
+    bench.client.answered(standby!.id, answerTo(standby!, { announceAfterMs: 60_000 }))
+    bench.client.answered(owner!.id, asking('better'))
+    bench.client.tick()
+    const [better] = bench.calls()
+    bench.replies.set('owner', {}).set('standby', {})
+    bench.client.failed(better!.id)
+    bench.pass(limits.hostSilentMs + 1000)
     expect(bench.calls().map(({ to }) => to)).not.toContain('better')
   })
 
@@ -506,16 +635,16 @@ describe('a reader whose hosts are silent', () => {
     bench.pass(limits.leaseStarvedMs + 1000)
     expect(silences(bench)).not.toEqual([])
     const lease = { id: 1, start: 9, end: 10, ttlMs: 1750 }
-    for (const [held, isHelped] of [
-      [9, true],
-      [8, false],
+    for (const [held, isHelped, withinMs] of [
+      [9, true, 2500],
+      [8, false, limits.leaseStarvedMs - 2000],
     ] as const) {
       bench.items.set(digest, itemOf({ ...wish, ...having(100, [held]) }))
       bench.replies.set('owner', { lease })
       bench.pass(1000)
       silences(bench)
       bench.replies.set('owner', { leaseAfterMs: 500 })
-      bench.pass(2500)
+      bench.pass(withinMs)
       expect(silences(bench).length > 0).toBe(isHelped)
     }
   })
@@ -532,6 +661,58 @@ describe('a reader whose hosts are silent', () => {
       bench.pass(1000)
     }
     bench.pass(1000)
+    expect(silences(bench)).not.toEqual([])
+  })
+
+  it('waits anew once it has wished for nothing for as long', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', {})
+    start(bench, wish)
+    bench.items.set(digest, itemOf())
+    bench.pass(limits.leaseStarvedMs + 1000)
+    bench.items.set(digest, itemOf(wish))
+    bench.pass(limits.leaseStarvedMs - 1000)
+    expect(silences(bench)).toEqual([])
+    bench.pass(2000)
+    expect(silences(bench)).not.toEqual([])
+  })
+
+  it('waits as long as others may take for a chunk of that size', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', {})
+    const size = 256 * GiB
+    const waitMs = limits.chunkSizeMaxBytes / limits.leaseStarvedBytesPerMs
+    expect(waitMs).toBeGreaterThan(limits.leaseStarvedMs)
+    start(bench, { size, ...wish })
+    bench.pass(waitMs - 1000)
+    expect(silences(bench)).toEqual([])
+    bench.pass(2000)
+    expect(silences(bench)).not.toEqual([])
+  })
+
+  it('waits as usual for a host that is there again, though it was helped while there was none', () => {
+    const bench = createBench()
+    for (const host of ['owner', 'standby', 'third', 'fourth', 'fifth']) bench.replies.set(host, 'refuse')
+    start(bench, wish)
+    bench.pass(1000)
+    expect(silences(bench)).not.toEqual([])
+    for (const host of ['owner', 'standby']) bench.replies.set(host, { leaseAfterMs: 500 })
+    bench.items.set(digest, itemOf({ ...wish, ...having(100, [9]) }))
+    bench.pass(limits.hostSilentMs)
+    silences(bench)
+    bench.items.set(digest, itemOf({ ...wish, ...having(100, [9, 10]) }))
+    bench.pass(limits.leaseStarvedMs - 1000)
+    expect(silences(bench)).toEqual([])
+  })
+
+  it('waits for the longest pause that a host has told for its wish', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 30 * second }).set('standby', {})
+    start(bench, wish)
+    bench.replies.set('owner', { leaseAfterMs: 500 })
+    bench.pass(29_000)
+    expect(silences(bench)).toEqual([])
+    bench.pass(2000)
     expect(silences(bench)).not.toEqual([])
   })
 
@@ -676,6 +857,30 @@ describe('what is at rest', () => {
     const other = createRoster()
     for (const number of [1, 2, 4]) other.add(digestOf(number))
     expect(said[0]?.request.asBefore).not.toEqual(other.sum())
+  })
+
+  it('is said so once a minute', () => {
+    const bench = standing()
+    bench.replies.clear()
+    for (let minutes = 0; minutes < 3; minutes++)
+      expect(nextMinute(bench).map(({ request }) => request.asBefore?.count)).toEqual([3, 3])
+  })
+
+  it('is not, where a host has another size for it', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { announceAfterMs: minute, size: sizeOf(50) })
+    bench.replies.set('standby', { announceAfterMs: minute })
+    bench.items.set(digest, itemOf(complete))
+    bench.client.announce(digest, true)
+    bench.client.tick()
+    bench.taken()
+    bench.pass(minute + 5)
+    expect(bench.calls().map(({ to, request }) => [to, request.items.length])).toEqual(
+      expect.arrayContaining([
+        ['owner', 1],
+        ['standby', 0],
+      ]),
+    )
   })
 
   it('is told line by line to a host that does not know the same', () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { AnnounceItem, RosterAnswer } from '../../../core/directory/messages.ts'
-import { createRoster } from '../../../core/directory/rosters.ts'
+import { createRoster, isAtRest, isSameSum } from '../../../core/directory/rosters.ts'
 import { limits } from '../../../core/limits.ts'
 import { minute } from '../../../core/units.ts'
-import { addressOf, createWorld, digestOf, span, type World } from './world.ts'
+import { addressOf, createWorld, digestOf, itemOf, span, type World } from './world.ts'
 
 const complete: Partial<AnnounceItem> = { have: { complete: true }, wants: false }
 
@@ -82,4 +82,23 @@ describe('a host that hears that all is as before', () => {
     world.clock.advance(limits.provideEveryMs)
     expect(askedOf(world, [1, 2, 3])?.provide).toBe(digestOf(3))
   })
+})
+
+it('a sum is another where it differs in anything', () => {
+  const sum = { count: 1, low: 2, high: 3 }
+  expect(isSameSum(sum, { ...sum })).toBe(true)
+  for (const change of [{ count: 9 }, { low: 9 }, { high: 9 }])
+    expect(isSameSum(sum, { ...sum, ...change })).toBe(false)
+})
+
+it.each<[string, Partial<AnnounceItem>, boolean]>([
+  ['is merely held', {}, true],
+  ['is wanted', { wants: true }, false],
+  ['is held in part', { have: { complete: false, bits: new Uint8Array(13) } }, false],
+  ['is fetched', { fetching: [{ start: 0, end: 1 }] }, false],
+  ['is to be fetched', { lease: { chunks: 1, position: 0 } }, false],
+  ['departs', { departs: true }, false],
+  ['is left', { leaves: true }, false],
+])('what %s is nothing to speak of, or is', (_what, change, rests) => {
+  expect(isAtRest(itemOf({ ...complete, ...change }))).toBe(rests)
 })
