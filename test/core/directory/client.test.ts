@@ -761,7 +761,11 @@ it('waits for a host as long as that may need to answer all members', () => {
 it('names the nearest members, once, while a host is slow to answer', () => {
   const bench = createBench()
   const [owner] = start(bench, wish)
-  bench.pass(limits.announceSlowMs)
+  bench.clock.advance(limits.announceSlowMs - 1)
+  bench.client.tick()
+  expect(bench.taken()).toEqual([])
+  bench.clock.advance(1)
+  bench.client.tick()
   const near = { type: 'directory', answer: { digest, peers: [{ ...addressOf('near'), complete: false }] } }
   expect(bench.taken()).toEqual([near, near])
   bench.client.answered(owner!.id, answerTo(owner!))
@@ -922,6 +926,31 @@ describe('what is at rest', () => {
     }
     provided.push(...bench.taken())
     expect(provided).toContainEqual({ digest: held[1], peers: [], provide: true })
+  })
+
+  it('is told anew spread over a second, and what is read at once', () => {
+    const bench = createBench()
+    const digests = span(0, 20).map(digestOf)
+    for (const host of ['owner', 'standby']) bench.replies.set(host, { announceAfterMs: minute })
+    for (const one of digests) {
+      bench.items.set(one, itemOf(one === digest ? { digest: one } : { ...complete, digest: one }))
+      bench.client.announce(one, true)
+    }
+    bench.pass(100)
+    bench.taken()
+    const told = (): Digest[] =>
+      bench.calls().flatMap(({ to, request }) => (to === 'owner' ? request.items.map((item) => item.digest) : []))
+    bench.client.renew()
+    bench.client.tick()
+    const atOnce = told()
+    bench.pass(limits.retargetIdleMs / 2)
+    const early = told()
+    bench.pass(limits.retargetIdleMs / 2)
+    const late = told()
+    expect(atOnce).toContain(digest)
+    expect(early.length).toBeGreaterThan(0)
+    expect(late.length).toBeGreaterThan(0)
+    expect([...atOnce, ...early, ...late].toSorted()).toEqual(digests.toSorted())
   })
 
   it('is told anew to hosts that took this agent for dead', () => {

@@ -67,6 +67,39 @@ describe('of whom this agent cautions', () => {
     expect(Math.max(...[...bySecond.values()].map(({ length }) => length))).toBeLessThan(300)
   })
 
+  it('is told in turn, each once, from another member on each time', () => {
+    const bench = createBench(20)
+    const others = bench.members.slice(1)
+    const firsts = Array.from({ length: 20 }, () => {
+      bench.calls.length = 0
+      bench.cautioner.caution()
+      bench.pass(cautionedWithinMs(21))
+      const first = others.indexOf(toldBy(bench)[0]!)
+      expect(toldBy(bench)).toEqual([...others.slice(first), ...others.slice(0, first)])
+      return first
+    })
+    expect(new Set(firsts).size).toBeGreaterThan(5)
+  })
+
+  it('is told by an agent that is alone to nobody', () => {
+    const bench = createBench(0)
+    bench.cautioner.caution()
+    expect(bench.cautioner.nextMs()).toBe(Infinity)
+  })
+
+  it('who gives no answer hears again after a while, though others are told meanwhile', () => {
+    const bench = createBench(2)
+    bench.silent.add('member 0')
+    bench.cautioner.memberCame('member 0')
+    bench.pass(cautionedWithinMs(3))
+    const [{ atMs } = { atMs: -1 }] = bench.calls
+    bench.calls.length = 0
+    bench.pass(limits.cautionAgainMs - cautionedWithinMs(3))
+    expect(bench.calls).toEqual([])
+    bench.pass(cautionedWithinMs(3))
+    expect(bench.calls).toEqual([{ member: 'member 0', atMs: atMs + limits.cautionAgainMs }])
+  })
+
   it('who gives no answer hears again, as long as it is a member', () => {
     const bench = createBench(2)
     bench.silent.add('member 0').add('member 1')
