@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { AnnounceItem } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
-import { createWorld, digestOf, having, span } from './world.ts'
+import { createWorld, digestOf, having, sizeOf, span } from './world.ts'
 
 const chunks = 100
 const places = createPlaces('zone', (peer) => (peer === 'stranger' ? undefined : { zone: peer.slice(0, 1) }))
@@ -11,6 +11,8 @@ const world = () => createWorld({ directory: { places } })
 const wish = (change: Partial<AnnounceItem['lease']> = {}): Partial<AnnounceItem> => ({
   lease: { chunks: 4, position: 0, ...change },
 })
+
+const wishFor = (position: number) => wish({ chunks: 1, position, theseOnly: true })
 
 describe('leases with a border', () => {
   it('send one agent of all areas to the origin for a chunk', () => {
@@ -51,6 +53,41 @@ describe('leases with a border', () => {
     expect(host.say('b2', { ...wish(), origin: 'o' }).lease).toBeUndefined()
     expect(host.say('b3', wish({ acrossOnly: true })).lease).toBeUndefined()
     expect(host.say('b3', wish()).lease).toMatchObject({ start: 0, end: 4 })
+  })
+
+  it('of the origin end where another area has the next chunk, which comes across', () => {
+    const host = world()
+    host.say('a1', having(chunks, [2]))
+    expect(host.say('b1', wish()).lease).toEqual({ id: expect.any(Number), start: 0, end: 2, ttlMs: limits.leaseTtlMs })
+    expect(host.say('b2', wish()).lease).toMatchObject({ start: 2, end: 3, source: { peer: 'a1' } })
+    expect(host.say('b3', wish()).lease).toMatchObject({ start: 3, end: 7 })
+  })
+
+  it('name of those who have one chunk the one that was named least, and none who lacks it or is banned', () => {
+    const host = world()
+    host.say('a1', having(chunks, [0]))
+    host.say('a2', having(chunks, [1]))
+    host.say('c1', having(chunks, [0, 1]))
+    expect(host.say('b1', { ...wishFor(1), bans: ['a2'] }).lease?.source?.peer).toBe('c1')
+    expect(host.say('b2', wishFor(0)).lease?.source?.peer).toBe('a1')
+    expect(host.say('d1', wishFor(0)).lease?.source?.peer).toBe('a1')
+    expect(host.say('d2', wishFor(1)).lease?.source?.peer).toBe('a2')
+  })
+
+  it('are asked for again soon while another area has the blob as well', () => {
+    const host = world()
+    host.say('a1')
+    host.say('b1', having(chunks, span(0, chunks)))
+    host.clock.advance(6000)
+    expect(host.say('b1', { ...having(chunks, span(0, chunks)), ...wish() })).toMatchObject({
+      leaseAfterMs: limits.announceMs,
+    })
+  })
+
+  it('cross from nobody who describes the blob with another size', () => {
+    const host = world()
+    host.say('a1', { size: sizeOf(50), have: { complete: true }, wants: false })
+    expect(host.say('b1', wish()).lease).not.toHaveProperty('source')
   })
 
   it('send who insists to the origin', () => {

@@ -48,6 +48,13 @@ describe('who departs hears', () => {
     expect(departs(world)).toBeDefined()
   })
 
+  it('and what it has counts as before, until it has left', () => {
+    const world = createWorld()
+    for (const peer of ['a', 'leaver']) world.say(peer, having(100, [7]))
+    for (let round = 0; round < 2; round++) departs(world, { ...having(100, [7, 95]), wants: true })
+    expect([7, 95].map((index) => world.say('z').counts?.[index])).toEqual([2, 1])
+  })
+
   it('others who depart neither have it nor take it', () => {
     const world = createWorld()
     world.say('a', { ...complete, departs: true })

@@ -892,6 +892,28 @@ describe('leases', () => {
     for (const peer of ['a', 'b', 'c']) expect(world.say(peer, { origin: 'docker.io', ...wish }).lease).toBeDefined()
   })
 
+  it('of an origin that does not answer are for one at a time as long as two say so, whoever they are', () => {
+    const world = createWorld()
+    const fails = { origin: 'docker.io', originFails: true }
+    for (const peer of ['a', 'b', 'c']) world.say(peer, fails)
+    world.clock.advance(limits.sickOriginMs - 1)
+    for (const peer of ['a', 'b', 'c']) world.say(peer, fails)
+    world.clock.advance(1)
+    world.directory.tick()
+    const granted = ['d', 'e'].filter((peer) => world.say(peer, { origin: 'docker.io', ...wish }).lease !== undefined)
+    expect(granted).toEqual(['d'])
+  })
+
+  it('of an origin that does not answer are for many again ten seconds after one of two last said so', () => {
+    const world = createWorld()
+    const fails = { origin: 'docker.io', originFails: true }
+    for (const peer of ['a', 'b']) world.say(peer, fails)
+    world.clock.advance(limits.sickOriginMs - 1)
+    world.say('b', fails)
+    world.clock.advance(1)
+    for (const peer of ['d', 'e']) expect(world.say(peer, { origin: 'docker.io', ...wish }).lease).toBeDefined()
+  })
+
   it.each(['the origin answers one of them', 'ten seconds have passed'])('are for many again when %s', (what) => {
     const world = createWorld()
     for (const peer of ['a', 'b']) world.say(peer, { origin: 'docker.io', originFails: true })
@@ -971,6 +993,12 @@ describe('who hosts', () => {
     expect(world.say('a', { digest, ...wish })).toEqual({ digest, peers: [], ask: owner })
     expect(world.suspects).toEqual([])
     expect(world.directory.stats().digests).toBe(0)
+  })
+
+  it('answers for what it owns, and names nobody else to ask', () => {
+    const answer = createWorld().say('a', wish)
+    expect(answer.lease).toBeDefined()
+    expect(answer.ask).toBeUndefined()
   })
 
   it('keeps the table but grants nothing as standby, and has the owner looked at', () => {

@@ -97,6 +97,41 @@ it('listens for a moment with a table that it kept as standby, and learns anew w
   expect(owners.learningMs(third)).toBe(500)
 })
 
+it('learns of all that came before it and have gone lately, also where others went long ago', () => {
+  const clock = virtualClock()
+  const owners = ownersOf('peer-0', peers, clock)
+  const third = digestHostedBy(owners, 'peer-0', 2)
+  const [owner = '', standby = ''] = owners.of(third)
+  owners.remove(owner)
+  clock.advance(2000)
+  owners.remove(standby)
+  expect(owners.catchingUpMs(third)).toBe(750)
+  expect(owners.learningMs(third)).toBe(2000)
+})
+
+it('learns once from who falls silent, however often that is noticed', () => {
+  const clock = virtualClock()
+  const owners = ownersOf('peer-0', peers, clock)
+  const inherited = digestHostedBy(owners, 'peer-0', 1)
+  const predecessor = owners.of(inherited)[0] ?? ''
+  owners.silence(predecessor)
+  clock.advance(1500)
+  owners.silence(predecessor)
+  owners.silence('nobody')
+  owners.remove('nobody')
+  expect(owners.learningMs(inherited)).toBe(500)
+})
+
+it('counts a member that comes among those that it ranks, once', () => {
+  const owners = ownersOf('peer-0', peers)
+  const before = owners.of(digestOf(1))
+  owners.add('peer-1')
+  expect(owners.of(digestOf(1))).toBe(before)
+  const others = span(20, 200).map((number) => `peer-${number}`)
+  for (const peer of others) owners.add(peer)
+  expect(owners.of(digestOf(1))).toEqual(ownersOf('peer-0', [...peers, ...others]).of(digestOf(1)))
+})
+
 it('learns once when a silent predecessor is then removed', () => {
   const clock = virtualClock()
   const owners = ownersOf('peer-0', peers, clock)
