@@ -759,7 +759,7 @@ describe('requests', () => {
     bench.pass(laterMs)
     bench.joins('b', [1])
     bench.pass(limits.stallMs - laterMs - limits.tickMs)
-    bench.handle({ type: 'frame', peer: 'c', id: -1, bytes })
+    if (bytes > 0) bench.handle({ type: 'frame', peer: 'c', id: -1, bytes })
     bench.pass(limits.tickMs)
     expect(bench.told('cancel')).toHaveLength(laterMs > 0 ? 1 : 2)
     bench.told('request')

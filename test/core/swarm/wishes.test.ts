@@ -198,6 +198,25 @@ describe('a reader whom nothing reaches', () => {
     expect(wishOf(bench)).toEqual({ chunks: firstChunks, position: 0, insists: true })
   })
 
+  it.each([
+    ['waits while a queue moves in which its request is', false],
+    ['insists though a queue moves in which its request is, where that peer has stalled before', true],
+  ])('%s', (_what, stalls) => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.joins('idle', [])
+    if (stalls) bench.joins('peer', [0])
+    bench.pass(limits.stallMs + limits.stallRestMs)
+    if (!stalls) bench.joins('peer', [0])
+    const request = bench.told('request').at(-1)
+    for (let ahead = 20; bench.clock.now() < 1000 + limits.starvedMs; ahead--) {
+      bench.says('peer', { type: 'queued', id: request!.id, ahead })
+      bench.pass(500)
+    }
+    expect(wishOf(bench)?.insists === true).toBe(stalls)
+  })
+
   it('starves from when a chunk last came, and is as patient again as ever once one has', () => {
     const bench = createBench()
     bench.read()
