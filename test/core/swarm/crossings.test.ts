@@ -37,13 +37,14 @@ describe('a peer on the other side of a border', () => {
   it('is asked before others are for what they have', () => {
     const bench = createBench({ places, limits: { inFlightSlowChunks: 1 } })
     bench.read()
-    bench.joins('far', span(0, 100))
-    bench.answer({ lease: { ...lease, start: 60, end: 61 } })
-    bench.handle({ type: 'peer-disconnected', peer: 'far' })
-    bench.joins('far', span(0, 100))
     bench.joins('near', span(0, 50))
-    const asked = bench.told('request')
-    expect(asked[0]).toMatchObject({ to: 'far', index: 60 })
+    const [only] = bench.told('request')
+    bench.answer({ lease: { ...lease, start: 60, end: 61 } })
+    bench.joins('far', span(0, 100))
+    expect(bench.told('request')).toEqual([])
+    bench.sends(only!)
+    bench.settle()
+    expect(bench.told('request')[0]).toMatchObject({ to: 'far', index: 60 })
   })
 
   it('is asked for nothing without a lease, whatever it says it has', () => {

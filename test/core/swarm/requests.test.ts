@@ -359,18 +359,22 @@ describe('requests', () => {
   it('that fall silent are asked of a second peer only after four times what usually passes between two frames of the first', () => {
     const bench = createBench()
     bench.read()
+    // The link is far wider than what comes of the chunk.
+    bench.handle({ type: 'frame', peer: 'stranger', id: -1, bytes: sizeOf(100) })
+    bench.pass(4000)
     bench.joins('a', [4])
+    bench.joins('b', [])
     const [first] = bench.told('request')
-    bench.sends(first!, { bytes: 1000, signer: 'seed' })
-    for (let frame = 0; frame < 40; frame++) {
+    bench.sends(first!, { bytes: 0, signer: 'seed' })
+    for (let frame = 0; frame < 7; frame++) {
       bench.pass(100)
-      bench.handle({ type: 'frame', peer: 'a', id: first!.id, bytes: 1000 })
+      bench.handle({ type: 'frame', peer: 'a', id: first!.id, bytes: 16 * KiB })
     }
-    bench.joins('b', [4])
+    bench.says('b', { type: 'have', digest, indices: [4] })
     bench.pass(375)
     expect(bench.told('request')).toEqual([])
-    bench.pass(25)
-    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 41_000 }])
+    bench.pass(50)
+    expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 7 * 16 * KiB }])
   })
 
   it('that fell silent and begin again go on where the one that was further ahead had come', () => {
