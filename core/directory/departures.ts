@@ -5,18 +5,18 @@ import type { Announcer, Table } from './table.ts'
 
 /** `own` is the table of the leaver's area, `all` those of all areas: what is across a border is not lost. */
 export function departureOf(all: Iterable<Table>, own: Table, leaver: Announcer): Departure {
-  const isWanted = isWantedByOthers(own, leaver)
+  const isWanted = isWantedByStayers(own)
   const sole = leaver.complete ? fullBitfield(own.chunks) : leaver.bits.slice()
   for (const { announcers, size } of all) {
     if (size !== own.size) continue
-    for (const other of announcers.values()) if (other !== leaver && !other.departs) remove(sole, other, own.chunks)
+    for (const other of announcers.values()) if (!other.departs) remove(sole, other, own.chunks)
   }
   return isEmpty(sole) ? { isWanted } : { sole, isWanted }
 }
 
 /** Somebody who stays wants the blob. */
-export function isWantedByOthers({ announcers }: Table, leaver: Announcer): boolean {
-  for (const other of announcers.values()) if (other !== leaver && other.wants && !other.departs) return true
+export function isWantedByStayers({ announcers }: Table): boolean {
+  for (const { departs, wants } of announcers.values()) if (wants && !departs) return true
   return false
 }
 

@@ -7,7 +7,7 @@ import { nowhere, type Places } from '../members/places.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { createTables, elsewhereOf, type Tables } from './areas.ts'
-import { departureOf, isWantedByOthers } from './departures.ts'
+import { departureOf, isWantedByStayers } from './departures.ts'
 import { grantLease, isAllTaken } from './leases.ts'
 import type {
   AnnounceAnswer,
@@ -410,7 +410,7 @@ function leaseFor(
   item: AnnounceItem,
 ): Pick<AnswerItem, 'lease' | 'leaseAfterMs' | 'isAllTaken'> {
   if (item.lease === undefined) return {}
-  if (announcer.departs && isWantedByOthers(table, announcer)) return { leaseAfterMs: limits.announceMs }
+  if (announcer.departs && isWantedByStayers(table)) return { leaseAfterMs: limits.announceMs }
   const heldBackMs = heldBackForMs(state, table)
   if (heldBackMs > 0) return { leaseAfterMs: heldBackMs }
   const limitedMs = limitedForMs(state, originOf(item))

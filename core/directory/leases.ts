@@ -82,8 +82,7 @@ function find(
 function isUnheardOf({ lastLease, claims }: Announcer, { fetching }: AnnounceItem): boolean {
   if (lastLease === undefined) return false
   for (let index = lastLease.start; index < lastLease.end; index++) {
-    const claim = claims.get(index)
-    if (claim?.lease !== lastLease.id || claim.lapsed) return false
+    if (claims.get(index)?.lease !== lastLease.id) return false
   }
   return !fetching.some(({ start, end }) => start < lastLease.end && end > lastLease.start)
 }

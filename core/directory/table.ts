@@ -304,7 +304,7 @@ function isStalled(
   nowMs: number,
   ttlMs: number,
 ): boolean {
-  if (nowMs - Math.max(sinceMs, heardMs) >= ttlMs) return true
+  if (nowMs - heardMs >= ttlMs) return true
   if (progressMs > sinceMs) return nowMs - progressMs >= ttlMs
   return nowMs >= Math.min(sinceMs + limits.leaseFirstByteMs, Math.max(sinceMs + ttlMs, endsAtMs))
 }
