@@ -290,6 +290,8 @@ export const limits = {
   /** After `busy`, this long until the next request, or an eighth of what a chunk takes, when some place should be free; doubled each time up to the maximum. */
   busyBackoffMinMs: 10,
   busyBackoffMaxMs: 250,
+  /** So many in a row, which take two seconds, while nothing comes for `starvedMs`, and the peer withholds what it has. In a crowd behind slow uplinks honest ones are so busy. */
+  busiesMax: 12,
   /** Gained chunks are told at once when none was told for this long, else together. */
   haveBatchMs: 8,
   haveBatchChunks: 16,

@@ -49,8 +49,11 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
 }
 
 /** Some whose word counts for nothing here: the directory knows what they say to hold, and not what that is worth. */
-function shunnedPeers(state: SwarmState, { spoilers }: Session): PeerId[] {
-  return [...new Set([...bannedPeers(state), ...spoilers, ...state.withholders])].slice(-state.limits.bansToldMax)
+function shunnedPeers(state: SwarmState, { neighbours, spoilers }: Session): PeerId[] {
+  const deniers = [...neighbours.values()].filter(({ denies }) => denies).map(({ peer }) => peer.id)
+  return [...new Set([...bannedPeers(state), ...spoilers, ...state.withholders, ...deniers])].slice(
+    -state.limits.bansToldMax,
+  )
 }
 
 function leavingItem(state: SwarmState, digest: Digest): AnnounceItem | undefined {

@@ -7,11 +7,11 @@ import { noteAudited, onForged, onOtherCopy } from './forgery.ts'
 import { countBytes } from './link.ts'
 import { lose, noteGained, rejoinAll } from './neighbours.ts'
 import { leaseSettled, stopOrigin } from './origin.ts'
-import { connectMore } from './peers.ts'
 import { strike } from './bans.ts'
 import { hasBit } from './bitfield.ts'
 import { advanceCursors, lengthOf, markHeld, setPhase, tellDirectory } from './session.ts'
 import { isOvertaken, notePace } from './pace.ts'
+import { handsOn, refuse } from './refusals.ts'
 import { clearSuspects, isBelieved, refute, suspectSigners } from './trust.ts'
 import { ownOrigin, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
@@ -41,25 +41,12 @@ export function onChunkStarted(state: SwarmState, event: EventOf<'chunk-started'
   if (contradicts(state, session, event.entry)) return
   if (!isBelieved(state, session, event.entry)) {
     cancelTransfer(state, transfer)
-    refuse(state, transfer)
+    const neighbour = session.neighbours.get(event.peer)
+    if (neighbour !== undefined) refuse(state, neighbour, index)
     return
   }
   noteDoubtful(state, transfer, event.entry)
   start(state, transfer, event.entry)
-}
-
-/** Others may have it on a word that is taken: some are looked for beside the neighbours. */
-function refuse(state: SwarmState, { index, peer, session }: Transfer): void {
-  const { neighbours, refused } = session
-  const neighbour = neighbours.get(peer.id)
-  if (neighbour !== undefined) lose(neighbour, index)
-  const isFirst = refused.size === 0
-  const refusal = refused.get(index) ?? { sinceMs: state.clock.now(), holders: new Set() }
-  refused.set(index, refusal)
-  refusal.holders.add(peer.id)
-  if (!isFirst) return
-  connectMore(state, session)
-  tellDirectory(state, session, true)
 }
 
 function noteDoubtful(state: SwarmState, { peer, session }: Transfer, { signer }: Entry): void {
@@ -155,7 +142,7 @@ function finish(state: SwarmState, transfer: Transfer, nowMs: number): void {
   if (buffer !== undefined) buffer.entry = transfer.entry
   state.droughts = 0
   peer.stalls = 0
-  state.withholders.delete(peer.id)
+  handsOn(state, transfer)
   peer.ahead = 0
   notePace(state, transfer)
   state.chunkMs += (nowMs - transfer.askedAtMs - state.chunkMs) / 8

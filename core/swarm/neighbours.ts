@@ -31,6 +31,7 @@ function neighbourOf(state: SwarmState, session: Session, peer: Peer): Neighbour
     foreign,
     deflected: new Set(),
     leftToOthers: new Set(),
+    hearsay: new Set(),
     bringsDoubtful: false,
     denies: false,
     joinSent: false,
@@ -84,6 +85,7 @@ function takeBits(neighbour: Neighbour, have: Uint8Array): void {
   if (hasLost(neighbour, have)) neighbour.joinSent = false
   countOut(neighbour)
   neighbour.bits.set(have)
+  neighbour.hearsay.clear()
   neighbour.held = countBits(have)
   countIn(neighbour)
 }
@@ -120,6 +122,7 @@ export function onHave(state: SwarmState, peer: Peer, message: Extract<PeerMessa
   for (const index of message.indices) {
     if (!Number.isInteger(index) || index < 0 || index >= session.count) return true
     gain(neighbour, index)
+    neighbour.hearsay.delete(index)
     if (session.phase[index] === phases.missing) isUseful = true
   }
   if (isUseful && isFree(state, peer, state.clock.now())) wake(session)
@@ -137,7 +140,7 @@ function requestsPerPeer(state: SwarmState): number {
   return isNarrow(state) && state.peers.size >= neighboursAim ? 1 : most
 }
 
-/** The neighbour holds this chunk: by its own word, or by that of a busy peer. */
+/** The neighbour holds this chunk. */
 export function gain(neighbour: Neighbour, index: number): void {
   if (hasBit(neighbour.bits, index)) return
   setBit(neighbour.bits, index)
@@ -147,10 +150,18 @@ export function gain(neighbour: Neighbour, index: number): void {
   if (phase[index] === phases.missing) setBit(obtainable, index)
 }
 
+/** Said of it by a busy peer. */
+export function gainByHearsay(neighbour: Neighbour, index: number): void {
+  if (hasBit(neighbour.bits, index)) return
+  gain(neighbour, index)
+  neighbour.hearsay.add(index)
+}
+
 /** The neighbour does not hold this chunk, or not in a form that counts here. */
 export function lose(neighbour: Neighbour, index: number): void {
   if (!hasBit(neighbour.bits, index)) return
   clearBit(neighbour.bits, index)
+  neighbour.hearsay.delete(index)
   neighbour.held--
   const { availability } = neighbour.session
   availability[index] = (availability[index] ?? 0) - 1

@@ -3,12 +3,13 @@ import type { PeerId } from '../ports.ts'
 import { isCautionedOf } from './caution.ts'
 import { clearBit, hasBit, isEmpty } from './bitfield.ts'
 import { nextCrossing } from './crossings.ts'
-import { gain, isFree, lose } from './neighbours.ts'
+import { gainByHearsay, isFree, lose } from './neighbours.ts'
 import { onStalled, rest } from './peers.ts'
 import { pickChunk, type Priority } from './picker.ts'
+import { refuse, withholds } from './refusals.ts'
 import { capacityOf, patienceMs, slowChunkMs } from './link.ts'
 import { remainingMs, wouldOvertake } from './pace.ts'
-import { isWanted } from './session.ts'
+import { isDemanded, isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
 import { beginTransfer, cancelTransfer, notePromise, setQueued, transferOf, withdrawTransfer } from './transfers.ts'
@@ -197,9 +198,11 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   rest(state, transfer.peer, restMs)
   notePromise(state, transfer)
   withdrawTransfer(state, transfer)
+  if (transfer.peer.busies >= state.limits.busiesMax && isWaitedFor(state, session, state.limits.starvedMs))
+    withholds(state, transfer.peer)
   for (const hint of hints.slice(0, busyHintsMax)) {
     const neighbour = session.neighbours.get(hint)
-    if (neighbour?.joinReceived === true && !neighbour.foreign) gain(neighbour, index)
+    if (neighbour?.joinReceived === true && !neighbour.foreign) gainByHearsay(neighbour, index)
   }
 }
 
@@ -207,13 +210,13 @@ export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
   const transfer = transferOf(state, peer, id)
   if (transfer === undefined) return
   const { index, session } = transfer
-  const neighbour = session.neighbours.get(peer)
-  if (neighbour !== undefined) {
-    lose(neighbour, index)
-    neighbour.denies = true
-  }
-  session.refused.get(index)?.holders.add(peer)
   withdrawTransfer(state, transfer)
+  const neighbour = session.neighbours.get(peer)
+  if (neighbour === undefined) return
+  // Others may be wrong about what it has.
+  if (neighbour.hearsay.has(index)) return lose(neighbour, index)
+  neighbour.denies = true
+  refuse(state, neighbour, index)
 }
 
 /** Drops requests for chunks that no reader wants any more. */
@@ -230,8 +233,10 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
   for (const transfer of state.transfers) {
     const silentMs = state.link.silenceMs - transfer.heardAtMs
     if (silentMs >= stallMs || isLate(state, transfer, crawlMaxMs(state, transfer))) stalled.add(transfer.peer)
-    else if (isLate(state, transfer, state.limits.crawlMs)) move(state, transfer)
-    else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
+    else if (isLate(state, transfer, state.limits.crawlMs)) {
+      if (!move(state, transfer) && isWaitedFor(state, transfer.session, state.limits.crawlMs))
+        withholds(state, transfer.peer)
+    } else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
   noteDrought(state, stalled, nowMs)
   for (const peer of stalled) onStalled(state, peer)
@@ -275,16 +280,25 @@ function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
  * A chunk that must come whole from one sender is asked of another instead, and so is one of which two that were asked send nothing much;
  * any other of another too.
  */
-function move(state: SwarmState, transfer: Transfer): void {
+function move(state: SwarmState, transfer: Transfer): boolean {
   const { index, session } = transfer
   const transfers = session.buffers.get(index)?.transfers ?? []
   const isInVain = transfers.length > 1 && !transfers.some((one) => isComing(state, one))
-  if (!session.single.has(index) && !isInVain) return hedge(state, transfer)
+  if (!session.single.has(index) && !isInVain) {
+    hedge(state, transfer)
+    return transfers.length > 1
+  }
   const senders = transfers.map(({ peer }) => peer)
   const neighbour = leastLoaded(state, session, index, senders)
-  if (neighbour === undefined) return
+  if (neighbour === undefined) return false
   cancelTransfer(state, transfer)
   beginTransfer(state, neighbour, index)
+  return true
+}
+
+/** Nothing has come for the readers of a blob for so long that its holders are to blame. */
+function isWaitedFor({ clock }: SwarmState, session: Session, ms: number): boolean {
+  return isDemanded(session) && clock.now() - session.progressAtMs >= ms
 }
 
 /** It has just been asked for, or frames come. */

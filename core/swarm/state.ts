@@ -327,6 +327,8 @@ export interface Neighbour {
   readonly deflected: Set<number>
   /** Chunks that it would rather not send us now. */
   readonly leftToOthers: Set<number>
+  /** Chunks that it holds by the word of others only. */
+  readonly hearsay: Set<number>
   /** It has brought what was signed by one of whom this node is cautioned. */
   bringsDoubtful: boolean
   /** It has denied a chunk that it was said to have, and not said anew since what it has. */

@@ -15,6 +15,7 @@ const filters = {
   strategy: { of: ({ strategy }: BenchCase) => strategy, what: 'how chunks spread (strategies.ts)' },
   frames: { of: ({ framesPerChunk }: BenchCase) => framesPerChunk, what: 'frames that a chunk moves in' },
   weakUplinks: { of: ({ weakUplinks }: BenchCase) => weakUplinks, what: 'nodes that upload at a tenth' },
+  liar: { of: ({ liar }: BenchCase) => liar, what: 'what one of the nodes does wrong (lies.ts)' },
   crashes: { of: ({ crashShare }: BenchCase) => crashShare, what: 'share of nodes that crash' },
 } as const
 
@@ -53,6 +54,7 @@ flag again). Says first what they take of this machine, and every two seconds on
 
   npm run sim -- --bench --nodes 100 --image-mb 100
   npm run sim -- --bench --nodes 1000 --image-mb 100 --start cold --strategy shipped,'eight neighbours' --json
+  npm run sim -- --bench --nodes 20 --liar none,trickles,denies
   npm run sim -- --bench --nodes 10000 --image-mb 100 --start warm
 `,
     )

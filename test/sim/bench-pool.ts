@@ -61,12 +61,13 @@ function needsOf(cases: readonly BenchCase[], atATime: number): string {
   return `${what}: about ${timeOf(cpuMs)} of CPU and ${gigabytes(togetherBytes(cases, atATime))} of memory (${free})`
 }
 
-function nameOf({ crashShare, layerBytes, nodes, start, strategy, weakUplinks }: BenchCase): string {
+function nameOf({ crashShare, layerBytes, liar, nodes, start, strategy, weakUplinks }: BenchCase): string {
   const megabytes = layerBytes.reduce((sum, bytes) => sum + bytes, 0) / 1e6
   const layers = layerBytes.length === 1 ? '' : ` in ${layerBytes.length} layers`
   const crashes = crashShare === 0 ? '' : `, ${100 * crashShare} % crash`
   const weak = weakUplinks === 0 ? '' : `, ${weakUplinks} weak uplinks`
-  return `${nodes} nodes, ${megabytes.toFixed(0)} MB${layers}, ${start}${crashes}${weak}, ${strategy}`
+  const beside = liar === 'none' ? '' : `, one ${liar}`
+  return `${nodes} nodes, ${megabytes.toFixed(0)} MB${layers}, ${start}${crashes}${weak}${beside}, ${strategy}`
 }
 
 async function runCase(setup: BenchCase, name: string, { say, seed }: PoolOptions): Promise<BenchRow> {

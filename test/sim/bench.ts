@@ -1,10 +1,13 @@
 /**
  * How close does the slowest node come to the fluid bound? Nodes with equal links, 1 ms apart, want one image at the same
- * moment: cold from an origin with the uplink of one node, or warm from one seed. Method and results: bench/sim/README.md.
+ * moment: cold from an origin with the uplink of one node, or warm from one seed; also beside one that lies. Method and results:
+ * bench/sim/README.md.
  */
 import { limits } from '../../core/limits.ts'
 import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { fluidBoundSeconds } from '../../bench/fluid-bound.ts'
+import { makeLiar } from './liars.ts'
+import { type Lie, liesOfHosts } from './lies.ts'
 import { crash, start, type SimNode } from './node.ts'
 import { quiet } from './options.ts'
 import type { Pull } from './puller.ts'
@@ -26,6 +29,8 @@ export interface BenchCase {
   readonly crashShare: number
   /** Nodes whose uplink has a tenth of the others'. */
   readonly weakUplinks: number
+  /** What one of the nodes tells, beside which the others pull: of a host's lies, the one that hosts the first layer's directory. */
+  readonly liar: Lie | 'none'
 }
 
 export interface BenchRow {
@@ -37,6 +42,7 @@ export interface BenchRow {
   readonly frames_per_chunk: number
   readonly crashed_share: number
   readonly weak_uplinks: number
+  readonly liar: Lie | 'none'
   readonly fluid_bound_s: number
   readonly p50_over_bound: number
   readonly p99_over_bound: number
@@ -51,7 +57,7 @@ export interface BenchRow {
 
 const originFirstByteMs = 100
 /** Far beyond any result that would be looked at. */
-const patienceBounds = 10
+const patienceBounds = 30
 
 /** How far a case is, in words, and in things that have happened. */
 export type OnProgress = (line: string, steps: number) => void
@@ -62,9 +68,11 @@ export function bench(setup: BenchCase, seed: number | string, onProgress: OnPro
   settle(sim, onProgress)
   const boundMs = boundMsOf(setup)
   const crashed = planCrashes(sim, setup, boundMs)
+  const liar = plantLiar(sim, setup)
   const beganMs = sim.engine.clock.now()
   for (const pull of sim.pulls) pull.begin()
-  const isOver = (pull: Pull): boolean => pull.doneAtMs !== undefined || crashed.has(pull)
+  const isLost = (pull: Pull): boolean => crashed.has(pull) || pull.node === liar
+  const isOver = (pull: Pull): boolean => pull.doneAtMs !== undefined || isLost(pull)
   const { engine } = sim
   while (!sim.pulls.every(isOver)) {
     engine.run(engine.clock.now() + sliceMs, () => false)
@@ -75,8 +83,8 @@ export function bench(setup: BenchCase, seed: number | string, onProgress: OnPro
   return rowOf(
     sim,
     setup,
-    sim.pulls.filter((pull) => !crashed.has(pull)),
-    boundMs,
+    sim.pulls.filter((pull) => !isLost(pull)),
+    beganMs,
   )
 }
 
@@ -99,7 +107,7 @@ export function boundMsOf({ layerBytes, linkMbit, nodes, weakUplinks }: BenchCas
 }
 
 function createWorld(setup: BenchCase, seed: number | string): Sim {
-  const { framesPerChunk, layerBytes, linkMbit, nodes, start: from, strategy, weakUplinks } = setup
+  const { framesPerChunk, layerBytes, liar, linkMbit, nodes, start: from, strategy, weakUplinks } = setup
   const rate = (linkMbit * 1e6) / 8 / 1000
   const isWarm = from === 'warm'
   const options = {
@@ -110,6 +118,7 @@ function createWorld(setup: BenchCase, seed: number | string): Sim {
     weakUplinks,
     originBytesPerMs: rate,
     originFirstByteMs,
+    realBytes: liar !== 'none',
     frameBytes: Math.max(limits.frameSizeBytes, Math.min(...layerBytes.map(chunkSizeOf)) / framesPerChunk),
   }
   const changed = strategies[strategy]
@@ -119,6 +128,15 @@ function createWorld(setup: BenchCase, seed: number | string): Sim {
   if (seedNode !== undefined) for (const blob of sim.layers) fill(seedNode, blob)
   for (const node of sim.nodes) start(node)
   return isWarm ? { ...sim, pulls: sim.pulls.slice(0, nodes) } : sim
+}
+
+function plantLiar({ layers, nodes, world }: Sim, { liar: lie }: BenchCase): SimNode | undefined {
+  if (lie === 'none') return undefined
+  const isOfHost = liesOfHosts.some((one) => one === lie)
+  const [host] = world.givenOwners!.of(layers[0]!.digest)
+  const liar = isOfHost ? world.nodes.get(host!)! : nodes[0]!
+  makeLiar(liar, lie)
+  return liar
 }
 
 function planCrashes(sim: Sim, { crashShare }: BenchCase, boundMs: number): Set<Pull> {
@@ -149,9 +167,11 @@ function crashForGood({ engine, nodes, world }: Sim, node: SimNode): void {
 /** Within 5 s (DESIGN, Members). */
 const deathKnownMs = 3000
 
-function rowOf(sim: Sim, setup: BenchCase, survivors: readonly Pull[], boundMs: number): BenchRow {
+function rowOf(sim: Sim, setup: BenchCase, survivors: readonly Pull[], beganMs: number): BenchRow {
   const { network, origin, traffic } = sim.world
   const image = imageBytes(sim)
+  const boundMs = boundMsOf(setup)
+  const tookMs = ({ doneAtMs = Infinity }: Pull): number => doneAtMs - beganMs
   const ends = survivors.map(tookMs).toSorted((a, b) => a - b)
   const overBound = (share: number): number => rounded((ends[Math.ceil(share * ends.length) - 1] ?? NaN) / boundMs)
   const received = sim.nodes.map(({ counts }) => counts.peerBytes + counts.originBytes)
@@ -165,6 +185,7 @@ function rowOf(sim: Sim, setup: BenchCase, survivors: readonly Pull[], boundMs: 
     frames_per_chunk: setup.framesPerChunk,
     crashed_share: setup.crashShare,
     weak_uplinks: setup.weakUplinks,
+    liar: setup.liar,
     fluid_bound_s: rounded(boundMs / 1000),
     p50_over_bound: overBound(0.5),
     p99_over_bound: overBound(0.99),
@@ -174,10 +195,6 @@ function rowOf(sim: Sim, setup: BenchCase, survivors: readonly Pull[], boundMs: 
     control_bytes_ratio: rounded(control / sum(received)),
     received_ratio_max: rounded(Math.max(...received) / image),
   }
-}
-
-function tookMs({ doneAtMs, startedAtMs }: Pull): number {
-  return (doneAtMs ?? Infinity) - (startedAtMs ?? 0)
 }
 
 function hostsAmong({ layers, world }: Sim, pulls: readonly Pull[]): Pull[] {

@@ -63,11 +63,40 @@ describe.each([1, 2])('two members at one address that send a byte now and then,
       }
       for (const pull of story.sim.pulls) pull.begin()
       story.sim.engine.run(200_000, () => honest.every(({ doneAtMs }) => doneAtMs !== undefined))
-      expect(story.nowMs()).toBeLessThan(4 * limits.starvedMs)
+      expect(story.nowMs()).toBeLessThan(5 * limits.crawlMs)
       expect(harm(story, liars)).toEqual(none)
       expect(story.originRatio()).toBeLessThan(1.6)
     },
   )
+})
+
+/** How long seven take for an image beside a member that pulls it too and tells the lie, or beside an honest one, and what the origin sends. */
+function besideHoarder(lie: Lie | 'none', witnesses: number, seed: string): { ms: number; copies: number } {
+  const story = tell({ nodes: 8, layerBytes: [4 * MiB, 4 * MiB] }, { witnesses }, seed)
+  const hoarder = story.node(1)
+  const others = story.sim.pulls.filter(({ node }) => node !== hoarder)
+  story.begin([])
+  if (lie !== 'none') makeLiar(hoarder, lie)
+  for (const pull of story.sim.pulls) pull.begin()
+  expect(story.sim.engine.run(200_000, () => others.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
+  expect(harm(story, lie === 'none' ? [] : [hoarder])).toEqual(none)
+  return { ms: story.nowMs(), copies: story.originRatio() }
+}
+
+describe.each([1, 2])('who has fetched a part of a blob, and hands on none of it, with --witnesses %i', (witnesses) => {
+  it.each([
+    ['denies', 1000],
+    ['trickles', 2 * limits.crawlMs],
+    ['begins nothing', 2 * limits.crawlMs],
+    ['keeps waiting', 2 * limits.crawlMs],
+    ['is ever busy', limits.starvedMs + 1000],
+  ] as const)('and %s, delays others by less than %i ms, and has that part sent once more', (lie, withinMs) => {
+    for (const seed of ['a', 'b', 'c', 'd']) {
+      const { copies, ms } = besideHoarder(lie, witnesses, seed)
+      expect(ms - besideHoarder('none', witnesses, seed).ms).toBeLessThan(withinMs)
+      expect(copies).toBeLessThan(1.5)
+    }
+  })
 })
 
 /** Five layers that a forger says to have whole, and honest seeds as well; the nodes that pulled. */

@@ -39,6 +39,12 @@ export function makeLiar(node: SimNode, lie: Lie): void {
       return uploadInstead(node, (command) => trickle(node, command))
     case 'denies':
       return uploadInstead(node, (command) => deny(node, command))
+    case 'begins nothing':
+      return uploadInstead(node, () => {})
+    case 'is ever busy':
+      return uploadInstead(node, (command) => turnAway(node, command))
+    case 'keeps waiting':
+      return uploadInstead(node, (command) => keepWaiting(node, command))
     case 'slanders':
       node.slander = [...node.world.nodes.keys()].filter((peer) => peer !== node.id).map((peer) => ({ peer }))
       node.life?.cautioner.caution()
@@ -145,6 +151,29 @@ function trickle(node: SimNode, { digest, id, index, offset, peer }: CommandOf<'
 
 function deny(node: SimNode, { id, peer }: CommandOf<'upload'>): void {
   later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: false }))
+}
+
+/** It is done with the upload, as far as its own program knows. */
+function endUpload(node: SimNode, { id, peer }: CommandOf<'upload'>): void {
+  later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: true }))
+}
+
+function turnAway(node: SimNode, command: CommandOf<'upload'>): void {
+  endUpload(node, command)
+  node.port.send(command.peer, { type: 'busy', id: command.id, try: [] })
+}
+
+const keptBehind = 5
+
+function keepWaiting(node: SimNode, command: CommandOf<'upload'>): void {
+  const { id, peer } = command
+  endUpload(node, command)
+  const again = (): void => {
+    if (!node.world.network.isConnected(node.id, peer)) return
+    node.port.send(peer, { type: 'queued', id, ahead: keptBehind })
+    later(node, limits.queuedAgainMs, again)
+  }
+  again()
 }
 
 function claimAll(node: SimNode): void {

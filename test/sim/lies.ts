@@ -19,6 +19,12 @@ export const liesOfHolders = [
 export const liesOfClaims = [
   /** Claims all that it has, and denies each chunk that it is asked for. */
   'denies',
+  /** Begins none of what it is asked for, like a node whose disk hangs: others wait behind that, and then it is busy. */
+  'begins nothing',
+  /** Is too busy for each chunk that it is asked for, again and again. */
+  'is ever busy',
+  /** Lets each chunk that it is asked for wait, for ever behind as many. */
+  'keeps waiting',
 ] as const
 
 /** In the names of others, or about them. */

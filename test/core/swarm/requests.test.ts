@@ -3,21 +3,34 @@ import { limits } from '../../../core/limits.ts'
 import { createPlaces } from '../../../core/members/places.ts'
 import { parseDigest } from '../../../core/oci/digest.ts'
 import { KiB } from '../../../core/units.ts'
-import { type Bench, bitsOf, createBench, digest, hashOf, proved, sizeOf, span } from './bench.ts'
+import { type Bench, bitsOf, comes, createBench, digest, hashOf, lease, proved, sizeOf, span } from './bench.ts'
 import type { SwarmLimits } from '../../../core/swarm/state.ts'
 
 /** How long a request waits at a peer that says, twice a second, how many are before it; 40 s at most. */
-function msUntilGivenUp(limitsOf: Partial<SwarmLimits>, aheadAt: (ms: number) => number): number {
+function msUntilGivenUp(
+  limitsOf: Partial<SwarmLimits>,
+  aheadAt: (ms: number) => number,
+  comesElsewhere = true,
+): number {
   const bench = createBench({ limits: limitsOf })
   bench.read()
+  const drips = comesElsewhere ? drippingOrigin(bench) : () => {}
   bench.joins('a', [4])
   const [request] = bench.told('request')
   let ms = 0
   for (; ms < 40_000 && bench.told('cancel').length === 0; ms += 500) {
     bench.says('a', { type: 'queued', id: request!.id, ahead: aheadAt(ms) })
+    drips()
     bench.pass(500)
   }
   return ms
+}
+
+/** The origin sends a byte of what this node has leased at each call. */
+function drippingOrigin(bench: Bench): () => void {
+  bench.answer({ lease })
+  const [fetch] = bench.take('fetch-origin')
+  return () => comes(bench, fetch!.fetch, 0, 1)
 }
 
 /** A request that waits at `a` behind five, where so many bytes have come lately, and has been made of `b`, who gained the chunk later, too. */
@@ -318,6 +331,22 @@ describe('requests', () => {
     expect(bench.told('request')).toEqual([])
   })
 
+  it('for what others are wrong that a peer has are held against nobody, and its own word counts', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('b', [])
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.says('a', { type: 'busy', id: request!.id, try: ['b'] })
+    bench.says('b', { type: 'missing', id: bench.told('request', 'b')[0]!.id })
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+    bench.pass(limits.tickMs)
+    bench.says('a', { type: 'busy', id: bench.told('request', 'a')[0]!.id, try: ['b'] })
+    bench.says('b', { type: 'have', digest, indices: [4] })
+    bench.says('b', { type: 'missing', id: bench.told('request', 'b')[0]!.id })
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['b'])
+  })
+
   it('for what a peer turns out not to have go elsewhere', () => {
     const bench = createBench()
     bench.read()
@@ -557,18 +586,37 @@ describe('requests', () => {
 
   it('of a peer that sends a byte now and then are asked of a second one as well, and at last given up', () => {
     const bench = createBench()
-    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.read()
+    const drips = drippingOrigin(bench)
     for (const peer of ['a', 'b']) bench.joins(peer, [4])
     const [request] = bench.told('request')
     const other = request!.to === 'a' ? 'b' : 'a'
+    const crawls = (ms: number): void => {
+      for (let passedMs = 0; passedMs < ms; passedMs += 50) {
+        drips()
+        trickle(bench, [request!], 50)
+      }
+    }
     bench.sends(request!, { bytes: 1 })
-    trickle(bench, [request!], limits.crawlMs - 50)
+    crawls(limits.crawlMs - 50)
     expect(bench.told('request')).toEqual([])
-    trickle(bench, [request!], 100)
+    crawls(100)
     expect(bench.told('request')).toMatchObject([{ to: other, index: 4 }])
     expect(bench.told('cancel', request!.to)).toEqual([])
-    trickle(bench, [request!], limits.crawlMaxMs - limits.crawlMs + 200)
+    crawls(limits.crawlMaxMs - limits.crawlMs + 200)
     expect(bench.told('cancel', request!.to)).toMatchObject([{ id: request!.id }])
+  })
+
+  it('of a peer that sends a byte now and then are given up after two seconds where nothing else comes, and nobody else has the chunk', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 1 })
+    trickle(bench, [request!], limits.crawlMs - 50)
+    expect(bench.told('cancel')).toEqual([])
+    trickle(bench, [request!], 100)
+    expect(bench.told('cancel')).toMatchObject([{ id: request!.id }])
   })
 
   it('of two peers that both send a byte now and then are made of a third in place of one', () => {
@@ -601,14 +649,18 @@ describe('requests', () => {
 
   it('for a chunk that must come whole are made of another in place of one that sends a byte now and then, where there is one', () => {
     const bench = createBench()
-    bench.read({ whole: false, start: sizeOf(4), end: sizeOf(5) })
+    bench.read()
+    const drips = drippingOrigin(bench)
     bench.joins('liar', [4])
     bench.sends(bench.told('request')[0]!)
     bench.handle({ type: 'hashed', digest, index: 4, hash: hashOf(999) })
     bench.joins('a', [4])
     const [request] = bench.told('request')
     bench.sends(request!, { bytes: 1 })
-    trickle(bench, [request!], 2 * limits.crawlMs)
+    for (let second = 0; second < 4; second++) {
+      drips()
+      trickle(bench, [request!], 1000)
+    }
     expect(bench.told('cancel')).toEqual([])
     bench.joins('b', [4])
     trickle(bench, [request!], 25)
@@ -688,10 +740,12 @@ describe('requests', () => {
   it('that wait in a queue are left there as long as the peer says so', () => {
     const bench = createBench()
     bench.read()
+    const drips = drippingOrigin(bench)
     bench.joins('a', [4])
     const [request] = bench.told('request')
     for (let round = 0; round < 10; round++) {
       bench.says('a', { type: 'queued', id: request!.id, ahead: 3 })
+      drips()
       bench.pass(500)
     }
     expect(bench.told('cancel')).toEqual([])
@@ -702,6 +756,10 @@ describe('requests', () => {
   describe('in a queue that stands still', () => {
     it('are given up after ten seconds, though the peer says that they wait', () => {
       expect(msUntilGivenUp({}, () => 3)).toBeCloseTo(limits.crawlMaxMs, -3)
+    })
+
+    it('are given up after two where nothing else comes', () => {
+      expect(msUntilGivenUp({}, () => 3, false)).toBe(limits.crawlMs + 500)
     })
 
     it('are made of another holder as well after two', () => {

@@ -186,6 +186,25 @@ function createSated(held: number, signer: string): Bench {
   return bench
 }
 
+describe('a reader to whom all deny what they are said to have', () => {
+  it('insists at once, and has the directory count nothing of theirs', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100).fill(2) })
+    bench.joins('a', [0])
+    bench.joins('b', [0])
+    const [first] = bench.told('request')
+    bench.take('announce')
+    bench.says(first!.to, { type: 'missing', id: first!.id })
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(wishOf(bench)).toBeUndefined()
+    const [second] = bench.told('request')
+    bench.says(second!.to, { type: 'missing', id: second!.id })
+    expect(wishOf(bench)).toEqual({ chunks: firstChunks, position: 0, insists: true })
+    expect(bench.swarm.announceState(digest)?.bans?.toSorted()).toEqual(['a', 'b'])
+  })
+})
+
 describe('a reader whom nothing reaches', () => {
   it('insists, though others are said to have the blob', () => {
     const bench = createBench()
@@ -384,28 +403,23 @@ describe('a reader whom nothing reaches', () => {
     expect(wishOf(bench)).toMatchObject({ insists: true })
   })
 
-  it('insists on what a peer was asked for in vain, and takes it from the origin', () => {
+  it('insists on what a peer is asked for meanwhile, and takes it from the origin', () => {
     const bench = createBench()
     bench.read()
-    bench.joins('peer', [0])
+    bench.joins('peer', [])
     bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.starvedMs - 100)
+    bench.says('peer', { type: 'have', digest, indices: [0] })
     const [request] = bench.told('request', 'peer')
-    const drips = (ms: number): void => {
-      for (let passed = 0; passed < ms; passed += 500) {
-        bench.says('peer', { type: 'queued', id: request!.id, ahead: 1 })
-        bench.pass(500)
-      }
-    }
-    drips(9500)
     expect(wishOf(bench)).toBeUndefined()
-    drips(1000)
+    bench.pass(200)
     expect(wishOf(bench)).toMatchObject({ position: 0, insists: true })
     bench.answer({ lease: { ...lease, start: 0, end: 1 } })
     expect(bench.told('cancel', 'peer')).toMatchObject([{ id: request!.id }])
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, offset: 0 }])
   })
 
-  it('counts no more on who sent a byte now and then all the while, until that sends a chunk', () => {
+  it('counts no more on who sends a byte now and then for two seconds, until that sends a chunk', () => {
     const bench = createBench()
     bench.read()
     bench.joins('peer', span(0, 100))
@@ -413,24 +427,39 @@ describe('a reader whom nothing reaches', () => {
     const requests = bench.told('request', 'peer')
     for (const request of requests) bench.sends(request, { bytes: 1 })
     const drips = (ms: number): void => {
-      for (let passed = 0; passed < ms; passed += 500) {
+      for (let passed = 0; passed < ms; passed += 100) {
         for (const { id } of requests) bench.handle({ type: 'frame', peer: 'peer', id, bytes: 1 })
-        bench.pass(500)
+        bench.pass(100)
       }
     }
-    drips(10_500)
-    expect(bench.swarm.announceState(digest)).toMatchObject({ lease: { insists: true } })
-    bench.answer({ lease: { ...lease, start: 0, end: 1 } })
+    drips(limits.crawlMs - 100)
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+    bench.take('announce')
+    drips(200)
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
     expect(bench.swarm.announceState(digest)?.bans).toEqual(['peer'])
-    const [fetch] = bench.take('fetch-origin')
-    comes(bench, fetch!.fetch, 0)
-    bench.settle()
     bench.answer({ counts: new Uint8Array(100) })
-    expect(wishOf(bench)).toEqual({ chunks: expect.any(Number), position: 1 })
+    expect(wishOf(bench)).toEqual({ chunks: expect.any(Number), position: 0 })
     bench.pass(limits.stallRestMs)
     bench.sends(bench.told('request', 'peer')[0]!)
     bench.settle()
     expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
+  it('counts no more on who has been too busy a dozen times in a row, once nothing has come for ten seconds', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', span(0, 100))
+    const isBusy = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 100) {
+        for (const { id } of bench.told('request')) bench.says('peer', { type: 'busy', id, try: [] })
+        bench.pass(100)
+      }
+    }
+    isBusy(limits.starvedMs - 100)
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+    isBusy(600)
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['peer'])
   })
 
   it('counts no more on who denied what it claims, until that sends a chunk', () => {
@@ -475,7 +504,10 @@ describe('a reader whom nothing reaches', () => {
       bench.handle({ type: 'peer-violated', peer: 'liar', address: 'liar' })
     expect(bench.take('ban')).toMatchObject([{ peer: 'liar' }])
     for (let round = 0; round < 30; round++) {
-      for (const { id } of bench.told('request')) bench.says('peer', { type: 'busy', id, try: [] })
+      for (const { id } of bench.told('request')) {
+        bench.says('peer', { type: 'queued', id, ahead: 7 })
+        bench.says('peer', { type: 'busy', id, try: [] })
+      }
       bench.pass(500)
     }
     expect(wishOf(bench)).toBeUndefined()
