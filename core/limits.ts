@@ -166,6 +166,8 @@ export const limits = {
    */
   crawlMs: 2 * second,
   crawlMaxMs: 10 * second,
+  /** A queue that stands still for so long, while nothing else comes, is one that its owner keeps: a link of 6 Mbit/s takes 2 s for the ten requests that it holds. */
+  queueStillMs: 4 * second,
   /** Times in a row that patience with silence doubles: to sixteen seconds, when no source but the origin's slowest would have said nothing. */
   droughtsMax: 4,
   /** How fast silence counts on a full link, whose senders wait for each other: eight that share it are as patiently waited for as one. */

@@ -76,6 +76,7 @@ const announceItem = z
         insists: z.boolean().exactOptional(),
         acrossOnly: z.boolean().exactOptional(),
         theseOnly: z.boolean().exactOptional(),
+        instead: z.boolean().exactOptional(),
         lifeMs: durationMs.exactOptional(),
       })
       .exactOptional(),
@@ -113,6 +114,7 @@ const answerItem = z.strictObject({
   leaseAfterMs: durationMs.exactOptional(),
   isAllTaken: z.boolean().exactOptional(),
   lost: z.array(count).max(limits.fetchRangesMax).exactOptional(),
+  contested: z.array(range).max(limits.fetchRangesMax).exactOptional(),
   departure: z.strictObject({ sole: bytes.exactOptional(), isWanted: z.boolean() }).exactOptional(),
   provide: z.boolean().exactOptional(),
   announceAfterMs: durationMs,

@@ -77,6 +77,11 @@ interface Subject {
   isCutOff: boolean
   /** Since when who answers wishes does not grant leases, or not yet; Infinity: the last one was answered by who does. */
   deputisedMs: number
+  /** Who granted nothing while a reader waited, or what others had been granted, so that the next host is asked first; and since when. */
+  passedOver: PeerId | undefined
+  passedOverMs: number
+  /** Since when the standby says in each answer that another was fetching before this agent; Infinity: it does not. */
+  contestedMs: number
   /** Its host let a reader starve: nobody waits for it again before it grants something of use. */
   isForsaken: boolean
   /** How long the host said that there is no lease, at the longest for the present wish. */
@@ -204,12 +209,13 @@ function standDown(state: State, host: PeerId): void {
   }
 }
 
-/** Only the first host grants leases; what is gained or wished for is no news to the standby, which keeps its own time. */
+/** Only the first host grants leases; what is gained or wished for is no news to the standby, which keeps its own time. What is given back another may fetch at once. */
 function urgentHosts(state: State, { digest, lines }: Subject): PeerId[] {
   const hosts = [...lines.keys()]
   const item = state.state(digest)
   const isLess = item === undefined || item.leaves === true || !(item.wants || item.have.complete)
-  return isLess ? hosts : hosts.slice(0, 1)
+  const givesBack = item?.released !== undefined
+  return isLess || givesBack ? hosts : hosts.slice(0, 1)
 }
 
 function renew(state: State): void {
@@ -244,6 +250,9 @@ function createSubject(digest: Digest): Subject {
     redirect: undefined,
     isCutOff: false,
     deputisedMs: Infinity,
+    passedOver: undefined,
+    passedOverMs: Number.NEGATIVE_INFINITY,
+    contestedMs: Infinity,
     isForsaken: false,
     toldMs: 0,
     wish: undefined,
@@ -259,6 +268,7 @@ function retarget(state: State, subject: Subject, withinMs: number): void {
   const ranked = state.hosts(subject.digest)
   const wanted = subject.redirect === undefined ? ranked : [subject.redirect, ...ranked]
   const targets = [...new Set(wanted)].filter((host) => !state.silent.has(host)).slice(0, limits.hostsPerDigest)
+  if (targets[0] === subject.passedOver) targets.reverse()
   if (targets.length === 0) subject.isCutOff = true
   const known = new Map(subject.lines)
   const [first] = known.keys()
@@ -359,7 +369,7 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
       continue
     }
     noteWish(subject, item, nowMs)
-    items.push(isFirst(subject, to) ? item : withoutWish(item))
+    items.push(itemFor(subject, to, item))
     setLine(state, subject, to, Number.POSITIVE_INFINITY)
     if (item.leaves === true) hangUp(state, subject, to)
   }
@@ -397,9 +407,11 @@ function isFirst(subject: Subject, host: PeerId): boolean {
   return first === host
 }
 
-function withoutWish(item: AnnounceItem): AnnounceItem {
-  const { lease: _lease, ...rest } = item
-  return rest
+/** Only who is first hears the wish. */
+function itemFor(subject: Subject, host: PeerId, item: AnnounceItem): AnnounceItem {
+  const { lease, ...rest } = item
+  if (lease === undefined || !isFirst(subject, host)) return rest
+  return subject.passedOver === undefined ? item : { ...rest, lease: { ...lease, instead: true } }
 }
 
 function hangUp(state: State, subject: Subject, host: PeerId): void {
@@ -467,10 +479,14 @@ function bounded(waitMs: number): number {
   return Math.min(Math.max(waitMs, limits.announceGapMs), limits.announceWaitMaxMs)
 }
 
-function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, item: AnswerItem): void {
+function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, answer: AnswerItem): void {
+  const item = isContested(subject, host, answer, state.clock.now()) ? answer : uncontested(answer)
   const { ask } = item
+  if (item.contested !== undefined) passOver(state, subject)
   const hosted = ask === undefined || item.size !== undefined
   if (hosted) subject.isCutOff = false
+  const isReferred = sent.lease !== undefined && ask !== undefined
+  if (isReferred && sent.lease.instead === true) return referBack(state, subject, item)
   if (sent.lease !== undefined)
     subject.deputisedMs = ask === undefined ? Infinity : Math.min(subject.deputisedMs, state.clock.now())
   if (item.lease !== undefined) tellFollowers(state, subject, host)
@@ -479,8 +495,23 @@ function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, 
     subject.isForsaken = false
   }
   if (item.leaseAfterMs !== undefined) subject.toldMs = Math.max(subject.toldMs, item.leaseAfterMs)
-  if (sent.lease !== undefined && ask !== undefined) follow(state, subject, host, ask)
+  if (isReferred) follow(state, subject, host, ask)
   if (hosted) state.emit({ type: 'directory', answer: item })
+}
+
+/**
+ * Who was fetching before may have given up, and its word to the standby be on its way: what counts is said again. Once a digest: that a
+ * standby lies is as likely as that an owner does.
+ */
+function isContested(subject: Subject, host: PeerId, { contested }: AnswerItem, nowMs: number): boolean {
+  if (subject.passedOver !== undefined || isFirst(subject, host)) return false
+  if (contested === undefined) subject.contestedMs = Infinity
+  else subject.contestedMs = Math.min(subject.contestedMs, nowMs)
+  return nowMs - subject.contestedMs >= limits.announceMs
+}
+
+function uncontested({ contested: _contested, ...rest }: AnswerItem): AnswerItem {
+  return rest
 }
 
 /** Who would follow must know soon what this agent fetches. */
@@ -527,10 +558,36 @@ function failed(state: State, id: number): void {
 function watch(state: State, subject: Subject, nowMs: number): void {
   if (nowMs < subject.watchMs) return
   noteWish(subject, state.state(subject.digest), nowMs)
-  if (subject.wish !== undefined && isStuck(subject, subject.wish, nowMs)) helpOneself(state, subject, nowMs)
+  const { wish } = subject
+  if (wish !== undefined && isRefused(subject, wish, nowMs)) passOver(state, subject)
+  else if (wish !== undefined && isStuck(subject, wish, nowMs)) helpOneself(state, subject, nowMs)
   else subject.silentMs = Number.POSITIVE_INFINITY
   const watched = subject.wish !== undefined || subject.isCutOff
   subject.watchMs = watched ? Math.min(subject.silentMs, nowMs + limits.announceMs) : Number.POSITIVE_INFINITY
+}
+
+/** For longer than any host takes to learn what it may grant, beyond what it said. */
+function isRefused({ deputisedMs, lines, passedOverMs, toldMs }: Subject, { sinceMs }: Wish, nowMs: number): boolean {
+  const patienceMs = limits.successionMs + Math.min(toldMs, limits.limitedOriginMaxMs)
+  const isLong = nowMs - Math.max(sinceMs, passedOverMs) >= patienceMs
+  return isLong && deputisedMs === Infinity && lines.size > 1
+}
+
+/** The next host heard of all leases, and so may know better who needs one; and if that grants nothing either, it is the first one's turn again. */
+function passOver(state: State, subject: Subject): void {
+  const [first] = subject.lines.keys()
+  subject.passedOver = first
+  subject.passedOverMs = state.clock.now()
+  retarget(state, subject, 0)
+}
+
+/** The next host knows of no reason to grant in the other's place, who is asked again; but for the one that it has given itself. */
+function referBack(state: State, subject: Subject, item: AnswerItem): void {
+  if (subject.contestedMs === Infinity) {
+    subject.passedOver = undefined
+    retarget(state, subject, 0)
+  }
+  state.emit({ type: 'directory', answer: item })
 }
 
 function isStuck({ deputisedMs, isCutOff, isForsaken, toldMs }: Subject, wish: Wish, nowMs: number): boolean {

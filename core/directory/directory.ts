@@ -33,6 +33,7 @@ import { createRoster, isAtRest, isSameSum, type Roster } from './rosters.ts'
 import { createSickOrigins, type SickOrigins } from './sick-origins.ts'
 import {
   addAnnouncer,
+  contestedOf,
   countsOf,
   createTable,
   endMourning,
@@ -292,7 +293,8 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   if (table === undefined) return nobody
   const announcer = table.size === item.size ? noted(state, table, from, item) : undefined
   if (announcer === undefined) return { ...nobody, size: table.size, ...later(item, nobody.announceAfterMs) }
-  const lease = rank === 0 ? leaseFor(state, table, announcer, item) : later(item, limits.announceMs)
+  const grants = rank === 0 || (isNeglected(state, table, item) && item.lease?.instead === true)
+  const lease = grants ? leaseFor(state, table, announcer, item) : later(item, limits.announceMs)
   if (announcer.active > 0) noteLast(state.fetchers, from.peer, state.clock.now())
   announcer.intervalMs = intervalMs(state, item, rank, announcer)
   return {
@@ -303,9 +305,9 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
       : [],
     ...(item.wants ? { counts: countsOf(table, announcer) } : {}),
     ...lease,
-    ...(rank === 0 ? lostOf(table, announcer) : {}),
+    ...(rank === 0 ? lostOf(table, announcer) : contestedFor(state, table, announcer)),
     ...(rank === 0 ? departureFor(state, table, announcer) : {}),
-    ...(owner !== undefined && item.lease !== undefined ? { ask: owner } : {}),
+    ...(owner !== undefined && item.lease !== undefined && !grants ? { ask: owner } : {}),
     ...(rank === 0 && mayProvide(state, table, announcer) ? { provide: true } : {}),
     announceAfterMs: announcer.intervalMs,
   }
@@ -336,7 +338,7 @@ function tableFor(state: State, peer: PeerId, area: string, item: AnnounceItem, 
     table = undefined
   }
   const learningMs = first ? state.learningMs(item.digest) : limits.directoryLearnMs
-  table ??= createTable(item.digest, area, item.size, state.clock.now() + learningMs)
+  table ??= createTable(item.digest, area, item.size, state.clock.now() + learningMs, state.clock.now())
   state.tables.touch(table)
   if (state.tables.size > state.digestsMax) evictOldest(state)
   return table
@@ -434,9 +436,27 @@ function leaseFor(
   return { leaseAfterMs: loadIntervalMs(state, leastMs), ...taken }
 }
 
+/**
+ * For so long nobody has fetched anything that the owner would have granted, and the origin is not to blame: else owner and
+ * standby would both grant once it is well again.
+ */
+function isNeglected(state: State, table: Table, item: AnnounceItem): boolean {
+  const nowMs = state.clock.now()
+  const origin = originOf(item)
+  if (limitedForMs(state, origin) > 0 || state.sickOrigins.isSick(origin)) table.quietSinceMs = nowMs
+  const isQuiet = ({ quietSinceMs }: Table): boolean => nowMs - quietSinceMs >= limits.successionMs
+  return [...state.tables.of(table.digest)].every(isQuiet)
+}
+
 function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {
   const lost = lostLeases(table, announcer)
   return lost.length > 0 ? { lost } : {}
+}
+
+function contestedFor(state: State, table: Table, announcer: Announcer): Pick<AnswerItem, 'contested'> {
+  lapseStalled(table, state.clock.now(), state.punctuality.leaseTtlMs())
+  const contested = contestedOf(table, announcer)
+  return contested.length > 0 ? { contested } : {}
 }
 
 function departureFor(state: State, table: Table, announcer: Announcer): Pick<AnswerItem, 'departure'> {

@@ -50,6 +50,8 @@ export interface AnnounceItem {
     readonly acrossOnly?: boolean
     /** None but the `chunks` from `position` on: a reader of a part has no use for others, and leaves when it has its own. */
     readonly theseOnly?: boolean
+    /** Who ranks before the host that is asked grants nothing, though nothing moves: it is asked to grant in its place. */
+    readonly instead?: boolean
     /** The credential behind it lives no longer: what has not begun by then won't. */
     readonly lifeMs?: number
   }
@@ -118,6 +120,8 @@ export interface AnswerItem {
   readonly isAllTaken?: boolean
   /** Leases of the announcer that stalled, and of which others have or fetch a chunk by now: it goes on with none of them. */
   readonly lost?: readonly number[]
+  /** The standby's word: chunks that the announcer is fetching, and another was fetching before it. Whoever granted them to both does not do as a directory should. */
+  readonly contested?: readonly ChunkRange[]
   /** To who departs: what nobody has who stays. Undefined: this host does not know yet. */
   readonly departure?: Departure
   /** Write a DHT provider record for this digest: you are one of at most three named seeds. */

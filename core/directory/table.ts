@@ -85,6 +85,8 @@ export interface Table {
   readonly waiting: Map<PeerId, number>
   /** Who described the digest with another size. */
   readonly dissenters: Map<PeerId, number>
+  /** Since when nobody was heard to fetch under the lease of another host, though the origin could be asked. */
+  quietSinceMs: number
   /** The origin ignores Range. */
   unranged: boolean
   /** Who gets the whole blob from such an origin; one of the fetchers, since who can use nothing of another's gets it beside that one. */
@@ -93,7 +95,7 @@ export interface Table {
   readonly providers: Map<PeerId, number>
 }
 
-export function createTable(digest: Digest, area: string, size: number, learnUntilMs: number): Table {
+export function createTable(digest: Digest, area: string, size: number, learnUntilMs: number, nowMs: number): Table {
   const chunks = chunkCountOf(size)
   return {
     digest,
@@ -110,6 +112,7 @@ export function createTable(digest: Digest, area: string, size: number, learnUnt
     brought: new Map(),
     waiting: new Map(),
     dissenters: new Map(),
+    quietSinceMs: nowMs,
     unranged: false,
     whole: undefined,
     providers: new Map(),
@@ -242,6 +245,7 @@ function adoptFetches(table: Table, announcer: Announcer, fetching: readonly Chu
   for (const { start, end } of fetching) {
     for (let index = start; index < Math.min(end, table.chunks); index++) {
       if (!announcer.claims.has(index) && !holds(announcer, index)) addClaim(table, announcer, index, adopted)
+      if (announcer.claims.get(index)?.lease === 0) table.quietSinceMs = nowMs
     }
   }
 }
@@ -315,6 +319,27 @@ export function lostLeases(table: Table, announcer: Announcer): number[] {
   for (const [index, { lapsed, lease }] of announcer.claims)
     if (lapsed && lease !== 0 && !isFree(table, announcer, index)) lost.add(lease)
   return [...lost].slice(-limits.fetchRangesMax)
+}
+
+/** Chunks that `announcer` fetches, and another of whom it would take them was fetching before. An origin that ignores Range sends several what they share. */
+export function contestedOf(table: Table, announcer: Announcer): ChunkRange[] {
+  if (table.unranged) return []
+  const contested: { start: number; end: number }[] = []
+  for (const [index, claim] of announcer.claims) {
+    if (claim.lapsed || table.claimed[index]! < 2 || !isClaimedBefore(table, announcer, index, claim)) continue
+    const last = contested.at(-1)
+    if (last?.end === index) last.end++
+    else contested.push({ start: index, end: index + 1 })
+  }
+  return contested.slice(0, limits.fetchRangesMax)
+}
+
+function isClaimedBefore({ fetchers }: Table, { bans }: Announcer, index: number, { sinceMs }: Claim): boolean {
+  for (const { claims, peer } of fetchers) {
+    const other = claims.get(index)
+    if (other?.lapsed === false && other.sinceMs < sinceMs && !bans.includes(peer)) return true
+  }
+  return false
 }
 
 /** Frees every chunk but those that `except` fetches. */

@@ -7,7 +7,7 @@ import { chunkCountOf } from './chunks.ts'
 import { crossingChunks } from './crossings.ts'
 import { onDepartureTold } from './departure.ts'
 import { nearNeighbours } from './neighbours.ts'
-import { onGranted, onLost } from './origin.ts'
+import { onContested, onGranted, onLost } from './origin.ts'
 import { leaseWish, onCounts } from './wishes.ts'
 import { bannedPeers } from './hosts.ts'
 import { addCandidates, connectMore, isConnected } from './peers.ts'
@@ -107,9 +107,10 @@ function releasedNow(state: SwarmState, { supply }: Session): number[] {
 
 /** An answer without a word on leases is that of a standby, and leaves the wish open. */
 function takeSupply(state: SwarmState, session: Session, answer: AnswerItem): void {
-  const { counts, isAllTaken = false, lease, leaseAfterMs, lost } = answer
+  const { contested, counts, isAllTaken = false, lease, leaseAfterMs, lost } = answer
   if (counts?.length === session.count) onCounts(state, session, counts)
   for (const id of lost ?? []) onLost(state, session, id)
+  for (const range of contested ?? []) onContested(state, session, range)
   if (lease === undefined && leaseAfterMs === undefined) return
   session.supply.askingUntilMs = 0
   session.supply.isAllTaken = isAllTaken

@@ -141,7 +141,7 @@ function requestsPerPeer(state: SwarmState): number {
 }
 
 /** The neighbour holds this chunk. */
-export function gain(neighbour: Neighbour, index: number): void {
+function gain(neighbour: Neighbour, index: number): void {
   if (hasBit(neighbour.bits, index)) return
   setBit(neighbour.bits, index)
   neighbour.held++

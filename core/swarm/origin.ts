@@ -4,7 +4,7 @@
  *     wish ─▶ lease ─▶ fetch ─▶ (stall, failure: fetch the rest) ─▶ hashed, kept ─▶ given back
  *                └─ a second one waits meanwhile, so that the origin never idles between the two
  */
-import type { Lease as Grant } from '../directory/messages.ts'
+import type { ChunkRange, Lease as Grant } from '../directory/messages.ts'
 import { hasBit } from './bitfield.ts'
 import type { OriginFailure, SwarmEvent } from './events.ts'
 import { countBytes, patienceMs } from './link.ts'
@@ -55,6 +55,13 @@ export function onGranted(state: SwarmState, session: Session, grant: Grant): vo
 /** It stalled, and others have or fetch its chunks by now. */
 export function onLost(state: SwarmState, { supply }: Session, id: number): void {
   for (const lease of supply.leases) if (lease.id === id) surrender(state, lease)
+}
+
+/** Another was granted these chunks before, and fetches them. What a reader insists on, or looks at again, is not asked of the origin for others. */
+export function onContested(state: SwarmState, { supply }: Session, { end, start }: ChunkRange): void {
+  for (const lease of supply.leases)
+    if (!lease.isInsisted && !lease.isEscape && lease.remaining.some((index) => index >= start && index < end))
+      surrender(state, lease)
 }
 
 function addLease(

@@ -29,6 +29,7 @@ export function peerOf(state: SwarmState, id: PeerId): Peer {
     dialAfterMs: 0,
     dialsUsUntilMs: 0,
     neighbours: new Map(),
+    spokeAtMs: -Infinity,
     transfers: [],
     restUntilMs: 0,
     busies: 0,

@@ -213,10 +213,12 @@ export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
   withdrawTransfer(state, transfer)
   const neighbour = session.neighbours.get(peer)
   if (neighbour === undefined) return
+  const isHearsay = neighbour.hearsay.has(index)
   // Others may be wrong about what it has.
-  if (neighbour.hearsay.has(index)) return lose(neighbour, index)
-  neighbour.denies = true
-  refuse(state, neighbour, index)
+  if (!isHearsay) neighbour.denies = true
+  // What is said of others across a border is no word about those that the directory counts here.
+  if (isHearsay || neighbour.foreign) lose(neighbour, index)
+  else refuse(state, neighbour, index)
 }
 
 /** Drops requests for chunks that no reader wants any more. */
@@ -234,12 +236,22 @@ export function watchTransfers(state: SwarmState, nowMs: number): void {
     const silentMs = state.link.silenceMs - transfer.heardAtMs
     if (silentMs >= stallMs || isLate(state, transfer, crawlMaxMs(state, transfer))) stalled.add(transfer.peer)
     else if (isLate(state, transfer, state.limits.crawlMs)) {
-      if (!move(state, transfer) && isWaitedFor(state, transfer.session, state.limits.crawlMs))
+      if (!move(state, transfer) && silentMs < state.limits.stallMs && isWithheld(state, transfer))
         withholds(state, transfer.peer)
     } else if (silentMs >= hedgeAfterMs(state, transfer)) hedge(state, transfer)
   }
   noteDrought(state, stalled, nowMs)
-  for (const peer of stalled) onStalled(state, peer)
+  for (const peer of stalled) {
+    if (keepsSilent(state, peer)) withholds(state, peer)
+    onStalled(state, peer)
+  }
+}
+
+/** It stalls again, and yet it speaks: its disk hangs, or it lies. Who is cut off does not speak. */
+function keepsSilent(state: SwarmState, { spokeAtMs, stalls, transfers }: Peer): boolean {
+  const { crawlMs, stallMs } = state.limits
+  const speaks = state.clock.now() - spokeAtMs < stallMs
+  return stalls > 0 && speaks && transfers.some(({ session }) => isWaitedFor(state, session, crawlMs))
 }
 
 /** Who withheld what it has is given one chance at a time, and a short one. */
@@ -294,6 +306,12 @@ function move(state: SwarmState, transfer: Transfer): boolean {
   cancelTransfer(state, transfer)
   beginTransfer(state, neighbour, index)
   return true
+}
+
+/** It speaks, and does not send. A queue may stand still for a while because those at its head are cut off from it. */
+function isWithheld(state: SwarmState, transfer: Transfer): boolean {
+  const ms = transfer.state === 'queued' ? state.limits.queueStillMs : state.limits.crawlMs
+  return isLate(state, transfer, ms) && isWaitedFor(state, transfer.session, ms)
 }
 
 /** Nothing has come for the readers of a blob for so long that its holders are to blame. */

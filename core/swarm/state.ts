@@ -281,6 +281,8 @@ export interface Peer {
   dialsUsUntilMs: number
   /** By digest, on the present connection. */
   readonly neighbours: Map<Digest, Neighbour>
+  /** When its last message came. */
+  spokeAtMs: number
   /** Requests to it: a few (`limits.requestsPerPeer`). */
   readonly transfers: Transfer[]
   /** No requests before this time: it was busy, or stalled. */

@@ -290,6 +290,7 @@ function onMessage(state: SwarmState, id: PeerId, message: PeerMessage): void {
   spend(state, peer, message.type === 'doubt' ? state.limits.doubtCost : 1)
   // That may have been one too many.
   if (isBanned(state, id)) return
+  peer.spokeAtMs = state.clock.now()
   switch (message.type) {
     case 'join':
       if (onJoin(state, peer, message)) strike(state, peer, 'sent a bitfield that is wrong')

@@ -32,7 +32,7 @@ const request: AnnounceRequest = {
       bans: [address.peer],
       fetching: [{ start: 1, end: 4 }],
       silentMs: 12.5,
-      lease: { chunks: 4, position: 9, insists: true, acrossOnly: false, theseOnly: true, lifeMs: 2500 },
+      lease: { chunks: 4, position: 9, insists: true, acrossOnly: false, theseOnly: true, instead: true, lifeMs: 2500 },
       released: [2 ** 40 + 1],
       unranged: false,
       origin: 'docker.io',

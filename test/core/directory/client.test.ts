@@ -105,6 +105,22 @@ function silences(bench: Bench): DirectoryClientOutput[] {
   return bench.taken().filter(({ type }) => type === 'directory-silent')
 }
 
+/** Who was asked for a lease since the last look, and in whose place. */
+function wishes(bench: Bench): string[] {
+  const calls = bench.taken().filter((output) => output.type === 'call')
+  return calls.flatMap(({ request: { items }, to }) =>
+    items.flatMap(({ lease }) => (lease === undefined ? [] : [lease.instead === true ? `${to} instead` : to])),
+  )
+}
+
+/** What the swarm was told that others were fetching before. */
+function contests(bench: Bench): unknown[] {
+  return bench.taken().flatMap((output) => {
+    const contested = output.type === 'directory' ? output.answer.contested : undefined
+    return contested === undefined ? [] : [contested]
+  })
+}
+
 describe('announces', () => {
   it('go to owner and standby at once, with the wish for a lease to the owner only', () => {
     const calls = start(createBench(), wish)
@@ -626,6 +642,64 @@ describe('a reader whose hosts are silent', () => {
     bench.items.set(digest, itemOf({ ...wish, ...having(100, [9, 10]) }))
     bench.pass(1500)
     expect(silences(bench)).not.toEqual([])
+  })
+
+  it('asks the next host in the place of one that for seven seconds more than it said has granted nothing, and then the first again', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', { leaseAfterMs: 500 })
+    start(bench, wish)
+    bench.pass(limits.successionMs + 400)
+    expect(new Set(wishes(bench))).toEqual(new Set(['owner']))
+    bench.pass(200)
+    expect(wishes(bench)).toEqual(['standby instead'])
+    bench.pass(limits.successionMs + 300)
+    expect(new Set(wishes(bench))).toEqual(new Set(['standby instead']))
+    bench.pass(300)
+    expect(wishes(bench)).toEqual(['owner instead'])
+  })
+
+  it('asks the first host again at once where the next one sends it back, and the next one again after as long', () => {
+    const bench = createBench()
+    bench.replies.set('owner', { leaseAfterMs: 500 }).set('standby', { ask: 'owner', leaseAfterMs: 500 })
+    start(bench, wish)
+    bench.pass(limits.successionMs + 600)
+    expect(wishes(bench).slice(-2)).toEqual(['standby instead', 'owner'])
+    bench.pass(limits.successionMs + 300)
+    expect(new Set(wishes(bench))).toEqual(new Set(['owner']))
+    bench.pass(300)
+    expect(wishes(bench)).toEqual(['standby instead', 'owner'])
+    expect(silences(bench)).toEqual([])
+  })
+
+  it('asks the standby instead where that says twice that another was fetching the same before', () => {
+    const bench = createBench()
+    const fetching = { ...wish, fetching: [{ start: 0, end: 4 }] }
+    const contested = { announceAfterMs: 600, contested: fetching.fetching }
+    bench.replies.set('owner', { announceAfterMs: 600 }).set('standby', contested)
+    start(bench, fetching)
+    bench.pass(500)
+    expect(contests(bench)).toEqual([])
+    bench.pass(200)
+    expect(contests(bench)).toEqual([contested.contested])
+    bench.replies.set('standby', { ask: 'owner', leaseAfterMs: 500 })
+    bench.pass(2000)
+    expect(new Set(wishes(bench))).toEqual(new Set(['standby instead']))
+  })
+
+  it.each([
+    ['says so in between that nobody was', {}, 'standby'],
+    ['is the host that grants', { contested: [{ start: 0, end: 4 }] }, 'owner'],
+  ])('does not where who says so %s', (_what, between, host) => {
+    const bench = createBench()
+    const fetching = { ...wish, fetching: [{ start: 0, end: 4 }] }
+    bench.replies.set('owner', { announceAfterMs: 600 }).set('standby', { announceAfterMs: 600 })
+    for (let round = 0; round < 6; round++) {
+      const said = round % 2 === 0 ? { contested: fetching.fetching } : between
+      bench.replies.set(host, { announceAfterMs: 600, ...said })
+      if (round === 0) start(bench, fetching)
+      bench.pass(round === 0 ? 300 : 600)
+    }
+    expect(new Set(wishes(bench))).toEqual(new Set(['owner']))
   })
 
   it('waits for a host anew once that has granted something of use', () => {

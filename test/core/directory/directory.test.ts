@@ -1030,6 +1030,70 @@ describe('who hosts', () => {
     expect(world.say('a', { departs: true }).departure).toBeDefined()
   })
 
+  it('grants as standby in place of an owner once nobody has fetched for seven seconds, and then to others as well', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    const asks = (peer: string) => world.say(peer, { digest, lease: { ...wish.lease, instead: true } })
+    world.say('a', { digest, fetching: [{ start: 0, end: 10 }], silentMs: 0 })
+    expect(asks('b')).toMatchObject({ leaseAfterMs: limits.announceMs, ask: world.owners.of(digest)[0] })
+    world.say('a', { digest, ...having(100, span(0, 10)) })
+    world.clock.advance(limits.successionMs - 1)
+    world.say('a', { digest, ...having(100, span(0, 10)) })
+    expect(asks('b').lease).toBeUndefined()
+    world.clock.advance(1)
+    expect(asks('b')).toMatchObject({ lease: { start: 10, end: 20 } })
+    expect(asks('b').ask).toBeUndefined()
+    expect(asks('c')).toMatchObject({ lease: { start: 20, end: 30 } })
+  })
+
+  it.each([
+    ['wants a pause', { originRetryAfterMs: 3000 }, 3000],
+    ['answers nobody', { originFails: true }, limits.sickOriginMs],
+  ])(
+    'grants nothing in place of an owner while the origin %s, nor for seven seconds after',
+    (_what, says, troubleMs) => {
+      const world = createWorld()
+      addTen(world)
+      const digest = digestHostedBy(world.owners, 'host', 1)
+      const asks = (more = {}) => world.say('b', { digest, lease: { ...wish.lease, instead: true }, ...more })
+      world.say('a', { digest, ...wish })
+      world.clock.advance(limits.successionMs)
+      for (const peer of ['a', 'c']) world.say(peer, { digest, ...wish, ...says })
+      world.clock.advance(troubleMs - 1)
+      expect(asks().lease).toBeUndefined()
+      world.clock.advance(limits.successionMs + 1)
+      world.directory.tick()
+      expect(asks().lease).toBeDefined()
+    },
+  )
+
+  it('tells as standby who fetches what another was fetching before it, who would be of use', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    const fetches = (peer: string, start: number, end: number, more = {}) =>
+      world.say(peer, { digest, fetching: [{ start, end }], silentMs: 0, ...more }).contested
+    expect(fetches('a', 0, 10)).toBeUndefined()
+    world.clock.advance(100)
+    expect(fetches('b', 8, 12)).toEqual([{ start: 8, end: 10 }])
+    expect(fetches('a', 0, 10)).toBeUndefined()
+    expect(fetches('c', 9, 12, { bans: ['a', 'b'] })).toBeUndefined()
+    world.clock.advance(limits.leaseTtlMs)
+    expect(fetches('b', 8, 12)).toBeUndefined()
+  })
+
+  it('tells nobody so of an origin that ignores Range, which several may share', () => {
+    const world = createWorld()
+    addTen(world)
+    const digest = digestHostedBy(world.owners, 'host', 1)
+    world.say('a', { digest, fetching: [{ start: 0, end: 10 }], silentMs: 0, unranged: true })
+    world.clock.advance(100)
+    const whole = { digest, fetching: [{ start: 0, end: 100 }], silentMs: 0, unranged: true, bans: ['a'] }
+    expect(world.say('b', whole).contested).toBeUndefined()
+    expect(world.say('b', { ...whole, bans: [] }).contested).toBeUndefined()
+  })
+
   it('listens for three quarters of a second when a standby with a table succeeds, for what the owner granted last', () => {
     const world = createWorld()
     addTen(world)
@@ -1268,6 +1332,6 @@ describe('seeds named for the DHT', () => {
 })
 
 it('makes a table for the empty blob, which has no chunk', () => {
-  expect(createTable(digestOf(1), '', 0, 0).chunks).toBe(0)
+  expect(createTable(digestOf(1), '', 0, 0, 0).chunks).toBe(0)
   expect(createWorld().say('a', { size: 0, have: { complete: true }, wants: true, ...wish }).leaseAfterMs).toBe(1000)
 })

@@ -130,6 +130,33 @@ describe('a lease', () => {
     expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
   })
 
+  it('that another was granted before is given back, where it names a chunk that is still to come', () => {
+    const { bench, fetch } = createHolder()
+    comes(bench, fetch, 0)
+    bench.settle()
+    const others = [
+      { start: 0, end: 1 },
+      { start: 4, end: 9 },
+    ]
+    bench.answer({ contested: others })
+    expect(bench.take('stop-fetch')).toEqual([])
+    bench.answer({ contested: [{ start: 3, end: 4 }] })
+    expect(bench.take('stop-fetch')).toEqual([{ type: 'stop-fetch', digest, fetch }])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ fetching: [], released: [7] })
+  })
+
+  it('that a reader insisted on goes on though another was granted it before', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.starvedMs + 100)
+    bench.answer({ lease })
+    expect(bench.take('fetch-origin')).toHaveLength(1)
+    bench.answer({ contested: [{ start: 0, end: 4 }] })
+    expect(bench.take('stop-fetch')).toEqual([])
+  })
+
   it('that is granted twice is one', () => {
     const { bench, fetch } = createHolder()
     bench.answer({ lease })

@@ -758,8 +758,8 @@ describe('requests', () => {
       expect(msUntilGivenUp({}, () => 3)).toBeCloseTo(limits.crawlMaxMs, -3)
     })
 
-    it('are given up after two where nothing else comes', () => {
-      expect(msUntilGivenUp({}, () => 3, false)).toBe(limits.crawlMs + 500)
+    it('are given up after four where nothing else comes', () => {
+      expect(msUntilGivenUp({}, () => 3, false)).toBe(limits.queueStillMs + 500)
     })
 
     it('are made of another holder as well after two', () => {
