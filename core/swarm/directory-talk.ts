@@ -49,8 +49,9 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
 }
 
 /** Some whose word counts for nothing here: the directory knows what they say to hold, and not what that is worth. */
-function shunnedPeers(state: SwarmState, { neighbours, spoilers }: Session): PeerId[] {
-  const deniers = [...neighbours.values()].filter(({ denies }) => denies).map(({ peer }) => peer.id)
+function shunnedPeers(state: SwarmState, { forgery, neighbours, spoilers }: Session): PeerId[] {
+  const denying = forgery === undefined ? [...neighbours.values()].filter(({ denies }) => denies) : []
+  const deniers = denying.map(({ peer }) => peer.id)
   return [...new Set([...bannedPeers(state), ...spoilers, ...state.withholders, ...deniers])].slice(
     -state.limits.bansToldMax,
   )

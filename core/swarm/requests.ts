@@ -216,8 +216,8 @@ export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
   const isHearsay = neighbour.hearsay.has(index)
   // Others may be wrong about what it has.
   if (!isHearsay) neighbour.denies = true
-  // What is said of others across a border is no word about those that the directory counts here.
-  if (isHearsay || neighbour.foreign) lose(neighbour, index)
+  // The directory counts nobody across a border; and where the blob was wrong honest peers hand nothing on, as they look for the lie too.
+  if (isHearsay || neighbour.foreign || session.forgery !== undefined) lose(neighbour, index)
   else refuse(state, neighbour, index)
 }
 

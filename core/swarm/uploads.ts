@@ -16,13 +16,13 @@ export function onRequest(
 ): boolean {
   if (find(state, peer, request.id) !== undefined) return false
   const session = state.sessions.get(request.digest)
-  if (session === undefined || !isHeld(session, request.index, request.offset)) {
+  if (session === undefined || !canServe(state, session, request.index, request.offset)) {
     state.emit({ type: 'send', peer, message: { type: 'missing', id: request.id } })
     return false
   }
   const { digest, id, index, offset } = request
   const upload: Upload = { peer, id, digest, index, offset, askedAtMs: state.clock.now(), toldAtMs: 0 }
-  if (requestsOf(state, peer) >= state.limits.uploadsPerPeer || mayBeForged(state, session, index)) {
+  if (requestsOf(state, peer) >= state.limits.uploadsPerPeer) {
     turnAway(state, upload)
     return false
   }
@@ -35,11 +35,12 @@ export function onRequest(
   return true
 }
 
-function isHeld(session: Session, index: number, offset: number): boolean {
-  return index < session.count && hasBit(session.have, index) && offset < lengthOf(session, index)
+function canServe(state: SwarmState, session: Session, index: number, offset: number): boolean {
+  const isHeld = index < session.count && hasBit(session.have, index) && offset < lengthOf(session, index)
+  return isHeld && !mayBeForged(state, session, index)
 }
 
-/** What is wrong in the blob would be passed on with it. Once that is found the rest may go, so that none of it is denied. */
+/** What is wrong in the blob would be passed on with it. */
 function mayBeForged({ self }: SwarmState, { accepted, forgery }: Session, index: number): boolean {
   return forgery !== undefined && accepted[index]?.signer !== self
 }
@@ -161,11 +162,10 @@ function copiesOf(state: SwarmState, { digest, index }: Upload): number {
 function start(state: SwarmState, upload: Upload): void {
   const { digest, id, index, offset, peer } = upload
   const session = state.sessions.get(digest)
-  if (session === undefined || !isHeld(session, index, offset)) {
+  if (session === undefined || !canServe(state, session, index, offset)) {
     state.emit({ type: 'send', peer, message: { type: 'missing', id } })
     return
   }
-  if (mayBeForged(state, session, index)) return turnAway(state, upload)
   state.uploads.active.push(upload)
   session.sent[index]!++
   state.emit({ type: 'upload', peer, id, digest, size: session.size, index, offset })

@@ -609,12 +609,21 @@ describe('a blob that does not match its digest', () => {
     expect(bench.swarm.announceState(digest)?.fetching).toEqual([{ start: 70, end: 71 }])
   })
 
+  it('is denied by others who look for what is wrong too, which is held against none of them', () => {
+    const bench = createForged('forger')
+    bench.handle({ type: 'lost', digest, have: bitsOf(2, [0]) })
+    bench.joins('b', [1])
+    for (const { id, to } of bench.told('request')) bench.says(to, { type: 'missing', id })
+    for (const { id, to } of bench.told('request')) bench.says(to, { type: 'missing', id })
+    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true })
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
   it('is passed on no more, but for what is known to be right', () => {
     const bench = createForged('forger')
     bench.says('b', { type: 'request', id: 1, digest, index: 0, offset: 0 })
     expect(bench.take('upload')).toEqual([])
-    expect(bench.told('busy', 'b')).toHaveLength(1)
-    expect(bench.told('missing')).toEqual([])
+    expect(bench.told('missing', 'b')).toHaveLength(1)
     audit(bench)
     prove(bench, true)
     expect(bench.told('join', 'a').at(-1)?.have).toEqual(Uint8Array.of(0b11))
