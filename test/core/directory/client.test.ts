@@ -177,7 +177,7 @@ describe('announces', () => {
     ])
   })
 
-  it('go to the owner alone where one has gained, and to both where one has lost', () => {
+  it('go to the owner alone where one has gained, and to both where one has lost, or gives a lease back', () => {
     const bench = createBench()
     for (const call of start(bench)) bench.client.answered(call.id, answerTo(call, { announceAfterMs: 4000 }))
     const told = (change: Partial<AnnounceItem>): PeerId[] => {
@@ -190,6 +190,8 @@ describe('announces', () => {
     }
     expect(told({ have: { complete: true }, wants: false })).toEqual(['owner'])
     expect(told({ wants: false })).toEqual(['owner', 'standby'])
+    expect(told({ wants: true })).toEqual(['owner'])
+    expect(told({ wants: true, released: [7] })).toEqual(['owner', 'standby'])
   })
 
   it('of what is being fetched come soon to who follows a silent owner, and does not know of that', () => {

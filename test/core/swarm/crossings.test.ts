@@ -208,6 +208,9 @@ describe('a lease to cross is', () => {
     for (const { id } of bench.told('request')) bench.says('far', { type: 'missing', id })
     bench.pass(100)
     expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [] })
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.pass(limits.leaseAgainMs)
+    expect(stateOf(bench)?.lease).toBeUndefined()
   })
 
   it('given back when its source sends nothing', () => {

@@ -615,8 +615,8 @@ describe('a blob that does not match its digest', () => {
     bench.joins('b', [1])
     for (const { id, to } of bench.told('request')) bench.says(to, { type: 'missing', id })
     for (const { id, to } of bench.told('request')) bench.says(to, { type: 'missing', id })
-    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true })
-    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+    const { bans, lease: wish, wants } = bench.swarm.announceState(digest)!
+    expect({ bans, insists: wish?.insists, wants }).toEqual({ bans: undefined, insists: undefined, wants: true })
   })
 
   it('is passed on no more, but for what is known to be right', () => {

@@ -347,6 +347,32 @@ describe('requests', () => {
     expect(bench.swarm.announceState(digest)?.bans).toEqual(['b'])
   })
 
+  it.each<[string, (bench: Bench) => void, (bench: Bench) => void]>([
+    ['before', (bench) => bench.says('b', { type: 'have', digest, indices: [4] }), () => {}],
+    ['after', () => {}, (bench) => bench.joins('b', [4])],
+  ])('for what a peer has said %s others did that it has are denied on its own word', (_when, before, after) => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('b', [])
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    before(bench)
+    bench.says('a', { type: 'busy', id: request!.id, try: ['b'] })
+    after(bench)
+    bench.says('b', { type: 'missing', id: bench.told('request', 'b')[0]!.id })
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['b'])
+  })
+
+  it('for what is only fetched ahead are left with one that sends a byte now and then', () => {
+    const bench = createBench()
+    bench.read({ prefetch: true })
+    bench.joins('a', [4])
+    const [request] = bench.told('request')
+    bench.sends(request!, { bytes: 1 })
+    trickle(bench, [request!], 2 * limits.crawlMs)
+    expect(bench.told('cancel')).toEqual([])
+  })
+
   it('for what a peer turns out not to have go elsewhere', () => {
     const bench = createBench()
     bench.read()

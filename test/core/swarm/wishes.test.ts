@@ -446,6 +446,39 @@ describe('a reader whom nothing reaches', () => {
     expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
   })
 
+  it.each([
+    ['speaks all the while', true, ['peer']],
+    ['says nothing, and may be cut off', false, undefined],
+  ])('of who stalls twice in a row counts no more on who %s', (_what, speaks, bans) => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', span(0, 50))
+    const passes = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += 100) {
+        if (speaks) bench.says('peer', { type: 'have', digest, indices: [50 + (passed % 50)] })
+        bench.pass(100)
+      }
+    }
+    passes(limits.stallMs + limits.stallRestMs)
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+    passes(limits.stallMs + 100)
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(bans)
+  })
+
+  it('holds the first time against nobody, however long nothing has come', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('other', [])
+    bench.pass(limits.starvedMs / 2)
+    bench.joins('peer', span(0, 50))
+    bench.says('peer', { type: 'have', digest, indices: [50] })
+    bench.pass(limits.stallMs - 100)
+    bench.says('peer', { type: 'have', digest, indices: [51] })
+    bench.pass(200)
+    expect(bench.told('cancel', 'peer')).not.toEqual([])
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
   it('counts no more on who has been too busy a dozen times in a row, once nothing has come for ten seconds', () => {
     const bench = createBench()
     bench.read()
