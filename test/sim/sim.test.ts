@@ -80,6 +80,11 @@ const knownSmallWorlds = [
   's15b-651',
   's15d-302',
   'h16s-1525',
+  'me3-12',
+  'me3-21',
+  'me3-103',
+  'me4-246',
+  'me5-385',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */
