@@ -480,9 +480,11 @@ function bounded(waitMs: number): number {
 }
 
 function heed(state: State, subject: Subject, host: PeerId, sent: AnnounceItem, answer: AnswerItem): void {
-  const item = isContested(subject, host, answer, state.clock.now()) ? answer : uncontested(answer)
+  const { contested: _contested, ...uncontested } = answer
+  const isBelieved = isContested(subject, host, answer, state.clock.now())
+  const item: AnswerItem = isBelieved ? answer : uncontested
   const { ask } = item
-  if (item.contested !== undefined) passOver(state, subject)
+  if (isBelieved) passOver(state, subject)
   const hosted = ask === undefined || item.size !== undefined
   if (hosted) subject.isCutOff = false
   const isReferred = sent.lease !== undefined && ask !== undefined
@@ -508,10 +510,6 @@ function isContested(subject: Subject, host: PeerId, { contested }: AnswerItem, 
   if (contested === undefined) subject.contestedMs = Infinity
   else subject.contestedMs = Math.min(subject.contestedMs, nowMs)
   return nowMs - subject.contestedMs >= limits.announceMs
-}
-
-function uncontested({ contested: _contested, ...rest }: AnswerItem): AnswerItem {
-  return rest
 }
 
 /** Who would follow must know soon what this agent fetches. */

@@ -293,7 +293,8 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   if (table === undefined) return nobody
   const announcer = table.size === item.size ? noted(state, table, from, item) : undefined
   if (announcer === undefined) return { ...nobody, size: table.size, ...later(item, nobody.announceAfterMs) }
-  const grants = rank === 0 || (isNeglected(state, table, item) && item.lease?.instead === true)
+  noteTrouble(state, table, item)
+  const grants = rank === 0 || (item.lease?.instead === true && isNeglected(state, table))
   const lease = grants ? leaseFor(state, table, announcer, item) : later(item, limits.announceMs)
   if (announcer.active > 0) noteLast(state.fetchers, from.peer, state.clock.now())
   announcer.intervalMs = intervalMs(state, item, rank, announcer)
@@ -436,16 +437,16 @@ function leaseFor(
   return { leaseAfterMs: loadIntervalMs(state, leastMs), ...taken }
 }
 
-/**
- * For so long nobody has fetched anything that the owner would have granted, and the origin is not to blame: else owner and
- * standby would both grant once it is well again.
- */
-function isNeglected(state: State, table: Table, item: AnnounceItem): boolean {
-  const nowMs = state.clock.now()
+/** That nobody fetches is the origin's doing, then: else owner and standby would both grant once it is well again. */
+function noteTrouble(state: State, table: Table, item: AnnounceItem): void {
   const origin = originOf(item)
-  if (limitedForMs(state, origin) > 0 || state.sickOrigins.isSick(origin)) table.quietSinceMs = nowMs
-  const isQuiet = ({ quietSinceMs }: Table): boolean => nowMs - quietSinceMs >= limits.successionMs
-  return [...state.tables.of(table.digest)].every(isQuiet)
+  if (limitedForMs(state, origin) > 0 || state.sickOrigins.isSick(origin)) table.quietSinceMs = state.clock.now()
+}
+
+/** For so long nobody, in whatever area, has fetched anything that the owner would have granted. */
+function isNeglected({ clock, tables }: State, { digest }: Table): boolean {
+  const sinceMs = clock.now() - limits.successionMs
+  return [...tables.of(digest)].every(({ quietSinceMs }) => quietSinceMs <= sinceMs)
 }
 
 function lostOf(table: Table, announcer: Announcer): Pick<AnswerItem, 'lost'> {

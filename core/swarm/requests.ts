@@ -290,7 +290,7 @@ function hedgeAfterMs(state: SwarmState, transfer: Transfer): number {
 
 /**
  * A chunk that must come whole from one sender is asked of another instead, and so is one of which two that were asked send nothing much;
- * any other of another too.
+ * any other of another too. False where nobody else has it who may be asked.
  */
 function move(state: SwarmState, transfer: Transfer): boolean {
   const { index, session } = transfer

@@ -333,7 +333,7 @@ export interface Neighbour {
   readonly hearsay: Set<number>
   /** It has brought what was signed by one of whom this node is cautioned. */
   bringsDoubtful: boolean
-  /** It has denied a chunk that it was said to have, and not said anew since what it has. */
+  /** It has denied a chunk that it said it has, and since then neither said anew what it has nor sent one. */
   denies: boolean
   joinSent: boolean
   joinReceived: boolean
@@ -408,7 +408,7 @@ export interface SwarmState extends SwarmComponents {
   /** Peers that rest, and when the first of them may be asked again. */
   readonly resting: Set<Peer>
   restsEndMs: number
-  /** Peers that stalled or denied what they had claimed while this node starved, and have sent no chunk since: what they hold of any blob is nowhere. */
+  /** Peers that hand on nothing of what they have (refusals.ts), or stalled or denied it while this node starved, and have sent no chunk since: what they hold of any blob is nowhere. */
   readonly withholders: Set<PeerId>
   readonly transfers: Set<Transfer>
   readonly fetches: Map<number, Lease>

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
+import { MiB } from '../../core/units.ts'
 import { benchCases } from './bench-cases.ts'
 import { bench } from './bench.ts'
 import { replayOf } from './fuzz.ts'
@@ -124,6 +125,22 @@ describe('weak uplinks', () => {
     const row = bench(setup, 1, () => undefined)
     expect(row).toMatchObject({ nodes: 24, weak_uplinks: weakUplinks, origin_bytes_ratio: 1 })
     expect(row.max_over_bound).toBeLessThan(1.5)
+  })
+})
+
+describe('one that does wrong among six', () => {
+  it.each([
+    ['of what it holds', 'denies', false],
+    ['as the host of a directory', 'grants everybody', true],
+  ] as const)('%s makes the origin send more, and is not waited for itself', (_what, liar, isHost) => {
+    const setup = benchCases().find((one) => one.liar === liar)!
+    const [honest, beside] = (['none', liar] as const).map((lie) => {
+      return bench({ ...setup, nodes: 6, layerBytes: [8 * MiB], liar: lie }, 1, () => undefined)
+    })
+    expect(honest).toMatchObject({ liar: 'none', origin_bytes_ratio: 1 })
+    expect(beside).toMatchObject({ liar })
+    expect(beside!.origin_bytes_ratio).toBeGreaterThan(isHost ? 1.5 : 1)
+    expect(beside!.max_over_bound).toBeLessThan(setup.nodes)
   })
 })
 

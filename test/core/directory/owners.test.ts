@@ -62,6 +62,15 @@ it('never finds itself silent', () => {
   expect(owners.of(digestOf(1))).toEqual(['peer-0'])
 })
 
+/** A host that is third for a digest, and who are before it. */
+function createThird() {
+  const clock = virtualClock()
+  const owners = ownersOf('peer-0', peers, clock)
+  const third = digestHostedBy(owners, 'peer-0', 2)
+  const [owner = '', standby = ''] = owners.of(third)
+  return { clock, owners, third, owner, standby }
+}
+
 it('has nothing to learn where it has always been first', () => {
   expect(ownersOf('peer-0', peers).learningMs(digestOf(1))).toBe(0)
 })
@@ -82,10 +91,7 @@ it('learns for two seconds what a predecessor knew that has just gone', () => {
 })
 
 it('listens for a moment with a table that it kept as standby, and learns anew where both that came before it have gone', () => {
-  const clock = virtualClock()
-  const owners = ownersOf('peer-0', peers, clock)
-  const third = digestHostedBy(owners, 'peer-0', 2)
-  const [owner = '', standby = ''] = owners.of(third)
+  const { clock, owners, third, owner, standby } = createThird()
   owners.remove(owner)
   expect(owners.catchingUpMs(third)).toBe(750)
   clock.advance(500)
@@ -98,10 +104,7 @@ it('listens for a moment with a table that it kept as standby, and learns anew w
 })
 
 it('learns of all that came before it and have gone lately, also where others went long ago', () => {
-  const clock = virtualClock()
-  const owners = ownersOf('peer-0', peers, clock)
-  const third = digestHostedBy(owners, 'peer-0', 2)
-  const [owner = '', standby = ''] = owners.of(third)
+  const { clock, owners, third, owner, standby } = createThird()
   owners.remove(owner)
   clock.advance(2000)
   owners.remove(standby)

@@ -168,6 +168,19 @@ export function createHolder(options: BenchOptions = {}): { bench: Bench; fetch:
 }
 
 /** The lease that it wishes for. */
+/** The same once three of its chunks have come, and `bytes` of the fourth; a second lease has the next four. */
+export function createAhead(bytes: number): { bench: Bench; fetch: number } {
+  const { bench, fetch } = createHolder()
+  bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
+  bench.pass(50)
+  for (const index of span(0, 3)) {
+    comes(bench, fetch, index)
+    bench.pass(100)
+  }
+  comes(bench, fetch, 3, bytes)
+  return { bench, fetch }
+}
+
 export function wishOf({ swarm }: Bench, of = digest): AnnounceItem['lease'] {
   return swarm.announceState(of)?.lease
 }

@@ -5,11 +5,11 @@ import {
   allOf,
   bitsOf,
   comes,
+  createAhead,
   createBench,
   createHolder,
   digest,
   hashOf,
-  lease,
   origin,
   proved,
   sizeOf,
@@ -175,14 +175,7 @@ describe('a blob that its origin does not give', () => {
   })
 
   it('is read on while it sends what it had begun', () => {
-    const { bench, fetch } = createHolder()
-    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
-    bench.pass(50)
-    for (const index of span(0, 3)) {
-      comes(bench, fetch, index)
-      bench.pass(100)
-    }
-    comes(bench, fetch, 3, 64 * 1024)
+    const { bench, fetch } = createAhead(64 * 1024)
     bench.settle()
     const [ahead] = bench.take('fetch-origin')
     bench.handle({ type: 'origin-ended', digest, fetch: ahead!.fetch, failure: { kind: 'refused' } })

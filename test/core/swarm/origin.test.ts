@@ -4,6 +4,7 @@ import { createPlaces } from '../../../core/members/places.ts'
 import {
   bitsOf,
   comes,
+  createAhead,
   createBench,
   createHolder,
   digest,
@@ -523,14 +524,7 @@ describe('a fetch', () => {
   })
 
   it('that was refused stays so though a fetch from before ends well: its readers end at once', () => {
-    const { bench, fetch } = createHolder()
-    bench.answer({ lease: { id: 8, start: 4, end: 8, ttlMs: 1750 } })
-    bench.pass(50)
-    for (let index = 0; index < 3; index++) {
-      comes(bench, fetch, index)
-      bench.pass(100)
-    }
-    comes(bench, fetch, 3, 200 * 1024)
+    const { bench, fetch } = createAhead(200 * 1024)
     bench.pass(25)
     const ahead = bench.take('fetch-origin')[0]!.fetch
     bench.handle({ type: 'origin-ended', digest, fetch: ahead, failure: { kind: 'refused' } })
@@ -596,14 +590,7 @@ describe('a fetch', () => {
   })
 
   it('that ends well makes the next failure the first, also while the origin is left alone since another failed', () => {
-    const { bench, fetch } = createHolder()
-    bench.answer({ lease: { ...lease, id: 8, start: 4, end: 8 } })
-    bench.pass(50)
-    for (const index of span(0, 3)) {
-      comes(bench, fetch, index)
-      bench.pass(100)
-    }
-    comes(bench, fetch, 3, 200 * 1024)
+    const { bench, fetch } = createAhead(200 * 1024)
     bench.pass(limits.tickMs)
     const failure = { kind: 'rate-limited', retryAfterMs: 3000 } as const
     bench.handle({ type: 'origin-ended', digest, fetch: bench.take('fetch-origin')[0]!.fetch, failure })
