@@ -3,12 +3,15 @@ import { limits } from '../../../core/limits.ts'
 import { createMemberList } from '../../../core/members/list.ts'
 import { createMembers } from '../../../core/members/members.ts'
 import type { Members, MembersOutput } from '../../../core/members/members.ts'
-import type { ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
+import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
+import type { Random } from '../../../core/ports.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
 import { virtualClock } from '../../support/virtual-clock.ts'
 import type { VirtualClock } from '../../support/virtual-clock.ts'
 import { allList, createWorld, recordOf, settled } from './world.ts'
 import type { Node, World } from './world.ts'
+
+const hour = 60 * 60 * 1000
 
 describe('a cluster forms', () => {
   it('of eight that start within a second and know one seed, within two seconds', () => {
@@ -344,12 +347,52 @@ interface Bench {
   taken(): MembersOutput[]
 }
 
-function createBench(): Bench {
-  const clock = virtualClock()
+function createBench(random: Random = seededRandom('bench')): Bench {
+  const clock = virtualClock(hour)
   const outputs: MembersOutput[] = []
   const emit = (output: MembersOutput): void => void outputs.push(output)
-  const members = createMembers({ clock, random: seededRandom('bench'), emit }, { self: recordOf('self') })
+  const members = createMembers({ clock, random, emit }, { self: recordOf('self') })
   return { clock, members, taken: () => outputs.splice(0) }
+}
+
+/** All chance waits as long as it may. */
+const longest: Random = { ...seededRandom('longest'), below: (limit) => limit - 1 }
+
+type Exchange = Extract<MembersOutput, { type: 'exchange' }>
+
+function exchangesOf(bench: Bench): Exchange[] {
+  return bench.taken().filter((output) => output.type === 'exchange')
+}
+
+/** What was said outside of rounds, which compare lists. */
+function pushesOf(bench: Bench): Exchange[] {
+  return exchangesOf(bench).filter(({ request }) => !request.compare)
+}
+
+/** Calls a member, and gives the call. */
+function callTo(bench: Bench, peer: string): Exchange {
+  bench.taken()
+  bench.members.suspect(peer)
+  return exchangesOf(bench)[0]!
+}
+
+function answerFrom(bench: Bench, peer: string, change: Partial<ExchangeAnswer> = {}): ExchangeAnswer {
+  return { from: recordOf(peer), hash: bench.members.hash(), news: [], ...change }
+}
+
+/** The moments of the time to come, in milliseconds from now, at which it asks a seed, and which. */
+function seedsAsked(bench: Bench, ms: number): [number, string][] {
+  const startMs = bench.clock.now()
+  const asked: [number, string][] = []
+  bench.taken()
+  while (bench.members.nextMs() <= startMs + ms) {
+    bench.clock.set(bench.members.nextMs())
+    bench.members.tick()
+    for (const { cluster, peer } of exchangesOf(bench))
+      if (peer === undefined) asked.push([bench.clock.now() - startMs, cluster])
+  }
+  bench.clock.set(startMs + ms)
+  return asked
 }
 
 /** Passes time as an agent that is not held up: it is ticked when it asks for it. */
@@ -383,17 +426,34 @@ function isDeadByOneWitness(afterMs: number): boolean {
   return bench.members.get('x')?.state === 'dead'
 }
 
-/** Passes time in which these members, and no others, call and answer. */
-function talk(bench: Bench, ms: number, records: readonly MemberRecord[]): void {
+/** Passes time in which these members, and no others, call and answer, and gives what was put out. */
+function talk(bench: Bench, ms: number, records: readonly MemberRecord[]): MembersOutput[] {
+  const all: MembersOutput[] = []
   for (let passed = 0; passed < ms; passed += 100) {
     for (const from of records) bench.members.handle({ ...requestFrom(from.peer), from })
-    for (const output of bench.taken()) {
+    const outputs = bench.taken()
+    all.push(...outputs)
+    for (const output of outputs) {
       const from = records.find(({ peer }) => output.type === 'exchange' && output.peer === peer)
       if (output.type === 'exchange' && from !== undefined)
         bench.members.exchanged(output.id, { from, hash: bench.members.hash(), news: [] })
     }
     pass(bench, 100)
   }
+  return all
+}
+
+function callsTo(outputs: readonly MembersOutput[], peer: string | undefined): Exchange[] {
+  return outputs.filter((output) => output.type === 'exchange').filter((call) => call.peer === peer)
+}
+
+/** Has agreed with `a`, a seed and member, and knows `others`, of which none has been heard. */
+function agreedBench(others: readonly string[]): Bench {
+  const bench = createBench(longest)
+  bench.members.setSeeds(['a:5052'])
+  tell(bench, 'a', ...others.map((peer) => recordOf(peer)))
+  bench.members.exchanged(callTo(bench, 'a').id, answerFrom(bench, 'a'))
+  return bench
 }
 
 describe('records', () => {
@@ -488,6 +548,398 @@ describe('records', () => {
     bench.members.exchanged(look!.id, { from: recordOf('y'), hash: 'other', news: [] })
     expect(bench.taken()).toContainEqual({ type: 'silent', peer: 'x' })
     expect(bench.members.get('y')).toBeUndefined()
+  })
+})
+
+describe('news', () => {
+  it('is gathered, then pushed twice to three others at most, each time with all that makes an exchange', () => {
+    const bench = createBench()
+    tell(bench, 'a', recordOf('b'))
+    pass(bench, 100)
+    tell(bench, 'c', recordOf('d'))
+    pass(bench, limits.newsMs - 101)
+    expect(pushesOf(bench)).toEqual([])
+    const request: ExchangeRequest = {
+      from: recordOf('self'),
+      hash: bench.members.hash(),
+      news: ['a', 'b', 'c', 'd'].map((peer) => recordOf(peer)),
+      accusations: [],
+      vouched: [],
+      compare: false,
+      want: [],
+    }
+    for (const waitMs of [1, limits.newsMs]) {
+      pass(bench, waitMs)
+      const pushes = pushesOf(bench)
+      expect(new Set(pushes.map(({ peer }) => peer)).size).toBe(limits.newsTargets)
+      expect(pushes.map((push) => push.request)).toStrictEqual(pushes.map(() => request))
+    }
+    pass(bench, limits.newsMs)
+    expect(pushesOf(bench)).toEqual([])
+  })
+
+  it.each([
+    [limits.newsAtOnceMax, 1],
+    [limits.newsAtOnceMax + 1, 0],
+  ])('of %i members at once is pushed to %i others', (count, pushes) => {
+    const bench = createBench()
+    tell(bench, 'a', ...Array.from({ length: count }, (_, number) => recordOf('a', { incarnation: number + 2 })))
+    pass(bench, 2 * limits.newsMs + 1)
+    bench.taken()
+    tell(bench, 'a', ...Array.from({ length: count }, (_, number) => recordOf('a', { incarnation: number + 200 })))
+    pass(bench, limits.newsMs)
+    expect(pushesOf(bench)).toHaveLength(pushes)
+  })
+
+  it('is no more than a message holds', () => {
+    const bench = createBench()
+    for (let page = 0; page < 40; page++)
+      tell(bench, 'a', ...Array.from({ length: 60 }, (_, number) => recordOf(`${page}-${number}`)))
+    expect(callTo(bench, 'a').request.news).toHaveLength(limits.membersPerMessage)
+  })
+
+  it('is what others said of this agent, as it has told better', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    pass(bench, 1000)
+    bench.taken()
+    tell(bench, 'a', recordOf('self', { incarnation: 7, state: 'dead' }))
+    expect(bench.members.get('self')).toEqual(recordOf('self', { incarnation: 8 }))
+    pass(bench, limits.newsMs)
+    expect(pushesOf(bench).map(({ request }) => request.news)).toEqual([[recordOf('self', { incarnation: 8 })]])
+  })
+})
+
+describe('an answer', () => {
+  it('tells who calls though it has departed that it has', () => {
+    const bench = createBench()
+    tell(bench, 'x', recordOf('a'))
+    const left = recordOf('x', { state: 'left' })
+    tell(bench, 'a', left)
+    pass(bench, 1000)
+    expect(tell(bench, 'a').news).toEqual([])
+    expect(tell(bench, 'x').news).toEqual([left])
+  })
+
+  it('names buckets to who compares, where lists differ, and gives the records that it wants', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    pass(bench, 1000)
+    const answer = answerFrom(bench, 'self')
+    expect(tell(bench, 'a')).toStrictEqual(answer)
+    const { buckets } = bench.members.handle({ ...requestFrom('a'), compare: true })
+    const want = [...buckets!.keys()].filter((bucket) => buckets![bucket] !== 0)
+    const { news } = bench.members.handle({ ...requestFrom('a'), want })
+    expect(new Set(news)).toEqual(new Set([recordOf('self'), recordOf('a')]))
+  })
+
+  it('counts once', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    const { id } = callTo(bench, 'a')
+    bench.members.exchanged(id, answerFrom(bench, 'a', { news: [recordOf('x')] }))
+    bench.members.exchanged(id, answerFrom(bench, 'a', { news: [recordOf('y')] }))
+    bench.members.failed(id, true)
+    expect(bench.members.live()).toEqual(['self', 'a', 'x'])
+    expect(bench.taken().map(({ type }) => type)).toEqual(['came'])
+  })
+
+  it.each([
+    [limits.memberCallMs - 1, true],
+    [limits.memberCallMs, false],
+  ])('that comes after %i ms is heard: %s', (ms, isHeard) => {
+    const bench = createBench()
+    bench.members.setSeeds(['a:5052'])
+    bench.members.tick()
+    const [call] = exchangesOf(bench)
+    pass(bench, ms)
+    bench.members.exchanged(call!.id, answerFrom(bench, 'a', { from: recordOf('a', { incarnation: 2 }) }))
+    expect(bench.members.live()).toEqual(isHeard ? ['self', 'a'] : ['self'])
+    expect(bench.members.heardMs('a')).toBe(isHeard ? bench.clock.now() : Number.NEGATIVE_INFINITY)
+  })
+
+  it('whose buckets differ is followed by their records, as long as they become fewer', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    pass(bench, 1000)
+    const buckets = [...bench.members.handle({ ...requestFrom('a'), compare: true }).buckets!]
+    const full = buckets.flatMap((hash, bucket) => (hash === 0 ? [] : [bucket]))
+    const follow = (id: number, ...differing: number[]): Exchange[] => {
+      const theirs = buckets.map((hash, bucket) => (differing.includes(bucket) ? hash + 1 : hash))
+      bench.members.exchanged(id, answerFrom(bench, 'a', { hash: 'other', buckets: theirs }))
+      return exchangesOf(bench)
+    }
+    expect(follow(callTo(bench, 'a').id)).toEqual([])
+    const [first] = follow(callTo(bench, 'a').id, ...full)
+    expect(first).toMatchObject({ peer: 'a', cluster: 'a:5052', request: { compare: true, want: full } })
+    expect(new Set(first!.request.news)).toEqual(new Set([recordOf('self'), recordOf('a')]))
+    const [second] = follow(first!.id, full[0]!)
+    expect(second!.request.want).toEqual([full[0]])
+    expect(follow(second!.id, full[1]!)).toEqual([])
+  })
+})
+
+it('does not call itself', () => {
+  const bench = createBench()
+  bench.members.suspect('self')
+  bench.members.suspect('self', 'a')
+  expect(exchangesOf(bench)).toEqual([])
+})
+
+describe('seeds', () => {
+  const seeds = ['a:5052', 'b:5052', 'c:5052', 'd:5052']
+
+  it('are asked in turn, the first three of them, and again when their answer has been awaited for a second', () => {
+    const bench = createBench()
+    bench.members.setSeeds(seeds)
+    expect(seedsAsked(bench, 2000)).toEqual([
+      [0, 'a:5052'],
+      [250, 'b:5052'],
+      [500, 'c:5052'],
+      [1500, 'a:5052'],
+      [1750, 'b:5052'],
+      [2000, 'c:5052'],
+    ])
+    expect(bench.members.agreed()).toBe(false)
+  })
+
+  it('are to compare lists', () => {
+    const bench = createBench()
+    bench.members.setSeeds(seeds)
+    bench.members.tick()
+    expect(exchangesOf(bench).map(({ request }) => request.compare)).toEqual([true])
+  })
+
+  it.each([
+    [['self:5052', 'a:5052'], true],
+    [['a:5052', 'self:5052'], false],
+  ])('%j of which this agent is one: agreed %s', (ownSeeds, agreed) => {
+    const bench = createBench()
+    bench.members.setSeeds(ownSeeds)
+    expect(bench.members.agreed()).toBe(agreed)
+    expect(seedsAsked(bench, 0)).toEqual([[0, 'a:5052']])
+  })
+
+  it.each([
+    ['first', 0, true],
+    ['second', limits.seedEagerMs, false],
+  ])('whose %s is this agent by another name: agreed %s', (_, ms, agreed) => {
+    const bench = createBench()
+    bench.members.setSeeds(['alias-0:5052', 'alias-1:5052'])
+    pass(bench, ms)
+    bench.members.tick()
+    const call = exchangesOf(bench).at(-1)
+    bench.members.exchanged(call!.id, { ...tell(bench, 'self'), news: [recordOf('x')] })
+    expect(bench.members.agreed()).toBe(agreed)
+    expect(bench.members.live()).toEqual(['self'])
+  })
+
+  it('of which none answers are waited for ten seconds, whoever names others, and then asked each second', () => {
+    const bench = createBench()
+    bench.members.setSeeds(['a:5052'])
+    pass(bench, 9000)
+    bench.members.setSeeds(['b:5052'])
+    pass(bench, 999)
+    expect(bench.members.agreed()).toBe(false)
+    expect(seedsAsked(bench, 3000).map(([ms]) => ms)).toEqual([1, 1001, 2001])
+    expect(bench.members.agreed()).toBe(true)
+  })
+
+  it('that answer with another list are waited for', () => {
+    const bench = createBench()
+    bench.members.setSeeds(['a:5052'])
+    bench.members.tick()
+    bench.members.exchanged(exchangesOf(bench)[0]!.id, answerFrom(bench, 'a', { hash: 'other' }))
+    pass(bench, 2 * limits.seedGraceMs)
+    expect(bench.members.agreed()).toBe(false)
+  })
+
+  it.each([
+    ['a', {}, 1],
+    ['a', { hash: 'other' }, 0],
+    ['b', {}, 0],
+  ])('that %s is one of: agreed by its answer %j, in so many words: %i', (peer, change, count) => {
+    const bench = createBench()
+    bench.members.setSeeds(['a:5052'])
+    tell(bench, peer)
+    for (const time of [1, 2]) {
+      bench.members.exchanged(callTo(bench, peer).id, answerFrom(bench, peer, change))
+      expect(bench.members.agreed()).toBe(count === 1)
+      expect(bench.taken().filter(({ type }) => type === 'agreed')).toHaveLength(time === 1 ? count : 0)
+    }
+  })
+
+  it('that go by another name than their own agree as well', () => {
+    const bench = createBench()
+    bench.members.setSeeds(['alias:5052'])
+    tell(bench, 'a')
+    bench.members.tick()
+    const [call] = exchangesOf(bench)
+    bench.members.exchanged(call!.id, answerFrom(bench, 'a'))
+    expect(bench.members.agreed()).toBe(true)
+  })
+
+  it('that live are asked now and then, at most twenty seconds later', () => {
+    const bench = agreedBench([])
+    expect(callsTo(talk(bench, 2 * limits.seedIdleMs, [recordOf('a')]), undefined)).toEqual([])
+    expect(callsTo(talk(bench, 200, [recordOf('a')]), undefined)).toHaveLength(1)
+  })
+
+  it.each([
+    [1, 499],
+    [60, 9999],
+  ])('that left %i others are asked for soon: at most %i ms later', (count, ms) => {
+    const bench = agreedBench(Array.from({ length: count }, (_, number) => `p${number}`))
+    tell(bench, 'p0', recordOf('a', { state: 'left' }))
+    expect(seedsAsked(bench, ms)).toEqual([[ms, 'a:5052']])
+  })
+
+  it('that have left are asked for again', () => {
+    const bench = agreedBench(['b'])
+    tell(bench, 'b', recordOf('a', { state: 'left' }))
+    const said = talk(bench, 3000, [recordOf('b')])
+    expect(callsTo(said, undefined)).toHaveLength(2)
+  })
+
+  it('are not asked for those who are none', () => {
+    const bench = agreedBench(['b', 'c'])
+    tell(bench, 'a', recordOf('b', { state: 'left' }))
+    expect(callsTo(talk(bench, 5000, [recordOf('a'), recordOf('c')]), undefined)).toEqual([])
+  })
+})
+
+describe('those who departed', () => {
+  it('are tried every ten seconds, any one of the dead', () => {
+    const bench = createBench(longest)
+    const departed = [
+      recordOf('x', { state: 'dead' }),
+      recordOf('y', { state: 'dead' }),
+      recordOf('z', { state: 'left' }),
+    ]
+    tell(bench, 'a', recordOf('x'), recordOf('y'), recordOf('z'))
+    tell(bench, 'a', ...departed)
+    const before = talk(bench, limits.departedTryMs, [recordOf('a')])
+    const after = talk(bench, 200, [recordOf('a')])
+    expect(['x', 'y', 'z'].flatMap((peer) => callsTo(before, peer))).toEqual([])
+    expect(['x', 'y', 'z'].map((peer) => callsTo(after, peer).map(({ request }) => request.compare))).toEqual([
+      [],
+      [true],
+      [],
+    ])
+  })
+
+  it('are not there to be tried where none has', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    const said = talk(bench, limits.departedTryMs + 200, [recordOf('a')])
+    expect(callsTo(said, undefined)).toEqual([])
+  })
+})
+
+describe('a goodbye', () => {
+  const left = recordOf('self', { incarnation: 2, state: 'left' })
+
+  it.each([
+    [8, limits.goodbyeTargets],
+    [2, 2],
+    [0, 0],
+  ])('among %i others goes to %i', (count, targets) => {
+    const bench = createBench()
+    const others = Array.from({ length: count }, (_, number) => recordOf(`p${number}`))
+    if (count > 0) tell(bench, 'p0', ...others)
+    bench.taken()
+    bench.members.leave()
+    const calls = exchangesOf(bench)
+    expect(calls).toHaveLength(targets)
+    expect(new Set(calls.map(({ peer }) => peer)).size).toBe(targets)
+    for (const { request } of calls) expect(request).toMatchObject({ from: left, compare: false })
+    expect(bench.members.nextMs()).toBe(count > 0 ? bench.clock.now() + limits.memberCallMs : Number.POSITIVE_INFINITY)
+    bench.clock.advance(limits.memberCallMs)
+    bench.members.tick()
+    expect([bench.taken(), bench.members.nextMs()]).toEqual([[], Number.POSITIVE_INFINITY])
+  })
+
+  it('does not go to who is silent', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    tell(bench, 'x')
+    bench.members.failed(callTo(bench, 'x').id, true)
+    bench.taken()
+    bench.members.leave()
+    expect(exchangesOf(bench).map(({ peer }) => peer)).toEqual(['a'])
+  })
+
+  it('is repeated to who takes its sender for dead, which is nothing to refute', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    bench.members.leave()
+    bench.taken()
+    const answer = tell(bench, 'a', recordOf('self', { incarnation: 5, state: 'dead' }))
+    expect(answer.from).toEqual({ ...left, incarnation: 6 })
+    expect(bench.taken()).toEqual([])
+  })
+
+  it('is the end of judging others', () => {
+    const bench = createBench()
+    tell(bench, 'x')
+    const { id } = callTo(bench, 'x')
+    bench.members.leave()
+    bench.taken()
+    bench.members.failed(id, true)
+    expect(bench.taken()).toEqual([])
+  })
+})
+
+describe('a round', () => {
+  const names = ['a', 'b', 'c', 'd', 'e', 'f']
+  const list = createMemberList()
+  for (const peer of [...names, 'self']) list.put(recordOf(peer), 0)
+  const ring = ['self']
+  for (const _ of names) ring.push(list.successor(ring.at(-1)!, () => true)!)
+  const [, first, second, third, ...rest] = ring as [string, string, string, string, ...string[]]
+  const last = rest.at(-1)!
+
+  /** Who is called in a round, a second after all have been heard; `meanwhile` is run at one moment of it. */
+  function calledIn(atMs: number, meanwhile: (bench: Bench) => void): (string | undefined)[] {
+    const bench = createBench(longest)
+    const records = names.map((peer) => recordOf(peer))
+    tell(bench, first, ...ring.slice(2).map((peer) => recordOf(peer)))
+    talk(bench, 900, records)
+    pass(bench, 99)
+    for (const peer of names) bench.members.heard(peer)
+    pass(bench, atMs)
+    meanwhile(bench)
+    pass(bench, limits.exchangeMs - 1 - atMs)
+    bench.taken()
+    pass(bench, 1)
+    return exchangesOf(bench)
+      .filter(({ request }) => request.compare)
+      .map(({ peer }) => peer)
+  }
+
+  it.each<[string, number, (bench: Bench) => void, string[]]>([
+    ['unheard for long', 0, () => {}, [second, first, last]],
+    ['the next heard half a second ago', 500, ({ members }) => members.heard(first), [second, first, last]],
+    ['the next heard since', 501, ({ members }) => members.heard(first), [second, last]],
+    ['the one after it heard since the last round', 1, ({ members }) => members.heard(second), [first, last]],
+    ['the next called half a second ago', 500, ({ members }) => members.suspect(first), [second, first, last]],
+    ['the next called since', 501, ({ members }) => members.suspect(first), [second, last]],
+    ['the one after it called since', 501, ({ members }) => members.suspect(second), [first, last]],
+    ['the random one called since', 501, ({ members }) => members.suspect(last), [second, first, third]],
+  ])('is with the two who come next and a random one: %s', (_, atMs, meanwhile, expected) => {
+    expect(calledIn(atMs, meanwhile)).toEqual(expected)
+  })
+
+  it('passes over who is silent', () => {
+    const called = calledIn(0, (bench) => bench.members.failed(callTo(bench, first).id, true))
+    expect(called).toEqual([third, second, last])
+  })
+
+  it('is first at a random moment within a second, and then each second', () => {
+    const bench = createBench({ ...longest, below: () => 700 })
+    expect(bench.members.nextMs()).toBe(bench.clock.now() + 700)
+    pass(bench, 700)
+    expect(bench.members.nextMs()).toBe(bench.clock.now() + limits.exchangeMs)
   })
 })
 
