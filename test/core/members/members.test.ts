@@ -943,6 +943,330 @@ describe('a round', () => {
   })
 })
 
+/** Accusations that were put out, as who was told of whom. */
+function accusationsIn(outputs: readonly MembersOutput[]): [string | undefined, string][] {
+  return outputs
+    .filter((output) => output.type === 'exchange')
+    .flatMap(({ peer, request }) =>
+      request.accusations.map((accusation): [string | undefined, string] => [peer, accusation.peer]),
+    )
+}
+
+/** What else was put out than exchanges. */
+function eventsIn(outputs: readonly MembersOutput[]): MembersOutput[] {
+  return outputs.filter(({ type }) => type !== 'exchange')
+}
+
+/** Knows these members, who have all just spoken, and has no news left to push. */
+function benchOf(...peers: string[]): Bench {
+  const bench = createBench()
+  const records = peers.map((peer) => recordOf(peer))
+  for (const { peer } of records) tell(bench, peer)
+  talk(bench, 1000, records)
+  for (const { peer } of records) tell(bench, peer)
+  bench.taken()
+  return bench
+}
+
+function refuse(bench: Bench, peer: string): MembersOutput[] {
+  bench.members.failed(callTo(bench, peer).id, true)
+  return bench.taken()
+}
+
+function accuse(bench: Bench, by: string, incarnation = 1, peer = 'x'): MembersOutput[] {
+  bench.members.handle({ ...requestFrom(by), accusations: [{ peer, incarnation }] })
+  return bench.taken()
+}
+
+/** `b` says that it hears from a member. */
+function vouch(bench: Bench, peer: string): MembersOutput[] {
+  bench.members.handle({ ...requestFrom('b'), vouched: [peer] })
+  return bench.taken()
+}
+
+/** Passes time in which these members speak, but answer no exchange. */
+function hear(bench: Bench, ms: number, peers: readonly string[]): MembersOutput[] {
+  for (let passed = 0; passed < ms; passed += 100) {
+    for (const peer of peers) bench.members.heard(peer)
+    pass(bench, 100)
+  }
+  return bench.taken()
+}
+
+/** Six ticks in turn come late by `lagMs`, and then all is well for a moment. */
+function laggingBench(lagMs: number): Bench {
+  const bench = benchOf('a', 'b', 'x')
+  for (let count = 0; count < 6; count++) {
+    bench.members.tick()
+    for (const peer of ['a', 'b', 'x']) bench.members.heard(peer)
+    bench.clock.set(bench.members.nextMs() + lagMs)
+    bench.members.tick()
+  }
+  hear(bench, 600, ['a', 'b', 'x'])
+  return bench
+}
+
+describe('an accusation', () => {
+  const others = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+
+  it('of one that was heard within a second is answered with that, and later with a look', () => {
+    const bench = benchOf('a', 'x')
+    bench.clock.advance(limits.memberSilentMs - 1)
+    expect(accuse(bench, 'a')).toMatchObject([{ peer: 'a', request: { accusations: [], vouched: ['x'] } }])
+    bench.clock.advance(1)
+    expect(accuse(bench, 'a')).toMatchObject([{ peer: 'x', request: { accusations: [], vouched: [] } }])
+    tell(bench, 'x')
+    expect(bench.taken()).toMatchObject([{ peer: 'a', request: { accusations: [], vouched: ['x'] } }])
+    tell(bench, 'x')
+    expect(bench.taken()).toEqual([])
+  })
+
+  it('of one that is as silent to this member is answered with that, and one more is asked', () => {
+    const bench = benchOf('a', 'b', 'x')
+    talk(bench, limits.memberSilentMs, [recordOf('a'), recordOf('b')])
+    accuse(bench, 'a')
+    const said = talk(bench, limits.memberSilentMs + 200, [recordOf('a'), recordOf('b')])
+    expect(accusationsIn(said)).toEqual([
+      ['a', 'x'],
+      ['b', 'x'],
+    ])
+    expect(eventsIn(said)).toEqual([])
+    expect(eventsIn(accuse(bench, 'a'))).toEqual([{ type: 'silent', peer: 'x' }])
+    expect(accuse(bench, 'b')).toEqual([])
+  })
+
+  it.each([
+    ['of another incarnation', 'x', 0],
+    ['of who is not known', 'y', 1],
+    ['of who has left', 'z', 1],
+    ['of this agent before it refuted another', 'self', 0],
+  ])('%s counts for nothing', (_, peer, incarnation) => {
+    const bench = benchOf('a', 'x', 'z')
+    tell(bench, 'z', recordOf('z', { state: 'left' }))
+    bench.clock.advance(limits.memberSilentMs)
+    bench.taken()
+    expect(accuse(bench, 'a', incarnation, peer)).toEqual([])
+    expect(bench.members.get('self')).toEqual(recordOf('self'))
+    expect(eventsIn(refuse(bench, 'x'))).toEqual([{ type: 'silent', peer: 'x' }])
+  })
+
+  it('goes to two others, and half a second later to two more', () => {
+    const bench = benchOf(...others, 'x')
+    const told = accusationsIn(refuse(bench, 'x'))
+    const records = others.map((peer) => recordOf(peer))
+    const later = accusationsIn(talk(bench, limits.memberAgainMs, records))
+    expect(later).toEqual([])
+    const again = accusationsIn(talk(bench, 100, records))
+    const all = [...told, ...again]
+    expect([told.length, again.length, new Set(all.map(([peer]) => peer)).size]).toEqual([2, 2, 4])
+    expect(all.every(([peer, accused]) => peer !== 'x' && accused === 'x')).toBe(true)
+  })
+
+  it('goes again to who was told before, when it may not have arrived', () => {
+    const bench = benchOf('a', 'x')
+    expect(accusationsIn(refuse(bench, 'x'))).toEqual([['a', 'x']])
+    expect(accusationsIn(talk(bench, limits.memberDeadMs, [recordOf('a')]))).toEqual([])
+    expect(accusationsIn(talk(bench, 100, [recordOf('a')]))).toEqual([['a', 'x']])
+  })
+
+  it('does not go to who is silent too', () => {
+    const bench = benchOf('a', 'b', 'x', 'y')
+    refuse(bench, 'y')
+    expect(new Set(accusationsIn(refuse(bench, 'x')).map(([peer]) => peer))).toEqual(new Set(['a', 'b']))
+  })
+
+  it('by this agent itself makes no witness', () => {
+    const bench = benchOf('a', 'x')
+    bench.clock.advance(limits.memberSilentMs)
+    bench.members.suspect('x', 'self')
+    const [call] = exchangesOf(bench)
+    bench.members.failed(call!.id, true)
+    expect(eventsIn(bench.taken())).toEqual([{ type: 'silent', peer: 'x' }])
+  })
+
+  it.each([
+    [limits.accusationMs, 'dead'],
+    [limits.accusationMs + 1, 'alive'],
+  ])('that was made %i ms before a refusal leaves the member %s', (ms, state) => {
+    const bench = benchOf('a', 'b', 'x')
+    bench.clock.advance(limits.memberSilentMs)
+    accuse(bench, 'a')
+    bench.clock.advance(ms)
+    refuse(bench, 'x')
+    expect(bench.members.get('x')?.state).toBe(state)
+  })
+})
+
+describe('a word for one that is silent here', () => {
+  const others = [recordOf('a'), recordOf('b')]
+
+  it('excuses it until it has been silent again', () => {
+    const bench = benchOf('a', 'b', 'x')
+    bench.members.suspect('x')
+    talk(bench, limits.memberSilentMs + 100, others)
+    bench.members.suspect('x', 'a')
+    expect(eventsIn(bench.taken())).toEqual([{ type: 'silent', peer: 'x' }])
+    expect(vouch(bench, 'x')).toEqual([{ type: 'heard', peer: 'x' }])
+    expect(vouch(bench, 'x')).toEqual([])
+    expect(accusationsIn(talk(bench, limits.memberSilentMs, others))).toEqual([])
+    expect(accusationsIn(talk(bench, 100, others))).toHaveLength(2)
+  })
+
+  it('does not excuse a machine that refuses', () => {
+    const bench = benchOf('a', 'b', 'x')
+    refuse(bench, 'x')
+    expect(vouch(bench, 'x')).toEqual([])
+    expect(eventsIn(refuse(bench, 'x')).map(({ type }) => type)).toEqual(['gone'])
+  })
+
+  it('means nothing for one that is not called, or not known', () => {
+    const bench = benchOf('a', 'b', 'x')
+    expect([vouch(bench, 'x'), vouch(bench, 'y')]).toEqual([[], []])
+  })
+})
+
+describe('a refusal', () => {
+  const others = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+
+  it('is silence, and a second one death, of which all else is news', () => {
+    const bench = benchOf(...others, 'x')
+    expect(eventsIn(refuse(bench, 'x'))).toEqual([{ type: 'silent', peer: 'x' }])
+    const again = callsTo(
+      talk(
+        bench,
+        limits.memberAgainMs + 100,
+        others.map((peer) => recordOf(peer)),
+      ),
+      'x',
+    ).at(-1)
+    bench.members.failed(again!.id, true)
+    const outputs = bench.taken()
+    const record = recordOf('x', { state: 'dead' })
+    expect(eventsIn(outputs)).toEqual([{ type: 'gone', record }])
+    expect(outputs.slice(1).map((output) => output.type === 'exchange' && output.request.news)).toEqual(
+      Array.from({ length: limits.newsTargets }, () => [record]),
+    )
+    expect(accusationsIn(outputs)).toEqual([])
+  })
+
+  it('is no failure of another kind', () => {
+    const bench = benchOf('a', 'x')
+    bench.members.failed(callTo(bench, 'x').id, false)
+    expect(bench.taken()).toEqual([])
+  })
+
+  it('means nothing of who has left', () => {
+    const bench = benchOf('a', 'x')
+    const { id } = callTo(bench, 'x')
+    tell(bench, 'x', recordOf('x', { state: 'left' }))
+    bench.taken()
+    bench.members.failed(id, true)
+    expect(bench.taken()).toEqual([])
+  })
+
+  it('is void when it speaks', () => {
+    const bench = benchOf('a', 'x')
+    refuse(bench, 'x')
+    bench.members.heard('x')
+    expect(bench.taken()).toEqual([{ type: 'heard', peer: 'x' }])
+    bench.members.heard('x')
+    expect(bench.taken()).toEqual([])
+    expect(eventsIn(refuse(bench, 'x'))).toEqual([{ type: 'silent', peer: 'x' }])
+  })
+
+  it.each([
+    ['it has raised its incarnation', { incarnation: 2 }, ['heard']],
+    ['it has started again', { incarnation: 2, life: 2 }, ['came', 'heard']],
+    ['it has left', { state: 'left' }, ['gone']],
+  ] as const)('is void when others say that %s', (_, change, types) => {
+    const bench = benchOf('a', 'x')
+    refuse(bench, 'x')
+    tell(bench, 'a', recordOf('x', change))
+    expect(bench.taken().map(({ type }) => type)).toEqual(types)
+    expect(bench.members.heardMs('x')).toBe(Number.NEGATIVE_INFINITY)
+  })
+})
+
+describe('the word that one is dead', () => {
+  const dead = recordOf('x', { state: 'dead' })
+
+  it.each([
+    [limits.contactFreshMs - 1, 'alive'],
+    [limits.contactFreshMs, 'dead'],
+  ])('leaves it %s ms after it spoke %s', (ms, state) => {
+    const bench = benchOf('a', 'b', 'x')
+    bench.clock.advance(ms)
+    tell(bench, 'a', dead)
+    expect(bench.members.get('x')?.state).toBe(state)
+  })
+
+  it('is believed when a second passes without a sign of life, and half a one since others were asked', () => {
+    const bench = benchOf('a', 'b', 'x')
+    tell(bench, 'a', dead)
+    talk(bench, limits.memberSilentMs + limits.memberAgainMs - 100, [recordOf('a'), recordOf('b')])
+    pass(bench, 99)
+    expect(bench.members.get('x')?.state).toBe('alive')
+    pass(bench, 1)
+    expect(bench.members.get('x')?.state).toBe('dead')
+  })
+
+  it('is remembered when its machine refuses, however long ago it came', () => {
+    const bench = benchOf('a', 'b', 'x')
+    tell(bench, 'a', dead)
+    bench.clock.advance(limits.accusationMs + 1)
+    refuse(bench, 'x')
+    expect(bench.members.get('x')?.state).toBe('dead')
+  })
+})
+
+describe('an agent that finds trouble everywhere', () => {
+  const silent = ['a', 'b', 'c', 'd', 'e', 'f']
+
+  it('gives the fourth that is silent at once more time', () => {
+    const bench = benchOf(...silent, 'g', 'h')
+    const speaking = [recordOf('g'), recordOf('h')]
+    for (const peer of silent) bench.members.suspect(peer)
+    bench.taken()
+    talk(bench, limits.memberSilentMs - 100, speaking)
+    bench.taken()
+    pass(bench, 100)
+    const first = bench.taken()
+    pass(bench, 320)
+    const then = bench.taken()
+    pass(bench, 1)
+    const last = bench.taken()
+    const accused = [first, then, last].map((outputs) => new Set(accusationsIn(outputs).map(([, peer]) => peer)).size)
+    expect(accused).toEqual([3, 0, 1])
+  })
+
+  it.each([
+    [limits.lagMs - 1, 2],
+    [limits.lagMs, 0],
+  ])('being late itself by %i ms time after time, accuses one that is silent to %i others', (lagMs, accusations) => {
+    const bench = laggingBench(lagMs)
+    bench.members.suspect('x')
+    expect(accusationsIn(hear(bench, 2400, ['a', 'b']))).toHaveLength(accusations)
+  })
+
+  it.each([
+    [limits.memberSilentMs - 1, 2],
+    [limits.memberSilentMs, 0],
+  ])('and then two answers after %i ms, accuses it to %i others', (ms, accusations) => {
+    const bench = laggingBench(limits.lagMs)
+    const calls = ['a', 'b'].map((peer) => [peer, callTo(bench, peer).id] as const)
+    hear(bench, 900, ['a', 'b', 'x'])
+    pass(bench, ms - 900)
+    for (const [peer, id] of calls) bench.members.exchanged(id, answerFrom(bench, peer))
+    hear(bench, 600, ['a', 'b', 'x'])
+    bench.members.suspect('x')
+    expect(accusationsIn(hear(bench, 2400, ['a', 'b']))).toHaveLength(accusations)
+  })
+
+  it('accuses one whose machine refuses all the same', () => {
+    expect(accusationsIn(refuse(laggingBench(limits.lagMs), 'x'))).toHaveLength(2)
+  })
+})
+
 describe('lists that differ', () => {
   it('are one again after two round trips, and equal ones name no buckets', () => {
     const here = createBench()
