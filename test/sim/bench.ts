@@ -123,7 +123,7 @@ function createWorld(setup: BenchCase, seed: number | string): Sim {
   }
   const changed = strategies[strategy]
   const swarm = changed === undefined ? {} : { limits: changed }
-  const sim = createSim({ seed, options, swarm, traced: false })
+  const sim = createSim({ seed, options, swarm })
   const seedNode = isWarm ? sim.nodes[nodes] : undefined
   if (seedNode !== undefined) for (const blob of sim.layers) fill(seedNode, blob)
   for (const node of sim.nodes) start(node)

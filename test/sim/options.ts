@@ -188,8 +188,8 @@ export function drawOptions(random: Random, nodes = drawNodes(random)): SimOptio
     diskRefusesOneIn: oneOf(0, 0, 0, 20),
     rangedReads: oneOf(0, 10),
     faultsUntilMs: oneOf(500, 2000, 5000),
-    // What came later has draws of its own, so that the worlds of older seeds stay as they were; none that sim.test.ts keeps has a lying owner,
-    // lies of names, or denies.
+    // What came later has draws of its own, so that the worlds of older seeds stay as they were; none that the tests keep has a
+    // lying owner, lies of names, or denies.
     ...drawZones(random.fork('has zones')),
     ...(random.fork('narrow links').below(8) === 0 ? drawNarrowLinks(random.fork('how narrow')) : {}),
     ...drawLiars(random.fork('has liars'), 6, liesOfHolders),

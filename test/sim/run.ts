@@ -5,12 +5,12 @@ import { checkBytes, checkDone, checkFails, checkOrigin } from './checkers.ts'
 import { planFaults, planRangedReads } from './faults.ts'
 import { calmMs, drawOptions, type SimOptions } from './options.ts'
 import { allDone, imageBytes, type Sim } from './sim.ts'
-import { createSim, startAll } from './world.ts'
+import type { OnTrace } from './trace.ts'
+import { createSim, startAll, watch } from './world.ts'
 
 export interface RunResult {
   readonly options: SimOptions
   readonly violations: readonly string[]
-  readonly traceHash: string
   readonly doneAtMs: number
   /** Bytes that the origin sent, and may have sent, over the image. */
   readonly originRatio: number
@@ -26,7 +26,7 @@ export interface RunSetup {
   readonly nodes?: number
   /** Instead of what the seed would draw. */
   readonly options?: SimOptions
-  readonly onTrace?: (line: string) => void
+  readonly onTrace?: OnTrace
 }
 
 export function optionsOf({ nodes, options, seed }: RunSetup): SimOptions {
@@ -40,6 +40,7 @@ export function run(setup: RunSetup): RunResult {
   planFaults(sim)
   planRangedReads(sim)
   startAll(sim)
+  watch(sim)
   sim.engine.run(calmMs(options), () => false)
   const patientUntilMs = calmMs(options) + options.patienceMs
   sim.engine.run(patientUntilMs, () => allDone(sim))
@@ -54,7 +55,6 @@ function resultOf(sim: Sim): RunResult {
   return {
     options,
     violations,
-    traceHash: sim.traceHash(),
     doneAtMs: engine.clock.now(),
     originRatio: world.origin.sentBytes() / imageBytes(sim),
     originBudget: allowedBytes(sim) / imageBytes(sim),

@@ -19,7 +19,6 @@ export interface Sim {
   readonly allowances: Allowance[]
   /** When each node was last down, or out of touch with most others (checkers.ts). */
   readonly blindMs: Map<PeerId, number>
-  traceHash(): string
 }
 
 /** Bytes, and the fault that may have made the origin send them. */

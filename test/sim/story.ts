@@ -40,7 +40,7 @@ const beginMs = 5000
 
 export function tell(change: Partial<SimOptions>, swarm: SwarmOptions = {}, seed = 'story'): Story {
   const options = { ...quiet, layerBytes: [8 * MiB], realBytes: true, seeds: 1, ...change }
-  const sim = createSim({ seed, options, swarm, traced: false })
+  const sim = createSim({ seed, options, swarm })
   const node = (number: number): SimNode => sim.nodes[number]!
   const began = new Set<Pull>()
   return {

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { countOf, randomSeed, simCommand } from './command.ts'
 import { replayOf } from './fuzz.ts'
 import { optionsOf, run } from './run.ts'
+import { createTraceHash, type OnTrace } from './trace.ts'
 
 interface WorldFlags {
   readonly nodes?: number
@@ -28,12 +29,17 @@ function runOne(seed: string, size: { readonly nodes?: number }, isTraced: boole
   console.log(`seed ${seed}`)
   console.log(optionsOf({ seed, ...size }))
   const startedMs = performance.now()
-  const result = run({ seed, ...size, ...(isTraced ? { onTrace: (line) => void process.stdout.write(line) } : {}) })
+  const hash = createTraceHash()
+  const onTrace: OnTrace = (line) => {
+    hash.onTrace(line)
+    if (isTraced) process.stdout.write(line)
+  }
+  const result = run({ seed, ...size, onTrace })
   const tookS = ((performance.now() - startedMs) / 1000).toFixed(1)
   console.log(`done at ${(result.doneAtMs / 1000).toFixed(2)} s (virtual) after ${result.steps} steps, ${tookS} s here`)
   console.log(`origin sent ${result.originRatio.toFixed(3)} × the image, budget ${result.originBudget.toFixed(2)}`)
   console.log(`responses that failed and were tried again: ${result.fails}; bans: ${result.bans}`)
-  console.log(`trace ${result.traceHash}`)
+  console.log(`trace ${hash.hex()}`)
   for (const violation of result.violations) console.error(`violated: ${violation}`)
   if (result.violations.length > 0) console.error(`replay: ${replayOf(seed, size.nodes)} --trace`)
   return result.violations.length === 0

@@ -1,5 +1,4 @@
 /** Builds a world from its options and seed, lets things go wrong in it, and says what came of it. */
-import { createHash } from 'node:crypto'
 import type { Notary, PeerId, Random } from '../../core/ports.ts'
 import type { SwarmOptions } from '../../core/swarm/state.ts'
 import { createMemoryNotary } from '../support/memory-notary.ts'
@@ -17,29 +16,22 @@ import type { SimOptions } from './options.ts'
 import { createOrigin } from './origin.ts'
 import { createPull, type Pull } from './puller.ts'
 import type { Sim } from './sim.ts'
+import type { OnTrace } from './trace.ts'
 
 export interface SimSetup {
   readonly seed: number | string
   readonly options: SimOptions
   readonly swarm?: SwarmOptions
-  /** Called with each line of the trace. */
-  readonly onTrace?: (line: string) => void
-  /** Hashing the trace costs a third of a run; benches do without. */
-  readonly traced?: boolean
+  /** Called with each line of the trace (trace.ts); without it there is none, which saves a third of a run. */
+  readonly onTrace?: OnTrace
 }
 
-export function createSim({ onTrace, options, seed, swarm = {}, traced = true }: SimSetup): Sim {
+export function createSim({ onTrace, options, seed, swarm = {} }: SimSetup): Sim {
   const engine = createEngine()
   const random = seededRandom(seed)
   const violations: string[] = []
-  const hash = createHash('sha256')
   const layers = createLayers(random.fork('layers'), options)
   const nodes = new Map<PeerId, SimNode>()
-  const trace = (line: string): void => {
-    const stamped = `${engine.clock.now().toFixed(3)} ${line}\n`
-    hash.update(stamped)
-    onTrace?.(stamped)
-  }
   const world: World = {
     engine,
     network: createNetwork(engine, random.fork('network'), {
@@ -63,7 +55,7 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
     realBytes: options.realBytes,
     givenOwners: options.seeds === 0 ? createGivenOwners(engine, options.nodes) : undefined,
     traffic: { announceBytes: 0, headBytes: 0 },
-    trace: traced ? trace : undefined,
+    trace: onTrace && ((line) => onTrace(`${engine.clock.now().toFixed(3)} ${line}\n`)),
     answered: undefined,
     helpsItself: undefined,
     foundOut: undefined,
@@ -71,9 +63,8 @@ export function createSim({ onTrace, options, seed, swarm = {}, traced = true }:
   }
   for (let number = 0; number < options.nodes; number++) addNode(world, random, options, swarm, number)
   const pulls = [...nodes.values()].map((node) => createPull(engine, node, { ...options, layers }))
-  const traceHash = (): string => hash.copy().digest('hex').slice(0, 16)
   const given = { options, random, world, engine, layers, nodes: [...nodes.values()], pulls }
-  const sim: Sim = { ...given, violations, allowances: [], blindMs: new Map(), traceHash }
+  const sim: Sim = { ...given, violations, allowances: [], blindMs: new Map() }
   world.foundOut = (finder) => watchCautioned(sim, finder)
   return sim
 }
@@ -134,7 +125,6 @@ export function startAll(sim: Sim): void {
     else engine.after(joinMs, () => join(sim, pull.node))
     engine.after(joinMs + pullMs, () => beginIfUp(pull))
   }
-  if (sim.world.trace !== undefined) watch(sim)
 }
 
 function join(sim: Sim, node: SimNode): void {
@@ -151,7 +141,8 @@ function beginIfUp(pull: Pull): void {
   if (pull.node.life !== undefined && pull.startedAtMs === undefined) pull.begin()
 }
 
-function watch(sim: Sim): void {
+/** Looks ten times a second whether all bounds are kept. */
+export function watch(sim: Sim): void {
   for (const node of sim.nodes) checkBounds(node)
   noteBlind(sim)
   sim.engine.after(100, () => watch(sim))
