@@ -802,6 +802,8 @@ export const limits = {
   goodbyeTargets: 5,
   /** A tick this late means that this process was held up: what it did not hear until then counts for nothing. */
   lagMs: 0.25 * second,
+  /** A call's time is counted in such slices: one that ends late, on busy cores, counts as one. Ten of them are the shortest call's. */
+  awakeSliceMs: 0.1 * second,
   /** How much the newest exchange counts for this agent's health, the last eight or so together. */
   healthWeight: 1 / 8,
   /** With a larger share of them late, others get more time, up to so many times; a sixth of all members may die at once. */

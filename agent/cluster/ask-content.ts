@@ -42,9 +42,9 @@ export type AskedContent =
   | { readonly kind: 'held-back' }
 
 /**
- * Takes about `limits.relayPatienceMs` at most; rejects with the signal's reason alone. A relay that is silent for `relayCallMs` is
- * passed over as one that hangs. The next one has the rest of the time: two that hang are rare, and where all are slow, on busy
- * cores, all would turn to the origin.
+ * Takes about `limits.relayPatienceMs` at most, of time in which this process ran; rejects with the signal's reason alone. A relay
+ * that is silent for `relayCallMs` is passed over as one that hangs. The next one has the rest of the time: two that hang are rare,
+ * and where all are slow, on busy cores, all would turn to the origin.
  */
 export async function askContent(
   components: AskContentComponents,
@@ -52,24 +52,23 @@ export async function askContent(
   origin: string,
   signal: AbortSignal,
 ): Promise<AskedContent> {
-  const { clock, sleep } = components
-  const deadlineMs = clock.now() + limits.relayPatienceMs
+  const patience = createPatience(components.clock, limits.relayPatienceMs)
   const except: PeerId[] = []
   let callMs: number = limits.relayCallMs
-  while (except.length < limits.relaysTriedMax && clock.now() < deadlineMs) {
+  while (except.length < limits.relaysTriedMax && patience.leftMs() > 0) {
     signal.throwIfAborted()
-    const found = await locate(components, digest, origin, except)
-    if (found.againMs !== undefined) {
-      if (clock.now() + found.againMs >= deadlineMs) return { kind: 'held-back' }
-      await sleep(found.againMs, signal)
+    const { againMs, relay } = await locate(components, patience, { digest, origin, except })
+    if (againMs !== undefined) {
+      if (againMs >= patience.leftMs()) return { kind: 'held-back' }
+      await patience.during(againMs, () => components.sleep(againMs, signal))
       continue
     }
-    if (found.relay === undefined) break
-    const isResting = clock.now() < (components.resting.get(found.relay) ?? 0)
-    const told = isResting ? 'nothing' : await readFrom(components, found.relay, digest, { callMs, deadlineMs }, signal)
+    if (relay === undefined || patience.leftMs() <= 0) break
+    const isResting = components.clock.now() < (components.resting.get(relay) ?? 0)
+    const told = isResting ? 'nothing' : await readFrom(components, { relay, digest, callMs, patience }, signal)
     if (told instanceof Uint8Array) return { kind: 'content', bytes: told }
     if (told === 'silent') callMs = limits.relayPatienceMs
-    except.push(found.relay)
+    except.push(relay)
   }
   return { kind: 'fetch' }
 }
@@ -80,39 +79,45 @@ export async function askSize(
   digest: Digest,
   origin: string,
 ): Promise<number | undefined> {
-  return (await locate(components, digest, origin, [])).size
+  const patience = createPatience(components.clock, limits.relayPatienceMs)
+  return (await locate(components, patience, { digest, origin, except: [] })).size
 }
 
 const silence: LocateAnswer = { againMs: limits.relayAgainMs }
 
 async function locate(
-  components: AskContentComponents,
-  digest: Digest,
-  origin: string,
-  except: readonly PeerId[],
+  { self, hosts, locate: ask }: AskContentComponents,
+  patience: Patience,
+  what: Omit<LocateRequest, 'from'>,
 ): Promise<LocateAnswer> {
-  const request = { from: components.self, digest, origin, except }
-  const answer = await askHosts(components.hosts(digest), (host) => components.locate(host, request))
-  return answer ?? silence
+  const request = { from: self, ...what }
+  const asking = (host: PeerId): Promise<LocateAnswer> => patience.during(limits.relayCallMs, () => ask(host, request))
+  return (await askHosts(hosts(what.digest), asking)) ?? silence
+}
+
+interface Question {
+  readonly relay: PeerId
+  readonly digest: Digest
+  readonly callMs: number
+  readonly patience: Patience
 }
 
 async function readFrom(
   { self, clock, sleep, resting, read }: AskContentComponents,
-  relay: PeerId,
-  digest: Digest,
-  { callMs, deadlineMs }: { readonly callMs: number; readonly deadlineMs: number },
+  { relay, digest, callMs, patience }: Question,
   signal: AbortSignal,
 ): Promise<Uint8Array | 'silent' | 'nothing'> {
-  while (clock.now() < deadlineMs) {
+  while (patience.leftMs() > 0) {
     signal.throwIfAborted()
-    const withinMs = Math.min(callMs, deadlineMs - clock.now())
-    const answer = await read(relay, { from: self, digest }, withinMs).catch(() => 'silent' as const)
+    const withinMs = Math.min(callMs, patience.leftMs())
+    const reading = (): Promise<ContentAnswer> => read(relay, { from: self, digest }, withinMs)
+    const answer = await patience.during(withinMs, reading).catch(() => 'silent' as const)
     if (answer === 'silent') return answer
     if (answer.kind === 'content' && isContentOf(digest, answer.bytes)) return answer.bytes
     if (answer.kind === 'content') break
     if (answer.kind === 'none') return 'nothing'
     // An honest peer has held the question for a while already.
-    await sleep(limits.relayAgainMs, signal)
+    await patience.during(limits.relayAgainMs, () => sleep(limits.relayAgainMs, signal))
   }
   resting.set(relay, clock.now() + limits.relayRestMs)
   return 'nothing'
@@ -120,4 +125,25 @@ async function readFrom(
 
 function isContentOf(digest: Digest, bytes: Uint8Array): boolean {
   return digestFromHex(createHash('sha256').update(bytes).digest('hex')) === digest
+}
+
+interface Patience {
+  leftMs(): number
+  /** Does `work`, which takes `mostMs` at most: if it took longer this process was held up, and that is not spent. */
+  during<Result>(mostMs: number, work: () => Promise<Result>): Promise<Result>
+}
+
+function createPatience(clock: Clock, ms: number): Patience {
+  let leftMs = ms
+  return {
+    leftMs: () => leftMs,
+    async during(mostMs, work) {
+      const beganMs = clock.now()
+      try {
+        return await work()
+      } finally {
+        leftMs -= Math.min(clock.now() - beganMs, mostMs)
+      }
+    },
+  }
 }

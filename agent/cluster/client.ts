@@ -3,6 +3,7 @@ import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from '
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { PeerId } from '../../core/ports.ts'
+import { whenAwakeFor } from '../system/awake-timer.ts'
 import { randomToken } from './epochs.ts'
 import { readAnswerHeaders, writeMacHeaders } from './headers.ts'
 import { answerMac, anyMember, hashOf, isSameMac, requestMac } from './mac.ts'
@@ -37,8 +38,8 @@ interface Recipient {
 
 interface State extends ClusterClientComponents {
   readonly agent: Agent
-  /** Ends a request under way, for the reason given. */
-  readonly stops: Set<(reason: Error) => void>
+  /** Of the calls under way. */
+  readonly endings: Set<AbortController>
   readonly recipients: Map<string, Recipient>
 }
 
@@ -48,11 +49,11 @@ export function createClusterClient(components: ClusterClientComponents): Cluste
     maxSockets: limits.clusterConnectionsPerMember,
     timeout: limits.clusterIdleMs,
   })
-  const state: State = { ...components, agent, stops: new Set(), recipients: new Map() }
+  const state: State = { ...components, agent, endings: new Set(), recipients: new Map() }
   return {
     call: (call, peer, cluster, body) => callMember(state, call, peer ?? anyMember, cluster, body),
     close() {
-      for (const stop of state.stops) stop(new Error('the client was closed'))
+      for (const ending of state.endings) ending.abort(new Error('the client was closed'))
       agent.destroy()
     },
   }
@@ -74,12 +75,35 @@ async function callMember<Request, Answer>(
   cluster: string,
   body: Request,
 ): Promise<Answer> {
+  const ending = new AbortController()
+  // A timer that is cleared: a signal that times out makes an error, with its stack, for calls as well that ended long ago.
+  const cancel = whenAwakeFor(call.withinMs, () => ending.abort(new Error('no answer came in time')))
+  state.endings.add(ending)
+  try {
+    return await tryKeys(state, call, to, { cluster, body, signal: ending.signal })
+  } finally {
+    cancel()
+    state.endings.delete(ending)
+  }
+}
+
+interface Told<Request> {
+  readonly cluster: string
+  readonly body: Request
+  readonly signal: AbortSignal
+}
+
+async function tryKeys<Request, Answer>(
+  state: State,
+  call: Call<Request, Answer>,
+  to: PeerId,
+  { cluster, body, signal }: Told<Request>,
+): Promise<Answer> {
   const recipient = recipientAt(state, cluster)
   const written = call.writeRequest(body)
-  const endsMs = performance.now() + call.withinMs
   for (const key of [recipient.key, ...state.keys.filter((other) => other !== recipient.key)]) {
     const shown = call.sealed === 'both' ? seal(key, written) : written
-    const answer = await postFresh(state, { path: call.path, to, cluster, body: shown, endsMs }, recipient, key)
+    const answer = await postFresh(state, { path: call.path, to, cluster, body: shown, signal }, recipient, key)
     if (answer === undefined) continue
     recipient.key = key
     const plain = call.sealed !== undefined ? unseal(key, answer.body) : answer.body
@@ -95,8 +119,8 @@ interface Exchange {
   readonly to: PeerId
   readonly cluster: string
   readonly body: Buffer
-  /** When its caller has waited long enough. */
-  readonly endsMs: number
+  /** Aborted when its caller has waited long enough. */
+  readonly signal: AbortSignal
 }
 
 /** Once more, over a new connection, where a kept one was found closed: all calls are idempotent. */
@@ -181,28 +205,24 @@ async function carry(state: State, exchange: Exchange, headers: Record<string, s
 
 /** By `node:http`, as the server: the two have most of their code in common, and at a few calls a second none of it is ever hot. */
 async function ask(state: State, exchange: Exchange, headers: Record<string, string>): Promise<HttpAnswer> {
+  const { cluster, path, body, signal } = exchange
+  signal.throwIfAborted()
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>()
-  const { cluster, path, body, endsMs } = exchange
   const options = { agent: state.agent, method: 'POST', headers: { ...headers, 'content-type': 'application/json' } }
   const running = request(`http://${cluster}${path}`, options, (response) => {
     readAnswer(response).then(resolve, reject)
   })
-  // A timer that is cleared: a signal that times out makes an error, with its stack, for calls as well that ended long ago.
-  const late = setTimeout(() => stop(new Error('no answer came in time')), endsMs - performance.now())
   running.on('error', reject)
   running.end(body)
-  state.stops.add(stop)
-
-  function stop(reason: Error): void {
-    reject(reason)
+  const stop = (): void => {
+    reject(signal.reason)
     running.destroy()
   }
-
+  signal.addEventListener('abort', stop)
   try {
     return await promise
   } finally {
-    clearTimeout(late)
-    state.stops.delete(stop)
+    signal.removeEventListener('abort', stop)
   }
 }
 

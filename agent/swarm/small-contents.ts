@@ -49,11 +49,18 @@ export interface SmallContentComponents {
   readonly onFetched: (want: Want) => void
 }
 
+interface Coming {
+  /** Rejects where it did not come this way. */
+  readonly received: Promise<Uint8Array | undefined>
+  /** It is in the store, or will not be. */
+  readonly brought: Promise<void>
+}
+
 export function createSmallContents(components: SmallContentComponents): SmallContents {
   const { runner, store, notary, origin, askPeers, rates, logger, observer } = components
   const uploadPace = createPace([rates.upload], components.sleep)
   const originPace = createPace([rates.origin, rates.download], components.sleep)
-  const coming = new Map<Digest, Promise<void>>()
+  const coming = new Map<Digest, Coming>()
   const stopped = new AbortController()
   let serving = 0
 
@@ -63,21 +70,24 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     // What is partly here, a swarm has begun.
     if (!isSmall(want) || known?.complete === true || (known !== undefined && countBits(known.have) > 0)) return
     const ongoing = coming.get(digest)
-    if (ongoing !== undefined) return ongoing
-    const brought = obtain(want)
+    if (ongoing !== undefined) return ongoing.brought
+    const received = receive(want)
+    const brought = received
+      .then((bytes) => bytes && keep(digest, bytes))
       .catch((error: unknown) => logger.debug({ err: error, digest }, 'a small content is left to the swarm'))
       .finally(() => coming.delete(digest))
-    coming.set(digest, brought)
+    coming.set(digest, { received, brought })
     return brought
   }
 
-  async function obtain(want: Want): Promise<void> {
+  /** Checked against its digest; undefined where nobody may fetch it yet. */
+  async function receive(want: Want): Promise<Uint8Array | undefined> {
     const asked = await askPeers(want, stopped.signal)
-    if (asked.kind === 'held-back') return
+    if (asked.kind === 'held-back') return undefined
     if (asked.kind === 'content') {
       rates.download.count(asked.bytes.length)
       observer.received('peer', asked.bytes.length)
-      return keep(want.digest, asked.bytes)
+      return asked.bytes
     }
     await originPace.wait(stopped.signal)
     const fetched = await fetch(want, AbortSignal.any([stopped.signal, AbortSignal.timeout(limits.smallFetchMs)]))
@@ -87,7 +97,7 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     const actual = digestFromHex(sha256(fetched))
     if (actual !== want.digest) throw new ShoalError('BLOB_CORRUPT', `What came as ${want.digest} is ${actual}`)
     components.onFetched(want)
-    await keep(want.digest, fetched)
+    return fetched
   }
 
   async function fetch(want: Want, signal: AbortSignal): Promise<Uint8Array> {
@@ -140,20 +150,24 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
   }
 
   async function serve(digest: Digest): Promise<ContentAnswer> {
-    const brought = coming.get(digest)
-    if (brought !== undefined && !(await within(brought, limits.relayHoldMs))) return { kind: 'coming' }
-    const known = store.state(digest)
-    if (known?.complete !== true || known.size > limits.manifestSizeMaxBytes) return { kind: 'none' }
+    const ongoing = coming.get(digest)
+    if (ongoing !== undefined && !(await within(settled(ongoing.received), limits.relayHoldMs)))
+      return { kind: 'coming' }
     if (serving >= limits.smallServesMax) return { kind: 'none' }
     serving++
     try {
-      return await give(digest, known.size)
+      // Whoever waits need not wait for the disk too.
+      const received = ongoing && (await settled(ongoing.received))
+      return received === undefined ? await readKept(digest) : await give(received, 'shoal')
     } finally {
       serving--
     }
   }
 
-  async function give(digest: Digest, size: number): Promise<ContentAnswer> {
+  async function readKept(digest: Digest): Promise<ContentAnswer> {
+    const known = store.state(digest)
+    if (known?.complete !== true || known.size > limits.manifestSizeMaxBytes) return { kind: 'none' }
+    const { size } = known
     const session = await runner.sessions.acquire(digest, size)
     try {
       const bytes = new Uint8Array(size)
@@ -164,16 +178,24 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
         if (piece === undefined) return { kind: 'none' }
         bytes.set(piece, at)
       }
-      await uploadPace.wait(stopped.signal)
-      rates.upload.count(size)
-      observer.uploaded('sent', session.stored.source, size)
-      return { kind: 'content', bytes }
+      return await give(bytes, session.stored.source)
     } finally {
       runner.sessions.release(session)
     }
   }
 
+  async function give(bytes: Uint8Array, source: BlobSession['stored']['source']): Promise<ContentAnswer> {
+    await uploadPace.wait(stopped.signal)
+    rates.upload.count(bytes.length)
+    observer.uploaded('sent', source, bytes.length)
+    return { kind: 'content', bytes }
+  }
+
   return { bring, serve, stop: () => stopped.abort() }
+}
+
+function settled(received: Coming['received']): Coming['received'] {
+  return received.catch(() => undefined)
 }
 
 /** A manifest's size need not be known: it is small by definition. */

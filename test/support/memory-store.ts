@@ -17,6 +17,8 @@ export interface MemoryStore extends BlobStore {
   evict(digest: Digest): void
   /** Writes reject with this code from here on; undefined: they work again. */
   refuse(code: Extract<ErrorCode, 'DISK_FULL' | 'DISK_FAILED'> | undefined): void
+  /** Writes hang from here on, until what this returns is called. */
+  hang(): () => void
   /** containerd commits a blob. */
   commit(bytes: Buffer): Digest
   /** containerd deletes a blob. */
@@ -42,6 +44,7 @@ export function createMemoryStore(): MemoryStore {
   const evicted: ((digest: Digest) => void)[] = []
   const found: ((state: StoredBlobState) => void)[] = []
   let refusal: Extract<ErrorCode, 'DISK_FULL' | 'DISK_FAILED'> | undefined
+  let hanging = Promise.resolve()
 
   function current(digest: Digest): Held | undefined {
     const mine = own.get(digest)
@@ -105,7 +108,7 @@ export function createMemoryStore(): MemoryStore {
         if (hasBit(held.have, index)) return
         if (refusal !== undefined) throw new ShoalError(refusal, 'the test refuses writes')
         const { discards } = held
-        await Promise.resolve()
+        await hanging
         if (held.discards !== discards) throw new ShoalError('CHUNK_CORRUPT', `${held.digest} was discarded`)
         Buffer.concat(parts).copy(held.bytes, index * chunkSizeOf(held.size))
         held.entries.set(index, entry)
@@ -168,6 +171,11 @@ export function createMemoryStore(): MemoryStore {
     evict: (digest) => void drop(digest),
     refuse(code) {
       refusal = code
+    },
+    hang() {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      hanging = promise
+      return resolve
     },
     commit(bytes) {
       const held = committedHeld(bytes)

@@ -21,10 +21,12 @@ interface Cast {
   readonly peers?: Readonly<Record<PeerId, () => ContentAnswer>>
   /** How long those take whose core is busy. */
   readonly slowMs?: Readonly<Record<PeerId, number>>
+  /** How much later this process, on a busy core, comes to read each answer. */
+  readonly heldUpMs?: number
 }
 
 /** Whoever is not in the cast does not answer, which takes the time that a call may take. */
-function createWorld({ hosts, peers = {}, slowMs = {} }: Cast) {
+function createWorld({ hosts, peers = {}, slowMs = {}, heldUpMs = 0 }: Cast) {
   const clock = virtualClock()
   const asked: PeerId[] = []
   const { signal } = new AbortController()
@@ -35,7 +37,7 @@ function createWorld({ hosts, peers = {}, slowMs = {} }: Cast) {
   ): Promise<Answer> {
     asked.push(whom)
     const takesMs = answer === undefined ? Infinity : (slowMs[whom] ?? 1)
-    clock.advance(Math.min(takesMs, withinMs))
+    clock.advance(Math.min(takesMs, withinMs) + heldUpMs)
     if (answer === undefined || takesMs > withinMs) throw new Error('silent')
     return answer()
   }
@@ -142,6 +144,35 @@ it('asks one that promises at once and for ever no more than now and then, and p
   world.clock.advance(limits.relayRestMs)
   await world.ask()
   expect(world.asked.filter((whom) => whom === 'liar')).toHaveLength(2 * asked)
+})
+
+it('has as much patience where it is held up itself', async () => {
+  const answers: ContentAnswer[] = [{ kind: 'coming' }, content]
+  const world = createWorld({
+    hosts: { owner: naming('hung', 'a') },
+    peers: { a: () => answers.shift()! },
+    heldUpMs: limits.relayCallMs,
+  })
+  expect(await world.ask()).toEqual(content)
+  expect(world.asked).toEqual(['owner', 'hung', 'owner', 'a', 'a'])
+  expect(world.clock.now()).toBeGreaterThan(limits.relayPatienceMs)
+})
+
+it('takes nobody for a liar whom it had no time left to ask', async () => {
+  let silences = 2
+  const world = createWorld({
+    hosts: {
+      standby(request) {
+        if (silences-- <= 0) return naming('a')(request)
+        world.clock.advance(limits.relayCallMs)
+        throw new Error('silent')
+      },
+    },
+    peers: { a: () => content },
+  })
+  expect(await world.ask()).toEqual({ kind: 'fetch' })
+  expect(world.asked).not.toContain('a')
+  expect(await world.ask()).toEqual(content)
 })
 
 it('asks again where the host is not ready', async () => {

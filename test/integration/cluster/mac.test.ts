@@ -59,6 +59,9 @@ function exchangeFrom(peer: PeerId): ExchangeRequest {
 
 const announceFrom = (peer: PeerId): AnnounceRequest => ({ from: { peer, addresses: [] }, items: [] })
 
+/** Several slices (agent/system/awake-timer.ts). */
+const heldUpMs = 5 * limits.awakeSliceMs
+
 interface Listener {
   readonly cluster: string
   readonly port: number
@@ -176,6 +179,14 @@ describe('a member', () => {
     expect(answer).toEqual({ from: recordOf(server), hash: 'B'.repeat(22), news: [] })
     await asking.call(announceCall, server, cluster, announceFrom(caller))
     expect(heard).toEqual([`exchange ${caller}`, `announce ${caller}`])
+  })
+
+  it('that is held up while it waits reads what came meanwhile, and takes nobody for silent', async () => {
+    const { cluster } = await listen()
+    const asked = client().call({ ...exchangeCall, withinMs: heldUpMs - 1 }, server, cluster, exchangeFrom(caller))
+    const endsMs = performance.now() + heldUpMs
+    while (performance.now() < endsMs);
+    expect(await asked).toMatchObject({ from: recordOf(server) })
   })
 
   it('that knows an address only may exchange but not announce', async () => {

@@ -88,6 +88,17 @@ test('when the first that fetches fails, another does, and the rest have it from
   expect(origin.calls.map(({ method }) => method)).toEqual(['getManifest'])
 })
 
+test('what has come is given on while the disk hangs, and by then is not kept', async () => {
+  const node = await nodes.add(originOf())
+  const goOn = node.store.hang()
+  const reading = read(node, small)
+  await expect.poll(() => node.small.serve(small.digest)).toEqual({ kind: 'content', bytes: Buffer.from(bytes) })
+  expect(node.store.state(small.digest)?.complete ?? false).toBe(false)
+  goOn()
+  expect(await reading).toEqual(Buffer.from(bytes))
+  expect(node.store.state(small.digest)?.complete).toBe(true)
+})
+
 test('what is not what its digest says is neither kept nor given on', async () => {
   const node = await nodes.add(originOf(bytes.toReversed()))
   await expect(read(node, small)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
