@@ -6,7 +6,8 @@
  *                        (no: the read ends)  └▶ from elsewhere ─▶ does the origin hold the content?
  *                                                  known to others ─────────────────────────────────────▶ shown
  *                                                  proved here: the origin gives random parts of it ────▶ shown
- *                                                  will be: wait for that; won't, or takes long:
+ *                                                  will be: wait for that; won't, takes long, or the
+ *                                                       disk refused some of it, so that it passes through:
  *                                                       the origin is asked for this very chunk ────────▶ shown
  */
 import type { Findings } from '../access/findings.ts'
@@ -14,7 +15,8 @@ import type { Possession } from '../access/possession.ts'
 import { limits } from '../../core/limits.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
 import type { Clock } from '../../core/ports.ts'
-import { chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { countBits } from '../../core/swarm/bitfield.ts'
+import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { ReadOptions, Want } from '../registry/ports.ts'
 import { within } from '../system/within.ts'
 import { entryOf, hashOf, readHeld, type BlobSession } from './sessions.ts'
@@ -61,7 +63,7 @@ export function createShowing(
     isHad = true
     const hash = hashOf(session, index)
     if (mayShow(index, hash)) return
-    if (session.proved) return possession.proveHeld(want, contentOf(session), signal)
+    if (session.proved && isWholeOnDisk(session)) return possession.proveHeld(want, contentOf(session), signal)
     if (hash === undefined || (await isKnown())) return
     if (mayWait(index)) return wait()
     await possession.provePart(want, { size: session.size, hash, ...rangeOf(session, index) }, signal)
@@ -77,7 +79,7 @@ export function createShowing(
   /** A part is never proved, and what the disk refused must not wait in memory. */
   function mayWait(index: number): boolean {
     if (waiting?.index !== index) waiting = { index, sinceMs: clock.now() }
-    return whole && !session.unkept.has(index) && clock.now() - waiting.sinceMs < limits.heldBackMs
+    return whole && !session.proved && !session.unkept.has(index) && clock.now() - waiting.sinceMs < limits.heldBackMs
   }
 
   async function wait(): Promise<void> {
@@ -87,6 +89,11 @@ export function createShowing(
   }
 
   return { mayShow, seek }
+}
+
+/** What the disk refused is let go once it is read, and can't be compared then. */
+function isWholeOnDisk({ size, stored }: BlobSession): boolean {
+  return countBits(stored.have) === chunkCountOf(size)
 }
 
 function rangeOf({ size }: BlobSession, index: number): ByteRange {

@@ -9,7 +9,7 @@ import { anonymous } from '../../../agent/upstream/credential.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { limits } from '../../../core/limits.ts'
 import { digestHex } from '../../../core/oci/digest.ts'
-import { chunkSizeOf } from '../../../core/swarm/chunks.ts'
+import { chunksOf, chunkSizeOf } from '../../../core/swarm/chunks.ts'
 import type { Witness } from '../../../core/swarm/entry.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 import { digestOf, someBytes } from '../../support/registry-content.ts'
@@ -128,7 +128,7 @@ test('a reader of the whole waits for the proof, and looks whether others know b
 test('once it is proved the origin must give parts of it: shown, or not here', async () => {
   for (const isGiven of [true, false]) {
     const { asked, known, mayShow, receive, session, seek } = await startReading()
-    await receive(0, proved)
+    for (const index of chunksOf(bytes.length)) await receive(index, proved)
     session.proved = true
     known.isGiven = isGiven
     const [outcome] = await Promise.allSettled([seek(0)])
@@ -143,6 +143,7 @@ test('once it is proved the origin must give parts of it: shown, or not here', a
 test.each<[string, (reading: Awaited<ReturnType<typeof startReading>>) => void, boolean]>([
   ['a reader of a part', () => {}, false],
   ['what the disk refused', ({ session }) => refuseFirst(session), true],
+  ['it is proved, and what the disk refused of it has gone', ({ session }) => void (session.proved = true), true],
 ])('where no proof is waited for, the origin sends that very chunk: %s', async (_, prepare, whole) => {
   const reading = await startReading({ whole })
   const { asked, known, mayShow, receive, seek } = reading
