@@ -193,8 +193,10 @@ export function onVouch(state: SwarmState, peer: Peer, { digest, hashes, start }
   const neighbour: Neighbour | undefined = peer.neighbours.get(digest)
   if (neighbour === undefined || neighbour.session.complete) return
   const { session } = neighbour
-  if (session.doubts.get(peer.id)?.has(start) !== true || start + hashes.length !== partEnd(state, session, start)) {
-    strike(state, peer, 'vouched for what it was not asked')
+  // Unasked, as it seems: what asked may have been a session that has ended since, or its proof has come first.
+  if (session.doubts.get(peer.id)?.has(start) !== true) return
+  if (start + hashes.length !== partEnd(state, session, start)) {
+    strike(state, peer, 'vouched for too few chunks, or too many')
     return
   }
   const known = session.vouches.get(peer.id) ?? []

@@ -8,7 +8,7 @@ import { countBits, hasBit } from '../../core/swarm/bitfield.ts'
 import { chunksOf } from '../../core/swarm/chunks.ts'
 import { allowancesOf, allowedBytes, isAmongMost, isOfUse } from './budget.ts'
 import type { KeptBlob } from './disk.ts'
-import { isLiarsWord, type SimNode } from './node.ts'
+import { isLiar, isLiarsWord, type SimNode } from './node.ts'
 import type { SimOptions } from './options.ts'
 import { imageBytes, openPulls, type Sim } from './sim.ts'
 
@@ -58,6 +58,14 @@ export function checkDone(sim: Sim): void {
     })
     sim.world.violated(`${node.id}: not done (${blobs.join(', ')})`)
   }
+}
+
+/** Bans are for who lies: a signer may be a mere name of a liar's (liars.ts), but who is honest is banned by nobody. */
+export function checkBans({ nodes, world }: Sim): void {
+  for (const { behaviour, counts, id } of nodes)
+    for (const banned of behaviour === 'honest' ? counts.bans : [])
+      if (world.nodes.has(banned) && !isLiar(world.nodes.get(banned)))
+        world.violated(`${id}: banned ${banned}, which is honest`)
 }
 
 /** Invariant 5. */

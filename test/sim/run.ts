@@ -1,7 +1,7 @@
 /** One run: a safety phase in which nothing wrong may happen, then a liveness phase in which everything must end well. */
 import { seededRandom } from '../support/seeded-random.ts'
 import { allowedBytes } from './budget.ts'
-import { checkBytes, checkDone, checkFails, checkOrigin } from './checkers.ts'
+import { checkBans, checkBytes, checkDone, checkFails, checkOrigin } from './checkers.ts'
 import { planFaults, planRangedReads } from './faults.ts'
 import { calmMs, drawOptions, type SimOptions } from './options.ts'
 import { allDone, imageBytes, type Sim } from './sim.ts'
@@ -46,7 +46,7 @@ export function run(setup: RunSetup): RunResult {
   sim.engine.run(patientUntilMs, () => allDone(sim))
   // Where each of a crowd has to take the blob itself, its slow link alone takes the origin longer (wrd-16: 106 copies in 13 minutes).
   sim.engine.run(patientUntilMs + allowedBytes(sim) / options.originBytesPerMs, () => allDone(sim))
-  for (const check of [checkDone, checkBytes, checkFails, checkOrigin]) check(sim)
+  for (const check of [checkDone, checkBytes, checkFails, checkBans, checkOrigin]) check(sim)
   return resultOf(sim)
 }
 

@@ -287,24 +287,49 @@ describe('who is asked for its word', () => {
   })
 
   it.each([
-    ['what it was not asked', span(0, chunks).map(hashOf), 1],
-    ['too few chunks', [hashOf(0)], 0],
-  ])('and vouches for %s breaks the rules', (_what, hashes, start) => {
+    ['too few chunks', [hashOf(0)]],
+    ['too many', span(0, chunks + 1).map(hashOf)],
+  ])('and vouches for %s breaks the rules', (_what, hashes) => {
     const bench = createReader(2)
     bring(bench, 'a')
     bench.joins('b', span(0, chunks))
     bench.pass(25)
-    for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b', hashes, start)
+    for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b', hashes)
     expect(bench.take('ban')).toMatchObject([{ peer: 'b' }])
   })
 
-  it('and vouches unasked breaks the rules, but not where the blob has been proved meanwhile', () => {
+  it('and vouches unasked is not heeded, and has broken no rule: it may have been asked for a session that has ended', () => {
     const bench = createReader(2)
     bring(bench, 'a')
     bench.joins('b', span(0, chunks))
     vouches(bench, 'nobody')
     for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b')
-    expect(bench.take('ban')).toMatchObject([{ peer: 'b' }])
+    expect(mayTake(bench)).toBe(false)
+    bench.pass(25)
+    expect(bench.told('doubt', 'b')).toMatchObject([{ start: 0 }])
+    for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b', span(1, chunks).map(hashOf), 1)
+    expect({ taken: mayTake(bench), bans: bench.take('ban') }).toEqual({ taken: false, bans: [] })
+    vouches(bench, 'b')
+    expect(mayTake(bench)).toBe(true)
+  })
+
+  it('and vouches late, for a session that has ended and begun anew, is not struck', () => {
+    const bench = createReader(1)
+    const asked = (peer: string): boolean => bench.told('doubt', peer).length > 0
+    bench.joins('b', span(0, chunks))
+    expect(asked('b')).toBe(true)
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    bench.handle({ type: 'evicted', digest })
+    bench.read()
+    for (const peer of ['c', 'd', 'b']) bench.joins(peer, span(0, chunks))
+    expect(['c', 'd', 'b'].map(asked)).toEqual([true, true, false])
+    for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'b')
+    expect(bench.take('ban')).toEqual([])
+  })
+
+  it('and vouches where the blob has been proved meanwhile is not struck', () => {
+    const bench = createReader(2)
+    bring(bench, 'a')
     bench.handle({ type: 'held', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111), complete: true })
     for (let round = 0; round < limits.strikesMax; round++) vouches(bench, 'a')
     expect(bench.take('ban')).toEqual([])
