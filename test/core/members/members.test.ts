@@ -521,6 +521,14 @@ describe('records', () => {
     expect(bench.taken()).toContainEqual({ type: 'refuted' })
   })
 
+  it('about itself that say it lives are told better, but refute nothing', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    bench.taken()
+    expect(tell(bench, 'a', recordOf('self', { incarnation: 7 })).from).toEqual(recordOf('self', { incarnation: 8 }))
+    expect(bench.taken()).toEqual([])
+  })
+
   it('of an accused self are raised as well', () => {
     const bench = createBench()
     const accusations = [{ peer: 'self', incarnation: 1 }]
@@ -703,6 +711,22 @@ describe('seeds', () => {
     expect(bench.members.agreed()).toBe(false)
   })
 
+  it('are all asked until one agrees, and then those that no member is', () => {
+    const bench = createBench(longest)
+    tell(bench, 'a')
+    bench.members.setSeeds(['a:5052', 'b:5052'])
+    expect(seedsAsked(bench, 250)).toEqual([
+      [0, 'a:5052'],
+      [250, 'b:5052'],
+    ])
+    const agreed = agreedBench([])
+    agreed.members.setSeeds(['a:5052', 'b:5052'])
+    expect(seedsAsked(agreed, 2000)).toEqual([
+      [0, 'b:5052'],
+      [1998, 'b:5052'],
+    ])
+  })
+
   it('are to compare lists', () => {
     const bench = createBench()
     bench.members.setSeeds(seeds)
@@ -717,7 +741,10 @@ describe('seeds', () => {
     const bench = createBench()
     bench.members.setSeeds(ownSeeds)
     expect(bench.members.agreed()).toBe(agreed)
-    expect(seedsAsked(bench, 0)).toEqual([[0, 'a:5052']])
+    expect(seedsAsked(bench, 1000)).toEqual([
+      [0, 'a:5052'],
+      [1000, 'a:5052'],
+    ])
   })
 
   it.each([
@@ -769,6 +796,13 @@ describe('seeds', () => {
     }
   })
 
+  it('that are not known yet agree with nobody', () => {
+    const bench = createBench()
+    tell(bench, 'a')
+    bench.members.exchanged(callTo(bench, 'a').id, answerFrom(bench, 'a'))
+    expect(bench.members.agreed()).toBe(false)
+  })
+
   it('that go by another name than their own agree as well', () => {
     const bench = createBench()
     bench.members.setSeeds(['alias:5052'])
@@ -783,6 +817,7 @@ describe('seeds', () => {
     const bench = agreedBench([])
     expect(callsTo(talk(bench, 2 * limits.seedIdleMs, [recordOf('a')]), undefined)).toEqual([])
     expect(callsTo(talk(bench, 200, [recordOf('a')]), undefined)).toHaveLength(1)
+    expect(callsTo(talk(bench, 2 * limits.seedIdleMs - 400, [recordOf('a')]), undefined)).toEqual([])
   })
 
   it.each([
@@ -799,6 +834,21 @@ describe('seeds', () => {
     tell(bench, 'b', recordOf('a', { state: 'left' }))
     const said = talk(bench, 3000, [recordOf('b')])
     expect(callsTo(said, undefined)).toHaveLength(2)
+  })
+
+  it('that leave again are not asked for later than they would have been', () => {
+    const bench = agreedBench(['b'])
+    tell(bench, 'b', recordOf('a', { state: 'left' }))
+    pass(bench, 200)
+    tell(bench, 'b', recordOf('a', { incarnation: 2 }), recordOf('a', { incarnation: 2, state: 'left' }))
+    expect(seedsAsked(bench, 299)).toEqual([[299, 'a:5052']])
+  })
+
+  it('that come are not asked for sooner', () => {
+    const bench = agreedBench(['b'])
+    const a = recordOf('a', { incarnation: 2 })
+    tell(bench, 'b', a)
+    expect(callsTo(talk(bench, 5000, [a, recordOf('b')]), undefined)).toEqual([])
   })
 
   it('are not asked for those who are none', () => {
@@ -826,6 +876,15 @@ describe('those who departed', () => {
       [true],
       [],
     ])
+    expect(accusationsIn(talk(bench, 2 * limits.memberSilentMs, [recordOf('a')]))).toEqual([])
+  })
+
+  it('are called at no other time', () => {
+    const bench = benchOf('a', 'x')
+    tell(bench, 'x', recordOf('x', { state: 'left' }))
+    bench.taken()
+    bench.members.suspect('x')
+    expect(bench.taken()).toEqual([])
   })
 
   it('are not there to be tried where none has', () => {
@@ -837,6 +896,16 @@ describe('those who departed', () => {
 })
 
 describe('a goodbye', () => {
+  it('of one that nobody here knows, or that does, is no sign of life', () => {
+    const bench = benchOf('x')
+    for (const peer of ['x', 'y']) {
+      const from = recordOf(peer, { state: 'left' })
+      bench.members.handle({ ...requestFrom(peer), from })
+      bench.members.heard(peer)
+      expect(bench.members.heardMs(peer)).toBe(Number.NEGATIVE_INFINITY)
+    }
+  })
+
   const left = recordOf('self', { incarnation: 2, state: 'left' })
 
   it.each([
@@ -883,7 +952,9 @@ describe('a goodbye', () => {
     const bench = createBench()
     tell(bench, 'x')
     const { id } = callTo(bench, 'x')
+    bench.clock.advance(100)
     bench.members.leave()
+    expect(bench.members.nextMs()).toBe(bench.clock.now() - 100 + limits.memberCallMs)
     bench.taken()
     bench.members.failed(id, true)
     expect(bench.taken()).toEqual([])
@@ -1022,17 +1093,34 @@ describe('an accusation', () => {
   })
 
   it('of one that is as silent to this member is answered with that, and one more is asked', () => {
-    const bench = benchOf('a', 'b', 'x')
-    talk(bench, limits.memberSilentMs, [recordOf('a'), recordOf('b')])
+    const bench = benchOf('a', 'b', 'c', 'd', 'x')
+    const speaking = ['a', 'b', 'c', 'd'].map((peer) => recordOf(peer))
+    talk(bench, limits.memberSilentMs, speaking)
     accuse(bench, 'a')
-    const said = talk(bench, limits.memberSilentMs + 200, [recordOf('a'), recordOf('b')])
+    const said = talk(bench, limits.memberSilentMs + 200, speaking)
     expect(accusationsIn(said)).toEqual([
       ['a', 'x'],
-      ['b', 'x'],
+      [expect.stringMatching(/[bcd]/), 'x'],
     ])
     expect(eventsIn(said)).toEqual([])
-    expect(eventsIn(accuse(bench, 'a'))).toEqual([{ type: 'silent', peer: 'x' }])
-    expect(accuse(bench, 'b')).toEqual([])
+    const later = talk(bench, limits.memberAgainMs, speaking)
+    expect(accusationsIn(later)).toEqual([[expect.stringMatching(/[bcd]/), 'x']])
+    expect(eventsIn(later)).toEqual([{ type: 'silent', peer: 'x' }])
+  })
+
+  it('by who was told the same makes it silent, and is not answered again', () => {
+    const bench = benchOf('a', 'b', 'x')
+    const speaking = [recordOf('a'), recordOf('b')]
+    bench.members.suspect('x')
+    expect(accusationsIn(talk(bench, limits.memberSilentMs + 100, speaking))).toHaveLength(2)
+    expect(accuse(bench, 'a')).toEqual([{ type: 'silent', peer: 'x' }])
+    expect(accusationsIn(talk(bench, limits.memberAgainMs + 100, speaking))).toEqual([])
+  })
+
+  it('of one whose machine has refused is its death, though it had just spoken', () => {
+    const bench = benchOf('a', 'b', 'x')
+    refuse(bench, 'x')
+    expect(eventsIn(accuse(bench, 'a')).map(({ type }) => type)).toEqual(['gone'])
   })
 
   it.each([
@@ -1067,6 +1155,18 @@ describe('an accusation', () => {
     expect(accusationsIn(refuse(bench, 'x'))).toEqual([['a', 'x']])
     expect(accusationsIn(talk(bench, limits.memberDeadMs, [recordOf('a')]))).toEqual([])
     expect(accusationsIn(talk(bench, 100, [recordOf('a')]))).toEqual([['a', 'x']])
+  })
+
+  it('is made a second after the call, whoever was called since', () => {
+    const bench = benchOf('a', 'x', 'y')
+    bench.members.suspect('x')
+    pass(bench, 100)
+    bench.members.suspect('y')
+    const counts = [limits.memberSilentMs - 101, 1].map((ms) => {
+      pass(bench, ms)
+      return accusationsIn(bench.taken()).length
+    })
+    expect(counts).toEqual([0, 2])
   })
 
   it('does not go to who is silent too', () => {
@@ -1149,6 +1249,15 @@ describe('a refusal', () => {
     expect(accusationsIn(outputs)).toEqual([])
   })
 
+  it('is silence too though it spoke meanwhile', () => {
+    const bench = benchOf('a', 'x')
+    const { id } = callTo(bench, 'x')
+    bench.members.heard('x')
+    bench.members.failed(id, true)
+    const outputs = bench.taken()
+    expect([eventsIn(outputs), accusationsIn(outputs)]).toEqual([[{ type: 'silent', peer: 'x' }], [['a', 'x']]])
+  })
+
   it('is no failure of another kind', () => {
     const bench = benchOf('a', 'x')
     bench.members.failed(callTo(bench, 'x').id, false)
@@ -1201,13 +1310,26 @@ describe('the word that one is dead', () => {
   })
 
   it('is believed when a second passes without a sign of life, and half a one since others were asked', () => {
-    const bench = benchOf('a', 'b', 'x')
+    const peers = ['a', 'b', 'c', 'd', 'e', 'f']
+    const bench = benchOf(...peers, 'x')
     tell(bench, 'a', dead)
-    talk(bench, limits.memberSilentMs + limits.memberAgainMs - 100, [recordOf('a'), recordOf('b')])
+    const wait = limits.memberSilentMs + limits.memberAgainMs
+    const speaking = peers.map((peer) => recordOf(peer))
+    expect(accusationsIn(talk(bench, wait - 100, speaking))).toHaveLength(2)
     pass(bench, 99)
     expect(bench.members.get('x')?.state).toBe('alive')
+    bench.taken()
     pass(bench, 1)
     expect(bench.members.get('x')?.state).toBe('dead')
+    expect(accusationsIn(bench.taken())).toEqual([])
+  })
+
+  it('is told to it though it is being called', () => {
+    const bench = benchOf('a', 'x')
+    bench.members.suspect('x')
+    bench.taken()
+    tell(bench, 'a', dead)
+    expect(accusationsIn(bench.taken())).toEqual([['x', 'x']])
   })
 
   it('is remembered when its machine refuses, however long ago it came', () => {
@@ -1216,6 +1338,60 @@ describe('the word that one is dead', () => {
     bench.clock.advance(limits.accusationMs + 1)
     refuse(bench, 'x')
     expect(bench.members.get('x')?.state).toBe('dead')
+  })
+})
+
+describe('a call', () => {
+  it('is one at a time, until it has taken half a second', () => {
+    const bench = benchOf('a', 'x')
+    const counts = [0, limits.memberAgainMs - 1, 1].map((ms) => {
+      bench.clock.advance(ms)
+      bench.members.suspect('x')
+      return callsTo(bench.taken(), 'x').length
+    })
+    expect(counts).toEqual([1, 0, 1])
+  })
+
+  it.each([
+    ['another speaks', limits.contactFreshMs, 0],
+    ['another speaks', limits.contactFreshMs + 1, 1],
+    ['another refuses', limits.contactFreshMs, 0],
+    ['another refuses', limits.contactFreshMs + 1, 1],
+  ])('of which nothing has come is made again when %s, the first sign in %i ms: %i', (sign, ms, count) => {
+    const bench = benchOf('a', 'x', 'y')
+    bench.members.suspect('y')
+    const { id } = callTo(bench, 'x')
+    bench.clock.advance(ms)
+    if (sign === 'another speaks') bench.members.heard('a')
+    else bench.members.failed(id, true)
+    const calls = callsTo(bench.taken(), 'y').filter(({ request }) => request.accusations.length === 0)
+    expect(calls).toHaveLength(count)
+  })
+
+  it('that was answered is not made again', () => {
+    const bench = benchOf('a', 'x')
+    bench.members.suspect('x')
+    bench.members.heard('x')
+    bench.taken()
+    bench.clock.advance(limits.contactFreshMs + 1)
+    bench.members.heard('a')
+    expect(bench.taken()).toEqual([])
+  })
+})
+
+describe('silence', () => {
+  it.each([
+    [1000, 'dead'],
+    [999, 'alive'],
+  ])('of one, and of all others from %i ms on, leaves it %s when two speak against it', (ms, state) => {
+    const bench = benchOf('a', 'b', 'x')
+    bench.members.suspect('x')
+    pass(bench, ms)
+    bench.members.heard('b')
+    pass(bench, 4000 - ms)
+    accuse(bench, 'a')
+    accuse(bench, 'b')
+    expect(bench.members.get('x')?.state).toBe(state)
   })
 })
 
