@@ -35,6 +35,8 @@ export default defineConfig({
           globalSetup: 'test/support/command.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // Half of the time a file waits for the processes that it runs.
+          maxWorkers: cores,
         },
       },
       {
