@@ -5,6 +5,7 @@ import { idleCommand } from './idle/idle.ts'
 import { imageCommand } from './image/image.ts'
 import { mirrorCommand } from './mirror/mirror.ts'
 import { peersCommand } from './peers/peers.ts'
+import { soakCommand } from './soak/soak.ts'
 
 const program = new Command('npm run bench --').description('Measures Shoal; prints one JSON object with --json.')
 program.addCommand(coldCommand())
@@ -12,6 +13,7 @@ program.addCommand(idleCommand())
 program.addCommand(imageCommand())
 program.addCommand(mirrorCommand())
 program.addCommand(peersCommand())
+program.addCommand(soakCommand())
 try {
   await program.parseAsync()
 } catch (error) {
