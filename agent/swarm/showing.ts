@@ -63,11 +63,17 @@ export function createShowing(
     isHad = true
     const hash = hashOf(session, index)
     if (mayShow(index, hash)) return
-    if (session.proved && isWholeOnDisk(session)) return possession.proveHeld(want, contentOf(session), signal)
+    if (isComparable(session)) return compare()
     if (hash === undefined || (await isKnown())) return
+    // While others were asked the proof may have come.
+    if (isComparable(session)) return compare()
     if (mayWait(index)) return wait()
     await possession.provePart(want, { size: session.size, hash, ...rangeOf(session, index) }, signal)
     parts.set(index, hash)
+  }
+
+  function compare(): Promise<void> {
+    return possession.proveHeld(want, contentOf(session), signal)
   }
 
   async function isKnown(): Promise<boolean> {
@@ -91,9 +97,9 @@ export function createShowing(
   return { mayShow, seek }
 }
 
-/** What the disk refused is let go once it is read, and can't be compared then. */
-function isWholeOnDisk({ size, stored }: BlobSession): boolean {
-  return countBits(stored.have) === chunkCountOf(size)
+/** It is proved, and all of it is on disk: what that refused is let go once it is read. */
+function isComparable({ proved, size, stored }: BlobSession): boolean {
+  return proved && countBits(stored.have) === chunkCountOf(size)
 }
 
 function rangeOf({ size }: BlobSession, index: number): ByteRange {

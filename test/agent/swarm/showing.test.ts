@@ -140,6 +140,16 @@ test('once it is proved the origin must give parts of it: shown, or not here', a
   }
 })
 
+test('a proof that comes while others are asked is used, and no chunk is asked for', async () => {
+  const { asked, known, mayShow, receive, session, seek } = await startReading()
+  for (const index of chunksOf(bytes.length)) await receive(index, proved)
+  known.isGiven = true
+  const seeking = seek(0)
+  session.proved = true
+  await seeking
+  expect({ asked, shown: mayShow(0) }).toEqual({ asked: ['others', 'samples'], shown: true })
+})
+
 test.each<[string, (reading: Awaited<ReturnType<typeof startReading>>) => void, boolean]>([
   ['a reader of a part', () => {}, false],
   ['what the disk refused', ({ session }) => refuseFirst(session), true],
