@@ -53,11 +53,15 @@ export async function askContent(
   signal: AbortSignal,
 ): Promise<AskedContent> {
   const patience = createPatience(components.clock, limits.relayPatienceMs)
+  const patient: AskContentComponents = {
+    ...components,
+    locate: (host, request) => patience.during(limits.relayCallMs, () => components.locate(host, request)),
+  }
   const except: PeerId[] = []
   let callMs: number = limits.relayCallMs
   while (except.length < limits.relaysTriedMax && patience.leftMs() > 0) {
     signal.throwIfAborted()
-    const { againMs, relay } = await locate(components, patience, { digest, origin, except })
+    const { againMs, relay } = await locate(patient, digest, origin, except)
     if (againMs !== undefined) {
       if (againMs >= patience.leftMs()) return { kind: 'held-back' }
       await patience.during(againMs, () => components.sleep(againMs, signal))
@@ -79,20 +83,20 @@ export async function askSize(
   digest: Digest,
   origin: string,
 ): Promise<number | undefined> {
-  const patience = createPatience(components.clock, limits.relayPatienceMs)
-  return (await locate(components, patience, { digest, origin, except: [] })).size
+  return (await locate(components, digest, origin, [])).size
 }
 
 const silence: LocateAnswer = { againMs: limits.relayAgainMs }
 
 async function locate(
-  { self, hosts, locate: ask }: AskContentComponents,
-  patience: Patience,
-  what: Omit<LocateRequest, 'from'>,
+  components: AskContentComponents,
+  digest: Digest,
+  origin: string,
+  except: readonly PeerId[],
 ): Promise<LocateAnswer> {
-  const request = { from: self, ...what }
-  const asking = (host: PeerId): Promise<LocateAnswer> => patience.during(limits.relayCallMs, () => ask(host, request))
-  return (await askHosts(hosts(what.digest), asking)) ?? silence
+  const request = { from: components.self, digest, origin, except }
+  const answer = await askHosts(components.hosts(digest), (host) => components.locate(host, request))
+  return answer ?? silence
 }
 
 interface Question {

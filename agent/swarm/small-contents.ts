@@ -50,7 +50,7 @@ export interface SmallContentComponents {
 }
 
 interface Coming {
-  /** Rejects where it did not come this way. */
+  /** Undefined where it did not come this way. */
   readonly received: Promise<Uint8Array | undefined>
   /** It is in the store, or will not be. */
   readonly brought: Promise<void>
@@ -71,10 +71,12 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     if (!isSmall(want) || known?.complete === true || (known !== undefined && countBits(known.have) > 0)) return
     const ongoing = coming.get(digest)
     if (ongoing !== undefined) return ongoing.brought
-    const received = receive(want)
+    const leave = (error: unknown): undefined =>
+      void logger.debug({ err: error, digest }, 'a small content is left to the swarm')
+    const received = receive(want).catch(leave)
     const brought = received
       .then((bytes) => bytes && keep(digest, bytes))
-      .catch((error: unknown) => logger.debug({ err: error, digest }, 'a small content is left to the swarm'))
+      .catch(leave)
       .finally(() => coming.delete(digest))
     coming.set(digest, { received, brought })
     return brought
@@ -151,13 +153,12 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
 
   async function serve(digest: Digest): Promise<ContentAnswer> {
     const ongoing = coming.get(digest)
-    if (ongoing !== undefined && !(await within(settled(ongoing.received), limits.relayHoldMs)))
-      return { kind: 'coming' }
+    if (ongoing !== undefined && !(await within(ongoing.received, limits.relayHoldMs))) return { kind: 'coming' }
     if (serving >= limits.smallServesMax) return { kind: 'none' }
     serving++
     try {
       // Whoever waits need not wait for the disk too.
-      const received = ongoing && (await settled(ongoing.received))
+      const received = await ongoing?.received
       return received === undefined ? await readKept(digest) : await give(received, 'shoal')
     } finally {
       serving--
@@ -192,10 +193,6 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
   }
 
   return { bring, serve, stop: () => stopped.abort() }
-}
-
-function settled(received: Coming['received']): Coming['received'] {
-  return received.catch(() => undefined)
 }
 
 /** A manifest's size need not be known: it is small by definition. */

@@ -4,7 +4,7 @@ import { limits } from '../../core/limits.ts'
 /**
  * Calls `act` when `ms` have passed, in slices each of which counts as it was meant however late its end is noticed, and once what
  * came meanwhile has been read. While a process waits for a core, answers to it lie unread, and who sent them is not late (Lifeguard,
- * arXiv:1707.00788, 3.1). Returns what cancels it.
+ * arXiv:1707.00788). Returns what cancels it.
  */
 export function whenAwakeFor(ms: number, act: () => void): () => void {
   let leftMs = ms

@@ -22,7 +22,7 @@ export interface SimSetup {
   readonly seed: number | string
   readonly options: SimOptions
   readonly swarm?: SwarmOptions
-  /** Called with each line of the trace (trace.ts); without it there is none, which saves a third of a run. */
+  /** Called with each line of the trace (trace.ts); without it none is made. */
   readonly onTrace?: OnTrace
 }
 

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { whenAwakeFor } from '../../../agent/system/awake-timer.ts'
 import { limits } from '../../../core/limits.ts'
@@ -43,6 +43,6 @@ test('cancelled, it never acts: neither in mid-slice nor at its end', async () =
   // Timers run in the order of their making: the slice has ended, and what it planned is not done yet.
   setTimeout(cancel, 1)
   holdUp(5)
-  await sleep(20)
+  await new Promise<void>((resolve) => void whenAwakeFor(5, resolve))
   expect(acted).toEqual([])
 })

@@ -167,7 +167,6 @@ export function createHolder(options: BenchOptions = {}): { bench: Bench; fetch:
   return { bench, fetch: bench.take('fetch-origin')[0]!.fetch }
 }
 
-/** The lease that it wishes for. */
 /** The same once three of its chunks have come, and `bytes` of the fourth; a second lease has the next four. */
 export function createAhead(bytes: number): { bench: Bench; fetch: number } {
   const { bench, fetch } = createHolder()
@@ -181,6 +180,7 @@ export function createAhead(bytes: number): { bench: Bench; fetch: number } {
   return { bench, fetch }
 }
 
+/** The lease that it wishes for. */
 export function wishOf({ swarm }: Bench, of = digest): AnnounceItem['lease'] {
   return swarm.announceState(of)?.lease
 }
