@@ -71,8 +71,9 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     if (!isSmall(want) || known?.complete === true || (known !== undefined && countBits(known.have) > 0)) return
     const ongoing = coming.get(digest)
     if (ongoing !== undefined) return ongoing.brought
-    const leave = (error: unknown): undefined =>
-      void logger.debug({ err: error, digest }, 'a small content is left to the swarm')
+    const leave = (error: unknown): undefined => {
+      logger.debug({ err: error, digest }, 'a small content is left to the swarm')
+    }
     const received = receive(want).catch(leave)
     const brought = received
       .then((bytes) => bytes && keep(digest, bytes))

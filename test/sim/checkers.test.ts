@@ -3,12 +3,13 @@ import { checkBans } from './checkers.ts'
 import { tell } from './story.ts'
 
 it('who bans an honest node is told of, and who bans a liar, or a name that no node has, is not', () => {
-  const { node, sim } = tell({ nodes: 3 })
-  node(2).behaviour = 'lies'
-  node(0).counts.bans.push('n2', 'nobody')
+  const story = tell({ nodes: 3 })
+  const { sim } = story
+  story.node(2).behaviour = 'lies'
+  story.node(0).counts.bans.push('n2', 'nobody')
   checkBans(sim)
   expect(sim.violations).toEqual([])
-  node(0).counts.bans.push('n1')
+  story.node(0).counts.bans.push('n1')
   checkBans(sim)
   expect(sim.violations).toEqual(['0.000 ms: n0: banned n1, which is honest'])
 })
