@@ -2,10 +2,9 @@
 import { ShoalError } from '../../core/errors.ts'
 import { bitfieldOf, setBit } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
-import { limits } from '../../core/limits.ts'
-import { createProver, type Prover } from '../store/whole-hash.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import { pruneUnkept, readHeld, type BlobSession } from './sessions.ts'
+import { createProver, type Provable, type Prover } from './whole-hash.ts'
 
 export interface Proofs {
   /** A chunk was gained: hash on, as far as chunks are held without a gap. */
@@ -28,19 +27,17 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
   function proverOf(session: BlobSession): Prover {
     const known = provers.get(session)
     if (known !== undefined) return known
-    const buffers = [pool.take(limits.storeHashPieceBytes), pool.take(limits.storeHashPieceBytes)] as const
-    const prover = createProver(provable(session, buffers))
+    const prover = createProver(provable(session), pool)
     provers.set(session, prover)
-    void settle(session, prover, buffers)
+    void settle(session, prover)
     return prover
   }
 
-  async function settle(session: BlobSession, prover: Prover, buffers: readonly Uint8Array[]): Promise<void> {
+  async function settle(session: BlobSession, prover: Prover): Promise<void> {
     try {
       onEnd(session, await prover.proved())
-      for (const buffer of buffers) pool.give(buffer)
     } catch {
-      // Stopped: another prover has taken its place, and a read may still be filling these buffers.
+      // Stopped: another prover has taken its place.
     }
   }
 
@@ -58,24 +55,16 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
   }
 }
 
-/**
- * The blob as its readers see it: what the disk refused counts as well. The prover reads one piece while it hashes the one
- * before, so two buffers serve it.
- */
-function provable(
-  session: BlobSession,
-  buffers: readonly [Uint8Array, Uint8Array],
-): Parameters<typeof createProver>[0] {
-  let turn = 0
+/** The blob as its readers see it: what the disk refused counts as well. */
+function provable(session: BlobSession): Provable {
   return {
     digest: session.digest,
     size: session.size,
     get have() {
       return session.unkept.size === 0 ? session.stored.have : withUnkept(session)
     },
-    read: async (offset, length) => {
-      turn = 1 - turn
-      const bytes = await readHeld(session, offset, length, buffers[turn] ?? buffers[0])
+    read: async (offset, length, into) => {
+      const bytes = await readHeld(session, offset, length, into)
       if (bytes === undefined) throw new ShoalError('CHUNK_CORRUPT', `${session.digest} is not held at ${offset}`)
       session.provedBytes = offset + length
       pruneUnkept(session)
@@ -87,6 +76,6 @@ function provable(
 function withUnkept(session: BlobSession): Uint8Array {
   const have = bitfieldOf(chunkCountOf(session.size))
   have.set(session.stored.have)
-  for (const index of session.unkept.keys()) setBit(have, index)
+  for (const index of session.unkept.indices()) setBit(have, index)
   return have
 }

@@ -90,7 +90,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   const { lessons, lives, store, transport, rates, logger, observer } = components
   const pool = createBufferPool()
   const recent = createRecentChunks(pool)
-  const sessions = createSessions({ ...components, recent, onOpened: tellEntries, onLost })
+  const sessions = createSessions({ ...components, pool, recent, onOpened: tellEntries, onLost })
   const buffers = createChunkBuffers(pool)
   const queue: SwarmEvent[] = []
   const expected = new Map<PeerId, Map<number, Expected>>()
@@ -315,7 +315,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     if (session === undefined) return
     session.generation++
     for (const index of indices ?? chunksOf(session.size)) {
-      session.unkept.delete(index)
+      session.unkept.drop(index)
       session.proofs.delete(index)
       recent.drop(chunkKey(digest, index))
     }

@@ -12,9 +12,11 @@ import type { CredentialLives } from '../access/credential-lives.ts'
 import type { Want } from '../registry/ports.ts'
 import { sizeConflict } from '../store/shelves.ts'
 import type { OriginError } from '../upstream/origin-error.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import { createChange, type Change } from './change.ts'
 import { chunkKey } from './chunk-key.ts'
 import type { RecentChunks } from './recent-chunks.ts'
-import { createChange, type Change } from './change.ts'
+import { createUnkeptChunks, type UnkeptChunks } from './unkept-chunks.ts'
 
 export type SessionFailure = OriginFailure | { readonly kind: 'corrupt' }
 
@@ -22,8 +24,7 @@ export interface BlobSession {
   readonly digest: Digest
   readonly size: number
   readonly stored: StoredBlob
-  /** Chunks that the disk refused, kept for the readers of now. */
-  readonly unkept: Map<number, { readonly bytes: Uint8Array; readonly entry: Entry }>
+  readonly unkept: UnkeptChunks
   /** Entries that this node signed for chunks of the proved blob, made when first needed. */
   readonly proofs: Map<number, Entry>
   /** Told of every chunk gained or lost, of the proof, and of failure. */
@@ -66,13 +67,14 @@ export interface Sessions {
 export interface SessionComponents {
   readonly store: BlobStore
   readonly clock: Clock
+  readonly pool: BufferPool
   readonly recent: RecentChunks
   readonly onOpened: (session: BlobSession) => void
   /** A chunk of this session was found missing or corrupt. */
   readonly onLost: (session: BlobSession, index: number, error: ShoalError) => void
 }
 
-export function createSessions({ store, clock, recent, onOpened, onLost }: SessionComponents): Sessions {
+export function createSessions({ store, clock, pool, recent, onOpened, onLost }: SessionComponents): Sessions {
   const opening = new Map<Digest, Promise<BlobSession>>()
   const open = new Map<Digest, BlobSession>()
 
@@ -88,8 +90,11 @@ export function createSessions({ store, clock, recent, onOpened, onLost }: Sessi
     const started = store
       .open(digest, size)
       .then((stored) => {
-        const session: BlobSession = createSession(stored, clock.now(), recent, (index, error) =>
-          onLost(session, index, error),
+        const session: BlobSession = createSession(
+          stored,
+          clock.now(),
+          { unkept: createUnkeptChunks(pool), recent },
+          (index, error) => onLost(session, index, error),
         )
         open.set(digest, session)
         onOpened(session)
@@ -109,7 +114,10 @@ export function createSessions({ store, clock, recent, onOpened, onLost }: Sessi
     const unused = [...open.values()].filter(
       ({ uses, idleSinceMs }) => uses === 0 && clock.now() - idleSinceMs >= idleMs,
     )
-    for (const session of unused) open.delete(session.digest)
+    for (const { digest, unkept } of unused) {
+      open.delete(digest)
+      unkept.clear()
+    }
     await Promise.all(unused.map(({ stored }) => stored.close()))
   }
 
@@ -119,14 +127,14 @@ export function createSessions({ store, clock, recent, onOpened, onLost }: Sessi
 function createSession(
   stored: StoredBlob,
   nowMs: number,
-  recent: RecentChunks,
+  inMemory: Pick<BlobSession, 'unkept' | 'recent'>,
   onLost: BlobSession['onLost'],
 ): BlobSession {
   return {
     digest: stored.digest,
     size: stored.size,
     stored,
-    unkept: new Map(),
+    ...inMemory,
     proofs: new Map(),
     changed: createChange(),
     wants: createBoundedMap(limits.wantsPerBlob),
@@ -139,7 +147,6 @@ function createSession(
     positions: new Map(),
     uses: 0,
     idleSinceMs: nowMs,
-    recent,
     onLost,
   }
 }
@@ -186,17 +193,17 @@ export function holdsChunk(session: BlobSession, index: number): boolean {
 
 /** Under whose word a held chunk is here; undefined where it is containerd's. */
 export function entryOf({ stored, unkept }: BlobSession, index: number): Entry | undefined {
-  return unkept.get(index)?.entry ?? stored.entry(index)
+  return unkept.entry(index) ?? stored.entry(index)
 }
 
 /** SHA-256 of a held chunk. */
 export function hashOf({ stored, unkept }: BlobSession, index: number): string | undefined {
-  return unkept.get(index)?.entry.hash ?? stored.hash(index)
+  return unkept.entry(index)?.hash ?? stored.hash(index)
 }
 
 /**
- * Reads bytes within one held chunk into `into`, or gives those that the disk refused. Undefined when the chunk turned out not to
- * be there, or not to match its hash: the swarm knows, and brings it again if somebody wants it.
+ * Reads bytes within one held chunk into `into`. Undefined when the chunk turned out not to be there, or not to match its hash: the
+ * swarm knows, and brings it again if somebody wants it.
  */
 export async function readHeld(
   session: BlobSession,
@@ -206,10 +213,11 @@ export async function readHeld(
 ): Promise<Uint8Array | undefined> {
   const chunkSize = chunkSizeOf(session.size)
   const index = Math.floor(offset / chunkSize)
-  const unkept = session.unkept.get(index)?.bytes
-  if (unkept !== undefined) return unkept.subarray(offset % chunkSize, (offset % chunkSize) + length)
-  if (session.recent.copy(chunkKey(session.digest, index), offset % chunkSize, length, into))
-    return into.subarray(0, length)
+  const within = offset % chunkSize
+  const isCopied =
+    session.unkept.copy(index, within, length, into) ||
+    session.recent.copy(chunkKey(session.digest, index), within, length, into)
+  if (isCopied) return into.subarray(0, length)
   try {
     return await session.stored.read(offset, length, into)
   } catch (error) {
@@ -224,5 +232,5 @@ export function pruneUnkept(session: BlobSession): void {
   if (session.unkept.size === 0) return
   const needed = Math.min(session.proved ? session.size : session.provedBytes, ...session.positions.values())
   const chunkSize = chunkSizeOf(session.size)
-  for (const index of session.unkept.keys()) if ((index + 1) * chunkSize <= needed) session.unkept.delete(index)
+  for (const index of session.unkept.indices()) if ((index + 1) * chunkSize <= needed) session.unkept.drop(index)
 }

@@ -36,7 +36,7 @@ export interface SmallContentObserver {
 }
 
 export interface SmallContentComponents {
-  readonly runner: Pick<Runner, 'sessions' | 'post'>
+  readonly runner: Pick<Runner, 'pool' | 'sessions' | 'post'>
   readonly store: Pick<BlobStore, 'state'>
   readonly notary: Notary
   readonly origin: Pick<OriginClient, 'getManifest' | 'fetchRange'>
@@ -147,7 +147,9 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
       return true
     } catch (error) {
       logger.debug({ err: error }, 'a small content passes through unkept')
-      session.unkept.set(index, { bytes: chunk, entry })
+      const bytes = runner.pool.take(chunk.length)
+      bytes.set(chunk)
+      session.unkept.put(index, bytes, entry)
       return false
     }
   }
@@ -178,7 +180,6 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
         const length = Math.min(chunkSize, size - at)
         const piece = await readHeld(session, at, length, bytes.subarray(at, at + length))
         if (piece === undefined) return { kind: 'none' }
-        bytes.set(piece, at)
       }
       return await give(bytes, session.stored.source)
     } finally {

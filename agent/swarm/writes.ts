@@ -75,7 +75,7 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
       },
     )
     const isPassed = !ok && mayPass && session.generation === generation
-    if (isPassed) session.unkept.set(index, { bytes, entry })
+    if (isPassed) session.unkept.put(index, bytes, entry)
     else if (ok && session.generation === generation) recent.put(chunkKey(digest, index), bytes)
     else pool.give(bytes)
     sessions.release(session)

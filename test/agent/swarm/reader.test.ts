@@ -18,9 +18,10 @@ const chunks = [...chunksOf(size)]
 
 /** A reader that has been given the first chunk as `first`; all of the blob is then thrown away. */
 async function readHalfway(first: Uint8Array) {
-  const recent = createRecentChunks(createBufferPool())
+  const pool = createBufferPool()
+  const recent = createRecentChunks(pool)
   const store = createMemoryStore()
-  const sessions = createSessions({ store, clock: virtualClock(), recent, onOpened: () => {}, onLost: () => {} })
+  const sessions = createSessions({ store, clock: virtualClock(), pool, recent, onOpened: () => {}, onLost: () => {} })
   const session = await sessions.acquire(digest, size)
   const receive = async (index: number, from: Uint8Array): Promise<void> => {
     const chunk = from.subarray(index * chunkSize, (index + 1) * chunkSize)

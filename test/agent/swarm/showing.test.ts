@@ -26,9 +26,10 @@ const notHere = new OriginError('not-found', 'not here', { status: 404 })
 
 async function startReading({ whole = true } = {}) {
   const clock = virtualClock()
-  const recent = createRecentChunks(createBufferPool())
+  const pool = createBufferPool()
+  const recent = createRecentChunks(pool)
   const store = createMemoryStore()
-  const sessions = createSessions({ store, clock, recent, onOpened: () => {}, onLost: () => {} })
+  const sessions = createSessions({ store, clock, pool, recent, onOpened: () => {}, onLost: () => {} })
   const session = await sessions.acquire(digest, bytes.length)
   const known = { has: true, isHeld: false, isKnown: false, isGiven: false, failure: undefined as Error | undefined }
   const asked: string[] = []
@@ -173,7 +174,7 @@ function turn(): Promise<void> {
 
 function refuseFirst(session: Awaited<ReturnType<typeof startReading>>['session']): void {
   const entry = session.stored.entry(0)
-  if (entry !== undefined) session.unkept.set(0, { bytes: bytes.subarray(0, chunkSize), entry })
+  if (entry !== undefined) session.unkept.put(0, Uint8Array.from(bytes.subarray(0, chunkSize)), entry)
 }
 
 test('who has waited for the proof for long has the origin send the chunk, and waits anew for the next', async () => {

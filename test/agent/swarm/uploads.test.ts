@@ -37,6 +37,7 @@ async function uploadsWithHold() {
     sessions: createSessions({
       store,
       clock: systemClock,
+      pool,
       recent: createRecentChunks(pool),
       onOpened: () => {},
       onLost: () => {},

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { createProver } from '../../../agent/store/whole-hash.ts'
+import { createBufferPool } from '../../../agent/swarm/buffer-pool.ts'
+import { createProver } from '../../../agent/swarm/whole-hash.ts'
 import { ShoalError } from '../../../core/errors.ts'
 import { bitfieldOf, setBit } from '../../../core/swarm/bitfield.ts'
 import { limits } from '../../../core/limits.ts'
 import { KiB } from '../../../core/units.ts'
 import { contentFrom, contentOf, flipped, type Content } from '../../support/content.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
+import { until } from '../../support/until.ts'
 
 const content = contentFrom('proof', 1250 * KiB)
 
@@ -22,7 +24,7 @@ function provable({ digest, size, chunks }: Content, bytes: Uint8Array) {
 describe('a prover', () => {
   test('proves a blob whose chunks come in any order', async () => {
     const blob = provable(content, content.bytes)
-    const prover = createProver(blob)
+    const prover = createProver(blob, createBufferPool())
     for (const index of [3, 0, 1, 9, 8, 2, 7, 5, 6, 4]) {
       setBit(blob.have, index)
       prover.advance()
@@ -34,12 +36,12 @@ describe('a prover', () => {
   test('refutes a blob with one wrong bit', async () => {
     const blob = provable(content, flipped(content.bytes, content.size - 1))
     blob.have.fill(0xff)
-    expect(await createProver(blob).proved()).toBe(false)
+    expect(await createProver(blob, createBufferPool()).proved()).toBe(false)
   })
 
   test('proves an empty blob', async () => {
     const empty = contentOf(Buffer.alloc(0))
-    expect(await createProver(provable(empty, empty.bytes)).proved()).toBe(true)
+    expect(await createProver(provable(empty, empty.bytes), createBufferPool()).proved()).toBe(true)
   })
 
   test('waits for a chunk that could not be read to come again', async () => {
@@ -51,14 +53,15 @@ describe('a prover', () => {
       return blob.read(offset, length)
     }
     const failed = Promise.withResolvers<void>()
-    const prover = createProver({
+    const failing = {
       ...blob,
-      read: (offset, length) =>
+      read: (offset: number, length: number) =>
         read(offset, length).catch((error: unknown) => {
           failed.resolve()
           throw error
         }),
-    })
+    }
+    const prover = createProver(failing, createBufferPool())
     await failed.promise
     prover.advance()
     expect(await prover.proved()).toBe(true)
@@ -66,7 +69,7 @@ describe('a prover', () => {
 
   test('reads no more once it is stopped', async () => {
     const blob = provable(content, content.bytes)
-    const prover = createProver(blob)
+    const prover = createProver(blob, createBufferPool())
     prover.stop()
     blob.have.fill(0xff)
     prover.advance()
@@ -74,9 +77,32 @@ describe('a prover', () => {
     expect(blob.reads).toEqual([])
   })
 
+  test('holds no memory while it waits for a chunk', async () => {
+    const blob = provable(content, content.bytes)
+    const taken: Uint8Array[] = []
+    const given: Uint8Array[] = []
+    const pool = createBufferPool()
+    const counted = {
+      take(length: number): Uint8Array {
+        taken.push(pool.take(length))
+        return taken.at(-1)!
+      },
+      give: (bytes: Uint8Array) => void given.push(bytes),
+    }
+    const prover = createProver(blob, counted)
+    setBit(blob.have, 0)
+    prover.advance()
+    await until(() => blob.reads.length === 1 && given.length === taken.length)
+    expect(given).toEqual(taken)
+    blob.have.fill(0xff)
+    prover.advance()
+    expect(await prover.proved()).toBe(true)
+    expect(new Set(given)).toEqual(new Set(taken))
+  })
+
   test('proves from a store', async () => {
     const store = createMemoryStore()
     store.commit(content.bytes)
-    expect(await createProver(await store.open(content.digest, content.size)).proved()).toBe(true)
+    expect(await createProver(await store.open(content.digest, content.size), createBufferPool()).proved()).toBe(true)
   })
 })
