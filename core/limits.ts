@@ -721,6 +721,8 @@ export const limits = {
   storeSpaceLookMs: 2 * second,
   /** And again after this many bytes of our own writes. */
   storeSpaceLookBytes: 64 * MiB,
+  /** A full store takes some blobs and refuses others; it is said to be so until it has refused none for this long. */
+  storeFullMs: 1 * minute,
   /** The share of inodes kept free; kubelet evicts pods below 5 %. */
   storeInodesFreeMin: 0.1,
   /** After an I/O error nothing is written for this long: each try may hang for seconds in the kernel. */

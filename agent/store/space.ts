@@ -63,6 +63,7 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
   let filesystem: FilesystemUsage | undefined
   let brokenUntil = -Infinity
   let isFull = false
+  let refusedAtMs = -Infinity
   let making: Promise<void> = Promise.resolve()
 
   async function measure(): Promise<void> {
@@ -121,6 +122,7 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
       // Whoever comes while room is made for others takes none of it: it finds room for all, or waits until it is its turn.
       if (!fits(waitingBytes)) await makeRoom(bytes)
       if (!fits(bytes)) {
+        refusedAtMs = clock.now()
         noteFullness(true)
         throw new ShoalError('DISK_FULL', `no room for ${bytes} bytes`)
       }
@@ -149,7 +151,7 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
     async look() {
       await measure()
       if (!fits(0)) await makeRoom(0)
-      noteFullness(!fits(0))
+      noteFullness(!fits(0) || clock.now() - refusedAtMs < limits.storeFullMs)
     },
     async refused(bytes) {
       await components.evict({ bytes, blobs: 0 })

@@ -85,7 +85,7 @@ describe('the space of the store', () => {
   })
 
   test('shrinks to nothing if need be, and says that it may not grow', async () => {
-    const { space, write, filesystem, lines } = world()
+    const { clock, space, write, filesystem, lines } = world()
     await write(300)
     filesystem.availableBytes = -200
     await space.look()
@@ -93,9 +93,23 @@ describe('the space of the store', () => {
     await expect(space.reserve(1)).rejects.toMatchObject(full)
     expect(lines).toEqual(['warn: the store may not grow: blobs pass through unkept'])
     filesystem.availableBytes = 1000
+    clock.advance(limits.storeFullMs)
     await space.look()
     expect(lines.at(-1)).toBe('info: the store may grow again')
     await write(1)
+  })
+
+  test('says once that it is full while it takes some and refuses others', async () => {
+    const { clock, space, lines } = world()
+    for (const bytes of [1001, 1, 1001]) {
+      await space.reserve(bytes).catch(() => {})
+      clock.advance(limits.storeFullMs / 3)
+      await space.look()
+    }
+    expect(lines).toEqual(['warn: the store may not grow: blobs pass through unkept'])
+    clock.advance((limits.storeFullMs * 2) / 3)
+    await space.look()
+    expect(lines.slice(1)).toEqual(['info: the store may grow again'])
   })
 
   test('never lets its own writes cross the high watermark', async () => {
@@ -142,7 +156,7 @@ describe('the space of the store', () => {
     space.failed(broken)
     clock.advance(limits.storeBrokenDiskMs - 1)
     await expect(space.reserve(1)).rejects.toMatchObject({ code: 'DISK_FAILED' })
-    clock.advance(1)
+    clock.advance(limits.storeFullMs / 2)
     await space.reserve(1)
   })
 })
