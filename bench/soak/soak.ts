@@ -1,6 +1,6 @@
 /**
  * Does anything go wrong, or grow, that a short test does not see? Agents whose stores are too small for what is pulled, clients that
- * come and go, and one agent that is stopped or killed again and again.
+ * come and go, and one agent that is stopped, killed or hung again and again.
  */
 import { once } from 'node:events'
 import { mkdir, readdir } from 'node:fs/promises'
@@ -26,12 +26,18 @@ const storeBytes = 40 * MiB
 const breakOffOneIn = 8
 const restMs = 0.15 * second
 const lifeMs = 25 * second
+/** By then all others have taken it for dead. */
+const hangMs = 8 * second
 const lookMs = 20 * second
 
 export function soakCommand(): Command {
-  return question('soak', 'Agents with full stores, under clients that come and go, and one that dies', measureSoak)
+  return question(
+    'soak',
+    'Agents with full stores, under clients that come and go, and one that dies or hangs',
+    measureSoak,
+  )
     .option('--minutes <number>', 'how long', wholeNumber, 10)
-    .option('--agents <number>', 'members, of which the last dies again and again', wholeNumber, 4)
+    .option('--agents <number>', 'members, of which the last dies or hangs again and again', wholeNumber, 4)
     .option('--seed <text>', 'who pulls what', '1')
 }
 
@@ -50,7 +56,7 @@ interface Soak {
   readonly start: (number: number) => Promise<AgentProcess>
   readonly endsMs: number
   /** `bans` are those of agents that have died. */
-  readonly counts: { pulls: number; brokenOff: number; failed: number; restarts: number; bans: number }
+  readonly counts: { pulls: number; brokenOff: number; failed: number; restarts: number; hangs: number; bans: number }
   /** The most of each agent so far. */
   readonly most: { rssMib: number; descriptors: number }[]
 }
@@ -60,9 +66,9 @@ async function measureSoak(guardian: Guardian, { agents: count, minutes, seed }:
   const random = createRandom(seed)
   // The first one, whom all others know, has twice as many clients.
   const clients = [0, ...soak.agents.keys()].map((at, number) => pullOn(soak, at, random.fork(`client ${number}`)))
-  await Promise.all([...clients, dieAgainAndAgain(soak), watch(soak)])
+  await Promise.all([...clients, fallIllAgainAndAgain(soak), watch(soak)])
   const ofLiving = await Promise.all(soak.agents.map(bansOf))
-  const { brokenOff, failed, pulls, restarts } = soak.counts
+  const { brokenOff, failed, hangs, pulls, restarts } = soak.counts
   return {
     question: 'soak',
     minutes,
@@ -70,6 +76,7 @@ async function measureSoak(guardian: Guardian, { agents: count, minutes, seed }:
     pulls,
     broken_off: brokenOff,
     restarts,
+    hangs,
     failed,
     bans: ofLiving.reduce((sum, each) => sum + each, soak.counts.bans),
     rss_mib_max: soak.most.map(({ rssMib }) => Math.round(rssMib)),
@@ -104,7 +111,7 @@ async function startSoak(guardian: Guardian, count: number, minutes: number): Pr
     down: new Set(),
     start,
     endsMs: performance.now() + minutes * minute,
-    counts: { pulls: 0, brokenOff: 0, failed: 0, restarts: 0, bans: 0 },
+    counts: { pulls: 0, brokenOff: 0, failed: 0, restarts: 0, hangs: 0, bans: 0 },
     most: agents.map(() => ({ rssMib: 0, descriptors: 0 })),
   }
 }
@@ -157,24 +164,42 @@ function noteFailure({ counts }: Soak, error: unknown): void {
   say(`a pull failed: ${String(error)}`)
 }
 
-async function dieAgainAndAgain(soak: Soak): Promise<void> {
-  const { agents, counts, down } = soak
-  const number = agents.length - 1
-  while (soak.endsMs - performance.now() > lifeMs) {
+async function fallIllAgainAndAgain(soak: Soak): Promise<void> {
+  const illnesses = [
+    (one: AgentProcess) => restart(soak, one, 'SIGTERM'),
+    (one: AgentProcess) => restart(soak, one, 'SIGKILL'),
+    (one: AgentProcess) => hang(soak, one),
+  ]
+  for (let turn = 0; soak.endsMs - performance.now() > lifeMs; turn++) {
     await sleep(lifeMs)
-    const dying = agents[number]!
-    counts.bans += await bansOf(dying)
-    down.add(dying)
-    const ended = once(dying.process, 'exit')
-    dying.process.kill(counts.restarts % 2 === 0 ? 'SIGTERM' : 'SIGKILL')
-    await ended
-    const again = await soak.start(number)
-    down.add(again)
-    agents[number] = again
-    await agentReady(again, agents.length)
-    down.delete(again)
-    counts.restarts++
+    await illnesses[turn % illnesses.length]!(soak.agents.at(-1)!)
   }
+}
+
+async function restart({ agents, counts, down, start }: Soak, dying: AgentProcess, signal: NodeJS.Signals) {
+  counts.bans += await bansOf(dying)
+  down.add(dying)
+  const ended = once(dying.process, 'exit')
+  dying.process.kill(signal)
+  await ended
+  const number = agents.indexOf(dying)
+  const again = await start(number)
+  down.add(again)
+  agents[number] = again
+  await agentReady(again, agents.length)
+  down.delete(again)
+  counts.restarts++
+}
+
+/** Its connections stay, and nothing more comes of them, until it goes on as if no time had passed. */
+async function hang({ agents, counts, down }: Soak, one: AgentProcess): Promise<void> {
+  down.add(one)
+  one.process.kill('SIGSTOP')
+  await sleep(hangMs)
+  one.process.kill('SIGCONT')
+  await agentReady(one, agents.length)
+  down.delete(one)
+  counts.hangs++
 }
 
 async function watch(soak: Soak): Promise<void> {
