@@ -221,7 +221,7 @@ function put(state: State, record: MemberRecord): void {
   state.contacts.delete(record.peer)
   state.called.delete(record.peer)
   // A process that raises its incarnation has heard that others miss it.
-  const isFalseAlarm = record.state === 'alive' && (before?.state === 'dead' || before?.life === record.life)
+  const isFalseAlarm = record.state === 'alive' && before?.life === record.life
   if (isFalseAlarm) contactOf(state, record.peer).wrongedMs = state.clock.now()
   if (record.state !== 'alive' && state.seeds?.includes(record.cluster) === true)
     state.seedMs = Math.min(state.seedMs, state.clock.now() + state.random.below(missingWaitMs(state)))

@@ -433,3 +433,20 @@ it('excuses others when its own process was held up', () => {
   bench.members.exchanged(look!.id, { from: recordOf('x'), hash: 'other', news: [] })
   expect(bench.taken()).not.toContainEqual({ type: 'silent', peer: 'x' })
 })
+
+it.each([
+  ['in a new life takes one witness to be dead again', 2, 'dead'],
+  ['in the same life, and so was wronged, takes more', 1, 'alive'],
+] as const)('one that is back from the dead %s', (_, life, state) => {
+  const others = ['a', 'b'].map((peer) => recordOf(peer))
+  const bench = benchOf('a', 'b', 'x')
+  for (const _time of [1, 2]) refuse(bench, 'x')
+  expect(bench.members.get('x')?.state).toBe('dead')
+  const back = recordOf('x', { incarnation: 2, life })
+  tell(bench, 'x', back)
+  talk(bench, 500, [...others, back])
+  talk(bench, 2 * limits.memberSilentMs, others)
+  bench.members.suspect('x', 'a')
+  talk(bench, limits.memberDeadMs, others)
+  expect(bench.members.get('x')?.state).toBe(state)
+})
