@@ -67,9 +67,9 @@ export async function makeBundle(directory: string): Promise<string[]> {
   return chunks.flatMap(({ moduleIds }) => moduleIds)
 }
 
-/** The kernel runs what a script's first line names; `env` is not in the image. */
+/** The kernel runs what a script's first line names; `env` is not in the image, whose Dockerfile sets the variables. */
 function withNodeOfImage(code: string): string {
-  return code.replace(/^#!\/usr\/bin\/env -S node/, `#!/${imagePaths.node}`)
+  return code.replace(/^#!\/usr\/bin\/env -S (?:\w+=\S+ )*node/, `#!/${imagePaths.node}`)
 }
 
 async function write(file: string, content: string, mode = 0o644): Promise<void> {

@@ -50,8 +50,12 @@ export interface AgentProcess {
 
 /** Where tests run, the bundle that they have made of it (test/support/command.ts). */
 export const commandFile = process.env['TESTED_COMMAND'] ?? path.join(import.meta.dirname, '../main.ts')
-/** Those that the command's own first line asks for. */
-const ownNodeFlags = readFileSync(commandFile, 'utf8').split('\n', 1)[0]?.match(/--\S+/g) ?? []
+const firstLine = readFileSync(commandFile, 'utf8').split('\n', 1)[0] ?? ''
+/** What the command's own first line asks for. */
+const ownNodeFlags = firstLine.match(/--\S+/g) ?? []
+const ownVariables = Object.fromEntries(
+  [...firstLine.matchAll(/ (\w+)=(\S+)/g)].map(([, name = '', value]) => [name, value]),
+)
 const stopTimeoutMs = 10 * second
 
 export async function makeClusterSecret(directory: string): Promise<string> {
@@ -91,7 +95,7 @@ export async function startAgent(guardian: Guardian, options: AgentOptions): Pro
   await using log = await open(logFile, 'a')
   const child = spawn(command, words, {
     stdio: ['ignore', log.fd, log.fd],
-    env: { ...process.env, ...options.env },
+    env: { ...process.env, ...ownVariables, ...options.env },
   })
   await once(child, 'spawn')
   guardian.adopt(child)

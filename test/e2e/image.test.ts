@@ -52,7 +52,11 @@ describe.skipIf(lacks('root', 'buildah'))('the image', () => {
   test('runs the shoal command as nobody, and has no shell', async () => {
     expect(await json(layout, amd64.config)).toMatchObject({
       created: '1970-01-01T00:00:00Z',
-      config: { User: '65532:65532', Entrypoint: [`/${imagePaths.command}`] },
+      config: {
+        User: '65532:65532',
+        Entrypoint: [`/${imagePaths.command}`],
+        Env: expect.arrayContaining(['MALLOC_MMAP_THRESHOLD_=131072']),
+      },
     })
     const files = (await Promise.all(amd64.layers.map((layer) => filesIn(layout, layer)))).flat()
     const others = files.filter((file) => !file.endsWith('/') && !/^(lib|lib64|etc\/nsswitch)/.test(file))

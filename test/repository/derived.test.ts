@@ -41,6 +41,13 @@ describe.each(documents)('%s', (file) => {
   })
 })
 
+test('the image sets the variables that the command asks for', () => {
+  const [firstLine = ''] = readText('cli/main.ts').split('\n', 1)
+  const asked = [...firstLine.matchAll(/ (\w+=\S+)/g)].map(([, variable]) => variable)
+  const set = [...readText('image/Dockerfile').matchAll(/^ENV (.*)$/gm)].map(([, variable]) => variable)
+  expect([asked.length, set]).toEqual([1, asked])
+})
+
 test('every npm script that runs a file of ours runs one that exists', () => {
   const files = Object.values(scripts).flatMap((script) => script.match(/\b(?:cli|image|test|bench)\/[\w./-]+/g) ?? [])
   expect(files.filter((file) => !existsSync(path.join(root, file)))).toEqual([])
