@@ -6,7 +6,15 @@ import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { leaseSettled, peersMayHelp, stopOrigin } from './origin.ts'
 import { lifeOf, nextOfOrigin } from './wishes.ts'
 import { cancelUnwanted } from './requests.ts'
-import { advanceCursors, closeReader, forgetChunks, tellDirectory, turnTo, unmarkHeld } from './session.ts'
+import {
+  advanceCursors,
+  closeReader,
+  forgetChunks,
+  revivePassed,
+  tellDirectory,
+  turnTo,
+  unmarkHeld,
+} from './session.ts'
 import { noLife, phases, type OriginTrouble, type Session, type SwarmState } from './state.ts'
 import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 
@@ -57,6 +65,7 @@ export function loseChunks(state: SwarmState, session: Session): void {
 /** Chunks that are held may be wrong: they go, from disk as well, and must come anew. */
 export function dropChunks(state: SwarmState, session: Session, indices: readonly number[]): void {
   state.emit({ type: 'discard', digest: session.digest, indices })
+  revivePassed(session, 0)
   takeBack(state, session, indices)
 }
 

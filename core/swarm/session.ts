@@ -227,8 +227,8 @@ function beginPatience(state: SwarmState, session: Session, nowMs: number): void
   session.supply.patienceMs = state.limits.starvedMs
 }
 
-/** Chunks that the disk refused are gone from memory by the time of a later reader: it needs them again. */
-function revivePassed(session: Session, from: number): void {
+/** Chunks that the disk refused are gone from memory by the time of a later reader, or of a proof that begins anew: it needs them again. */
+export function revivePassed(session: Session, from: number): void {
   for (let index = from; index < session.count; index++)
     if (session.phase[index] === phases.passed) setPhase(session, index, phases.missing)
 }

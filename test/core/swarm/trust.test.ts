@@ -5,6 +5,7 @@ import type { Witness } from '../../../core/swarm/entry.ts'
 import {
   allOf,
   connects,
+  contradict,
   createBench,
   digest,
   entryOf,
@@ -115,6 +116,25 @@ describe('who signed for a blob that proved wrong', () => {
     expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
     expect(bench.swarm.cautions()).toMatchObject([{ peer: 'liar' }])
     expect(mayTakeOther(bench)).toBe(false)
+  })
+
+  it('has what a disk refused come again with what is thrown away: the proof begins anew, and memory keeps nothing for it', () => {
+    const bench = createBench({ chunks })
+    connects(bench, 'liar')
+    holdOther(bench, 'liar')
+    bench.joins('seed', span(0, chunks), another)
+    const asked = (): number[] =>
+      bench.told('request', 'seed').flatMap((one) => (one.digest === another ? [one.index] : []))
+    bench.sends(bench.told('request', 'seed')[0]!)
+    bench.handle({ type: 'hashed', digest: another, index: 1, hash: hashOf(1) })
+    bench.handle({ type: 'kept', digest: another, index: 1, ok: false })
+    bench.pass(25)
+    expect(asked()).toEqual([])
+    bench.read()
+    contradict(bench, 'liar')
+    bench.pass(25)
+    expect(bench.take('discard')).toMatchObject([{ digest: another, indices: [0] }])
+    expect(new Set(asked())).toEqual(new Set([0, 1]))
   })
 
   it('does not bring into doubt who did not', () => {
