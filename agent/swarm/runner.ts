@@ -368,7 +368,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   /** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
   function onProofEnd(session: BlobSession, ok: boolean): void {
     if (ok) session.proved = true
-    else if (session.unkept.size > 0) endCorrupt(session)
+    else if (countBits(session.stored.have) < chunkCountOf(session.size)) endCorrupt(session)
     if (ok) for (const [, want] of session.wants) if (isFetchedFrom(session, want.origin)) components.onFetched(want)
     session.changed.notify()
   }

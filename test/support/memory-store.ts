@@ -16,7 +16,7 @@ export interface MemoryStore extends BlobStore {
   /** Evicts a blob that nobody has open. */
   evict(digest: Digest): void
   /** Writes reject with this code from here on; undefined: they work again. */
-  refuse(code: Extract<ErrorCode, 'DISK_FULL' | 'DISK_FAILED'> | undefined): void
+  refuse(code: Extract<ErrorCode, 'DISK_FULL' | 'DISK_FAILED'> | undefined, which?: (index: number) => boolean): void
   /** Writes hang from here on, until what this returns is called. */
   hang(): () => void
   /** containerd commits a blob. */
@@ -38,12 +38,15 @@ interface Held {
   discards: number
 }
 
+const everyChunk = (): boolean => true
+
 export function createMemoryStore(): MemoryStore {
   const own = new Map<Digest, Held>()
   const committed = new Map<Digest, Held>()
   const evicted: ((digest: Digest) => void)[] = []
   const found: ((state: StoredBlobState) => void)[] = []
   let refusal: Extract<ErrorCode, 'DISK_FULL' | 'DISK_FAILED'> | undefined
+  let isRefused: (index: number) => boolean = everyChunk
   let hanging = Promise.resolve()
 
   function current(digest: Digest): Held | undefined {
@@ -106,7 +109,7 @@ export function createMemoryStore(): MemoryStore {
       async write(index, parts, entry) {
         requireChunk(held, index, parts)
         if (hasBit(held.have, index)) return
-        if (refusal !== undefined) throw new ShoalError(refusal, 'the test refuses writes')
+        if (refusal !== undefined && isRefused(index)) throw new ShoalError(refusal, 'the test refuses writes')
         const { discards } = held
         await hanging
         if (held.discards !== discards) throw new ShoalError('CHUNK_CORRUPT', `${held.digest} was discarded`)
@@ -169,8 +172,9 @@ export function createMemoryStore(): MemoryStore {
       held.bytes[at] = (held.bytes[at] ?? 0) ^ 1
     },
     evict: (digest) => void drop(digest),
-    refuse(code) {
+    refuse(code, which = everyChunk) {
       refusal = code
+      isRefused = which
     },
     hang() {
       const { promise, resolve } = Promise.withResolvers<void>()

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { readHeld } from '../../../agent/swarm/sessions.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { clearBit } from '../../../core/swarm/bitfield.ts'
-import { chunkSizeOf } from '../../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkSizeOf } from '../../../core/swarm/chunks.ts'
 import { createMemoryOrigin } from '../../support/memory-origin.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
@@ -82,6 +82,15 @@ test('where the disk refuses all, a blob that a peer had wrong is right at the s
   await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
   expect(node.received.peer).toBe(chunkSize)
   expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+})
+
+test('a wrong blob ends its readers though what the disk refused of it has gone by', async () => {
+  const wrong = Uint8Array.from(bytes)
+  wrong[100] = 1
+  const node = await nodes.add(originWith(wrong))
+  const last = chunkCountOf(bytes.length) - 1
+  node.store.refuse('DISK_FULL', (index) => index < last)
+  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
 })
 
 test('a part takes its own chunks from the origin and no others', async () => {
