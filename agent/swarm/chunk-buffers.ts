@@ -13,7 +13,7 @@ interface Source {
 }
 
 export interface ChunkBuffers {
-  /** `source` begins at `offset` of a chunk of `length` bytes; those before it are taken from whoever has them. */
+  /** `source` begins at `offset` of a chunk of `length` bytes; those before it are taken from who began last of those that have them. */
   begin(chunk: string, source: string, offset: number, length: number): void
   /** The bytes go behind what `source` brought so far; they are copied. */
   append(chunk: string, source: string, bytes: Uint8Array): void
@@ -68,7 +68,12 @@ export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
   return { begin, append, complete, remove, drop: (chunk) => forget(chunk, undefined), sizeBytes: () => total }
 }
 
+/**
+ * From the latest: what peers sent of a chunk before the origin began it is not taken into account by the swarm any more, which
+ * signs what came from the origin alone as this node's own.
+ */
 function prefixOf(sources: ReadonlyMap<string, Source>, offset: number): Uint8Array {
-  for (const { bytes, received } of sources.values()) if (received >= offset) return bytes.subarray(0, offset)
-  throw new RangeError(`nobody has brought the first ${offset} bytes`)
+  const latest = [...sources.values()].findLast(({ received }) => received >= offset)
+  if (latest === undefined) throw new RangeError(`nobody has brought the first ${offset} bytes`)
+  return latest.bytes.subarray(0, offset)
 }

@@ -75,8 +75,9 @@ export const hollowAssembly: Assembly = {
 }
 
 function prefixOf(parts: readonly Part[], offset: number): Piece[] {
-  for (const { pieces } of parts) if (lengthOf(pieces) >= offset) return firstOf(pieces, offset)
-  throw new Error(`nobody has the first ${offset} bytes that a request goes on from`)
+  const latest = parts.findLast(({ pieces }) => lengthOf(pieces) >= offset)
+  if (latest === undefined) throw new Error(`nobody has the first ${offset} bytes that a request goes on from`)
+  return firstOf(latest.pieces, offset)
 }
 
 function firstOf(pieces: readonly Piece[], length: number): Piece[] {

@@ -57,6 +57,7 @@ const knownSmallWorlds = [
   'me3-21',
   'me3-103',
   'me4-246',
+  'p19b-205',
   'me5-385',
 ]
 

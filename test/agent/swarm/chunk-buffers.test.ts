@@ -24,6 +24,17 @@ test('two sources at once do not mix', () => {
   expect(buffers.complete('c')).toEqual(Buffer.from([1, 2, 3, 4]))
 })
 
+test('who goes on does so from what came last, not from what was given up before', () => {
+  const buffers = createChunkBuffers(createBufferPool())
+  buffers.begin('c', 'peer', 0, 4)
+  buffers.append('c', 'peer', bytes(8, 9))
+  buffers.begin('c', 'origin 1', 0, 4)
+  buffers.append('c', 'origin 1', bytes(1, 2))
+  buffers.begin('c', 'origin 2', 2, 4)
+  buffers.append('c', 'origin 2', bytes(3, 4))
+  expect(buffers.complete('c')).toEqual(Buffer.from([1, 2, 3, 4]))
+})
+
 test('what was delivered is copied, since the network uses its memory again', () => {
   const buffers = createChunkBuffers(createBufferPool())
   const packet = bytes(1, 2)
