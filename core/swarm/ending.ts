@@ -62,7 +62,7 @@ export function loseChunks(state: SwarmState, session: Session): void {
   tellDirectory(state, session, true)
 }
 
-/** Chunks that are held may be wrong: they go, from disk as well, and must come anew. */
+/** Chunks that are held may be wrong: they go, from disk as well, and must come anew; so must what passed through, for the proof, which begins anew. */
 export function dropChunks(state: SwarmState, session: Session, indices: readonly number[]): void {
   state.emit({ type: 'discard', digest: session.digest, indices })
   revivePassed(session, 0)

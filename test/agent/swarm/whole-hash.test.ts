@@ -93,11 +93,11 @@ describe('a prover', () => {
     setBit(blob.have, 0)
     prover.advance()
     await until(() => blob.reads.length === 1 && given.length === taken.length)
-    expect(given).toEqual(taken)
+    expect(given.map((one) => taken.indexOf(one))).toEqual([...taken.keys()])
     blob.have.fill(0xff)
     prover.advance()
     expect(await prover.proved()).toBe(true)
-    expect(new Set(given)).toEqual(new Set(taken))
+    expect(given.map((one) => taken.indexOf(one))).toEqual([...taken.keys()])
   })
 
   test('proves from a store', async () => {
