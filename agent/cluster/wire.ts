@@ -98,6 +98,7 @@ const announceRequest = z.strictObject({
   from: address,
   items: z.array(announceItem).max(limits.announceItemsMax),
   asBefore: z.strictObject({ count, low: word, high: word }).exactOptional(),
+  anew: z.boolean().exactOptional(),
 })
 
 const hint = z.strictObject({ peer, addresses, complete: z.boolean() })

@@ -129,6 +129,8 @@ interface State extends DirectoryClientComponents {
   readonly calls: Map<PeerId, Call>
   /** Hosts that did not answer, and until when they are passed over. */
   readonly silent: Map<PeerId, number>
+  /** Hosts that have answered since they last failed to, or came: all others may know what is so no more. */
+  readonly informed: Set<PeerId>
   /** When a host was last called. */
   readonly lastMs: Map<PeerId, number>
   nextId: number
@@ -143,6 +145,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
     standings: new Map(),
     calls: new Map(),
     silent: new Map(),
+    informed: new Set(),
     lastMs: new Map(),
     nextId: 0,
     nextMs: undefined,
@@ -231,6 +234,7 @@ function renew(state: State): void {
 
 function memberCame(state: State, peer: PeerId): void {
   state.silent.delete(peer)
+  state.informed.delete(peer)
   const call = state.calls.get(peer)
   if (call === undefined) return
   state.calls.delete(peer)
@@ -395,7 +399,8 @@ function callHost(state: State, to: PeerId, said: Omit<AnnounceRequest, 'from'>,
   })
   if (state.lastMs.size >= limits.announceItemsMax) forgetOldCalls(state, nowMs)
   state.lastMs.set(to, nowMs)
-  state.emit({ type: 'call', to, id, request: { from: state.from(), ...said } })
+  const anew = state.informed.has(to) ? {} : { anew: true }
+  state.emit({ type: 'call', to, id, request: { from: state.from(), ...said, ...anew } })
 }
 
 function forgetOldCalls({ lastMs }: State, nowMs: number): void {
@@ -422,9 +427,15 @@ function hangUp(state: State, subject: Subject, host: PeerId): void {
 function answered(state: State, id: number, answer: AnnounceAnswer): void {
   const asked = takeCall(state, id)
   if (asked === undefined) return
+  noteInformed(state.informed, asked.to)
   if (asked.isRoster) heedRoster(state, asked.to, answer.roster)
   else heedItems(state, asked, answer)
   state.nextMs = undefined
+}
+
+function noteInformed(informed: Set<PeerId>, host: PeerId): void {
+  if (informed.size >= limits.recipientsMax) informed.clear()
+  informed.add(host)
 }
 
 function heedItems(state: State, asked: Call, answer: AnnounceAnswer): void {
@@ -538,6 +549,7 @@ function failed(state: State, id: number): void {
   if (call === undefined) return
   const nowMs = state.clock.now()
   state.standings.delete(call.to)
+  state.informed.delete(call.to)
   state.silent.set(call.to, nowMs + limits.hostSilentMs)
   state.suspect(call.to)
   for (const { digest } of call.items) {

@@ -154,10 +154,21 @@ export function createDirectory(components: DirectoryComponents, options: Direct
   }
 }
 
-function announce(state: State, { asBefore, from, items }: AnnounceRequest): AnnounceAnswer {
+function announce(state: State, { anew, asBefore, from, items }: AnnounceRequest): AnnounceAnswer {
+  if (anew === true) doubt(state, from.peer)
   if (items.some(isBusy)) noteLast(state.callers, from.peer, state.clock.now())
   const answers = items.map((item) => answerItem(state, from, item))
   return { items: answers, ...(asBefore === undefined ? {} : { roster: answerRoster(state, from.peer, asBefore) }) }
+}
+
+/** It may have gained, lost or begun things meanwhile: whatever it does not say again by then is forgotten. */
+function doubt(state: State, peer: PeerId): void {
+  for (const table of state.tables.values()) {
+    const announcer = table.announcers.get(peer)
+    if (announcer === undefined) continue
+    announcer.heardMs = state.clock.now()
+    announcer.intervalMs = limits.announceMs
+  }
 }
 
 /** What rests with the peer is heard of again, where it is what this host knows. */
@@ -283,9 +294,9 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   noteRateLimit(state, item)
   noteSickness(state, from.peer, item)
   const nobody = { digest, peers: [], announceAfterMs: intervalMs(state, item, rank) }
+  if (item.leaves === true) return answerLeaver(state, from.peer, nobody)
   if (rank < 0) return { ...nobody, ...(owner === undefined ? {} : { ask: owner }) }
   if (item.lease !== undefined) for (const before of hosts.slice(0, rank)) state.suspect(before, from.peer)
-  if (item.leaves === true) return answerLeaver(state, from.peer, nobody)
   const area = state.places.areaOf(from.peer)
   // Whoever is not known as a member yet may be on either side of the border.
   if (area === undefined) return { ...nobody, ...later(item, limits.announceMs) }

@@ -76,6 +76,8 @@ export interface AnnounceRequest {
   readonly items: readonly AnnounceItem[]
   /** All that this host has heard of and that rests with the announcer is as before (rosters.ts); `items` is empty then. */
   readonly asBefore?: RosterSum
+  /** The host may have missed what this agent said: what it knows of the announcer, and does not hear again in a moment, is so no more. */
+  readonly anew?: boolean
 }
 
 /** Tells one list of digests from another. */

@@ -45,6 +45,7 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     progressAtMs: nowMs,
     othersSinceMs: Infinity,
     nowhereAtMs: -Infinity,
+    wasNowhere: false,
     leftAloneAtMs: -Infinity,
     promisedAtMs: -Infinity,
     proving: false,

@@ -126,8 +126,10 @@ export interface Session {
   progressAtMs: number
   /** When this node first knew of anybody else in the swarm; Infinity: it does not. */
   othersSinceMs: number
-  /** When the directory last knew of nobody who holds any of what is missing; -Infinity: it did not. */
+  /** When the directory last said, twice on end, that nobody holds any of what is missing; -Infinity: it did not. */
   nowhereAtMs: number
+  /** Its last word was that. */
+  wasNowhere: boolean
   /** When the last neighbour was lost; -Infinity: there was none. */
   leftAloneAtMs: number
   /** When a peer last said that a request waits, behind fewer than before, or that its queue is full. */

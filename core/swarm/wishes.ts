@@ -7,7 +7,7 @@ import { hasBit } from './bitfield.ts'
 import { slowChunkMs } from './link.ts'
 import { leavingMs } from './spreading.ts'
 import { isDemanded, isWanted, nextWanted, nextWithheld, tellDirectory } from './session.ts'
-import { type CredentialLife, endlessLife, type Lease, type Session, type SwarmState } from './state.ts'
+import { type CredentialLife, endlessLife, type Lease, phases, type Session, type SwarmState } from './state.ts'
 import { crossingChunks } from './crossings.ts'
 
 /** The lease to ask the directory for, if one is wanted now. */
@@ -51,7 +51,7 @@ export function isSpent(state: SwarmState, session: Session): boolean {
 function wishFrom(state: SwarmState, session: Session, position: number): NonNullable<AnnounceItem['lease']> {
   const wish = { chunks: wantedFrom(state, session, position, wishChunks(state, session)), position }
   const isReadWhole = [...session.readers.values()].some(({ whole }) => whole)
-  return isReadWhole ? wish : { ...wish, theseOnly: true }
+  return isReadWhole && !session.phase.includes(phases.passed) ? wish : { ...wish, theseOnly: true }
 }
 
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
@@ -70,13 +70,16 @@ export function isStarving(state: SwarmState, session: Session): boolean {
 
 /**
  * The directory has told what others hold; while that is nothing of what is missing here, nobody can be said to withhold it. But
- * whom it names may have it across a border, where it does not count, or lie, as the other host does not know.
+ * whom it names may have it across a border, where it does not count, or lie, as the other host does not know; and where two hosts answer
+ * in turn, of which one says that nobody has it, the other may be right, or be misled for as long as it lives.
  */
 export function onCounts(state: SwarmState, session: Session, counts: Uint8Array): void {
   session.counts = counts
   const isNamed = session.supply.holderNamedAtMs >= session.progressAtMs
   const held = nextWithheld(state, session, (index) => !isNowhere(state, session, index))
-  if (held === undefined && !isNamed) session.nowhereAtMs = state.clock.now()
+  const isNone = held === undefined && !isNamed
+  if (isNone && session.wasNowhere) session.nowhereAtMs = state.clock.now()
+  session.wasNowhere = isNone
 }
 
 /** Is no peer reached, since then? Where a connection has just broken, another one soon follows. */
@@ -180,11 +183,11 @@ function wishChunks(state: SwarmState, session: Session): number {
   return Math.min(Math.max(Math.round(bytes / session.chunkSize), 1), state.limits.leaseChunksMax)
 }
 
-/** How many of the `most` chunks from `position` on are wanted without a gap: the reader of a part wants no more. */
+/** How many of the `most` chunks from `position` on are wanted without a gap: the reader of a part wants no more, nor who had the next from memory. */
 function wantedFrom(state: SwarmState, session: Session, position: number, most: number): number {
   const end = Math.min(position + most, session.count)
   let next = position + 1
-  while (next < end && isWanted(state, session, next)) next++
+  while (next < end && isWanted(state, session, next) && session.phase[next] !== phases.passed) next++
   return next - position
 }
 

@@ -44,6 +44,7 @@ const request: AnnounceRequest = {
     { digest: digestOf(2), size: 0, have: { complete: true }, wants: false, fetching: [] },
   ],
   asBefore: { count: 3000, low: 2 ** 32 - 1, high: 7 },
+  anew: true,
 }
 
 const answer: AnnounceAnswer = {

@@ -125,7 +125,7 @@ describe('announces', () => {
   it('go to owner and standby at once, with the wish for a lease to the owner only', () => {
     const calls = start(createBench(), wish)
     expect(calls.map(({ to }) => to)).toEqual(['owner', 'standby'])
-    expect(calls[0]?.request).toEqual({ from: addressOf('self'), items: [itemOf(wish)] })
+    expect(calls[0]?.request).toEqual({ from: addressOf('self'), items: [itemOf(wish)], anew: true })
     expect(calls[1]?.request.items).toEqual([itemOf()])
   })
 
@@ -503,6 +503,25 @@ describe('a host that does not answer', () => {
     expect(bench.calls()).toMatchObject([{ to: 'owner', request: { items: [wish] } }])
     bench.client.failed(owner!.id)
     expect(bench.suspects).toEqual([])
+  })
+
+  it('may have missed what is so no more, as may one that came, until it has answered', () => {
+    const bench = createBench()
+    bench.hosts.of = () => ['owner']
+    const isAnew = (): (boolean | undefined)[] => {
+      bench.client.announce(digest, true)
+      bench.pass(4000)
+      return bench.calls().map(({ request }) => request.anew)
+    }
+    bench.replies.set('owner', { announceAfterMs: 60_000 })
+    bench.items.set(digest, itemOf())
+    expect([isAnew(), isAnew()]).toEqual([[true], [undefined]])
+    bench.replies.set('owner', 'refuse')
+    expect(isAnew()).toEqual([undefined, true])
+    bench.replies.set('owner', { announceAfterMs: 60_000 })
+    expect([isAnew(), isAnew()]).toEqual([[true], [undefined]])
+    bench.client.memberCame('owner')
+    expect(isAnew()).toEqual([true])
   })
 
   it('but gives other signs of life has five seconds', () => {

@@ -177,6 +177,31 @@ describe('who holds what', () => {
     expect(world.directory.stats().announcers).toBe(0)
   })
 
+  it('forgets within five seconds what it may have missed the end of, and is not told again', () => {
+    const world = createWorld()
+    const held = { ...having(100, [50]), wants: false }
+    for (const number of [1, 2]) world.say('seed', { ...held, digest: digestOf(number) })
+    world.say('other', { ...held, digest: digestOf(2) })
+    const from = addressOf('seed')
+    world.directory.announce({ from, items: [itemOf({ ...held, digest: digestOf(1) })], anew: true })
+    world.clock.advance(5000)
+    world.directory.tick()
+    expect(world.directory.stats().announcers).toBe(3)
+    world.clock.advance(1)
+    world.directory.tick()
+    expect(world.directory.stats().announcers).toBe(2)
+    expect([1, 2].map((number) => world.say('z', { digest: digestOf(number) }).counts?.[50])).toEqual([1, 1])
+  })
+
+  it('forgets who leaves a digest also where it is no host of it any more', () => {
+    const world = createWorld()
+    const digest = digestOf(1)
+    world.say('seed', { digest, have: { complete: true }, wants: false })
+    for (let number = 0; world.owners.of(digest).includes('host'); number++) world.owners.add(`member-${number}`)
+    world.say('seed', { digest, leaves: true })
+    expect(world.directory.stats().announcers).toBe(0)
+  })
+
   it('forgets a member that is gone at once, in every digest', () => {
     const world = createWorld()
     world.say('a', { ...having(100, [3]), ...wish })

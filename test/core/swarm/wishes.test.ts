@@ -206,6 +206,34 @@ describe('a reader to whom all deny what they are said to have', () => {
 })
 
 describe('a reader whom nothing reaches', () => {
+  it('insists where one of two hosts says that others have the blob, and the other in turn that nobody has', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    const hear = (): void => {
+      for (const held of [1, 0]) {
+        bench.answer({ counts: new Uint8Array(100).fill(held) })
+        bench.pass(100)
+      }
+    }
+    while (bench.clock.now() < 1000 + limits.starvedMs) hear()
+    expect(wishOf(bench)).toMatchObject({ position: 0, insists: true })
+  })
+
+  it('has had no time to starve while the directory went on saying that nobody has it', () => {
+    const bench = createBench()
+    bench.read()
+    bench.joins('peer', [])
+    for (let heard = 0; heard < 2; heard++) {
+      bench.answer({ counts: new Uint8Array(100) })
+      bench.pass(limits.starvedMs - 100)
+    }
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    expect(wishOf(bench)).toBeUndefined()
+    bench.pass(100)
+    expect(wishOf(bench)).toMatchObject({ insists: true })
+  })
+
   it('insists, though others are said to have the blob', () => {
     const bench = createBench()
     bench.read()
