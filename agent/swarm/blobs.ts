@@ -2,6 +2,7 @@
 import { ShoalError } from '../../core/errors.ts'
 import type { ByteRange } from '../../core/oci/range.ts'
 import type { BlobStore } from '../../core/ports.ts'
+import { chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { Logger } from '../logging.ts'
 import type { Blobs, OpenBlob, ReadOptions, Want } from '../registry/ports.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
@@ -10,7 +11,7 @@ import { pieceSizeOf, readVerified, type PieceBuffers } from './reader.ts'
 import type { Runner } from './runner.ts'
 import { failureOf } from './failures.ts'
 import { createReaderOpener } from './open-reader.ts'
-import { noteWant, type BlobSession } from './sessions.ts'
+import { holdsChunk, noteWant, type BlobSession } from './sessions.ts'
 import { createShowing, type ShowingComponents } from './showing.ts'
 import type { SmallContents } from './small-contents.ts'
 
@@ -81,6 +82,7 @@ export function createBlobs(components: BlobsComponents): Blobs {
       mayTake: (index: number) => runner.swarm.mayDeliver(want.digest, index, want.origin),
       moved: (position: number) => reader?.moved(position),
       lacking(position: number) {
+        noteMissing(session, Math.floor(position / chunkSizeOf(session.size)))
         const rest = { start: position, end: range.end }
         reader ??= openReader(session, want.origin, rest, { whole: options.whole, prefetch: false })
       },
@@ -103,6 +105,13 @@ export function createBlobs(components: BlobsComponents): Blobs {
     }
     // Not after a read that was cut short: the kernel may not have taken its last piece yet.
     for (const buffer of buffers) runner.pool.give(buffer)
+  }
+
+  /** The store may have thrown it away when nobody read it, as it does what could not be made durable. */
+  function noteMissing(session: BlobSession, index: number): void {
+    const { digest } = session
+    if (holdsChunk(session, index) || !runner.swarm.holds(digest, index)) return
+    session.onLost(index, new ShoalError('CHUNK_CORRUPT', `chunk ${index} of ${digest} is not held any more`))
   }
 
   function prefetch(want: Want): () => void {

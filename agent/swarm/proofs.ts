@@ -1,9 +1,9 @@
 /** The SHA-256 of each blob, taken while its chunks arrive, so that the proof is there with the last one. */
 import { ShoalError } from '../../core/errors.ts'
 import { bitfieldOf, setBit } from '../../core/swarm/bitfield.ts'
-import { chunkCountOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import type { BufferPool } from './buffer-pool.ts'
-import { pruneUnkept, readHeld, type BlobSession } from './sessions.ts'
+import { hashOf, pruneUnkept, readHeld, type BlobSession } from './sessions.ts'
 import { createProver, type Provable, type Prover } from './whole-hash.ts'
 
 export interface Proofs {
@@ -11,7 +11,7 @@ export interface Proofs {
   advance(session: BlobSession): void
   /** Resolves when the whole blob is hashed: is it what its digest says? */
   result(session: BlobSession): Promise<boolean>
-  /** Every chunk was thrown away: begin anew. */
+  /** Chunks were thrown away, or lost: nothing is proved, and what is here is hashed anew. */
   restart(session: BlobSession): void
 }
 
@@ -42,6 +42,9 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
   }
 
   function restart(session: BlobSession): void {
+    session.proved = false
+    session.provedBytes = 0
+    session.genuine.length = 0
     provers.get(session)?.stop()
     provers.delete(session)
   }
@@ -64,8 +67,11 @@ function provable(session: BlobSession): Provable {
       return session.unkept.size === 0 ? session.stored.have : withUnkept(session)
     },
     read: async (offset, length, into) => {
+      const index = Math.floor(offset / chunkSizeOf(session.size))
+      const hash = hashOf(session, index) ?? ''
       const bytes = await readHeld(session, offset, length, into)
       if (bytes === undefined) throw new ShoalError('CHUNK_CORRUPT', `${session.digest} is not held at ${offset}`)
+      session.genuine[index] = hash
       session.provedBytes = offset + length
       pruneUnkept(session)
       return bytes

@@ -106,7 +106,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   )
   const ticks = createTicks({ isAtRest: () => swarm.isAtRest(), tick })
   const proofs = createProofs({ pool, onEnd: onProofEnd })
-  const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained })
+  const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained, onUnproved })
   const fetches = createOriginFetches({
     ...components,
     sessions,
@@ -271,7 +271,6 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     const { digest, stored } = session
     if (!swarm.holds(digest, index)) return
     logger.warn({ err: error }, 'a chunk on disk was lost')
-    session.proved = false
     proofs.restart(session)
     post({ type: 'lost', digest, have: stored.have.slice() })
     tellEntries(session)
@@ -293,6 +292,10 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     const isSure = session.proved && !hashes.includes('')
     if (isSure) transport.send(peer, { type: 'vouch', digest, start: command.start, hashes })
     sessions.release(session)
+  }
+
+  function onUnproved(session: BlobSession): void {
+    proofs.restart(session)
   }
 
   function onGained(session: BlobSession): void {
@@ -319,7 +322,6 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
       session.proofs.delete(index)
       recent.drop(chunkKey(digest, index))
     }
-    session.provedBytes = 0
     proofs.restart(session)
     session.changed.notify()
     await session.stored.discard(indices).catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
@@ -377,7 +379,6 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   function endCorrupt(session: BlobSession): void {
     for (const [, { origin }] of session.wants) session.failures.set(origin, { kind: 'corrupt' })
     session.unkept.clear()
-    session.provedBytes = 0
     proofs.restart(session)
     post({ type: 'proved', digest: session.digest, ok: false })
   }

@@ -39,6 +39,8 @@ export interface BlobSession {
   readonly endedReaders: Map<number, SessionFailure>
   /** The whole blob matched its digest. */
   proved: boolean
+  /** SHA-256 of each chunk that the proof has read: once it has proved the blob, no other chunk belongs there, though the disk refused this one. */
+  readonly genuine: string[]
   /** Grows when the blob's chunks are thrown away: what a reader took before means nothing after. */
   generation: number
   /** How far the proof has read; what lies before it is needed by readers only. */
@@ -142,6 +144,7 @@ function createSession(
     failures: createBoundedMap(limits.wantsPerBlob),
     endedReaders: new Map(),
     proved: stored.complete,
+    genuine: [],
     generation: 0,
     provedBytes: 0,
     positions: new Map(),

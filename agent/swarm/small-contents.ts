@@ -5,7 +5,7 @@ import { limits } from '../../core/limits.ts'
 import { type Digest, digestFromHex } from '../../core/oci/digest.ts'
 import type { BlobStore, Notary } from '../../core/ports.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
-import { chunkCountOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { chunkCountOf, chunksOf, chunkSizeOf } from '../../core/swarm/chunks.ts'
 import { entryPayload, type Entry } from '../../core/swarm/entry.ts'
 import type { RateLimits } from '../../core/swarm/rate.ts'
 import type { AskedContent, ContentAnswer } from '../cluster/ask-content.ts'
@@ -16,7 +16,7 @@ import type { OriginClient } from '../upstream/origin-client.ts'
 import type { Sleep } from '../upstream/retry.ts'
 import { createPace } from './pace.ts'
 import type { Runner } from './runner.ts'
-import { readHeld, type BlobSession } from './sessions.ts'
+import { holdsChunk, readHeld, type BlobSession } from './sessions.ts'
 
 export interface SmallContents {
   /**
@@ -69,6 +69,8 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     const known = store.state(digest)
     // What is partly here, a swarm has begun.
     if (!isSmall(want) || known?.complete === true || (known !== undefined && countBits(known.have) > 0)) return
+    const session = runner.sessions.find(digest)
+    if (session !== undefined && isHere(session)) return
     const ongoing = coming.get(digest)
     if (ongoing !== undefined) return ongoing.brought
     const leave = (error: unknown): undefined => {
@@ -126,8 +128,8 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
   async function keep(digest: Digest, bytes: Uint8Array): Promise<void> {
     const session = await runner.sessions.acquire(digest, bytes.length)
     try {
-      if (session.proved || countBits(session.stored.have) > 0) return
-      const kept = await Promise.all(chunksOf(bytes).map((chunk, index) => keepChunk(session, chunk, index)))
+      if (isHere(session) || countBits(session.stored.have) > 0) return
+      const kept = await Promise.all(chunked(bytes).map((chunk, index) => keepChunk(session, chunk, index)))
       session.proved = true
       session.changed.notify()
       if (!kept.every(Boolean)) return
@@ -141,6 +143,7 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
   async function keepChunk(session: BlobSession, chunk: Uint8Array, index: number): Promise<boolean> {
     const fields = { index, hash: sha256(chunk), witness: { kind: 'proved' } } as const
     const signature = notary.sign(entryPayload(session.digest, session.size, fields))
+    session.genuine[index] = fields.hash
     const entry: Entry = { ...fields, signer: notary.self, signature }
     try {
       await session.stored.write(index, [chunk], entry)
@@ -202,7 +205,12 @@ function isSmall({ kind, size }: Want): boolean {
   return size === undefined ? kind === 'manifest' : size > 0 && size <= limits.smallContentMaxBytes
 }
 
-function chunksOf(bytes: Uint8Array): Uint8Array[] {
+/** Also from what a full disk refused, as long as it is in memory. */
+function isHere(session: BlobSession): boolean {
+  return chunksOf(session.size).every((index) => holdsChunk(session, index))
+}
+
+function chunked(bytes: Uint8Array): Uint8Array[] {
   const chunkSize = chunkSizeOf(bytes.length)
   return Array.from({ length: chunkCountOf(bytes.length) }, (_, index) =>
     bytes.subarray(index * chunkSize, (index + 1) * chunkSize),

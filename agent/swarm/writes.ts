@@ -22,6 +22,8 @@ export interface WriteComponents {
   readonly logger: Logger
   /** A chunk became readable. */
   readonly onGained: (session: BlobSession) => void
+  /** A chunk is about to become readable of which the proof knows nothing. */
+  readonly onUnproved: (session: BlobSession) => void
 }
 
 export interface Writes {
@@ -33,7 +35,8 @@ export interface Writes {
   settled(): Promise<void>
 }
 
-export function createWrites({ pool, recent, sessions, buffers, post, logger, onGained }: WriteComponents): Writes {
+export function createWrites(components: WriteComponents): Writes {
+  const { pool, recent, sessions, buffers, post, logger, onGained, onUnproved } = components
   const drained = createChange()
   const writing = new Set<Promise<void>>()
   let pendingBytes = 0
@@ -53,6 +56,12 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
       post({ type: 'kept', digest: command.digest, index: command.index, ok: false })
       return
     }
+    if (isKnownOtherwise(session, command)) {
+      pool.give(bytes)
+      post({ type: 'kept', digest: command.digest, index: command.index, ok: false, isWrong: true })
+      return
+    }
+    if (session.proved && session.genuine[command.index] === undefined) onUnproved(session)
     pendingBytes += bytes.length
     const written = write(session, command, bytes).finally(() => {
       pendingBytes -= bytes.length
@@ -95,4 +104,10 @@ export function createWrites({ pool, recent, sessions, buffers, post, logger, on
       await Promise.all(writing)
     },
   }
+}
+
+/** The blob was proved, and what the disk had refused of it was let go: what comes in its place is another chunk. */
+function isKnownOtherwise({ genuine, proved }: BlobSession, { entry, index }: KeepCommand): boolean {
+  const hash = genuine[index]
+  return proved && hash !== undefined && hash !== entry.hash
 }

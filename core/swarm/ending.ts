@@ -62,10 +62,9 @@ export function loseChunks(state: SwarmState, session: Session): void {
   tellDirectory(state, session, true)
 }
 
-/** Chunks that are held may be wrong: they go, from disk as well, and must come anew; so must what passed through, for the proof, which begins anew. */
+/** Chunks that are held may be wrong: they go, from disk as well, and must come anew. */
 export function dropChunks(state: SwarmState, session: Session, indices: readonly number[]): void {
   state.emit({ type: 'discard', digest: session.digest, indices })
-  revivePassed(session, 0)
   takeBack(state, session, indices)
 }
 
@@ -77,9 +76,10 @@ export function missChunks(state: SwarmState, session: Session, have: Uint8Array
   takeBack(state, session, gone)
 }
 
-/** Neighbours and directory hear that these chunks, which were held, are not any more. */
+/** Neighbours and directory hear that these chunks, which were held, are not any more. The proof begins anew, and needs what passed through as well. */
 function takeBack(state: SwarmState, session: Session, indices: readonly number[]): void {
   for (const index of indices) withdrawEntry(session, index)
+  revivePassed(session, 0)
   unmarkHeld(session, indices)
   advanceCursors(session, state.clock.now())
   if (forgetWhenEmpty(state, session)) return

@@ -90,7 +90,7 @@ export type SwarmEvent =
   | { readonly type: 'hashed'; readonly digest: Digest; readonly index: number; readonly hash: string }
   /**
    * Answer to `keep`: the chunk is on disk, or the disk refused it: then it stays readable from memory until delivered, or,
-   * where it might not pass, is forgotten.
+   * where it might not pass, is forgotten. Wrong, and forgotten: the blob was proved here before, with another chunk there.
    */
   | {
       readonly type: 'kept'
@@ -98,6 +98,7 @@ export type SwarmEvent =
       readonly index: number
       readonly ok: boolean
       readonly isForgotten?: boolean
+      readonly isWrong?: boolean
     }
   /** Answer to `prove`: the SHA-256 of the whole blob matched its digest, or not; unasked where that of what the disk refused in part did not. */
   | { readonly type: 'proved'; readonly digest: Digest; readonly ok: boolean }

@@ -7,6 +7,8 @@
  *                 └─ another:   its signer is disbelieved, and all that was kept on its word, here and in other sessions,
  *                               comes from others ─▶ proved, and the signer refuted; or forged again: another lied as well
  *
+ * What a full disk refused of it can't be looked at: there what was kept on others' word is, at the next try, until one is found.
+ *
  * So at each node that kept it a blunt lie costs a chunk or two outside the origin's budget, and the subtlest the blob once
  * more, also where the origin ignores Range: all that passes by is looked at. Meanwhile nothing is handed out on the word of any
  * of the signers, in no session (trust.ts).
@@ -18,21 +20,35 @@ import { dropChunks, fail, loseChunks } from './ending.ts'
 import type { Entry } from './entry.ts'
 import { endAudit, fetchAnew } from './origin.ts'
 import type { Forgery, Session, SwarmState } from './state.ts'
+import { takeOwnOnly } from './transfers.ts'
 import { disbelieve, suspectSigners } from './trust.ts'
 import { askWitnesses, isDisputed } from './witnesses.ts'
 
 export function onForged(state: SwarmState, session: Session): void {
   suspectSigners(state, session)
-  session.forgery ??= { audited: bitfieldOf(session.count), chunks: 1 }
+  session.forgery ??= { audited: bitfieldOf(session.count), chunks: 1, hasFound: false }
+  session.forgery.hasFound = false
 }
 
-/** Called by the tick: has the next chunks taken again, where the blob is here and wrong. */
+/**
+ * A part of it has passed through, and can't be looked at again. Where all that did was this node's own, what is wrong was kept on the
+ * word of others, and would be wrong at the next try too: by then it is audited before the rest comes.
+ */
+export function onForgedInPart(state: SwarmState, session: Session): void {
+  onForged(state, session)
+  const isOwn = (index: number): boolean => session.accepted[index]?.signer === state.self
+  if (chunksOf(session.size).every((index) => hasBit(session.have, index) || isOwn(index))) takeOwnOnly(state, session)
+}
+
+/** Called by the tick: has the next chunks taken again, where the blob is here and wrong, or all of it that a disk takes. */
 export function audit(state: SwarmState, session: Session): void {
-  const { forgery, heldCount, count, proving, supply } = session
-  if (forgery === undefined || proving || heldCount < count || supply.leases.size > 0) return
+  const { forgery, heldCount, count, ownOnly, proving, supply } = session
+  if (forgery === undefined || proving || supply.leases.size > 0) return
+  const isWhole = heldCount === count
+  if (!isWhole && (!ownOnly || forgery.hasFound)) return
   const indices = nextToAudit(state, session, forgery)
   const [first] = indices
-  if (first === undefined) return giveUp(state, session)
+  if (first === undefined) return isWhole ? giveUp(state, session) : undefined
   askWitnesses(state, session, first, state.clock.now())
   fetchAnew(state, session, indices)
   if (supply.leases.size > 0) forgery.chunks = Math.min(forgery.chunks * 2, state.limits.leaseChunksMax)
@@ -46,12 +62,13 @@ function giveUp(state: SwarmState, session: Session): void {
 }
 
 function nextToAudit(state: SwarmState, session: Session, forgery: Forgery): number[] {
-  const left = chunksOf(session.size).filter((index) => !hasBit(forgery.audited, index))
+  const left = chunksOf(session.size).filter((index) => hasBit(session.have, index) && !hasBit(forgery.audited, index))
   const disputed = left.filter((index) => isDisputed(state, session, index))
   if (disputed.length > 0) return disputed.slice(0, forgery.chunks)
   const ofOthers = left.filter((index) => session.accepted[index]?.signer !== state.self)
   const doubtful = ofOthers.filter((index) => isDoubtful(state, session, index))
-  const from = [doubtful, ofOthers].find(({ length }) => length > 0) ?? left
+  const own = session.heldCount === session.count ? left : []
+  const from = [doubtful, ofOthers].find(({ length }) => length > 0) ?? own
   const start = state.random.below(Math.max(from.length, 1))
   return from.slice(start, start + forgery.chunks)
 }
@@ -64,6 +81,7 @@ function isDoubtful(state: SwarmState, { accepted, origin }: Session, index: num
 /** This node's own copy of a chunk that is held is another, and takes its place. */
 export function onOtherCopy(state: SwarmState, session: Session, held: Entry | undefined, own: Entry): void {
   dropChunks(state, session, [own.index])
+  if (session.forgery !== undefined) session.forgery.hasFound = true
   if (held !== undefined) disbelieve(state, held.signer, session.origin ?? '')
   // Of the rest of the audit what its signer vouched for comes from others now, and whether more is wrong the next proof shows.
   endAudit(state, session)

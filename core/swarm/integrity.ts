@@ -1,9 +1,10 @@
 /** What may be believed: entries of peers, hashes of chunks, and the digest of the whole (DESIGN, Integrity). */
 import { isCautionedOf } from './caution.ts'
+import { fail } from './ending.ts'
 import { entryPayload, isSameWitness, type Entry } from './entry.ts'
 import type { SwarmEvent } from './events.ts'
 import { addOther, entriesOf, withdrawEntry } from './evidence.ts'
-import { noteAudited, onForged, onOtherCopy } from './forgery.ts'
+import { noteAudited, onForged, onForgedInPart, onOtherCopy } from './forgery.ts'
 import { countBytes } from './link.ts'
 import { lose, noteGained, rejoinAll } from './neighbours.ts'
 import { leaseSettled, stopOrigin } from './origin.ts'
@@ -12,7 +13,7 @@ import { hasBit } from './bitfield.ts'
 import { advanceCursors, lengthOf, markHeld, setPhase, tellDirectory } from './session.ts'
 import { isOvertaken, notePace } from './pace.ts'
 import { handsOn, refuse } from './refusals.ts'
-import { clearSuspects, isBelieved, refute, suspectSigners } from './trust.ts'
+import { clearSuspects, isBelieved, refute } from './trust.ts'
 import { ownOrigin, phases, type ChunkBuffer, type Session, type SwarmState, type Transfer } from './state.ts'
 import {
   cancelChunk,
@@ -23,6 +24,7 @@ import {
   dropBuffer,
   endTransfer,
   setQueued,
+  takeOwnOnly,
   transferOf,
 } from './transfers.ts'
 import { judgeWitnesses, mayPassUnkept } from './witnesses.ts'
@@ -237,7 +239,9 @@ function dropArrived(state: SwarmState, session: Session, index: number): void {
 export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   const session = state.sessions.get(event.digest)
   if (session === undefined || session.phase[event.index] !== phases.keeping) return
+  if (event.isWrong === true) return onWrong(state, session, event.index)
   chunkSettled(state, session, event.index, restingPhase(event))
+  // Without a disk, chunks can't wait for witnesses.
   if (event.isForgotten === true) takeOwnOnly(state, session)
   session.single.delete(event.index)
   const nowMs = state.clock.now()
@@ -250,13 +254,16 @@ export function onKept(state: SwarmState, event: EventOf<'kept'>): void {
   proveWhenWhole(state, session)
 }
 
-/**
- * Without a disk, chunks can't wait for witnesses: this node's own bytes need none. What was asked of peers comes from the origin as well,
- * and in one answer where that ignores Range.
- */
-function takeOwnOnly(state: SwarmState, session: Session): void {
-  session.ownOnly = true
-  for (const index of session.buffers.keys()) cancelChunk(state, session, index)
+/** Whoever signed it has lied, or the origin has to it; or it now gives this node something else than before. */
+function onWrong(state: SwarmState, session: Session, index: number): void {
+  const entry = session.accepted[index]
+  const senders = [...(session.buffers.get(index)?.sources ?? [])]
+  chunkSettled(state, session, index, phases.missing)
+  for (const neighbour of senders.flatMap((id) => session.neighbours.get(id) ?? [])) refuse(state, neighbour, index)
+  leaseSettled(state, session, index)
+  if (entry === undefined) return
+  if (entry.signer === state.self) fail(state, session, { kind: 'protocol' })
+  else refute(state, entry, 'vouched for a chunk that is not part of the blob')
 }
 
 function restingPhase({ isForgotten, ok }: EventOf<'kept'>): number {
@@ -274,7 +281,7 @@ export function onProved(state: SwarmState, event: EventOf<'proved'>): void {
   const session = state.sessions.get(event.digest)
   if (session === undefined) return
   // Not asked for: readers were given what the disk refused, and it was part of what is wrong.
-  if (!session.proving) return event.ok ? undefined : suspectSigners(state, session)
+  if (!session.proving) return event.ok ? undefined : onForgedInPart(state, session)
   session.proving = false
   if (event.ok) onGenuine(state, session)
   else onForged(state, session)

@@ -154,6 +154,8 @@ export interface Forgery {
   readonly audited: Uint8Array
   /** How many are taken next. */
   chunks: number
+  /** One was another: whether more is wrong the next proof shows. */
+  hasFound: boolean
 }
 
 /** How this node stands with the origin for one digest. */

@@ -153,3 +153,12 @@ export function chunkSettled(state: SwarmState, session: Session, index: number,
   state.settlingBytes -= lengthOf(session, index)
   setPhase(session, index, phase)
 }
+
+/**
+ * This node's own bytes need no witness: what was asked of peers comes from the origin as well, and in one answer where that ignores
+ * Range.
+ */
+export function takeOwnOnly(state: SwarmState, session: Session): void {
+  session.ownOnly = true
+  for (const index of session.buffers.keys()) cancelChunk(state, session, index)
+}

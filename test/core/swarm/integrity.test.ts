@@ -14,6 +14,7 @@ import {
   proved,
   sizeOf,
   span,
+  wishOf,
   type Bench,
   type CommandOf,
   type Sending,
@@ -669,6 +670,83 @@ describe('a blob that does not match its digest', () => {
   })
 })
 
+/** Of four chunks the disk has kept two on others' word, and refused two of this node's own; the blob was wrong, and is read again. */
+function createForgedInPart(): Bench {
+  const bench = createBench({ chunks: 4 })
+  const of = sizeOf(4)
+  bench.handle({ type: 'held', digest, size: of, have: bitsOf(4, [0, 1]), complete: false })
+  const entries = [entryOf(of, 0, 'forger', fetched, forged(0)), entryOf(of, 1, 'honest', fetched)]
+  bench.handle({ type: 'entries', digest, entries })
+  bench.read()
+  bench.answer({ lease: { id: 7, start: 2, end: 4, ttlMs: 1750 } })
+  comeUnkept(bench)
+  isWrongAgain(bench, 1)
+  return bench
+}
+
+function isWrongAgain(bench: Bench, reader: number): void {
+  bench.handle({ type: 'proved', digest, ok: false })
+  bench.handle({ type: 'reader-closed', digest, reader })
+  bench.read({ reader: reader + 1 })
+}
+
+/** All that is asked of the origin comes, of which the disk keeps the first two chunks, and refuses the others. Gives what was looked at, and what was missing. */
+function comeUnkept(bench: Bench): { looked: number[]; missing: number[] } {
+  const came = { looked: [] as number[], missing: [] as number[] }
+  bench.pass(25)
+  for (const { end, fetch, isEscape, start } of bench.take('fetch-origin')) {
+    for (const index of span(start, end)) {
+      bench.handle({ type: 'origin-frame', digest, fetch, index, bytes: limits.chunkSizeMinBytes })
+      bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+      for (const kept of bench.take('keep'))
+        bench.handle({ type: 'kept', digest, index: kept.index, ok: kept.index < 2 })
+      came[isEscape ? 'looked' : 'missing'].push(index)
+    }
+    bench.handle({ type: 'origin-ended', digest, fetch })
+  }
+  return came
+}
+
+describe('a blob that is wrong, and of which a part has passed through', () => {
+  it('has what was kept on the word of others looked at, until one is found, before the rest comes again', () => {
+    const bench = createForgedInPart()
+    bench.joins('honest', [])
+    bench.handle({ type: 'cautioned', by: 'friend', address: '10.0.0.1', cautions: [{ peer: 'forger' }] })
+    expect(comeUnkept(bench)).toEqual({ looked: [0], missing: [] })
+    expect(bench.swarm.cautions()).toMatchObject([{ peer: 'forger' }])
+    bench.joins('peer', span(0, 4))
+    const rest = [comeUnkept(bench), comeUnkept(bench)].map(({ looked, missing }) => [looked, missing])
+    expect(rest.flat(2)).toEqual([2, 3])
+    expect(bench.told('request')).toEqual([])
+    isWrongAgain(bench, 2)
+    expect(comeUnkept(bench)).toEqual({ looked: [1], missing: [] })
+  })
+
+  it('has nothing of it looked at that is gone, or that this node has fetched', () => {
+    const bench = createForgedInPart()
+    bench.handle({ type: 'lost', digest, have: bitsOf(4, [1]) })
+    const came = span(0, 8).map(() => comeUnkept(bench))
+    expect(came[0]).toEqual({ looked: [1], missing: [] })
+    expect(came.flatMap(({ looked }) => looked)).toEqual([1])
+    expect(came.flatMap(({ missing }) => missing)).toEqual([0, 2, 3])
+  })
+
+  it('may come of others where what has passed was theirs, as long as a disk takes it', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.handle({ type: 'held', digest, size: sizeOf(2), have: bitsOf(2, [0]), complete: false })
+    bench.handle({ type: 'entries', digest, entries: [entryOf(sizeOf(2), 0, 'forger', fetched, forged(0))] })
+    bench.read()
+    bench.joins('peer', [1])
+    bench.sends(bench.told('request')[0]!)
+    bench.handle({ type: 'hashed', digest, index: 1, hash: hashOf(1) })
+    bench.handle({ type: 'kept', digest, index: 1, ok: false })
+    isWrongAgain(bench, 1)
+    expect(bench.told('request')).toMatchObject([{ to: 'peer', index: 1 }])
+    bench.pass(25)
+    expect(bench.take('fetch-origin')).toEqual([])
+  })
+})
+
 describe('a blob of which all is here', () => {
   it('is proved once, though the store says meanwhile what it holds, and not at all where the store has proved it', () => {
     const bench = createBench()
@@ -750,6 +828,60 @@ describe('a chunk that the disk refuses', () => {
     bench.handle({ type: 'proved', digest, ok: false })
     expect(bench.take('learnt')).toHaveLength(1)
     expect(bench.swarm.progress(digest)).toMatchObject({ held: 0, complete: false })
+  })
+
+  it.each([
+    [fetched, []],
+    [proved, ['liar']],
+  ])('and another has than the blob has there, which was proved before, is found out by that', (witness, banned) => {
+    const bench = createBench({ chunks: 2 })
+    bench.handle({ type: 'peer-connected', peer: 'liar', address: '10.0.0.9' })
+    bench.read()
+    bench.joins('relay', [0])
+    bench.sends(bench.told('request', 'relay')[0]!, { signer: 'liar', witness, hash: hashOf(77) })
+    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(77) })
+    bench.take('announce')
+    bench.handle({ type: 'kept', digest, index: 0, ok: false, isWrong: true })
+    expect(bench.take('ban').map(({ peer }) => peer)).toEqual(banned)
+    expect(bench.swarm.cautions().map(({ peer }) => peer)).toEqual(['liar'])
+    expect(bench.told('request')).toEqual([])
+    expect(wishOf(bench)).toMatchObject({ position: 0 })
+    bench.joins('seed', [0])
+    expect(bench.told('request')).toMatchObject([{ to: 'seed', index: 0 }])
+  })
+
+  it('and the origin has other than before ends the readers that trust it', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.read()
+    bench.answer({ lease: { id: 7, start: 0, end: 1, ttlMs: 1750 } })
+    const [{ fetch }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
+    bench.handle({ type: 'origin-frame', digest, fetch, index: 0, bytes: limits.chunkSizeMinBytes })
+    bench.handle({ type: 'origin-ended', digest, fetch })
+    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(77) })
+    bench.handle({ type: 'kept', digest, index: 0, ok: false, isWrong: true })
+    expect(bench.take('fail')).toMatchObject([{ digest, origin, failure: { kind: 'protocol' } }])
+    expect(bench.swarm.stats().readers).toBe(0)
+  })
+
+  it('is not what a lease is wished for, though nobody else has it and the blob is read whole', () => {
+    const bench = createBench({ chunks: 4 })
+    bench.read()
+    bench.joins('a', [2])
+    bench.sends(bench.told('request')[0]!)
+    bench.handle({ type: 'hashed', digest, index: 2, hash: hashOf(2) })
+    bench.handle({ type: 'kept', digest, index: 2, ok: false })
+    expect(wishOf(bench)).toEqual({ chunks: 2, position: 0, theseOnly: true })
+  })
+
+  it('comes again when another is lost: the proof begins anew', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('a', [0, 1])
+    for (const request of bench.told('request')) bench.sends(request)
+    for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+    for (const index of [0, 1]) bench.handle({ type: 'kept', digest, index, ok: index === 1 })
+    bench.handle({ type: 'lost', digest, have: bitsOf(2, []) })
+    expect(new Set(bench.told('request').map(({ index }) => index))).toEqual(new Set([0, 1]))
   })
 
   it('is neither told to peers nor asked for again, until somebody reads anew', () => {

@@ -22,9 +22,13 @@ beforeEach(() => {
 afterEach(() => nodes.stop())
 
 function originWith(content: Uint8Array, as = want.digest): ReturnType<typeof createMemoryOrigin> {
+  return createMemoryOrigin(originsWith(content, as))
+}
+
+function originsWith(content: Uint8Array, as = want.digest): Parameters<typeof createMemoryOrigin>[0] {
   const { manifests, tags } = repository('{}', [])
   const held = { manifests, tags, blobs: new Map([[as, content]]), authorization: undefined }
-  return createMemoryOrigin({ 'registry.test': { 'team/app': held } })
+  return { 'registry.test': { 'team/app': held } }
 }
 
 /** What a node leaves that has read the blob and stopped. */
@@ -84,6 +88,18 @@ test('where the disk refuses all, a blob that a peer had wrong is right at the s
   expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
 })
 
+test('where the disk keeps what a peer had wrong and refuses the rest, the blob is right at the second try', async () => {
+  const wrong = Uint8Array.from(bytes)
+  wrong[100] = 1
+  const deceived = await nodes.add(originWith(wrong))
+  await readBytes(deceived, want, { start: 0, end: chunkSize })
+  const node = await nodes.add(originWith(bytes))
+  node.store.refuse('DISK_FULL', (index) => index > 0)
+  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
+  expect(node.received.peer).toBe(chunkSize)
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+})
+
 test('a wrong blob ends its readers though what the disk refused of it has gone by', async () => {
   const wrong = Uint8Array.from(bytes)
   wrong[100] = 1
@@ -91,6 +107,29 @@ test('a wrong blob ends its readers though what the disk refused of it has gone 
   const last = chunkCountOf(bytes.length) - 1
   node.store.refuse('DISK_FULL', (index) => index < last)
   await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
+})
+
+test('where the disk refuses all, a peer that has a proved blob wrong is found out by it when it comes again', async () => {
+  const node = await nodes.add(originWith(bytes))
+  node.store.refuse('DISK_FULL')
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+  const wrong = Uint8Array.from(bytes)
+  wrong[100] = 1
+  const deceived = await nodes.add(originWith(wrong))
+  await readBytes(deceived, want, { start: 0, end: chunkSize })
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+  expect(node.received.peer).toBe(chunkSize)
+})
+
+test('where the disk refuses all, an origin that gives another blob than before is not believed', async () => {
+  const origin = originWith(bytes)
+  const node = await nodes.add(origin)
+  node.store.refuse('DISK_FULL')
+  await readBytes(node, want)
+  const wrong = Uint8Array.from(bytes)
+  wrong[100] = 1
+  origin.hold(originsWith(wrong))
+  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL' })
 })
 
 test('a part takes its own chunks from the origin and no others', async () => {
@@ -124,6 +163,29 @@ test('a blob that is not what its digest says never reaches its last byte', asyn
   await expect(reading).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
   expect(taken).toBeLessThan(bytes.length)
   await blob.close()
+})
+
+test('a chunk that the store has thrown away since is fetched again', async () => {
+  const { origin, store } = await stoppedWithAll()
+  const after = await nodes.add(origin, store)
+  await readBytes(after, want)
+  const other = await store.open(want.digest, bytes.length)
+  await other.discard([4])
+  expect(await readBytes(after, want)).toEqual(Buffer.from(bytes))
+  expect(after.received.origin).toBe(chunkSize)
+})
+
+test('what comes in the place of a chunk of which this process has proved nothing is proved with the rest', async () => {
+  const { origin, store } = await stoppedWithAll()
+  const after = await nodes.add(origin, store)
+  await readBytes(after, want)
+  const other = await store.open(want.digest, bytes.length)
+  await other.discard([4])
+  after.runner.post({ type: 'evicted', digest: want.digest })
+  const wrong = Uint8Array.from(bytes)
+  wrong[4 * chunkSize] = (wrong[4 * chunkSize] ?? 0) ^ 1
+  origin.hold(originsWith(wrong))
+  await expect(readBytes(after, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
 })
 
 test('a chunk that rots on disk is fetched again before it is served', async () => {

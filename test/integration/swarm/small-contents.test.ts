@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import type { Want } from '../../../agent/registry/ports.ts'
+import { pruneUnkept } from '../../../agent/swarm/sessions.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import { createMemoryOrigin, type MemoryOrigin } from '../../support/memory-origin.ts'
@@ -55,6 +56,20 @@ test('many that want the same at once take it from the origin once between them,
     expect(store.state(manifest.digest)?.complete).toBe(true)
     expect(store.state(small.digest)?.complete).toBe(true)
   }
+})
+
+test('what a full disk refused comes again, whole and in one request, when it has been let go', async () => {
+  const origin = originOf()
+  const node = await nodes.add(origin)
+  node.store.refuse('DISK_FULL')
+  const readTwice = async (): Promise<void> => {
+    for (let time = 0; time < 2; time++) expect(await read(node, small)).toEqual(Buffer.from(bytes))
+  }
+  await readTwice()
+  expect(origin.calls.map(({ method }) => method)).toEqual(['fetchRange'])
+  pruneUnkept(node.runner.sessions.find(small.digest)!)
+  await readTwice()
+  expect(origin.calls.map(({ method }) => method)).toEqual(['fetchRange', 'fetchRange'])
 })
 
 test('a node whose origin is down has a manifest of unknown size, and a blob, from a peer', async () => {
