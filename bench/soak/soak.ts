@@ -15,6 +15,7 @@ import { pullImage } from '../../cli/demo/pull.ts'
 import type { Random } from '../../core/ports.ts'
 import { createRandom } from '../../core/random.ts'
 import { KiB, MiB, minute, second } from '../../core/units.ts'
+import { within } from '../../agent/system/within.ts'
 import { memoryBytes } from '../process-usage.ts'
 import { question, wholeNumber } from '../question.ts'
 
@@ -29,6 +30,8 @@ const lifeMs = 25 * second
 /** By then all others have taken it for dead. */
 const hangMs = 8 * second
 const lookMs = 20 * second
+/** By then a reader whom peers starve has long turned to the origin. */
+const hungMs = 60 * second
 
 export function soakCommand(): Command {
   return question(
@@ -56,7 +59,8 @@ interface Soak {
   readonly start: (number: number) => Promise<AgentProcess>
   readonly endsMs: number
   /** `bans` are those of agents that have died. */
-  readonly counts: { pulls: number; brokenOff: number; failed: number; restarts: number; hangs: number; bans: number }
+  readonly counts: Record<'pulls' | 'brokenOff' | 'failed' | 'hung' | 'restarts' | 'hangs' | 'bans', number>
+  slowestMs: number
   /** The most of each agent so far. */
   readonly most: { rssMib: number; descriptors: number }[]
 }
@@ -68,7 +72,7 @@ async function measureSoak(guardian: Guardian, { agents: count, minutes, seed }:
   const clients = [0, ...soak.agents.keys()].map((at, number) => pullOn(soak, at, random.fork(`client ${number}`)))
   await Promise.all([...clients, fallIllAgainAndAgain(soak), watch(soak)])
   const ofLiving = await Promise.all(soak.agents.map(bansOf))
-  const { brokenOff, failed, hangs, pulls, restarts } = soak.counts
+  const { brokenOff, failed, hangs, hung, pulls, restarts } = soak.counts
   return {
     question: 'soak',
     minutes,
@@ -78,6 +82,8 @@ async function measureSoak(guardian: Guardian, { agents: count, minutes, seed }:
     restarts,
     hangs,
     failed,
+    hung,
+    slowest_s: Math.round(soak.slowestMs / 100) / 10,
     bans: ofLiving.reduce((sum, each) => sum + each, soak.counts.bans),
     rss_mib_max: soak.most.map(({ rssMib }) => Math.round(rssMib)),
     descriptors_max: soak.most.map(({ descriptors }) => descriptors),
@@ -111,7 +117,8 @@ async function startSoak(guardian: Guardian, count: number, minutes: number): Pr
     down: new Set(),
     start,
     endsMs: performance.now() + minutes * minute,
-    counts: { pulls: 0, brokenOff: 0, failed: 0, restarts: 0, hangs: 0, bans: 0 },
+    counts: { pulls: 0, brokenOff: 0, failed: 0, hung: 0, restarts: 0, hangs: 0, bans: 0 },
+    slowestMs: 0,
     most: agents.map(() => ({ rssMib: 0, descriptors: 0 })),
   }
 }
@@ -126,13 +133,16 @@ async function pullOn(soak: Soak, at: number, random: Random): Promise<void> {
     const agent = soak.agents[at]!
     const repository = repositories[random.below(repositories.length)]!
     const breaksOff = random.below(breakOffOneIn) === 0
+    const startedMs = performance.now()
     try {
-      await pullOnce(soak, agent, repository, breaksOff)
-      soak.counts.pulls++
+      if (await within(pullOnce(soak, agent, repository, breaksOff), hungMs)) soak.counts.pulls++
+      else noteHung(soak, repository)
     } catch (error) {
       if (error instanceof ClientHasGone) soak.counts.brokenOff++
       else if (!soak.down.has(agent)) noteFailure(soak, error)
     }
+    // Who pulls from the one that falls ill waits as long as that.
+    if (at < soak.agents.length - 1) soak.slowestMs = Math.max(soak.slowestMs, performance.now() - startedMs)
     await sleep(restMs)
   }
 }
@@ -162,6 +172,12 @@ async function pullOnce(
 function noteFailure({ counts }: Soak, error: unknown): void {
   counts.failed++
   say(`a pull failed: ${String(error)}`)
+}
+
+/** The client goes on with another: were all to wait, nothing would be seen any more. */
+function noteHung({ counts }: Soak, repository: string): void {
+  counts.hung++
+  say(`a pull of ${repository} hangs`)
 }
 
 async function fallIllAgainAndAgain(soak: Soak): Promise<void> {
