@@ -72,6 +72,14 @@ export function noteArrival(sim: Sim, node: SimNode): void {
     allow(sim, `${node.id} came parted`, lackedBy(sim, [[node], others]))
 }
 
+/** A node that knows nobody, as it was parted from all seeds for as long as it waits for one, is a cluster of its own (core/members). */
+export function noteAlone(sim: Sim, node: SimNode): void {
+  const others = sim.nodes.filter((other) => other !== node && isOfUse(other))
+  const isSeed = sim.world.seeds.includes(node.id)
+  if (isOfUse(node) && !isSeed && others.length > 0)
+    allow(sim, `${node.id} knows nobody`, lackedBy(sim, [[node], others]))
+}
+
 function areaOf({ options }: SimNode): string {
   return options.border === 'none' ? '' : options.zone
 }

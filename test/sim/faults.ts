@@ -1,7 +1,7 @@
 /** Lets things go wrong, at moments that the seed chooses. */
 import { createOwners } from '../../core/directory/owners.ts'
 import type { PeerId, Random } from '../../core/ports.ts'
-import { noteGrants, noteHelp, noteLoss, notePartition, noteRead } from './budget.ts'
+import { noteAlone, noteGrants, noteHelp, noteLoss, notePartition, noteRead } from './budget.ts'
 import { watchGone } from './checkers.ts'
 import { makeLiar } from './liars.ts'
 import { depart, hang, part, type SimNode } from './node.ts'
@@ -28,6 +28,7 @@ export function planFaults(sim: Sim): void {
   each(victims, liars, ({ node }) => lie(sim, node))
   each(crashing, crashes, (pull, number) => sometime(sim, random, () => die(sim, pull, number < silentCrashes)))
   sim.world.helpsItself = (node, digest) => noteHelp(sim, node, digest)
+  sim.world.foundNoSeed = (node) => noteAlone(sim, node)
   sim.world.answered = (answer, request, host) => noteGrants(sim, host, answer, request)
   for (let count = 0; count < partitions; count++) sometime(sim, random, () => separate(sim, random, count))
   for (let count = 0; count < breaks; count++) sometime(sim, random, () => breakOne(sim, random))

@@ -69,6 +69,8 @@ export interface World {
   answered: ((answer: AnnounceAnswer, request: AnnounceRequest, host: PeerId) => void) | undefined
   /** An agent that waited in vain for a directory takes a chunk of the digest from the origin itself. */
   helpsItself: ((node: SimNode, digest: Digest) => void) | undefined
+  /** No seed was there for so long that it works with the members that it knows. */
+  foundNoSeed: ((node: SimNode) => void) | undefined
   /** An honest node cautions others of a liar. */
   foundOut: ((node: SimNode) => void) | undefined
   /** An invariant is broken. */
@@ -549,6 +551,7 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
       life?.owners.hear(output.peer)
       break
     case 'agreed':
+      if (life?.members?.live().length === 1) node.world.foundNoSeed?.(node)
       return life?.owners.arrive()
     case 'refuted':
       life?.owners.arrive()

@@ -58,6 +58,7 @@ export function createSim({ onTrace, options, seed, swarm = {} }: SimSetup): Sim
     trace: onTrace && ((line) => onTrace(`${engine.clock.now().toFixed(3)} ${line}\n`)),
     answered: undefined,
     helpsItself: undefined,
+    foundNoSeed: undefined,
     foundOut: undefined,
     violated: (what) => void violations.push(`${engine.clock.now().toFixed(3)} ms: ${what}`),
   }
