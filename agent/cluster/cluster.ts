@@ -64,7 +64,7 @@ export interface ClusterObserver {
 /** What the swarm hears of members and their directories. */
 export type ClusterEvent = Extract<
   SwarmEvent,
-  { type: 'directory' | 'directory-silent' | 'cautioned' | 'peer-came' | 'peer-gone' }
+  { type: 'directory' | 'directory-silent' | 'cautioned' | 'peer-came' | 'peer-gone' | 'peer-silent' | 'peer-heard' }
 >
 
 /** What other members ask of this agent's contents. */

@@ -403,10 +403,12 @@ function onMembers(state: State, output: MembersOutput): void {
     case 'silent':
       logger.debug({ peer: output.peer }, 'member does not answer')
       owners.silence(output.peer)
+      state.runner.post({ type: 'peer-silent', peer: output.peer })
       state.changed = true
       return
     case 'heard':
       owners.hear(output.peer)
+      state.runner.post({ type: 'peer-heard', peer: output.peer })
       state.changed = true
       return
     case 'agreed':

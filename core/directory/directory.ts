@@ -391,14 +391,12 @@ function noted(state: State, table: Table, from: PeerAddress, item: AnnounceItem
   return announcer
 }
 
-/** Who wants has announced once more before it died, or died before that; who took of it then says so within one more interval. */
+/** Who wants has announced once more before it died, or died before that; who took of it says so on hearing of the death, which may be a moment later than this host does. */
 function bury(state: State, table: Table, peer: PeerId): void {
-  let othersMs = limits.announceWantMs
-  for (const { intervalMs: ofOther, wants } of table.announcers.values())
-    if (wants) othersMs = Math.max(othersMs, ofOther)
+  const nowMs = state.clock.now()
   forget(state, table, peer, (announcer) => {
-    const sinceMs = announcer.wants ? announcer.heardMs + announcer.intervalMs : state.clock.now()
-    mourn(table, announcer, sinceMs + othersMs)
+    const sinceMs = announcer.wants ? Math.min(nowMs, announcer.heardMs + announcer.intervalMs) : nowMs
+    mourn(table, announcer, sinceMs + limits.announceWantMs)
   })
 }
 

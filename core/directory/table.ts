@@ -357,6 +357,7 @@ function holdersOf(table: Table, { bans }: Announcer, index: number): number {
     const banned = table.announcers.get(peer)
     if (banned !== undefined && holds(banned, index)) holders--
   }
+  for (const dead of table.mourned.keys()) if (bans.includes(dead.peer) && holds(dead, index)) holders--
   return holders
 }
 

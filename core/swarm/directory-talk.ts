@@ -52,9 +52,9 @@ export function announceState(state: SwarmState, digest: Digest): AnnounceItem |
 function shunnedPeers(state: SwarmState, { forgery, neighbours, spoilers }: Session): PeerId[] {
   const denying = forgery === undefined ? [...neighbours.values()].filter(({ denies }) => denies) : []
   const deniers = denying.map(({ peer }) => peer.id)
-  return [...new Set([...bannedPeers(state), ...spoilers, ...state.withholders, ...deniers])].slice(
-    -state.limits.bansToldMax,
-  )
+  return [
+    ...new Set([...bannedPeers(state), ...spoilers, ...state.withholders, ...state.silent.keys(), ...deniers]),
+  ].slice(-state.limits.bansToldMax)
 }
 
 function leavingItem(state: SwarmState, digest: Digest): AnnounceItem | undefined {

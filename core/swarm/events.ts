@@ -59,6 +59,9 @@ export type SwarmEvent =
   | { readonly type: 'peer-came'; readonly peer: PeerId }
   /** It is no member any more, as the list of members has it: it said goodbye, or was found dead. */
   | { readonly type: 'peer-gone'; readonly peer: PeerId; readonly how: GoneRecord['state'] }
+  /** A member gives no sign of life, and may be dead; or gives one again. */
+  | { readonly type: 'peer-silent'; readonly peer: PeerId }
+  | { readonly type: 'peer-heard'; readonly peer: PeerId }
   /** The transport could not make sense of what the peer said. */
   | { readonly type: 'peer-violated'; readonly peer: PeerId; readonly address: string }
   | { readonly type: 'dial-failed'; readonly peer: PeerId }

@@ -6,7 +6,7 @@ import { nearness } from '../members/places.ts'
 import type { PeerId } from '../ports.ts'
 import { isBanned } from './hosts.ts'
 import { dropNeighbour, isForeign, nearNeighbours, sendJoin } from './neighbours.ts'
-import { isDemanded, offerAll, wantsMore } from './session.ts'
+import { isDemanded, offerAll, tellDirectory, wantsMore } from './session.ts'
 import type { Peer, Session, SwarmState } from './state.ts'
 import { cancelPeer } from './transfers.ts'
 import { withdrawPeer } from './uploads.ts'
@@ -210,6 +210,7 @@ export function onDisconnected(state: SwarmState, id: PeerId): void {
 
 /** What its last process left behind says nothing of this one. */
 export function onCame(state: SwarmState, id: PeerId): void {
+  state.silent.delete(id)
   const peer = state.peers.get(id)
   if (peer === undefined) return
   peer.leavesAtMs = Infinity
@@ -222,13 +223,34 @@ export function onCame(state: SwarmState, id: PeerId): void {
  * a dead one holds is asked of others.
  */
 export function onGone(state: SwarmState, id: PeerId, how: GoneRecord['state']): void {
-  for (const { candidates } of state.active) candidates.delete(id)
+  endSilence(state, id, how)
+  for (const session of state.active) {
+    const isKnown = session.candidates.delete(id) || session.neighbours.has(id)
+    if (isKnown && how === 'dead') tellDirectory(state, session, true)
+  }
   if (how === 'left') {
     peerOf(state, id).leavesAtMs = state.clock.now() + state.limits.uploadsEndMs
     return
   }
   const peer = state.peers.get(id)
   if (peer?.connected === true) letGo(state, peer)
+}
+
+/** It may be dead, and for long not be found so: others are asked for what it has, and the origin for what nobody else has. */
+export function onSilent(state: SwarmState, id: PeerId): void {
+  state.silent.set(id, Infinity)
+  for (const session of state.active)
+    if (session.candidates.has(id) || session.neighbours.has(id)) tellDirectory(state, session, true)
+}
+
+/** What a dead member held counts in the directory for a while (core/directory/table.ts, `mourned`). */
+function endSilence({ clock, limits, silent }: SwarmState, id: PeerId, how: GoneRecord['state']): void {
+  if (how === 'dead' && silent.has(id)) silent.set(id, clock.now() + 2 * limits.announceWantMs)
+  else silent.delete(id)
+}
+
+export function forgetDead({ silent }: SwarmState, nowMs: number): void {
+  for (const [id, untilMs] of silent) if (untilMs <= nowMs) silent.delete(id)
 }
 
 function stopDialing(state: SwarmState, peer: Peer): void {

@@ -414,6 +414,8 @@ export interface SwarmState extends SwarmComponents {
   restsEndMs: number
   /** Peers that hand on nothing of what they have (refusals.ts), or stalled or denied it while this node starved, and have sent no chunk since: what they hold of any blob is nowhere. */
   readonly withholders: Set<PeerId>
+  /** Members that give no sign of life: what they hold is nowhere until they do, or, where they were found dead, for so long as it may still count. */
+  readonly silent: Map<PeerId, number>
   readonly transfers: Set<Transfer>
   readonly fetches: Map<number, Lease>
   nextId: number
@@ -478,6 +480,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     resting: new Set(),
     restsEndMs: Infinity,
     withholders: new Set(),
+    silent: new Map(),
     transfers: new Set(),
     fetches: new Map(),
     nextId: 1,

@@ -46,12 +46,14 @@ import { askForLease } from './wishes.ts'
 import {
   connectMore,
   endDialWaits,
+  forgetDead,
   endRests,
   onCame,
   onConnected,
   onDialFailed,
   onDisconnected,
   onGone,
+  onSilent,
   passHangingDials,
   peerOf,
   releaseIdle,
@@ -185,6 +187,10 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
       return onCame(state, event.peer)
     case 'peer-gone':
       return onGone(state, event.peer, event.how)
+    case 'peer-silent':
+      return onSilent(state, event.peer)
+    case 'peer-heard':
+      return void state.silent.delete(event.peer)
     case 'peer-violated':
       return onViolated(state, event.peer, event.address)
     case 'dial-failed':
@@ -353,6 +359,7 @@ function onTick(state: SwarmState): void {
   if (nowMs - state.sweptAtMs < sweepMs) return
   state.sweptAtMs = nowMs
   releaseIdle(state, nowMs)
+  forgetDead(state, nowMs)
   watchDeparture(state)
 }
 

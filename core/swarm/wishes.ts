@@ -159,9 +159,9 @@ export function isNowhere(state: SwarmState, session: Session, index: number): b
 }
 
 /** Has a neighbour this chunk that gives what it has? */
-export function isOffered({ withholders }: SwarmState, { availability, neighbours }: Session, index: number): boolean {
+export function isOffered(state: SwarmState, { availability, neighbours }: Session, index: number): boolean {
   let offers = availability[index] ?? 0
-  for (const peer of withholders) {
+  for (const peer of new Set([...state.withholders, ...state.silent.keys()])) {
     const neighbour = neighbours.get(peer)
     if (neighbour !== undefined && hasBit(neighbour.bits, index)) offers--
   }

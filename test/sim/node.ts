@@ -546,9 +546,11 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
       break
     case 'silent':
       life?.owners.silence(output.peer)
+      handle(node, { type: 'peer-silent', peer: output.peer })
       break
     case 'heard':
       life?.owners.hear(output.peer)
+      handle(node, { type: 'peer-heard', peer: output.peer })
       break
     case 'agreed':
       if (life?.members?.live().length === 1) node.world.foundNoSeed?.(node)

@@ -95,6 +95,19 @@ describe('a pull goes on', () => {
     expect(pullFromSeedsMs({ hangs: true }) - pullFromSeedsMs({ hangs: false })).toBeLessThan(1000)
   })
 
+  it.each(['hangs', 'falls silent', 'dies'] as const)(
+    'within four seconds more when the only holder %s, from the origin',
+    (how) => {
+      const story = tell({ nodes: 12 })
+      story.seed(11)
+      story.begin([1, 2])
+      story.at(story.nowMs() + 500, () => story.lose(story.node(11), how))
+      expect(story.end()).toBe(true)
+      expect(story.nowMs()).toBeLessThan(5000 + linkMs(8 * MiB) * 1.5 + 4000)
+      expect(story.originRatio()).toBeLessThan(1.02)
+    },
+  )
+
   it('from where it was when a node crashes and returns', () => {
     const story = tell({ nodes: 2 })
     story.begin([0])

@@ -58,7 +58,6 @@ const knownSmallWorlds = [
   'me3-103',
   'me4-246',
   'p19b-205',
-  'me5-385',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

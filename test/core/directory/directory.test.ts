@@ -588,34 +588,40 @@ describe('leases', () => {
     expect(world.say('e', first).lease).toMatchObject({ start: 2 })
   })
 
-  it('of what only a dead member had wait as long as it and the others take between two announces', () => {
+  it.each([true, false])(
+    'of what only a dead member had wait a second, by when who took it has heard of that (it wanted more: %s)',
+    (wants) => {
+      const world = createWorld()
+      world.say('b')
+      world.clock.advance(6000)
+      world.say('b')
+      world.say('a', { ...having(100, [0, 1]), wants })
+      world.directory.memberGone('a')
+      world.clock.advance(999)
+      const insisting = { lease: { chunks: 1, position: 0, theseOnly: true } }
+      expect(world.say('c', insisting).lease).toBeUndefined()
+      world.clock.advance(1)
+      expect(world.say('c', insisting).lease).toMatchObject({ start: 0 })
+    },
+  )
+
+  it('of what only a dead member had wait for nobody where it has announced nothing for so long that it died long before', () => {
     const world = createWorld()
-    const part = having(100, [0, 1])
-    world.say('a', part)
     world.say('b')
-    world.clock.advance(6000)
-    expect(world.sayAgainMs('b')).toBe(2000)
-    expect(world.sayAgainMs('a', part)).toBe(2000)
-    world.say('idle', { ...having(100, [50]), wants: false })
+    world.say('a', having(100, [0]))
+    world.clock.advance(2000)
     world.directory.memberGone('a')
-    world.clock.advance(3999)
-    const insisting = { lease: { chunks: 1, position: 0, theseOnly: true } }
-    expect(world.say('c', insisting).lease).toBeUndefined()
-    world.clock.advance(1)
-    expect(world.say('c', insisting).lease).toMatchObject({ start: 0 })
+    expect(world.say('c', { lease: { chunks: 1, position: 0, theseOnly: true } }).lease).toMatchObject({ start: 0 })
   })
 
-  it('of what only a dead member had that wanted nothing wait until the others have announced once', () => {
+  it('of what only a dead member had do not wait where who asks takes nothing from it in any case', () => {
     const world = createWorld()
     world.say('b')
-    world.say('a', { ...having(100, [0]), wants: false })
-    world.clock.advance(500)
+    world.say('a', having(100, [0]))
     world.directory.memberGone('a')
-    const first = { lease: { chunks: 1, position: 0, theseOnly: true } }
-    world.clock.advance(999)
-    expect(world.say('c', first).lease).toBeUndefined()
-    world.clock.advance(1)
-    expect(world.say('c', first).lease).toMatchObject({ start: 0 })
+    const answer = world.say('c', { lease: { chunks: 1, position: 0, theseOnly: true }, bans: ['a'] })
+    expect([answer.lease?.start, answer.counts?.[0], answer.counts?.[1]]).toEqual([0, 0, 0])
+    expect(world.say('d').counts?.[0]).toBe(1)
   })
 
   it('apart, what only a dead member had is counted no more once those who took it from there have said so', () => {

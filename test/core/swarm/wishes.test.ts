@@ -205,6 +205,61 @@ describe('a reader to whom all deny what they are said to have', () => {
   })
 })
 
+/** All that it wants is said to be held by one other. */
+function createReaderOfOne(): Bench {
+  const bench = createBench()
+  bench.read()
+  bench.joins('holder', span(0, 100))
+  bench.answer({ counts: new Uint8Array(100).fill(1) })
+  bench.take('announce')
+  return bench
+}
+
+describe('a reader of what only a member has that gives no sign of life', () => {
+  it('has the directory count nothing of that, and wishes for it at once', () => {
+    const bench = createReaderOfOne()
+    bench.handle({ type: 'peer-silent', peer: 'holder' })
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['holder'])
+    bench.answer({ counts: new Uint8Array(100) })
+    const asked = bench.told('request').map(({ index }) => index)
+    expect(wishOf(bench)?.position).toBe(span(0, 100).find((index) => !asked.includes(index)))
+  })
+
+  it('asks it again once it is heard', () => {
+    const bench = createReaderOfOne()
+    bench.handle({ type: 'peer-silent', peer: 'holder' })
+    bench.handle({ type: 'peer-heard', peer: 'holder' })
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+  })
+
+  it.each([
+    ['is found dead', { type: 'peer-gone', peer: 'holder', how: 'dead' }, 2],
+    ['says goodbye', { type: 'peer-gone', peer: 'holder', how: 'left' }, 0],
+    ['is there anew', { type: 'peer-came', peer: 'holder' }, 0],
+  ] as const)(
+    'which then %s, has it counted for nothing for as long as it counts for others',
+    (_how, event, seconds) => {
+      const bench = createReaderOfOne()
+      bench.handle({ type: 'peer-silent', peer: 'holder' })
+      bench.handle(event)
+      const isOut = (): boolean => bench.swarm.announceState(digest)?.bans !== undefined
+      const before = isOut()
+      bench.pass(1000 * seconds + 1000)
+      expect([before, isOut()]).toEqual([seconds > 0, false])
+    },
+  )
+
+  it('tells its directory at once that it is dead, which waits for those who had it from there', () => {
+    const bench = createReaderOfOne()
+    bench.handle({ type: 'peer-gone', peer: 'holder', how: 'dead' })
+    expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+    bench.handle({ type: 'peer-gone', peer: 'nobody', how: 'dead' })
+    expect(bench.take('announce')).toEqual([])
+  })
+})
+
 describe('a reader whom nothing reaches', () => {
   it('insists where one of two hosts says that others have the blob, and the other in turn that nobody has', () => {
     const bench = createBench()
