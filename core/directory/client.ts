@@ -122,6 +122,12 @@ interface Standing {
   dueMs: number
 }
 
+/** Is said to a host even if there is nothing else to say, until it would have forgotten it anyway. */
+interface Owed {
+  readonly untilMs: number
+  readonly left: Map<Digest, AnnounceItem>
+}
+
 interface State extends DirectoryClientComponents {
   readonly subjects: Map<Digest, Subject>
   readonly standings: Map<PeerId, Standing>
@@ -131,6 +137,8 @@ interface State extends DirectoryClientComponents {
   readonly silent: Map<PeerId, number>
   /** Hosts that have answered since they last failed to, or came: all others may know what is so no more. */
   readonly informed: Set<PeerId>
+  /** What is left, by hosts that may not have heard so. */
+  readonly owed: Map<PeerId, Owed>
   /** When a host was last called. */
   readonly lastMs: Map<PeerId, number>
   nextId: number
@@ -146,6 +154,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
     calls: new Map(),
     silent: new Map(),
     informed: new Set(),
+    owed: new Map(),
     lastMs: new Map(),
     nextId: 0,
     nextMs: undefined,
@@ -171,6 +180,7 @@ function announce(state: State, digest: Digest, now: boolean): void {
   if (subject === undefined) {
     subject = createSubject(digest)
     state.subjects.set(digest, subject)
+    forgetLeft(state, digest)
     retarget(state, subject, now ? 0 : limits.announceMs)
   }
   if (now) for (const host of urgentHosts(state, subject)) setLine(state, subject, host, nowMs)
@@ -222,29 +232,44 @@ function urgentHosts(state: State, { digest, lines }: Subject): PeerId[] {
 }
 
 function renew(state: State): void {
-  const nowMs = state.clock.now()
   state.standings.clear()
-  for (const { digest, lines } of state.subjects.values()) {
-    const item = state.state(digest)
-    const withinMs = item === undefined || isBusy(item) ? 0 : limits.retargetIdleMs
-    for (const host of lines.keys()) lines.set(host, nowMs + (withinMs === 0 ? 0 : state.random.below(withinMs)))
-  }
+  for (const subject of state.subjects.values()) sayAgain(state, subject, [...subject.lines.keys()])
   state.nextMs = undefined
+}
+
+/** The hosts may know nothing of it: what is pulled is said at once, and what is merely held has a moment. */
+function sayAgain(state: State, { digest, lines }: Subject, hosts: readonly PeerId[]): void {
+  const item = state.state(digest)
+  const withinMs = item === undefined || isBusy(item) ? 0 : limits.retargetIdleMs
+  for (const host of hosts) lines.set(host, state.clock.now() + (withinMs === 0 ? 0 : state.random.below(withinMs)))
 }
 
 function memberCame(state: State, peer: PeerId): void {
   state.silent.delete(peer)
   state.informed.delete(peer)
   const call = state.calls.get(peer)
-  if (call === undefined) return
   state.calls.delete(peer)
-  const nowMs = state.clock.now()
-  for (const { digest } of call.items) {
-    const lines = state.subjects.get(digest)?.lines
-    if (lines?.has(peer) === true) lines.set(peer, nowMs)
-  }
-  if (call.isRoster) standDown(state, peer)
+  if (call !== undefined) noteUnheard(state, call)
+  for (const subject of state.subjects.values()) if (subject.lines.has(peer)) sayAgain(state, subject, [peer])
   state.nextMs = undefined
+}
+
+function noteUnheard({ clock, owed }: State, { items, to }: Call): void {
+  const left = items.filter(({ leaves }) => leaves === true)
+  if (left.length === 0 || owed.size >= limits.candidatesMax) return
+  const known = owed.get(to) ?? { untilMs: clock.now() + 3 * limits.announceIdleMs, left: new Map() }
+  owed.set(to, known)
+  for (const item of left) if (known.left.size < limits.announceItemsMax) known.left.set(item.digest, item)
+}
+
+/** It is held again. */
+function forgetLeft({ owed }: State, digest: Digest): void {
+  for (const [host, { left }] of owed) if (left.delete(digest) && left.size === 0) owed.delete(host)
+}
+
+/** Hosts to which something is owed, and that may hear it now. */
+function* creditors({ owed, silent }: State): Iterable<PeerId> {
+  for (const host of owed.keys()) if (!silent.has(host)) yield host
 }
 
 function createSubject(digest: Digest): Subject {
@@ -340,6 +365,8 @@ function hearAgain(state: State, nowMs: number): void {
 /** What is due, by host; whatever is nearly due for a host that is called anyway goes along. */
 function dueByHost(state: State, nowMs: number): Map<PeerId, Subject[]> {
   const due = new Map<PeerId, Subject[]>()
+  for (const [host, { untilMs }] of state.owed) if (untilMs <= nowMs) state.owed.delete(host)
+  for (const host of creditors(state)) if (mayCall(state, host, nowMs)) due.set(host, [])
   for (const subject of state.subjects.values()) {
     for (const [host, dueMs] of subject.lines) if (dueMs <= nowMs && mayCall(state, host, nowMs)) due.set(host, [])
   }
@@ -377,6 +404,8 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
     setLine(state, subject, to, Number.POSITIVE_INFINITY)
     if (item.leaves === true) hangUp(state, subject, to)
   }
+  const left = [...(state.owed.get(to)?.left.values() ?? [])]
+  items.push(...left.slice(0, limits.announceItemsMax - items.length))
   if (items.length > 0) callHost(state, to, { items }, nowMs)
 }
 
@@ -428,6 +457,7 @@ function answered(state: State, id: number, answer: AnnounceAnswer): void {
   const asked = takeCall(state, id)
   if (asked === undefined) return
   noteInformed(state.informed, asked.to)
+  state.owed.delete(asked.to)
   if (asked.isRoster) heedRoster(state, asked.to, answer.roster)
   else heedItems(state, asked, answer)
   state.nextMs = undefined
@@ -551,6 +581,7 @@ function failed(state: State, id: number): void {
   state.standings.delete(call.to)
   state.informed.delete(call.to)
   state.silent.set(call.to, nowMs + limits.hostSilentMs)
+  noteUnheard(state, call)
   state.suspect(call.to)
   for (const { digest } of call.items) {
     const subject = state.subjects.get(digest)
@@ -664,6 +695,7 @@ function nextDueMs(state: State): number {
       if (!state.calls.has(host)) dueMs = Math.min(dueMs, Math.max(lineMs, freeMs(state, host)))
     }
   }
+  for (const host of creditors(state)) if (!state.calls.has(host)) dueMs = Math.min(dueMs, freeMs(state, host))
   for (const [host, standing] of state.standings)
     if (!state.calls.has(host)) dueMs = Math.min(dueMs, Math.max(standing.dueMs, freeMs(state, host)))
   return dueMs

@@ -182,6 +182,7 @@ function answerRoster(state: State, peer: PeerId, sum: RosterSum): RosterAnswer 
       const announcer = table.announcers.get(peer)
       if (announcer === undefined) continue
       announcer.heardMs = state.clock.now()
+      announcer.intervalMs = announceAfterMs
       state.tables.touch(table)
       if (provide === undefined && isFirst(state, digest) && mayProvide(state, table, announcer)) provide = digest
     }
@@ -299,7 +300,7 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   if (item.lease !== undefined) for (const before of hosts.slice(0, rank)) state.suspect(before, from.peer)
   const area = state.places.areaOf(from.peer)
   // Whoever is not known as a member yet may be on either side of the border.
-  if (area === undefined) return { ...nobody, ...later(item, limits.announceMs) }
+  if (area === undefined) return { ...nobody, announceAfterMs: limits.announceMs, ...later(item, limits.announceMs) }
   const table = tableFor(state, from.peer, area, item, rank === 0)
   if (table === undefined) return nobody
   const announcer = table.size === item.size ? noted(state, table, from, item) : undefined

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { MiB } from '../../core/units.ts'
 import { viewsOf } from './checkers.ts'
-import { part, type SimNode } from './node.ts'
+import { crash, handle, part, start, type SimNode } from './node.ts'
 import { allDone } from './sim.ts'
 import { tell, type Loss, type Story } from './story.ts'
 
@@ -35,6 +35,45 @@ describe.each(losses)('at any moment an owner that %s', (how) => {
 })
 
 describe('an owner', () => {
+  it.each([100, 600])('that is back before anybody misses it, after %d ms, soon knows what others hold', (awayMs) => {
+    const story = tell({ nodes: 4, realBytes: false })
+    story.begin([])
+    const owner = story.hosts()[0]!
+    const [holder, reader] = story.sim.pulls.filter(({ node }) => node !== owner)
+    holder!.begin()
+    story.wait(20_000)
+    crash(owner, false)
+    story.wait(awayMs)
+    start(owner)
+    story.wait(5000)
+    reader!.begin()
+    story.wait(20_000)
+    expect([reader!.doneAtMs === undefined, story.originRatio()]).toEqual([false, 1])
+  })
+
+  it.each([2, 4])(
+    'of %d nodes that was cut off while another lost the blob keeps no reader waiting for that one',
+    (nodes) => {
+      const story = tell({ nodes, realBytes: false })
+      story.begin([])
+      const owner = story.hosts()[0]!
+      const [holder, reader = story.sim.pulls.find(({ node }) => node === owner)] = story.sim.pulls.filter(
+        ({ node }) => node !== owner,
+      )
+      holder!.begin()
+      story.wait(20_000)
+      const heal = part(story.sim.world, new Set([owner.id]), 'two-way')
+      for (const { digest } of story.sim.layers) handle(holder!.node, { type: 'evicted', digest })
+      story.wait(1500)
+      heal()
+      story.wait(15_000)
+      reader!.begin()
+      const beganMs = story.sim.engine.clock.now()
+      story.wait(30_000)
+      expect(reader!.doneAtMs! - beganMs).toBeLessThan(5000)
+    },
+  )
+
   it.each(['dies', 'departs'] as const)(
     'that %s with a grant on its way leaves nobody to grant the same again',
     (how) => {

@@ -160,6 +160,11 @@ describe('an origin that ignores Range', () => {
 })
 
 describe('an area', () => {
+  it('of a holder that is not known as a member yet is asked for again soon: it is noted nowhere', () => {
+    const host = world()
+    expect(host.sayAgainMs('stranger', { have: { complete: true }, wants: false })).toBe(limits.announceMs)
+  })
+
   it('is a swarm of its own: neighbours, and what counts as rare, are of that area', () => {
     const host = world()
     host.say('a1', having(chunks, [0]))

@@ -32,6 +32,17 @@ describe('a host that hears that all is as before', () => {
     expect(isSame(createWorld(), [1])).toBe(false)
   })
 
+  it('keeps who says so though that also says that the host may have missed something', () => {
+    const world = holding([1])
+    const roster = createRoster()
+    roster.add(digestOf(1))
+    const request = { from: addressOf('holder'), items: [], asBefore: roster.sum(), anew: true }
+    expect(world.directory.announce(request).roster?.isSame).toBe(true)
+    world.clock.advance(minute)
+    world.directory.tick()
+    expect(world.directory.stats().announcers).toBe(1)
+  })
+
   it('keeps who says so as a holder, and forgets who says nothing', () => {
     const world = holding([1])
     for (const _ of span(0, 10)) {

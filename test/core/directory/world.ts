@@ -106,6 +106,29 @@ export function createWorld(options: { directory?: Parameters<typeof createDirec
   return world
 }
 
+/** A directory among these hosts, which has nothing to learn. */
+export function createHost({
+  self,
+  clock,
+  hosts,
+}: {
+  readonly self: PeerId
+  readonly clock: VirtualClock
+  readonly hosts: () => readonly PeerId[]
+}): Directory {
+  return createDirectory({
+    self,
+    clock,
+    random: seededRandom(self),
+    ownersOf: hosts,
+    learningMs: () => 0,
+    catchingUpMs: () => 0,
+    arrivingMs: () => 0,
+    ready: () => true,
+    suspect() {},
+  })
+}
+
 export function addressOf(peer: PeerId): { peer: PeerId; addresses: string[] } {
   return { peer, addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${peer}`] }
 }

@@ -1,0 +1,188 @@
+/** One announcer and the directories of its hosts: what these know of it when calls fail and hosts come and go. */
+import { describe, expect, it } from 'vitest'
+import { createDirectoryClient } from '../../../core/directory/client.ts'
+import type { DirectoryClient } from '../../../core/directory/client.ts'
+import type { Directory } from '../../../core/directory/directory.ts'
+import type { AnnounceItem } from '../../../core/directory/messages.ts'
+import type { Digest } from '../../../core/oci/digest.ts'
+import type { PeerId } from '../../../core/ports.ts'
+import { seededRandom } from '../../support/seeded-random.ts'
+import { virtualClock } from '../../support/virtual-clock.ts'
+import { addressOf, createHost, digestOf, having, itemOf } from './world.ts'
+
+const digest = digestOf(1)
+const whole = itemOf({ have: { complete: true }, wants: false })
+const part = itemOf({ ...having(100, [50]), wants: false })
+
+interface Pair {
+  /** `owner` and `standby`, each of which may be a new process. */
+  readonly hosts: Map<PeerId, Directory>
+  readonly down: Set<PeerId>
+  /** Calls to these are not answered. */
+  readonly hangs: Set<PeerId>
+  readonly client: DirectoryClient
+  hold(item: AnnounceItem): void
+  leave(of: Digest): void
+  /** A new process of this host, of which the announcer hears. */
+  restart(host: PeerId): void
+  pass(seconds: number): void
+  /** How often it was called. */
+  calls(host: PeerId): number
+  /** Does the host name the announcer as a holder? */
+  knows(host: PeerId): boolean
+}
+
+function createPair(): Pair {
+  const clock = virtualClock(1000)
+  const items = new Map<Digest, AnnounceItem>()
+  const names = ['owner', 'standby']
+  const create = (self: PeerId): Directory => createHost({ self, clock, hosts: () => names })
+  const hosts = new Map(names.map((name) => [name, create(name)]))
+  const down = new Set<PeerId>()
+  const hangs = new Set<PeerId>()
+  const called: PeerId[] = []
+  const client = createDirectoryClient({
+    clock,
+    random: seededRandom('client'),
+    from: () => addressOf('self'),
+    state: (of) => items.get(of),
+    hosts: () => names,
+    nearest: () => [],
+    membersCount: () => 3,
+    heardMs: () => Number.NEGATIVE_INFINITY,
+    suspect() {},
+    emit(output) {
+      if (output.type !== 'call') return
+      called.push(output.to)
+      if (hangs.has(output.to)) return
+      if (down.has(output.to)) client.failed(output.id)
+      else client.answered(output.id, hosts.get(output.to)!.announce(output.request))
+    },
+  })
+  return {
+    hosts,
+    down,
+    hangs,
+    client,
+    hold(item) {
+      items.set(item.digest, item)
+      client.announce(item.digest, false)
+    },
+    leave(of) {
+      items.set(of, itemOf({ digest: of, wants: false, leaves: true }))
+      client.announce(of, true)
+    },
+    restart(host) {
+      hosts.set(host, create(host))
+      client.memberCame(host)
+      client.membersChanged()
+    },
+    pass(seconds) {
+      for (let passed = 0; passed < seconds * 200; passed++) {
+        clock.advance(5)
+        if (passed % 100 === 0) for (const host of hosts.values()) host.tick()
+        client.tick()
+      }
+    },
+    calls: (host) => called.filter((one) => one === host).length,
+    knows: (host) =>
+      hosts.get(host)!.locate({ from: 'asker', digest, origin: 'registry.example', except: [] }).size !== undefined,
+  }
+}
+
+describe('a host that restarts before anybody misses it', () => {
+  it.each([
+    ['a whole blob', whole],
+    ['a part of one', part],
+  ])('hears within seconds of %s that is at rest', (_what, item) => {
+    const pair = createPair()
+    pair.hold(item)
+    pair.pass(3)
+    pair.restart('owner')
+    expect(pair.knows('owner')).toBe(false)
+    pair.pass(2)
+    expect(pair.knows('owner')).toBe(true)
+  })
+
+  it.each([1, 2])(
+    'and was told all before the news of it came forgets nothing, whatever is said next (digest %d)',
+    (next) => {
+      const pair = createPair()
+      pair.hold(whole)
+      pair.pass(3)
+      pair.client.memberCame('owner')
+      pair.client.membersChanged()
+      pair.hold({ ...whole, digest: digestOf(next) })
+      const known = Array.from({ length: 130 }, () => {
+        pair.pass(1)
+        return pair.knows('owner')
+      })
+      expect(new Set(known)).toEqual(new Set([true]))
+    },
+  )
+})
+
+describe('what is left while a host does not answer', () => {
+  it.each([whole, part])('is forgotten by it within seconds, though there is nothing else to say to it', (item) => {
+    const pair = createPair()
+    pair.hold(item)
+    pair.pass(3)
+    pair.down.add('owner')
+    const before = pair.calls('owner')
+    pair.leave(digest)
+    pair.pass(4)
+    expect([pair.knows('owner'), pair.knows('standby'), pair.calls('owner') - before]).toEqual([true, false, 2])
+    pair.down.delete('owner')
+    pair.pass(3)
+    expect(pair.knows('owner')).toBe(false)
+  })
+
+  it('is not said of what is held again by then', () => {
+    const pair = createPair()
+    pair.hold(whole)
+    pair.pass(3)
+    pair.down.add('owner')
+    pair.leave(digest)
+    pair.pass(1)
+    pair.down.delete('owner')
+    pair.hold(whole)
+    const known = Array.from({ length: 100 }, () => {
+      pair.pass(0.1)
+      return pair.knows('owner')
+    })
+    expect(new Set(known)).toEqual(new Set([true]))
+  })
+
+  it('is said anew to a host that came anew before it answered, and once', () => {
+    const pair = createPair()
+    const told: number[] = []
+    pair.hold(whole)
+    pair.pass(3)
+    const owner = pair.hosts.get('owner')!
+    pair.hosts.set('owner', {
+      ...owner,
+      announce(request) {
+        told.push(request.items.filter(({ leaves }) => leaves === true).length)
+        return owner.announce(request)
+      },
+    })
+    pair.hangs.add('owner')
+    pair.leave(digest)
+    pair.pass(0.5)
+    pair.hangs.delete('owner')
+    pair.client.memberCame('owner')
+    pair.client.membersChanged()
+    pair.pass(20)
+    expect(told).toEqual([1])
+  })
+
+  it('is not said for longer than it would be remembered', () => {
+    const pair = createPair()
+    pair.hold(whole)
+    pair.pass(3)
+    pair.down.add('owner')
+    pair.leave(digest)
+    pair.pass(200)
+    expect(pair.client.nextMs()).toBe(Infinity)
+  })
+})
