@@ -1,6 +1,5 @@
 /** A blob's two files, open: the sparse data and the log that says which of it is real. */
 import fs from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { digestHex, type Digest } from '../../core/oci/digest.ts'
@@ -22,10 +21,8 @@ export interface BlobFiles {
   /** Appends to the log; records appended while another append is under way go out as one write. */
   append(record: LogRecord): Promise<void>
   hold(): HeldFile
-  syncData(): Promise<void>
-  syncLog(): Promise<void>
-  /** Bytes that the two files take on disk, holes left out. */
-  usedBytes(): Promise<number>
+  /** Syncs the data, then the log. Resolves with the bytes that the two files take on disk, holes left out. */
+  sync(): Promise<number>
   /** Closes both files once nobody holds them. */
   close(): Promise<void>
 }
@@ -37,26 +34,26 @@ export function blobPaths(directory: string, digest: Digest): BlobPaths {
 }
 
 /** The log goes first: data without a log is nothing, a log without data would be a lie. */
-export async function removeBlobFiles(paths: BlobPaths): Promise<void> {
-  await rm(paths.log, { force: true })
-  await rm(paths.data, { force: true })
+export async function removeBlobFiles(disk: Disk, paths: BlobPaths): Promise<void> {
+  await disk.remove(paths.log)
+  await disk.remove(paths.data)
 }
 
 export async function createBlobFiles(disk: Disk, paths: BlobPaths, digest: Digest, size: number): Promise<BlobFiles> {
-  const fds = await openBoth(paths, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)
+  const fds = await openBoth(disk, paths, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)
   try {
     const header = encodeHeader(digest, size)
     await writeFully(disk, fds.log, [header], 0)
     return shareFiles(disk, fds, tailOfHeader(header))
   } catch (error) {
     await closeBoth(fds)
-    await removeBlobFiles(paths)
+    await removeBlobFiles(disk, paths)
     throw error
   }
 }
 
 export async function openBlobFiles(disk: Disk, paths: BlobPaths, tail: LogTail): Promise<BlobFiles> {
-  return shareFiles(disk, await openBoth(paths, O_RDWR | O_NOFOLLOW), tail)
+  return shareFiles(disk, await openBoth(disk, paths, O_RDWR | O_NOFOLLOW), tail)
 }
 
 interface Fds {
@@ -64,13 +61,13 @@ interface Fds {
   readonly log: number
 }
 
-async function openBoth(paths: BlobPaths, flags: number): Promise<Fds> {
+async function openBoth(disk: Disk, paths: BlobPaths, flags: number): Promise<Fds> {
   const data = await open(paths.data, flags, 0o600)
   try {
     return { data, log: await open(paths.log, flags, 0o600) }
   } catch (error) {
     await close(data)
-    if ((flags & O_CREAT) !== 0) await rm(paths.data, { force: true })
+    if ((flags & O_CREAT) !== 0) await disk.remove(paths.data)
     throw error
   }
 }
@@ -109,9 +106,12 @@ function shareFiles(disk: Disk, fds: Fds, tail: LogTail): BlobFiles {
   return {
     append: (record) => whileHeld(async () => append(record)),
     hold,
-    syncData: () => whileHeld(() => disk.sync(fds.data)),
-    syncLog: () => whileHeld(() => disk.sync(fds.log)),
-    usedBytes: () => whileHeld(async () => (await usedBy(fds.data)) + (await usedBy(fds.log))),
+    sync: () =>
+      whileHeld(async () => {
+        await disk.sync(fds.data)
+        await disk.sync(fds.log)
+        return (await usedBy(fds.data)) + (await usedBy(fds.log))
+      }),
     async close() {
       isClosing = true
       if (holds > 0) await idle.promise

@@ -1,6 +1,7 @@
 /** A finished file of containerd's as a `StoredBlob`: read-only, its descriptor open before anything is promised. */
 import fs, { type BigIntStats } from 'node:fs'
 import { promisify } from 'node:util'
+import { ShoalError } from '../../core/errors.ts'
 import type { StoredBlob, StoredBlobState } from '../../core/ports.ts'
 import { identityOf } from './containerd-files.ts'
 import type { Disk } from './disk.ts'
@@ -61,6 +62,11 @@ export function containerdBlob(
     onDisowned(reason)
   }
 
+  function requireWhole(): void {
+    if (!copy.complete)
+      throw new ShoalError('DISK_FAILED', `containerd's copy of ${digest} is corrupt and takes no chunks`)
+  }
+
   const source = {
     digest,
     size,
@@ -89,9 +95,9 @@ export function containerdBlob(
     entry: () => undefined,
     hash: source.hash,
     read: createVerifiedReader(disk, source),
-    // The copy is complete and proven: there is nothing to keep or to prove.
-    write: async () => {},
-    markComplete: async () => {},
+    // While the copy is complete and proven there is nothing to keep or to prove; once it is refuted there is nowhere to.
+    write: async () => requireWhole(),
+    markComplete: async () => requireWhole(),
     discard: () => drop(0, 'was refuted'),
     async close() {
       if (!isOpen) return

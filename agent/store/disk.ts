@@ -1,6 +1,6 @@
 /** The few disk calls the store makes, as one record, so that a test can let a disk fail in ways that no real one here will. */
 import fs from 'node:fs'
-import { statfs } from 'node:fs/promises'
+import { rm, statfs } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { ShoalError } from '../../core/errors.ts'
 
@@ -20,6 +20,8 @@ export interface Disk {
   write(fd: number, parts: readonly Uint8Array[], position: number): Promise<number>
   /** Resolves when the file's data, and its size, would survive a power loss. */
   sync(fd: number): Promise<void>
+  /** Deletes a file; one that is not there is as good as deleted. */
+  remove(path: string): Promise<void>
   usage(path: string): Promise<FilesystemUsage>
 }
 
@@ -31,6 +33,7 @@ export const realDisk: Disk = {
   read: async (fd, buffer, position) => (await read(fd, buffer, 0, buffer.length, position)).bytesRead,
   write: async (fd, parts, position) => (await writev(fd, parts, position)).bytesWritten,
   sync: promisify(fs.fdatasync),
+  remove: (path) => rm(path, { force: true }),
   async usage(path) {
     const { bsize, blocks, bavail, files, ffree } = await statfs(path)
     return { sizeBytes: blocks * bsize, availableBytes: bavail * bsize, inodes: files, inodesFree: ffree }

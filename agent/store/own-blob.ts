@@ -7,7 +7,7 @@ import { chunkCountOf, chunkLengthOf, chunkSizeOf } from '../../core/swarm/chunk
 import type { Entry } from '../../core/swarm/entry.ts'
 import { KiB } from '../../core/units.ts'
 import { createBlobFiles, openBlobFiles, removeBlobFiles, type BlobFiles, type BlobPaths } from './blob-files.ts'
-import { diskError, writeFully, type Disk } from './disk.ts'
+import { diskError, errnoOf, writeFully, type Disk } from './disk.ts'
 import { entryOf, readLog, type LogRecord, type LogView } from './log-format.ts'
 import type { StoreLogger } from './logger.ts'
 import { createVerifiedReader, type ReadRange } from './verified-reader.ts'
@@ -79,6 +79,8 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
   let discards = 0
   let isDirty = false
   let unsynced = new Set<number>()
+  let syncing: Promise<void> = Promise.resolve()
+  let failedSyncs = 0
   let files: BlobFiles | undefined
   let log: LogView | undefined
   let creating: Promise<BlobFiles> | undefined
@@ -128,7 +130,12 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
 
   async function create(): Promise<BlobFiles> {
     await removed
-    files = await createBlobFiles(disk, paths, digest, size)
+    files = await createBlobFiles(disk, paths, digest, size).catch(async (error: unknown) => {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      // An older copy that could not be deleted when it should have been.
+      await removeBlobFiles(disk, paths)
+      return createBlobFiles(disk, paths, digest, size)
+    })
     record.isOnDisk = true
     components.onCreated()
     return files
@@ -146,9 +153,15 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
 
   async function keep(index: number, parts: readonly Uint8Array[], chunkEntry: Entry): Promise<void> {
     const target = await orDiskError(filesForWriting(), 'create')
+    const failedBefore = failedSyncs
     await orDiskError(writeData(target, index, parts), 'write')
     await appendTo(target, { kind: 'chunk', entry: chunkEntry })
     if (target !== files) throw discardedMeanwhile(digest, index)
+    // The data may be among what the disk does not have, though it came too late to be dropped with that.
+    if (failedSyncs !== failedBefore) {
+      await dropKept(index)
+      throw new ShoalError('DISK_FAILED', `${digest} could not be synced while chunk ${index} was written`)
+    }
     entries.set(index, chunkEntry)
     setBit(verified, index)
     setBit(have, index)
@@ -167,8 +180,9 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
   }
 
   async function appendTo(target: BlobFiles, logRecord: LogRecord): Promise<void> {
-    isDirty = true
     await orDiskError(target.append(logRecord), 'write the log of')
+    // Not before: a sync that begins meanwhile may miss the record.
+    isDirty = true
   }
 
   async function drop(index: number, reason: string): Promise<void> {
@@ -204,7 +218,11 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
     if (countBits(have) !== count) throw new RangeError(`${digest} lacks chunks, so it can not be complete`)
     // True of the bytes whether or not the disk takes the note of it.
     record.complete = true
-    await appendTo(await orDiskError(filesForWriting(), 'create'), { kind: 'complete' })
+    const before = generation
+    const target = await orDiskError(filesForWriting(), 'create')
+    // To the next process a log that says so after a chunk was lost is damaged, and nothing that follows counts.
+    if (generation !== before) throw new ShoalError('CHUNK_CORRUPT', `${digest} lost chunks while its proof was noted`)
+    await appendTo(target, { kind: 'complete' })
   }
 
   async function discard(indices?: readonly number[]): Promise<void> {
@@ -228,11 +246,19 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
     isDirty = false
     record.isOnDisk = false
     account(0)
-    removed = removed.then(() => removeBlobFiles(paths))
-    await Promise.all([orDiskError(removed, 'delete'), old?.close()])
+    const removal = removed.then(() => removeBlobFiles(disk, paths))
+    // What could not be deleted keeps nothing out for ever: `create` tries again.
+    removed = removal.catch(() => {})
+    await Promise.all([orDiskError(removal, 'delete'), old?.close()])
   }
 
-  async function sync(): Promise<void> {
+  /** One after the other: whoever puts the files away next must know how the sync that is under way ends. */
+  function sync(): Promise<void> {
+    syncing = syncing.catch(() => {}).then(syncNow)
+    return syncing
+  }
+
+  async function syncNow(): Promise<void> {
     const target = files
     if (!isDirty) return
     isDirty = false
@@ -240,13 +266,15 @@ export function createOwnBlob(components: OwnBlobComponents, record: BlobRecord,
     const pending = unsynced
     unsynced = new Set()
     try {
-      await target.syncData()
-      await target.syncLog()
-      const bytes = await target.usedBytes()
+      const bytes = await target.sync()
       if (target === files) account(bytes)
     } catch (error) {
       // After a failed sync the kernel holds such pages clean while the disk may not have them: their bytes are no longer known.
-      for (const index of pending) await drop(index, 'could not be made durable')
+      // So are those of what came meanwhile, but not of what was discarded and came anew: that is in other files.
+      if (target === files) {
+        failedSyncs++
+        await Promise.all([...pending.union(unsynced)].map((index) => drop(index, 'could not be made durable')))
+      }
       throw diskError(error, `sync ${digest}`)
     }
   }

@@ -1,10 +1,10 @@
 /** What a data directory holds when the store opens: every sound log counts, all else of ours is cleaned up. */
-import { lstat, readFile, readdir, rm, truncate } from 'node:fs/promises'
+import { lstat, readFile, readdir, truncate } from 'node:fs/promises'
 import { limits } from '../../core/limits.ts'
 import { digestFromHex, type Digest } from '../../core/oci/digest.ts'
 import { countBits } from '../../core/swarm/bitfield.ts'
 import { blobPaths, removeBlobFiles, type BlobPaths } from './blob-files.ts'
-import { errnoOf } from './disk.ts'
+import { errnoOf, type Disk } from './disk.ts'
 import { readLog, type LogView } from './log-format.ts'
 import type { StoreLogger } from './logger.ts'
 
@@ -20,16 +20,21 @@ export interface FoundBlob {
 
 const fileName = /^([a-f0-9]{64})\.(data|log)$/
 
+export interface ScanComponents {
+  readonly disk: Disk
+  readonly logger: StoreLogger
+}
+
 /** Files whose names are not ours, and anything that is not a plain file, are left alone. */
-export async function scanBlobs(logger: StoreLogger, directory: string): Promise<FoundBlob[]> {
+export async function scanBlobs({ disk, logger }: ScanComponents, directory: string): Promise<FoundBlob[]> {
   const { logs, orphans } = await listBlobs(directory)
-  for (const digest of orphans) await rm(blobPaths(directory, digest).data)
+  for (const digest of orphans) await disk.remove(blobPaths(directory, digest).data)
   if (orphans.length > 0) logger.info({ blobs: orphans.length }, 'removed data files that have no log')
   const found: FoundBlob[] = []
   const next = logs.values()
   async function scanSome(): Promise<void> {
     for (const digest of next) {
-      const blob = await scanBlob(logger, blobPaths(directory, digest), digest)
+      const blob = await scanBlob({ disk, logger }, blobPaths(directory, digest), digest)
       if (blob !== undefined) found.push(blob)
     }
   }
@@ -47,7 +52,11 @@ async function listBlobs(directory: string): Promise<{ logs: Digest[]; orphans: 
   return { logs: [...logs], orphans: [...data.difference(logs)] }
 }
 
-async function scanBlob(logger: StoreLogger, paths: BlobPaths, digest: Digest): Promise<FoundBlob | undefined> {
+async function scanBlob(
+  { disk, logger }: ScanComponents,
+  paths: BlobPaths,
+  digest: Digest,
+): Promise<FoundBlob | undefined> {
   try {
     const bytes = await readFile(paths.log)
     const view = readLog(bytes)
@@ -61,7 +70,7 @@ async function scanBlob(logger: StoreLogger, paths: BlobPaths, digest: Digest): 
     }
     logger.warn({ digest }, 'dropped a blob: its data file is gone')
   }
-  await removeBlobFiles(paths).catch((error: unknown) => {
+  await removeBlobFiles(disk, paths).catch((error: unknown) => {
     logger.error({ digest, errno: errnoOf(error) }, 'could not remove the files of a dropped blob')
   })
   return undefined

@@ -159,14 +159,14 @@ export function createShelves(components: ShelvesComponents, { directory }: { re
     const { digest } = shelf
     shelves.delete(digest)
     idle.delete(shelf)
-    const removal = deleteFiles(shelf).finally(() => {
+    const removal = deleteFiles(shelf, removals.get(digest)).finally(() => {
       if (removals.get(digest) === removal) removals.delete(digest)
     })
     removals.set(digest, removal)
     return removal
   }
 
-  async function deleteFiles(shelf: Shelf): Promise<void> {
+  async function deleteFiles(shelf: Shelf, earlier: Promise<void> | undefined): Promise<void> {
     const paths = blobPaths(directory, shelf.digest)
     const blob = shelf.blob ?? createOwnBlob(components, shelf, { paths, after: undefined })
     try {
@@ -175,6 +175,8 @@ export function createShelves(components: ShelvesComponents, { directory }: { re
       logger.error({ digest: shelf.digest, errno: errnoOf(error) }, 'a blob could not be deleted')
       components.onFailed(error)
     }
+    // Of a blob that was never written there is nothing to delete, but the files of the one before it may still be there.
+    await earlier
   }
 
   return {

@@ -14,7 +14,7 @@ import { lockDirectory, type DirectoryLock } from './directory-lock.ts'
 import { errnoOf, realDisk, type Disk } from './disk.ts'
 import { createEviction } from './eviction.ts'
 import type { StoreLogger } from './logger.ts'
-import { scanBlobs, type FoundBlob } from './scan.ts'
+import { scanBlobs, type FoundBlob, type ScanComponents } from './scan.ts'
 import { createShelves, sizeConflict, type UsedShelf } from './shelves.ts'
 import { createSpace } from './space.ts'
 import { createSyncer } from './syncer.ts'
@@ -79,7 +79,7 @@ export interface DiskStore extends BlobStore {
 export async function openStore(components: StoreComponents, options: StoreOptions): Promise<DiskStore> {
   const directory = resolve(options.directory)
   const blobsDirectory = join(directory, 'blobs', 'sha256')
-  const prepared = await prepare(components.logger, directory, blobsDirectory)
+  const prepared = await prepare({ disk: realDisk, ...components }, directory, blobsDirectory)
   return createStore(components, { ...options, directory, blobsDirectory }, prepared)
 }
 
@@ -88,12 +88,13 @@ interface Prepared {
   readonly found: readonly FoundBlob[]
 }
 
-async function prepare(logger: StoreLogger, directory: string, blobsDirectory: string): Promise<Prepared> {
+async function prepare(components: ScanComponents, directory: string, blobsDirectory: string): Promise<Prepared> {
+  const { logger } = components
   let lock: DirectoryLock | undefined
   try {
     await makeDirectories(directory, blobsDirectory)
     lock = lockDirectory(directory)
-    return { lock, found: await scanBlobs(logger, blobsDirectory) }
+    return { lock, found: await scanBlobs(components, blobsDirectory) }
   } catch (error) {
     lock?.release()
     if (error instanceof ShoalError) throw error

@@ -305,6 +305,21 @@ export function storeContract(start: () => Promise<StoreUnderTest>): void {
     await blob.close()
   })
 
+  test("keeps nothing in containerd's copy once that is refuted, and takes the blob in one of its own", async () => {
+    await underTest.commit(content.bytes)
+    await eventually(() => store.state(digest) !== undefined)
+    const copy = await store.open(digest, size)
+    await copy.discard([1])
+    expect(copy).toMatchObject({ source: 'containerd', complete: false, have: Uint8Array.of(0) })
+    expect(store.state(digest)).toBeUndefined()
+    await expect(fill(copy, content, [0])).rejects.toMatchObject({ code: 'DISK_FAILED' })
+    await expect(copy.markComplete()).rejects.toMatchObject({ code: 'DISK_FAILED' })
+    expect(copy).toMatchObject({ complete: false, have: Uint8Array.of(0) })
+    await copy.close()
+    await keep([0])
+    expect(store.state(digest)).toEqual(partial(0b001))
+  })
+
   test("has containerd's copy again after a restart", async () => {
     await underTest.commit(content.bytes)
     await eventually(() => store.state(digest) !== undefined)

@@ -94,6 +94,14 @@ export function createMemoryStore(): MemoryStore {
     return handle(held, 'containerd', () => {})
   }
 
+  /** containerd's copy is wrong somewhere: none of it is believed any more. */
+  function refute(held: Held): void {
+    clear(held, chunksOf(held.size))
+    if (committed.get(held.digest) !== held) return
+    committed.delete(held.digest)
+    lost(held.digest)
+  }
+
   function handle(held: Held, source: StoredBlob['source'], onClose: () => void): StoredBlob {
     let isOpen = true
     return {
@@ -109,6 +117,7 @@ export function createMemoryStore(): MemoryStore {
       async write(index, parts, entry) {
         requireChunk(held, index, parts)
         if (hasBit(held.have, index)) return
+        if (source === 'containerd') throw refuted(held)
         if (refusal !== undefined && isRefused(index)) throw new ShoalError(refusal, 'the test refuses writes')
         const { discards } = held
         await hanging
@@ -118,21 +127,22 @@ export function createMemoryStore(): MemoryStore {
         held.verified.add(index)
         setBit(held.have, index)
       },
-      read: async (offset, length, into) => read(held, offset, length, into),
+      async read(offset, length, into) {
+        try {
+          return read(held, offset, length, into)
+        } finally {
+          if (source === 'containerd' && !held.complete) refute(held)
+        }
+      },
       async markComplete() {
+        if (source === 'containerd' && !held.complete) throw refuted(held)
         if (countBits(held.have) !== chunkCountOf(held.size)) throw new RangeError(`${held.digest} lacks chunks`)
         held.complete = true
       },
       async discard(indices) {
-        for (const index of indices ?? chunksOf(held.size)) {
-          clearBit(held.have, index)
-          held.entries.delete(index)
-        }
-        held.complete = false
+        if (source === 'containerd') return refute(held)
+        clear(held, indices ?? chunksOf(held.size))
         if (indices === undefined) held.discards++
-        if (source === 'shoal') return
-        committed.delete(held.digest)
-        lost(held.digest)
       },
       async close() {
         if (isOpen) onClose()
@@ -160,7 +170,7 @@ export function createMemoryStore(): MemoryStore {
     onEvicted: (listener) => void evicted.push(listener),
     onFound: (listener) => void found.push(listener),
     restart() {
-      for (const held of own.values()) {
+      for (const held of [...own.values(), ...committed.values()]) {
         held.users = 0
         held.verified.clear()
       }
@@ -224,6 +234,18 @@ function committedHeld(bytes: Buffer): Held {
     verified: new Set(indices),
     complete: true,
   }
+}
+
+function clear(held: Held, indices: Iterable<number>): void {
+  for (const index of indices) {
+    clearBit(held.have, index)
+    held.entries.delete(index)
+  }
+  held.complete = false
+}
+
+function refuted({ digest }: Held): ShoalError {
+  return new ShoalError('DISK_FAILED', `containerd's copy of ${digest} is corrupt and takes no chunks`)
 }
 
 function requireChunk({ size }: Held, index: number, parts: readonly Uint8Array[]): void {

@@ -196,6 +196,17 @@ test('a chunk that rots on disk is fetched again before it is served', async () 
   expect(after.received.origin).toBe(chunkSize)
 })
 
+test("a copy of containerd's that rots is given up for what the origin has, which passes through", async () => {
+  const store = createMemoryStore()
+  store.commit(Buffer.from(bytes))
+  store.restart()
+  store.corrupt(want.digest, 4)
+  const node = await nodes.add(originWith(bytes), store)
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+  expect(node.received.origin).toBe(bytes.length)
+  expect(store.state(want.digest)).toBeUndefined()
+})
+
 test('a chunk that the swarm had thrown away while somebody read it is not taken for one that the disk lost', async () => {
   const { origin, store } = await stoppedWithAll()
   const { runner } = await nodes.add(origin, store)
