@@ -21,7 +21,10 @@ export function createReaderOpener({ post, readerId }: Pick<Runner, 'post' | 're
   return (session, origin, range, kind) => {
     const { digest, size } = session
     const reader = readerId()
-    if (origin !== undefined) session.failures.delete(origin)
+    if (origin !== undefined) {
+      forgive(session, origin)
+      session.origins.set(reader, origin)
+    }
     session.positions.set(reader, range.start)
     post({ type: 'reader-opened', digest, size, origin, reader, ...range, ...kind })
     return {
@@ -34,9 +37,18 @@ export function createReaderOpener({ post, readerId }: Pick<Runner, 'post' | 're
       close() {
         session.positions.delete(reader)
         session.endedReaders.delete(reader)
+        session.origins.delete(reader)
         pruneUnkept(session)
         post({ type: 'reader-closed', digest, reader })
       },
     }
   }
+}
+
+/** The failure is over for who comes now. Who was here ended with it, though it may not have looked yet. */
+function forgive(session: BlobSession, origin: string): void {
+  const failure = session.failures.get(origin)
+  if (failure === undefined) return
+  for (const [reader, of] of session.origins) if (of === origin) session.endedReaders.set(reader, failure)
+  session.failures.delete(origin)
 }

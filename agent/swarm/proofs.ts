@@ -27,7 +27,8 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
   function proverOf(session: BlobSession): Prover {
     const known = provers.get(session)
     if (known !== undefined) return known
-    const prover = createProver(provable(session), pool)
+    const isCurrent = (): boolean => provers.get(session) === prover
+    const prover: Prover = createProver(provable(session, isCurrent), pool)
     provers.set(session, prover)
     void settle(session, prover)
     return prover
@@ -35,7 +36,8 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
 
   async function settle(session: BlobSession, prover: Prover): Promise<void> {
     try {
-      onEnd(session, await prover.proved())
+      const ok = await prover.proved()
+      if (provers.get(session) === prover) onEnd(session, ok)
     } catch {
       // Stopped: another prover has taken its place.
     }
@@ -45,6 +47,8 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
     session.proved = false
     session.provedBytes = 0
     session.genuine.length = 0
+    // What comes in the place of a chunk that was signed for may be another.
+    session.proofs.clear()
     provers.get(session)?.stop()
     provers.delete(session)
   }
@@ -59,7 +63,7 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
 }
 
 /** The blob as its readers see it: what the disk refused counts as well. */
-function provable(session: BlobSession): Provable {
+function provable(session: BlobSession, isCurrent: () => boolean): Provable {
   return {
     digest: session.digest,
     size: session.size,
@@ -70,7 +74,9 @@ function provable(session: BlobSession): Provable {
       const index = Math.floor(offset / chunkSizeOf(session.size))
       const hash = hashOf(session, index) ?? ''
       const bytes = await readHeld(session, offset, length, into)
-      if (bytes === undefined) throw new ShoalError('CHUNK_CORRUPT', `${session.digest} is not held at ${offset}`)
+      // A read that was under way when the proof began anew is no part of the new one.
+      if (bytes === undefined || !isCurrent())
+        throw new ShoalError('CHUNK_CORRUPT', `${session.digest} is not held at ${offset}`)
       session.genuine[index] = hash
       session.provedBytes = offset + length
       pruneUnkept(session)

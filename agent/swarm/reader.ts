@@ -75,6 +75,8 @@ export async function* readVerified(
         continue
       }
       taken.set(piece.index, piece.hash)
+      // What the proof read may have come in the place of what was handed out.
+      if (session.proved && position + bytes.length === range.end) requireSame(session, taken)
       position += bytes.length
       ahead = readPiece(reading, position, piece.buffer === buffer ? otherBuffer : buffer)
       yield bytes
@@ -109,7 +111,7 @@ function readPiece(reading: Reading, position: number, buffer: Uint8Array): Piec
 /** Throws when a chunk that was handed out is known to be another by now. */
 function requireSame(session: BlobSession, taken: ReadonlyMap<number, string | undefined>): void {
   for (const [index, hash] of taken) {
-    const now = session.stored.hash(index)
+    const now = (session.proved ? session.genuine[index] : undefined) ?? session.stored.hash(index)
     if (now !== undefined && now !== hash)
       throw new ShoalError('BLOB_CORRUPT', `chunk ${index} of ${session.digest} was handed out wrong`)
   }

@@ -269,6 +269,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   /** Whatever was proven is so no more. Where the swarm itself had the chunk discarded while somebody read it, nothing is lost. */
   function onLost(session: BlobSession, index: number, error: ShoalError): void {
     const { digest, stored } = session
+    recent.drop(chunkKey(digest, index))
     if (!swarm.holds(digest, index)) return
     logger.warn({ err: error }, 'a chunk on disk was lost')
     proofs.restart(session)
@@ -319,7 +320,6 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     session.generation++
     for (const index of indices ?? chunksOf(session.size)) {
       session.unkept.drop(index)
-      session.proofs.delete(index)
       recent.drop(chunkKey(digest, index))
     }
     proofs.restart(session)
@@ -349,7 +349,11 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   function start(): void {
     for (const { digest, size, have, complete } of store.list()) post({ type: 'held', digest, size, have, complete })
-    store.onFound(({ digest, size, have, complete }) => post({ type: 'held', digest, size, have, complete }))
+    store.onFound(({ digest, size, have, complete }) => {
+      post({ type: 'held', digest, size, have, complete })
+      // Who has another copy open, and waits for what is not brought any more, says what that lacks.
+      sessions.find(digest)?.changed.notify()
+    })
     store.onEvicted((digest) => post({ type: 'evicted', digest }))
     transport.on(onTransport)
     ticks.start()
@@ -369,10 +373,27 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   /** The proof may end without the swarm having asked for it: where the disk refused chunks, only readers need it. */
   function onProofEnd(session: BlobSession, ok: boolean): void {
-    if (ok) session.proved = true
-    else if (countBits(session.stored.have) < chunkCountOf(session.size)) endCorrupt(session)
+    if (ok) {
+      session.proved = true
+      dropOthers(session)
+    } else if (countBits(session.stored.have) < chunkCountOf(session.size)) endCorrupt(session)
     if (ok) for (const [, want] of session.wants) if (isFetchedFrom(session, want.origin)) components.onFetched(want)
     session.changed.notify()
+  }
+
+  /** What came in the place of what the proof had read, and let go, is another chunk: it goes, and who needs one there gets it anew. */
+  function dropOthers(session: BlobSession): void {
+    const { digest, genuine, size, stored, unkept } = session
+    const isOther = (hash: string | undefined, index: number) => hash !== undefined && hash !== genuine[index]
+    const passed = [...unkept.indices()].filter((index) => isOther(unkept.entry(index)?.hash, index))
+    const kept = chunksOf(size).filter((index) => isOther(stored.hash(index), index))
+    if (passed.length + kept.length === 0) return
+    session.generation++
+    for (const index of passed) unkept.drop(index)
+    for (const index of kept) recent.drop(chunkKey(digest, index))
+    // To a copy of containerd's, to discard nothing of it is to discard all.
+    if (kept.length > 0) stored.discard(kept).catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
+    post({ type: 'lost', digest, have: stored.have.slice() })
   }
 
   /** Nobody knows which chunk is wrong: its readers end, and what the disk refused comes anew for the next one. */

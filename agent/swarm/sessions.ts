@@ -5,7 +5,7 @@ import { createBoundedMap, type BoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { BlobStore, Clock, StoredBlob } from '../../core/ports.ts'
 import { hasBit } from '../../core/swarm/bitfield.ts'
-import { chunkSizeOf } from '../../core/swarm/chunks.ts'
+import { chunkSizeOf, chunksOf } from '../../core/swarm/chunks.ts'
 import type { Entry } from '../../core/swarm/entry.ts'
 import type { OriginFailure } from '../../core/swarm/events.ts'
 import type { CredentialLives } from '../access/credential-lives.ts'
@@ -47,6 +47,8 @@ export interface BlobSession {
   provedBytes: number
   /** Where each reader is. */
   readonly positions: Map<number, number>
+  /** Whom each reader trusts. */
+  readonly origins: Map<number, string>
   /** Readers, uploads and writes under way. */
   uses: number
   idleSinceMs: number
@@ -116,9 +118,11 @@ export function createSessions({ store, clock, pool, recent, onOpened, onLost }:
     const unused = [...open.values()].filter(
       ({ uses, idleSinceMs }) => uses === 0 && clock.now() - idleSinceMs >= idleMs,
     )
-    for (const { digest, unkept } of unused) {
+    for (const { digest, size, unkept } of unused) {
       open.delete(digest)
       unkept.clear()
+      // By the time of the next one the store may have another copy.
+      for (const index of chunksOf(size)) recent.drop(chunkKey(digest, index))
     }
     await Promise.all(unused.map(({ stored }) => stored.close()))
   }
@@ -148,6 +152,7 @@ function createSession(
     generation: 0,
     provedBytes: 0,
     positions: new Map(),
+    origins: new Map(),
     uses: 0,
     idleSinceMs: nowMs,
     onLost,
@@ -224,7 +229,10 @@ export async function readHeld(
   try {
     return await session.stored.read(offset, length, into)
   } catch (error) {
-    if (!(error instanceof ShoalError && error.code === 'CHUNK_CORRUPT')) throw error
+    // What a disk fails to read is dropped as well.
+    const isLost =
+      error instanceof ShoalError && (error.code === 'CHUNK_CORRUPT' || !hasBit(session.stored.have, index))
+    if (!isLost) throw error
     session.onLost(index, error)
     return undefined
   }

@@ -1,6 +1,7 @@
 /** Carries out `hash` and `keep`: from the buffer to the disk, and to memory where the disk refuses. */
 import { hash as hashBytes } from 'node:crypto'
 import { limits } from '../../core/limits.ts'
+import { hasBit } from '../../core/swarm/bitfield.ts'
 import type { SwarmCommand, SwarmEvent } from '../../core/swarm/events.ts'
 import type { Logger } from '../logging.ts'
 import type { BufferPool } from './buffer-pool.ts'
@@ -83,13 +84,28 @@ export function createWrites(components: WriteComponents): Writes {
         return false
       },
     )
+    // The proof may have ended during the write.
+    if (isKnownOtherwise(session, command)) return dropWritten(session, index, bytes)
     const isPassed = !ok && mayPass && session.generation === generation
     if (isPassed) session.unkept.put(index, bytes, entry)
     else if (ok && session.generation === generation) recent.put(chunkKey(digest, index), bytes)
     else pool.give(bytes)
+    // Read before the disk's, it would hide what is kept now.
+    if (ok) session.unkept.drop(index)
     sessions.release(session)
     post({ type: 'kept', digest, index, ok, isForgotten: !ok && !isPassed })
     onGained(session)
+  }
+
+  async function dropWritten(session: BlobSession, index: number, bytes: Uint8Array): Promise<void> {
+    const { digest, genuine, stored } = session
+    pool.give(bytes)
+    session.generation++
+    if (hasBit(stored.have, index) && stored.hash(index) !== genuine[index])
+      await stored.discard([index]).catch((error: unknown) => logger.warn({ err: error }, 'discard failed'))
+    sessions.release(session)
+    post({ type: 'kept', digest, index, ok: false, isWrong: true })
+    session.changed.notify()
   }
 
   async function room(signal: AbortSignal): Promise<void> {

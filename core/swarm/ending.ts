@@ -68,11 +68,11 @@ export function dropChunks(state: SwarmState, session: Session, indices: readonl
   takeBack(state, session, indices)
 }
 
-/** Some chunks are gone from disk: they must come anew. What is being fetched or kept meanwhile goes on. */
+/** Some chunks are gone, from disk or of what passed by it: they must come anew. What is being fetched or kept meanwhile goes on. */
 export function missChunks(state: SwarmState, session: Session, have: Uint8Array): void {
   const gone = chunksOf(session.size).filter((index) => hasBit(session.have, index) && !hasBit(have, index))
-  if (gone.length === 0) return
-  session.complete = false
+  if (gone.length > 0) session.complete = false
+  else if (!session.phase.includes(phases.passed)) return
   takeBack(state, session, gone)
 }
 

@@ -22,18 +22,19 @@ import { createDirectoryClient } from '../../core/directory/client.ts'
 import { createDirectory, type Directory } from '../../core/directory/directory.ts'
 import { limits } from '../../core/limits.ts'
 import type { Digest } from '../../core/oci/digest.ts'
-import type { Clock, LessonStore, PeerId } from '../../core/ports.ts'
+import type { BlobStore, Clock, LessonStore, PeerId } from '../../core/ports.ts'
 import { createRateLimits, type RateLimits } from '../../core/swarm/rate.ts'
 import { allHeld, allPossessed } from './open-possession.ts'
 import { createMemoryLessons } from './memory-lessons.ts'
 import { createMemoryNetwork, type MemoryNetwork } from './memory-transport.ts'
 import { createMemoryStore, type MemoryStore } from './memory-store.ts'
 import { policyWith } from './policy.ts'
+import { type Repositories, repository } from './registry-content.ts'
 import { seededRandom } from './seeded-random.ts'
 
-export interface SwarmNode {
+export interface SwarmNode<Store extends BlobStore = MemoryStore> {
   readonly blobs: Blobs
-  readonly store: MemoryStore
+  readonly store: Store
   readonly lessons: LessonStore
   readonly runner: Runner
   readonly small: SmallContents
@@ -50,6 +51,8 @@ export interface SwarmNode {
 export interface SwarmNodes {
   /** `origin` is what this node's origin client is; the others are what a node before it has left on disk. */
   add(origin: OriginClient, store?: MemoryStore, lessons?: LessonStore): Promise<SwarmNode>
+  /** The same on a store of another kind. */
+  addOn<Store extends BlobStore>(origin: OriginClient, store: Store): Promise<SwarmNode<Store>>
   /** How long a blob is, as the directory knows it. */
   announcedSize(digest: Digest): number | undefined
   stop(): Promise<void>
@@ -73,16 +76,16 @@ export function createSwarmNodes(
   const random = seededRandom(seed)
   const network: MemoryNetwork = createMemoryNetwork(systemClock)
   const logger = createLogger({ level: 'fatal', format: 'json' })
-  const nodes: SwarmNode[] = []
+  const nodes: SwarmNode<BlobStore>[] = []
   const contents = new Map<PeerId, SmallContents>()
   let host: PeerId | undefined
   let directory: Directory | undefined
 
-  async function add(
+  async function addOn<Store extends BlobStore>(
     registry: OriginClient,
-    store = createMemoryStore(),
+    store: Store,
     lessons = createMemoryLessons(Date.now),
-  ): Promise<SwarmNode> {
+  ): Promise<SwarmNode<Store>> {
     const identity = createIdentity()
     const from = identity.peer
     host ??= identity.peer
@@ -212,7 +215,8 @@ export function createSwarmNodes(
   }
 
   return {
-    add,
+    add: (origin, store = createMemoryStore(), lessons) => addOn(origin, store, lessons),
+    addOn,
     announcedSize: (digest) => directory?.locate({ from: 'test', digest, origin: 'registry.test', except: [] }).size,
     stop: async () => {
       await Promise.all(nodes.map((node) => node.stop()))
@@ -224,20 +228,62 @@ export function wantOf(digest: Digest, size: number): Want {
   return { origin: 'registry.test', repository: 'team/app', digest, size, kind: 'blob', credential: anonymous }
 }
 
+/** For `createMemoryOrigin`: the origin of `wantOf` gives `content` as the blob `digest`. */
+export function originsWith(content: Uint8Array, digest: Digest): Readonly<Record<string, Repositories>> {
+  const { manifests, tags } = repository('{}', [])
+  const held = { manifests, tags, blobs: new Map([[digest, content]]), authorization: undefined }
+  return { 'registry.test': { 'team/app': held } }
+}
+
 /** Reads `[start, end)` as a client would; all of the blob counts as a whole read. */
 export async function readBytes(
-  { blobs }: SwarmNode,
+  node: Pick<SwarmNode, 'blobs'>,
   want: Want,
   range = { start: 0, end: want.size ?? 0 },
 ): Promise<Buffer> {
+  const client = await startReading(node, want, range)
+  return client.rest()
+}
+
+/** A client that takes its bytes when the test says so. */
+export interface StartedRead {
+  /** Takes on until it has at least `length` bytes. */
+  take(length: number): Promise<void>
+  /** All that it took, once it has taken all. */
+  rest(): Promise<Buffer>
+}
+
+export async function startReading(
+  { blobs }: Pick<SwarmNode, 'blobs'>,
+  want: Want,
+  range = { start: 0, end: want.size ?? 0 },
+): Promise<StartedRead> {
   const { signal } = new AbortController()
   const blob = await blobs.open(want, signal)
-  try {
-    const pieces: Uint8Array[] = []
-    const whole = range.start === 0 && range.end === blob.size
-    for await (const piece of blob.read(range, { whole, signal })) pieces.push(Buffer.from(piece))
-    return Buffer.concat(pieces)
-  } finally {
-    await blob.close()
+  const whole = range.start === 0 && range.end === blob.size
+  const reading = blob.read(range, { whole, signal })[Symbol.asyncIterator]()
+  const pieces: Uint8Array[] = []
+  let taken = 0
+
+  async function takeOne(): Promise<boolean> {
+    const next = await reading.next()
+    if (next.done === true) return false
+    pieces.push(Buffer.from(next.value))
+    taken += next.value.length
+    return true
+  }
+
+  return {
+    async take(length) {
+      while (taken < length && (await takeOne()));
+    },
+    async rest() {
+      try {
+        while (await takeOne());
+        return Buffer.concat(pieces)
+      } finally {
+        await blob.close()
+      }
+    },
   }
 }

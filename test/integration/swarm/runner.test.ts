@@ -1,13 +1,15 @@
 /** agent/swarm: the swarm on real time, with the twins of network, disk and origin. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { chunkKey } from '../../../agent/swarm/chunk-key.ts'
 import { readHeld } from '../../../agent/swarm/sessions.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
+import { ShoalError } from '../../../core/errors.ts'
 import { clearBit } from '../../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkSizeOf } from '../../../core/swarm/chunks.ts'
 import { createMemoryOrigin } from '../../support/memory-origin.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
-import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
-import { createSwarmNodes, readBytes, type SwarmNodes, wantOf } from '../../support/swarm-nodes.ts'
+import { digestOf, someBytes } from '../../support/registry-content.ts'
+import { createSwarmNodes, originsWith, readBytes, type SwarmNodes, wantOf } from '../../support/swarm-nodes.ts'
 
 const bytes = someBytes(3_000_000)
 const want = wantOf(digestOf(bytes), bytes.length)
@@ -23,12 +25,6 @@ afterEach(() => nodes.stop())
 
 function originWith(content: Uint8Array, as = want.digest): ReturnType<typeof createMemoryOrigin> {
   return createMemoryOrigin(originsWith(content, as))
-}
-
-function originsWith(content: Uint8Array, as = want.digest): Parameters<typeof createMemoryOrigin>[0] {
-  const { manifests, tags } = repository('{}', [])
-  const held = { manifests, tags, blobs: new Map([[as, content]]), authorization: undefined }
-  return { 'registry.test': { 'team/app': held } }
 }
 
 /** What a node leaves that has read the blob and stopped. */
@@ -128,7 +124,7 @@ test('where the disk refuses all, an origin that gives another blob than before 
   await readBytes(node, want)
   const wrong = Uint8Array.from(bytes)
   wrong[100] = 1
-  origin.hold(originsWith(wrong))
+  origin.hold(originsWith(wrong, want.digest))
   await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL' })
 })
 
@@ -184,7 +180,7 @@ test('what comes in the place of a chunk of which this process has proved nothin
   after.runner.post({ type: 'evicted', digest: want.digest })
   const wrong = Uint8Array.from(bytes)
   wrong[4 * chunkSize] = (wrong[4 * chunkSize] ?? 0) ^ 1
-  origin.hold(originsWith(wrong))
+  origin.hold(originsWith(wrong, want.digest))
   await expect(readBytes(after, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
 })
 
@@ -219,6 +215,17 @@ test('a chunk that the swarm had thrown away while somebody read it is not taken
   // One that was lost would have taken the proof back.
   expect(session.proved).toBe(true)
   runner.sessions.release(session)
+})
+
+test('a chunk that the disk has lost is not read from the memory of what was just written', async () => {
+  const node = await nodes.add(originWith(bytes))
+  await readBytes(node, want)
+  const session = await node.runner.sessions.acquire(want.digest, bytes.length)
+  const isInMemory = () => session.recent.copy(chunkKey(want.digest, 0), 0, 1, Buffer.alloc(1))
+  expect(isInMemory()).toBe(true)
+  session.onLost(0, new ShoalError('CHUNK_CORRUPT', 'lost'))
+  expect(isInMemory()).toBe(false)
+  node.runner.sessions.release(session)
 })
 
 test('where nobody has the blob and the origin is down, the reader is told so', async () => {
