@@ -46,8 +46,8 @@ import { askForLease } from './wishes.ts'
 import {
   connectMore,
   endDialWaits,
-  forgetDead,
   endRests,
+  forgetDead,
   onCame,
   onConnected,
   onDialFailed,

@@ -159,9 +159,15 @@ export function isNowhere(state: SwarmState, session: Session, index: number): b
 }
 
 /** Has a neighbour this chunk that gives what it has? */
-export function isOffered(state: SwarmState, { availability, neighbours }: Session, index: number): boolean {
+export function isOffered(
+  { silent, withholders }: SwarmState,
+  { availability, neighbours }: Session,
+  index: number,
+): boolean {
   let offers = availability[index] ?? 0
-  for (const peer of new Set([...state.withholders, ...state.silent.keys()])) {
+  // Asked of every chunk again and again, and mostly all give what they have.
+  if (withholders.size + silent.size === 0) return offers > 0
+  for (const peer of new Set([...withholders, ...silent.keys()])) {
     const neighbour = neighbours.get(peer)
     if (neighbour !== undefined && hasBit(neighbour.bits, index)) offers--
   }
