@@ -486,8 +486,11 @@ export const limits = {
   directoryShareOfCore: 0.25,
   /** Who merely holds a blob says so once a minute; its death is told by the members, its eviction by itself. */
   announceIdleMs: 1 * minute,
-  /** An announcer unheard for this long, and for three of its intervals, has gone (DESIGN, Members: dead within 5 s). */
+  /** An announcer unheard for this long, and for so many of its intervals, has gone (DESIGN, Members: dead within 5 s). */
   announcerSilentMs: 5 * second,
+  announcerSilentIntervals: 3,
+  /** Hosts that are to hear what is left though their call failed, `announceItemsMax` of it each: more than are hung at once in any cluster that works. */
+  owedHostsMax: 160,
   /** Digests in one host's directory: its share of all digests times two; a table takes 4 bytes a chunk, 4 KiB of a large layer. */
   directoryDigestsMax: 20_000,
   /** Announcers over all digests of one host: about 0.5 KiB each, so 25 MiB. */

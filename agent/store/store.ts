@@ -79,8 +79,9 @@ export interface DiskStore extends BlobStore {
 export async function openStore(components: StoreComponents, options: StoreOptions): Promise<DiskStore> {
   const directory = resolve(options.directory)
   const blobsDirectory = join(directory, 'blobs', 'sha256')
-  const prepared = await prepare({ disk: realDisk, ...components }, directory, blobsDirectory)
-  return createStore(components, { ...options, directory, blobsDirectory }, prepared)
+  const complete = { disk: realDisk, ...components }
+  const prepared = await prepare(complete, directory, blobsDirectory)
+  return createStore(complete, { ...options, directory, blobsDirectory }, prepared)
 }
 
 interface Prepared {
@@ -120,8 +121,11 @@ interface CreateOptions extends StoreOptions {
   readonly blobsDirectory: string
 }
 
-function createStore(components: StoreComponents, options: CreateOptions, { lock, found }: Prepared): DiskStore {
-  const { clock, logger, disk = realDisk } = components
+function createStore(
+  { clock, logger, disk }: Required<StoreComponents>,
+  options: CreateOptions,
+  { lock, found }: Prepared,
+): DiskStore {
   const { maxBytes, blobsDirectory: directory } = options
   const evicted: ((digest: Digest) => void)[] = []
   const arrived: ((state: StoredBlobState) => void)[] = []

@@ -106,7 +106,16 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   )
   const ticks = createTicks({ isAtRest: () => swarm.isAtRest(), tick })
   const proofs = createProofs({ pool, onEnd: onProofEnd })
-  const writes = createWrites({ pool, recent, sessions, buffers, post, logger, onGained, onUnproved })
+  const writes = createWrites({
+    pool,
+    recent,
+    sessions,
+    buffers,
+    post,
+    logger,
+    onGained,
+    onUnproved: (session) => proofs.restart(session),
+  })
   const fetches = createOriginFetches({
     ...components,
     sessions,
@@ -293,10 +302,6 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     const isSure = session.proved && !hashes.includes('')
     if (isSure) transport.send(peer, { type: 'vouch', digest, start: command.start, hashes })
     sessions.release(session)
-  }
-
-  function onUnproved(session: BlobSession): void {
-    proofs.restart(session)
   }
 
   function onGained(session: BlobSession): void {

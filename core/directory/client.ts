@@ -256,8 +256,11 @@ function memberCame(state: State, peer: PeerId): void {
 
 function noteUnheard({ clock, owed }: State, { items, to }: Call): void {
   const left = items.filter(({ leaves }) => leaves === true)
-  if (left.length === 0 || owed.size >= limits.candidatesMax) return
-  const known = owed.get(to) ?? { untilMs: clock.now() + 3 * limits.announceIdleMs, left: new Map() }
+  if (left.length === 0 || owed.size >= limits.owedHostsMax) return
+  const known = owed.get(to) ?? {
+    untilMs: clock.now() + limits.announcerSilentIntervals * limits.announceIdleMs,
+    left: new Map(),
+  }
   owed.set(to, known)
   for (const item of left) if (known.left.size < limits.announceItemsMax) known.left.set(item.digest, item)
 }

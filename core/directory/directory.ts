@@ -536,7 +536,7 @@ function tick(state: State): void {
 }
 
 function silentAfterMs({ intervalMs: ofAnnouncer }: Announcer): number {
-  return Math.max(limits.announcerSilentMs, 3 * ofAnnouncer)
+  return Math.max(limits.announcerSilentMs, limits.announcerSilentIntervals * ofAnnouncer)
 }
 
 function stats({ tables, announcers }: State): ReturnType<Directory['stats']> {

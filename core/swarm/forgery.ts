@@ -26,8 +26,7 @@ import { askWitnesses, isDisputed } from './witnesses.ts'
 
 export function onForged(state: SwarmState, session: Session): void {
   suspectSigners(state, session)
-  session.forgery ??= { audited: bitfieldOf(session.count), chunks: 1, hasFound: false }
-  session.forgery.hasFound = false
+  session.forgery = { audited: bitfieldOf(session.count), chunks: 1, ...session.forgery, hasFound: false }
 }
 
 /**

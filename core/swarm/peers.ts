@@ -224,10 +224,8 @@ export function onCame(state: SwarmState, id: PeerId): void {
  */
 export function onGone(state: SwarmState, id: PeerId, how: GoneRecord['state']): void {
   endSilence(state, id, how)
-  for (const session of state.active) {
-    const isKnown = session.candidates.delete(id) || session.neighbours.has(id)
-    if (isKnown && how === 'dead') tellDirectory(state, session, true)
-  }
+  if (how === 'dead') tellOf(state, id)
+  for (const { candidates } of state.active) candidates.delete(id)
   if (how === 'left') {
     peerOf(state, id).leavesAtMs = state.clock.now() + state.limits.uploadsEndMs
     return
@@ -239,6 +237,11 @@ export function onGone(state: SwarmState, id: PeerId, how: GoneRecord['state']):
 /** It may be dead, and for long not be found so: others are asked for what it has, and the origin for what nobody else has. */
 export function onSilent(state: SwarmState, id: PeerId): void {
   state.silent.set(id, Infinity)
+  tellOf(state, id)
+}
+
+/** Of all that this one may have, or have given, the directory is to hear at once. */
+function tellOf(state: SwarmState, id: PeerId): void {
   for (const session of state.active)
     if (session.candidates.has(id) || session.neighbours.has(id)) tellDirectory(state, session, true)
 }

@@ -167,7 +167,7 @@ export function isOffered(
   let offers = availability[index] ?? 0
   // Asked of every chunk again and again, and mostly all give what they have.
   if (withholders.size + silent.size === 0) return offers > 0
-  for (const peer of new Set([...withholders, ...silent.keys()])) {
+  for (const peer of withholders.union(silent)) {
     const neighbour = neighbours.get(peer)
     if (neighbour !== undefined && hasBit(neighbour.bits, index)) offers--
   }

@@ -122,14 +122,20 @@ describe('a host that restarts before anybody misses it', () => {
   )
 })
 
+/** The owner was told of `item`, which went while it was out of order. */
+function leftWhileDown(item: AnnounceItem = whole): Pair {
+  const pair = createPair()
+  pair.hold(item)
+  pair.pass(3)
+  pair.down.add('owner')
+  pair.leave(digest)
+  return pair
+}
+
 describe('what is left while a host does not answer', () => {
   it.each([whole, part])('is forgotten by it within seconds, though there is nothing else to say to it', (item) => {
-    const pair = createPair()
-    pair.hold(item)
-    pair.pass(3)
-    pair.down.add('owner')
+    const pair = leftWhileDown(item)
     const before = pair.calls('owner')
-    pair.leave(digest)
     pair.pass(4)
     expect([pair.knows('owner'), pair.knows('standby'), pair.calls('owner') - before]).toEqual([true, false, 2])
     pair.down.delete('owner')
@@ -138,11 +144,7 @@ describe('what is left while a host does not answer', () => {
   })
 
   it('is not said of what is held again by then', () => {
-    const pair = createPair()
-    pair.hold(whole)
-    pair.pass(3)
-    pair.down.add('owner')
-    pair.leave(digest)
+    const pair = leftWhileDown()
     pair.pass(1)
     pair.down.delete('owner')
     pair.hold(whole)
@@ -177,11 +179,7 @@ describe('what is left while a host does not answer', () => {
   })
 
   it('is not said for longer than it would be remembered', () => {
-    const pair = createPair()
-    pair.hold(whole)
-    pair.pass(3)
-    pair.down.add('owner')
-    pair.leave(digest)
+    const pair = leftWhileDown()
     pair.pass(200)
     expect(pair.client.nextMs()).toBe(Infinity)
   })

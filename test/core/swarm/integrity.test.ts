@@ -747,6 +747,15 @@ describe('a blob that is wrong, and of which a part has passed through', () => {
   })
 })
 
+/** The first chunk comes from the origin, and the runner says what became of it. */
+function bring(bench: Bench, kept: { ok: boolean; isForgotten?: boolean; isWrong?: boolean }, hash = hashOf(0)): void {
+  const [{ fetch }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
+  bench.handle({ type: 'origin-frame', digest, fetch, index: 0, bytes: limits.chunkSizeMinBytes })
+  bench.handle({ type: 'origin-ended', digest, fetch })
+  bench.handle({ type: 'hashed', digest, index: 0, hash })
+  bench.handle({ type: 'kept', digest, index: 0, ...kept })
+}
+
 describe('a blob of which all is here', () => {
   it('is proved once, though the store says meanwhile what it holds, and not at all where the store has proved it', () => {
     const bench = createBench()
@@ -798,16 +807,9 @@ describe('a blob of which all is here', () => {
     const bench = createBench({ chunks: 1 })
     bench.read()
     bench.answer({ lease: { id: 7, start: 0, end: 1, ttlMs: 1750 } })
-    const bring = (change: { ok: boolean; isForgotten?: boolean }): void => {
-      const [{ fetch }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
-      bench.handle({ type: 'origin-frame', digest, fetch, index: 0, bytes: limits.chunkSizeMinBytes })
-      bench.handle({ type: 'origin-ended', digest, fetch })
-      bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(0) })
-      bench.handle({ type: 'kept', digest, index: 0, ...change })
-    }
-    bring({ ok: false, isForgotten: true })
+    bring(bench, { ok: false, isForgotten: true })
     bench.pass(25)
-    bring({ ok: true })
+    bring(bench, { ok: true })
     prove(bench, true)
     bench.handle({ type: 'evicted', digest })
     bench.joins('a', [0])
@@ -854,11 +856,7 @@ describe('a chunk that the disk refuses', () => {
     const bench = createBench({ chunks: 1 })
     bench.read()
     bench.answer({ lease: { id: 7, start: 0, end: 1, ttlMs: 1750 } })
-    const [{ fetch }] = bench.take('fetch-origin') as [CommandOf<'fetch-origin'>]
-    bench.handle({ type: 'origin-frame', digest, fetch, index: 0, bytes: limits.chunkSizeMinBytes })
-    bench.handle({ type: 'origin-ended', digest, fetch })
-    bench.handle({ type: 'hashed', digest, index: 0, hash: hashOf(77) })
-    bench.handle({ type: 'kept', digest, index: 0, ok: false, isWrong: true })
+    bring(bench, { ok: false, isWrong: true }, hashOf(77))
     expect(bench.take('fail')).toMatchObject([{ digest, origin, failure: { kind: 'protocol' } }])
     expect(bench.swarm.stats().readers).toBe(0)
   })

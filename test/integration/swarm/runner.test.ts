@@ -6,6 +6,7 @@ import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { ShoalError } from '../../../core/errors.ts'
 import { clearBit } from '../../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkSizeOf } from '../../../core/swarm/chunks.ts'
+import { flipped } from '../../support/content.ts'
 import { createMemoryOrigin } from '../../support/memory-origin.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 import { digestOf, someBytes } from '../../support/registry-content.ts'
@@ -14,6 +15,7 @@ import { createSwarmNodes, originsWith, readBytes, type SwarmNodes, wantOf } fro
 const bytes = someBytes(3_000_000)
 const want = wantOf(digestOf(bytes), bytes.length)
 const chunkSize = chunkSizeOf(bytes.length)
+const wrong = flipped(bytes, 100)
 
 let nodes: SwarmNodes
 
@@ -72,33 +74,24 @@ test('what the disk refuses passes through, unkept', async () => {
   expect(node.store.state(want.digest)?.complete ?? false).toBe(false)
 })
 
-test('where the disk refuses all, a blob that a peer had wrong is right at the second try', async () => {
-  const wrong = Uint8Array.from(bytes)
-  wrong[100] = 1
-  const deceived = await nodes.add(originWith(wrong))
-  await readBytes(deceived, want, { start: 0, end: chunkSize })
-  const node = await nodes.add(originWith(bytes))
-  node.store.refuse('DISK_FULL')
-  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
-  expect(node.received.peer).toBe(chunkSize)
-  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
-})
+/** Has the first chunk wrong, as it came from its origin. */
+async function addDeceived(): Promise<void> {
+  await readBytes(await nodes.add(originWith(wrong)), want, { start: 0, end: chunkSize })
+}
 
-test('where the disk keeps what a peer had wrong and refuses the rest, the blob is right at the second try', async () => {
-  const wrong = Uint8Array.from(bytes)
-  wrong[100] = 1
-  const deceived = await nodes.add(originWith(wrong))
-  await readBytes(deceived, want, { start: 0, end: chunkSize })
+test.each([
+  ['all', () => true],
+  ['all but what that had wrong', (index: number) => index > 0],
+])('where the disk refuses %s, a blob that a peer had wrong is right at the second try', async (_what, refuses) => {
+  await addDeceived()
   const node = await nodes.add(originWith(bytes))
-  node.store.refuse('DISK_FULL', (index) => index > 0)
+  node.store.refuse('DISK_FULL', refuses)
   await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
   expect(node.received.peer).toBe(chunkSize)
   expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
 })
 
 test('a wrong blob ends its readers though what the disk refused of it has gone by', async () => {
-  const wrong = Uint8Array.from(bytes)
-  wrong[100] = 1
   const node = await nodes.add(originWith(wrong))
   const last = chunkCountOf(bytes.length) - 1
   node.store.refuse('DISK_FULL', (index) => index < last)
@@ -109,10 +102,7 @@ test('where the disk refuses all, a peer that has a proved blob wrong is found o
   const node = await nodes.add(originWith(bytes))
   node.store.refuse('DISK_FULL')
   expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
-  const wrong = Uint8Array.from(bytes)
-  wrong[100] = 1
-  const deceived = await nodes.add(originWith(wrong))
-  await readBytes(deceived, want, { start: 0, end: chunkSize })
+  await addDeceived()
   expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
   expect(node.received.peer).toBe(chunkSize)
 })
@@ -122,8 +112,6 @@ test('where the disk refuses all, an origin that gives another blob than before 
   const node = await nodes.add(origin)
   node.store.refuse('DISK_FULL')
   await readBytes(node, want)
-  const wrong = Uint8Array.from(bytes)
-  wrong[100] = 1
   origin.hold(originsWith(wrong, want.digest))
   await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'ORIGIN_PROTOCOL' })
 })
@@ -147,8 +135,6 @@ test('the end of a blob comes as a part too, as lazy pullers ask for it first', 
 })
 
 test('a blob that is not what its digest says never reaches its last byte', async () => {
-  const wrong = Uint8Array.from(bytes)
-  wrong[100] = 1
   const node = await nodes.add(originWith(wrong))
   const { signal } = new AbortController()
   const blob = await node.blobs.open(want, signal)
@@ -178,9 +164,7 @@ test('what comes in the place of a chunk of which this process has proved nothin
   const other = await store.open(want.digest, bytes.length)
   await other.discard([4])
   after.runner.post({ type: 'evicted', digest: want.digest })
-  const wrong = Uint8Array.from(bytes)
-  wrong[4 * chunkSize] = (wrong[4 * chunkSize] ?? 0) ^ 1
-  origin.hold(originsWith(wrong, want.digest))
+  origin.hold(originsWith(flipped(bytes, 4 * chunkSize), want.digest))
   await expect(readBytes(after, want)).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
 })
 
