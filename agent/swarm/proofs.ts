@@ -19,16 +19,21 @@ export interface ProofComponents {
   readonly pool: BufferPool
   /** Hears how each proof ended, once. */
   readonly onEnd: (session: BlobSession, ok: boolean) => void
+  /** Another chunk came in the place of one that was half hashed: the proof can't end, and what it has let go must come again. */
+  readonly onMixed: (session: BlobSession) => void
 }
 
-export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
+export function createProofs({ pool, onEnd, onMixed }: ProofComponents): Proofs {
   const provers = new WeakMap<BlobSession, Prover>()
 
   function proverOf(session: BlobSession): Prover {
     const known = provers.get(session)
     if (known !== undefined) return known
     const isCurrent = (): boolean => provers.get(session) === prover
-    const prover: Prover = createProver(provable(session, isCurrent), pool)
+    const prover: Prover = createProver(
+      provable(session, isCurrent, () => onMixed(session)),
+      pool,
+    )
     provers.set(session, prover)
     void settle(session, prover)
     return prover
@@ -63,7 +68,7 @@ export function createProofs({ pool, onEnd }: ProofComponents): Proofs {
 }
 
 /** The blob as its readers see it: what the disk refused counts as well. */
-function provable(session: BlobSession, isCurrent: () => boolean): Provable {
+function provable(session: BlobSession, isCurrent: () => boolean, onMixed: () => void): Provable {
   return {
     digest: session.digest,
     size: session.size,
@@ -77,6 +82,10 @@ function provable(session: BlobSession, isCurrent: () => boolean): Provable {
       // A read that was under way when the proof began anew is no part of the new one.
       if (bytes === undefined || !isCurrent())
         throw new ShoalError('CHUNK_CORRUPT', `${session.digest} is not held at ${offset}`)
+      if ((session.genuine[index] ?? hash) !== hash) {
+        onMixed()
+        throw new ShoalError('CHUNK_CORRUPT', `chunk ${index} of ${session.digest} was replaced while it was hashed`)
+      }
       session.genuine[index] = hash
       session.provedBytes = offset + length
       pruneUnkept(session)

@@ -74,6 +74,7 @@ export async function* readVerified(
         await showing.seek(piece.index)
         continue
       }
+      requireWhole(session, taken, piece)
       taken.set(piece.index, piece.hash)
       // What the proof read may have come in the place of what was handed out.
       if (session.proved && position + bytes.length === range.end) requireSame(session, taken)
@@ -115,6 +116,14 @@ function requireSame(session: BlobSession, taken: ReadonlyMap<number, string | u
     if (now !== undefined && now !== hash)
       throw new ShoalError('BLOB_CORRUPT', `chunk ${index} of ${session.digest} was handed out wrong`)
   }
+}
+
+/** Throws when the piece's chunk is another than the one of which the reader has had a part. */
+function requireWhole({ digest }: BlobSession, taken: ReadonlyMap<number, string | undefined>, piece: Piece): void {
+  const { hash, index } = piece
+  const before = taken.get(index)
+  if (before !== undefined && hash !== undefined && before !== hash)
+    throw new ShoalError('BLOB_CORRUPT', `chunk ${index} of ${digest} was replaced while it was handed out`)
 }
 
 interface Reading {

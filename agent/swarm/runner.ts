@@ -105,7 +105,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     { ...options, download: rates.download, credentialLife, lessons: lessons.kept() },
   )
   const ticks = createTicks({ isAtRest: () => swarm.isAtRest(), tick })
-  const proofs = createProofs({ pool, onEnd: onProofEnd })
+  const proofs = createProofs({ pool, onEnd: onProofEnd, onMixed: proveAnew })
   const writes = createWrites({
     pool,
     recent,
@@ -277,10 +277,16 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
 
   /** Whatever was proven is so no more. Where the swarm itself had the chunk discarded while somebody read it, nothing is lost. */
   function onLost(session: BlobSession, index: number, error: ShoalError): void {
-    const { digest, stored } = session
+    const { digest } = session
     recent.drop(chunkKey(digest, index))
     if (!swarm.holds(digest, index)) return
     logger.warn({ err: error }, 'a chunk on disk was lost')
+    proveAnew(session)
+  }
+
+  /** What only memory had may have been let go: it comes again. */
+  function proveAnew(session: BlobSession): void {
+    const { digest, stored } = session
     proofs.restart(session)
     post({ type: 'lost', digest, have: stored.have.slice() })
     tellEntries(session)

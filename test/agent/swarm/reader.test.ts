@@ -16,8 +16,8 @@ const digest = digestOf(bytes)
 const chunkSize = chunkSizeOf(size)
 const chunks = [...chunksOf(size)]
 
-/** A reader that has been given the first chunk as `first`; all of the blob is then thrown away. */
-async function readHalfway(first: Uint8Array) {
+/** A reader of the whole blob, of which nothing is here. */
+async function startReading() {
   const pool = createBufferPool()
   const recent = createRecentChunks(pool)
   const store = createMemoryStore()
@@ -40,16 +40,16 @@ async function readHalfway(first: Uint8Array) {
   const { signal } = new AbortController()
   const buffers = [new Uint8Array(pieceSizeOf(size)), new Uint8Array(pieceSizeOf(size))] as const
   const pieces = readVerified(session, { start: 0, end: size }, { whole: true, signal }, progress, showing, buffers)
-  await receive(0, first)
-  const given = [Buffer.from((await pieces.next()).value ?? [])]
+  const given: Buffer[] = []
   const throwAway = async (): Promise<void> => {
     session.generation++
     await session.stored.discard()
     session.changed.notify()
   }
-  await throwAway()
   return {
+    session,
     lackingAt,
+    takePiece: async (): Promise<void> => void given.push(Buffer.from((await pieces.next()).value ?? [])),
     receive,
     throwAway,
     prove: () => {
@@ -61,6 +61,15 @@ async function readHalfway(first: Uint8Array) {
       return Buffer.concat(given)
     },
   }
+}
+
+/** A reader that has been given the first chunk as `first`; all of the blob is then thrown away. */
+async function readHalfway(first: Uint8Array) {
+  const reader = await startReading()
+  await reader.receive(0, first)
+  await reader.takePiece()
+  await reader.throwAway()
+  return reader
 }
 
 function spoilt(): Uint8Array {
@@ -84,6 +93,31 @@ test('ends where what was handed out was wrong, once that is proved', async () =
   const { prove, receive, rest } = await readHalfway(spoilt())
   const reading = rest()
   for (const index of chunks) await receive(index, bytes)
+  prove()
+  await expect(reading).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
+})
+
+test('ends where the chunk of which it had a part was replaced by another', async () => {
+  const { lackingAt, prove, receive, rest, session } = await startReading()
+  const last = chunks.length - 1
+  const wrong = Buffer.from(bytes.subarray(last * chunkSize))
+  wrong[0]! ^= 1
+  const hash = digestHex(digestOf(wrong))
+  const said = {
+    index: last,
+    hash,
+    witness: { kind: 'proved' },
+    signer: 'peer',
+    signature: new Uint8Array(64),
+  } as const
+  for (const index of chunks.slice(0, -1)) await receive(index, bytes)
+  session.unkept.put(last, wrong, said)
+  session.changed.notify()
+  const reading = rest()
+  // All but the last byte is taken, which waits for the proof.
+  await expect.poll(() => lackingAt.at(-1)).toBe(size - 1)
+  await receive(last, bytes)
+  session.unkept.drop(last)
   prove()
   await expect(reading).rejects.toMatchObject({ code: 'BLOB_CORRUPT' })
 })
