@@ -412,7 +412,10 @@ export const limits = {
   starvedMs: 10 * second,
   starvedAloneMs: 2 * second,
   starvedAgainMs: 250,
-  /** But this long while peers that have not stalled say that it will come, and their queues move: a slow swarm begins slowly. */
+  /**
+   * But this long while peers that have not stalled say that it will come, and their queues move: a slow swarm begins slowly. Where the
+   * origin is gone as well, readers that had nothing for so long end.
+   */
   starvedPromisedMs: 60 * second,
 
   // Directory: hosting

@@ -4,12 +4,13 @@ import { chunksOf } from './chunks.ts'
 import { withdrawEntry } from './evidence.ts'
 import { leaveAll, rejoinAll, tellGained } from './neighbours.ts'
 import { leaseSettled, peersMayHelp, stopOrigin } from './origin.ts'
-import { lifeOf, nextOfOrigin } from './wishes.ts'
+import { isStarving, lifeOf, nextOfOrigin } from './wishes.ts'
 import { cancelUnwanted } from './requests.ts'
 import {
   advanceCursors,
   closeReader,
   forgetChunks,
+  nextWithheld,
   revivePassed,
   tellDirectory,
   turnTo,
@@ -114,9 +115,16 @@ export function failWhenHopeless(state: SwarmState, session: Session, nowMs: num
   if (nowMs - session.progressAtMs < graceMs) return
   const mayRenew = hasEnded && endsAtMs !== noLife.endsAtMs
   // With another credential it may have the origin send what peers withhold, or have on a word that counts for nothing here.
-  if (peersMayHelp(session) && !(mayRenew && nextOfOrigin(state, session) !== undefined)) return
+  const isHelped = peersMayHelp(session) && !isGivenNothing(state, session, nowMs)
+  if (isHelped && !(mayRenew && nextOfOrigin(state, session) !== undefined)) return
   if (!mayRenew) fail(state, session, failure)
   else if (nowMs >= renewableAtMs) renew(state, session, nowMs)
+}
+
+/** For longer than any promise counts those who are said to have what is missing have brought nothing: an error says more than a wait without end. */
+function isGivenNothing(state: SwarmState, session: Session, nowMs: number): boolean {
+  if (nowMs - session.progressAtMs < state.limits.starvedPromisedMs || !isStarving(state, session)) return false
+  return nextWithheld(state, session, () => true) !== undefined
 }
 
 const refused = { kind: 'refused' } as const

@@ -220,6 +220,16 @@ describe('a blob that its origin does not give', () => {
     expect(bench.take('fail')).toHaveLength(1)
   })
 
+  it('is waited for no longer than a promise counts, from those who are said to have it and bring nothing', () => {
+    const { bench, fetch } = createHolder()
+    bench.answer({ counts: new Uint8Array(100).fill(1) })
+    bench.handle({ type: 'origin-ended', digest, fetch, failure: { kind: 'refused' } })
+    bench.pass(limits.starvedPromisedMs - limits.tickMs)
+    expect(bench.take('fail')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+  })
+
   it.each([
     [limits.originRefusedMs, 1],
     [limits.originRefusedMs - 1000, 0],
