@@ -71,6 +71,8 @@ interface Subject {
   readonly digest: Digest
   /** When each host is to hear of it next, the host that grants leases first. */
   readonly lines: Map<PeerId, number>
+  /** Who was its host before, and until when it may name this agent as a holder. */
+  readonly former: Map<PeerId, number>
   /** Who was named by `ask`, until the members change. */
   redirect: PeerId | undefined
   /** None of those who may host it answers. */
@@ -254,15 +256,37 @@ function memberCame(state: State, peer: PeerId): void {
   state.nextMs = undefined
 }
 
-function noteUnheard({ clock, owed }: State, { items, to }: Call): void {
+function noteUnheard(state: State, { items, to }: Call): void {
   const left = items.filter(({ leaves }) => leaves === true)
-  if (left.length === 0 || owed.size >= limits.owedHostsMax) return
-  const known = owed.get(to) ?? {
-    untilMs: clock.now() + limits.announcerSilentIntervals * limits.announceIdleMs,
-    left: new Map(),
-  }
-  owed.set(to, known)
+  if (left.length > 0) owe(state, to, left, state.clock.now() + rememberedMs)
+}
+
+/** A host names who holds a digest and says no more of it for so long. */
+const rememberedMs = limits.announcerSilentIntervals * limits.announceIdleMs
+
+function owe({ owed }: State, host: PeerId, left: readonly AnnounceItem[], untilMs: number): void {
+  if (owed.size >= limits.owedHostsMax) return
+  const known = owed.get(host) ?? { untilMs, left: new Map() }
+  owed.set(host, known)
   for (const item of left) if (known.left.size < limits.announceItemsMax) known.left.set(item.digest, item)
+}
+
+/** Other members come before it, until one of them is gone again. */
+function noteFormer({ clock }: State, { former }: Subject, host: PeerId): void {
+  former.delete(host)
+  former.set(host, clock.now() + rememberedMs)
+  const [oldest] = former.keys()
+  if (former.size > limits.hostsRankedMax && oldest !== undefined) former.delete(oldest)
+}
+
+/** Who was its host, and may be again, hears that it is left. */
+function tellFormer(state: State, { digest, former }: Subject, item: AnnounceItem): void {
+  const nowMs = state.clock.now()
+  for (const host of former.size === 0 ? [] : state.hosts(digest)) {
+    const untilMs = former.get(host) ?? nowMs
+    if (untilMs > nowMs) owe(state, host, [item], untilMs)
+  }
+  former.clear()
 }
 
 /** It is held again. */
@@ -279,6 +303,7 @@ function createSubject(digest: Digest): Subject {
   return {
     digest,
     lines: new Map(),
+    former: new Map(),
     redirect: undefined,
     isCutOff: false,
     deputisedMs: Infinity,
@@ -304,7 +329,12 @@ function retarget(state: State, subject: Subject, withinMs: number): void {
   if (targets.length === 0) subject.isCutOff = true
   const known = new Map(subject.lines)
   const [first] = known.keys()
-  for (const host of known.keys()) if (!targets.includes(host)) dropLine(state, subject, host)
+  for (const host of known.keys()) {
+    if (targets.includes(host)) continue
+    noteFormer(state, subject, host)
+    dropLine(state, subject, host)
+  }
+  for (const host of targets) subject.former.delete(host)
   subject.lines.clear()
   for (const [rank, host] of targets.entries()) {
     // Whoever is first from now on has not heard of the wish.
@@ -405,7 +435,9 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
     noteWish(subject, item, nowMs)
     items.push(itemFor(subject, to, item))
     setLine(state, subject, to, Number.POSITIVE_INFINITY)
-    if (item.leaves === true) hangUp(state, subject, to)
+    if (item.leaves !== true) continue
+    tellFormer(state, subject, item)
+    hangUp(state, subject, to)
   }
   const left = [...(state.owed.get(to)?.left.values() ?? [])]
   items.push(...left.slice(0, limits.announceItemsMax - items.length))

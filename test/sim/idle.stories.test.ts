@@ -67,6 +67,8 @@ describe('an idle agent', () => {
   it('tells at once of what it has lost, and goes on as before with the rest', () => {
     const story = holding()
     const [{ digest } = { digest: undefined }] = story.sim.layers
+    // Who was asked before all had started has forgotten it by then.
+    story.wait(3 * minute)
     const { lines } = said(story, () => {
       story.node(0).life?.swarm.handle({ type: 'evicted', digest: digest! })
       story.wait(1000)

@@ -15,12 +15,14 @@ const whole = itemOf({ have: { complete: true }, wants: false })
 const part = itemOf({ ...having(100, [50]), wants: false })
 
 interface Pair {
-  /** `owner` and `standby`, each of which may be a new process. */
+  /** `owner` and `standby`, unless ranked otherwise; each may be a new process. */
   readonly hosts: Map<PeerId, Directory>
   readonly down: Set<PeerId>
   /** Calls to these are not answered. */
   readonly hangs: Set<PeerId>
   readonly client: DirectoryClient
+  /** The members in this order, as hosts of any digest. */
+  rank(...members: readonly PeerId[]): void
   hold(item: AnnounceItem): void
   leave(of: Digest): void
   /** A new process of this host, of which the announcer hears. */
@@ -35,8 +37,9 @@ interface Pair {
 function createPair(): Pair {
   const clock = virtualClock(1000)
   const items = new Map<Digest, AnnounceItem>()
-  const names = ['owner', 'standby']
-  const create = (self: PeerId): Directory => createHost({ self, clock, hosts: () => names })
+  const names = ['owner', 'standby', 'newcomer', 'other']
+  let ranked = ['owner', 'standby']
+  const create = (self: PeerId): Directory => createHost({ self, clock, hosts: () => ranked })
   const hosts = new Map(names.map((name) => [name, create(name)]))
   const down = new Set<PeerId>()
   const hangs = new Set<PeerId>()
@@ -46,7 +49,7 @@ function createPair(): Pair {
     random: seededRandom('client'),
     from: () => addressOf('self'),
     state: (of) => items.get(of),
-    hosts: () => names,
+    hosts: () => ranked,
     nearest: () => [],
     membersCount: () => 3,
     heardMs: () => Number.NEGATIVE_INFINITY,
@@ -64,6 +67,10 @@ function createPair(): Pair {
     down,
     hangs,
     client,
+    rank(...members) {
+      ranked = [...members]
+      client.membersChanged()
+    },
     hold(item) {
       items.set(item.digest, item)
       client.announce(item.digest, false)
@@ -176,6 +183,31 @@ describe('what is left while a host does not answer', () => {
     pair.client.membersChanged()
     pair.pass(20)
     expect(told).toEqual([1])
+  })
+
+  it('is said to who was its host before others came, and to nobody else', () => {
+    const pair = createPair()
+    pair.hold(whole)
+    pair.pass(3)
+    pair.rank('newcomer', 'owner', 'standby', 'other')
+    pair.pass(3)
+    pair.leave(digest)
+    pair.pass(1)
+    pair.rank('owner', 'standby')
+    expect(['owner', 'standby'].map((host) => pair.knows(host))).toEqual([false, false])
+    expect(pair.calls('other')).toBe(0)
+  })
+
+  it('is not said to who was its host for longer than that remembers', () => {
+    const pair = createPair()
+    pair.hold(whole)
+    pair.pass(3)
+    const before = pair.calls('standby')
+    pair.rank('newcomer', 'owner', 'standby')
+    pair.pass(200)
+    pair.leave(digest)
+    pair.pass(1)
+    expect(pair.calls('standby')).toBe(before)
   })
 
   it('is not said for longer than it would be remembered', () => {
