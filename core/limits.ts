@@ -192,6 +192,8 @@ export const limits = {
   neighboursMax: 80,
   /** Peers that the directory named and that are not neighbours yet, per blob. */
   candidatesMax: 160,
+  /** Digests left that the directory has yet to be told of, some 150 bytes each: all that containerd's garbage collection takes at once, and more. */
+  leftDigestsMax: 10_000,
   /** Handshakes under way at once: each costs both sides 6-9 ms (facts/transport.md), in which chunks could begin to flow. */
   dialsMax: 4,
   /**

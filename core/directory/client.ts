@@ -508,6 +508,8 @@ function heedItems(state: State, asked: Call, answer: AnnounceAnswer): void {
   for (const sent of asked.items) {
     const subject = state.subjects.get(sent.digest)
     const item = answers.get(sent.digest)
+    // Both hosts have been told: there is nothing more to say of it.
+    if (subject === undefined) state.emit({ type: 'directory', answer: { digest: sent.digest, peers: [] } })
     if (subject === undefined || sent.leaves === true) continue
     plan(state, subject, asked.to, sent, item)
     if (item !== undefined) heed(state, subject, asked.to, sent, item)

@@ -36,7 +36,7 @@ export function forgetWhenEmpty(state: SwarmState, session: Session): boolean {
   leaveAll(state, session)
   state.sessions.delete(session.digest)
   const [oldest] = state.left.keys()
-  if (state.left.size >= state.limits.candidatesMax && oldest !== undefined) state.left.delete(oldest)
+  if (state.left.size >= state.limits.leftDigestsMax && oldest !== undefined) state.left.delete(oldest)
   state.left.set(session.digest, session.size)
   state.emit({ type: 'announce', digest: session.digest, now: true })
   return true

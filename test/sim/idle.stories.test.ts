@@ -8,8 +8,8 @@ import { tell, type Story } from './story.ts'
 const blobs = 150
 
 /** One of four nodes holds many blobs, and all directories have heard of them. */
-function holding(): Story {
-  const story = tell({ nodes: 4, layerBytes: Array<number>(blobs).fill(64 * KiB), realBytes: false })
+function holding(many = blobs): Story {
+  const story = tell({ nodes: 4, layerBytes: Array<number>(many).fill(64 * KiB), realBytes: false })
   story.seed(0)
   story.begin([])
   story.wait(2 * minute)
@@ -75,5 +75,17 @@ describe('an idle agent', () => {
     })
     expect(lines).toBe(limits.hostsPerDigest)
     expect(said(story, () => story.wait(3 * minute)).lines).toBe(0)
+  })
+
+  it('tells of all that it has lost at once, however much', () => {
+    const many = 1000
+    const story = holding(many)
+    story.wait(3 * minute)
+    const { lines } = said(story, () => {
+      for (const { digest } of story.sim.layers) story.node(0).life?.swarm.handle({ type: 'evicted', digest })
+      story.wait(2000)
+    })
+    expect(lines).toBe(many * limits.hostsPerDigest)
+    expect(story.sim.layers.filter(({ digest }) => story.node(0).life?.swarm.announceState(digest))).toEqual([])
   })
 })

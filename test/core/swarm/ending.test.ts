@@ -52,7 +52,7 @@ describe('a blob that nobody reads any more', () => {
   })
 
   it('is told to its directory as left, with those that were left last', () => {
-    const bench = createBench({ limits: { candidatesMax: 2 } })
+    const bench = createBench({ limits: { leftDigestsMax: 2 } })
     const blobs = ['01', '02', '03'].map((hex) => digestFromHex(hex.repeat(32)))
     for (const of of blobs) {
       bench.read({ digest: of })
