@@ -838,7 +838,7 @@ export const limits = {
   departedKeptMs: 10 * minute,
   /** One of the departed is tried this often, so that a healed partition is noticed. */
   departedTryMs: 10 * second,
-  /** Incarnations are times of day in milliseconds, raised by one now and then; this leaves room to raise them further. */
+  /** Incarnations are times of day in milliseconds, raised by one now and then; they may be so far ahead of the time, however wrong clocks are. */
   incarnationMax: 2 ** 52,
   /** A zone's or region's name. */
   placeMaxLength: 253,

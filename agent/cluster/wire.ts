@@ -192,7 +192,11 @@ function isListener(text: string): boolean {
   return !ipaddr.isValid(host) || !refusedRanges.has(ipaddr.process(host).range())
 }
 
-const incarnation = z.int().nonnegative().max(limits.incarnationMax)
+/** What may be told rises with time: whoever is lied about raises its own above that, and must still be heard. */
+const incarnation = z
+  .int()
+  .nonnegative()
+  .refine((told) => told <= limits.incarnationMax + Date.now(), 'no room above it')
 
 const memberRecord = z.strictObject({
   peer,

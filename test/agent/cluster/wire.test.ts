@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { ContentAnswer } from '../../../agent/cluster/ask-content.ts'
 import {
   announceCall,
@@ -11,10 +11,12 @@ import {
 } from '../../../agent/cluster/wire.ts'
 import type { AnnounceAnswer, AnnounceRequest } from '../../../core/directory/messages.ts'
 import { limits } from '../../../core/limits.ts'
+import { createMembers } from '../../../core/members/members.ts'
 import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
 import { GiB } from '../../../core/units.ts'
 import { bitsOf, digestOf, sizeOf } from '../../core/directory/world.ts'
 import { allOf, createBench, digest } from '../../core/swarm/bench.ts'
+import { seededRandom } from '../../support/seeded-random.ts'
 
 const peer = `12D3KooW${'A'.repeat(44)}`
 const address = { peer, addresses: ['/ip4/127.0.0.1/tcp/5051'] }
@@ -259,4 +261,26 @@ it('takes a member that listens at a name', () => {
 it('refuses a member whose incarnation leaves no room above it', () => {
   const written = exchangeCall.writeRequest({ ...exchange, news: [{ ...record, incarnation: 2 ** 53 - 1 }] })
   expect(exchangeCall.readRequest(written)).toBeUndefined()
+})
+
+describe('a lie about the incarnation of a member', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('that is as high as any that is read is refuted readably a millisecond later', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: record.incarnation })
+    const self = { ...record, peer: `12D3KooW${'B'.repeat(44)}` }
+    const victim = createMembers({ clock: { now: () => 0 }, random: seededRandom('victim'), emit: () => {} }, { self })
+    const lieOf = (incarnation: number): ExchangeRequest | undefined => {
+      const news: MemberRecord[] = [{ ...self, incarnation, state: 'dead' }]
+      return exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, news, accusations: [] }))
+    }
+    const highest = limits.incarnationMax + Date.now()
+    expect(lieOf(highest + 1)).toBeUndefined()
+    const refuted = victim.handle(lieOf(highest)!)
+    vi.advanceTimersByTime(1)
+    const read = exchangeCall.readAnswer(exchangeCall.writeAnswer(refuted))
+    expect(read?.from).toEqual({ ...self, incarnation: highest + 1 })
+  })
 })
