@@ -259,7 +259,7 @@ function handle(state: State, request: ExchangeRequest): ExchangeAnswer {
   learn(state, [request.from], peer)
   heard(state, peer)
   learn(state, request.news, peer)
-  for (const accusation of request.accusations) accused(state, accusation, peer)
+  accused(state, request.accusations, peer)
   for (const living of request.vouched) vouched(state, living)
   const hash = state.list.hash()
   const differs = hash !== request.hash
@@ -483,36 +483,43 @@ function isReachable(state: State, peer: PeerId): boolean {
   return peer !== state.self.peer && state.contacts.get(peer)?.suspected !== true
 }
 
-/** `by` hears nothing of a member: this one's own contact decides, or a look. */
-function accused(state: State, { peer, incarnation }: Accusation, by: PeerId): void {
+/** `by` hears nothing of these members: this one's own contact decides, or a look. Whoever it vouches for, it does in one call. */
+function accused(state: State, accusations: readonly Accusation[], by: PeerId): void {
+  const living = new Set<PeerId>()
+  for (const accusation of accusations) if (isVouchedFor(state, accusation, by)) living.add(accusation.peer)
+  if (living.size > 0) exchangeWith(state, by, { vouched: [...living] })
+}
+
+/** Has this member just heard from whom `by` accuses? If not, it takes note, and looks. */
+function isVouchedFor(state: State, { peer, incarnation }: Accusation, by: PeerId): boolean {
   if (peer === state.self.peer) {
     if (incarnation >= state.self.incarnation) defend(state, { ...state.self, incarnation, state: 'dead' })
-    return
+    return false
   }
   const known = state.list.get(peer)
-  if (known?.state !== 'alive' || known.incarnation > incarnation) return
+  if (known?.state !== 'alive' || known.incarnation > incarnation) return false
   const contact = contactOf(state, peer)
-  if (!contact.suspected && state.clock.now() - contact.heardMs < limits.memberSilentMs) {
-    exchangeWith(state, by, { vouched: [peer] })
-    return
-  }
+  if (!contact.suspected && state.clock.now() - contact.heardMs < limits.memberSilentMs) return true
   contact.witnesses.set(by, state.clock.now())
   if (!isTold(contact, by, state.clock.now())) contact.askers.add(by)
   if (contact.suspected) judge(state, peer, contact)
   else call(state, peer, [])
+  return false
 }
 
 /** Somebody has found a member dead of which this one has heard lately: it is told, and if it stays silent that is enough. */
 function hearOfDeath(state: State, { peer, incarnation }: MemberRecord, by: PeerId): void {
   const contact = contactOf(state, peer)
+  const isAsked = contact.toldDead
   contact.toldDead = true
   contact.witnesses.set(by, state.clock.now())
-  call(state, peer, [{ peer, incarnation }])
+  // It has been told already: one message may say the same a thousand times, and is no reason for a thousand calls.
+  call(state, peer, isAsked ? [] : [{ peer, incarnation }])
 }
 
 function suspect(state: State, peer: PeerId, by: PeerId | undefined): void {
   if (by === undefined || by === state.self.peer) call(state, peer, [])
-  else accused(state, accusationOf(state, peer), by)
+  else accused(state, [accusationOf(state, peer)], by)
 }
 
 /** Calls a member now, unless a call is under way; it hears what is said of it. */

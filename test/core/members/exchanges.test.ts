@@ -266,6 +266,26 @@ describe('an answer', () => {
   })
 })
 
+describe('one message that is full of', () => {
+  it('members that this one has just heard from is answered for all of them in one call', () => {
+    const bench = benchOf('a', 'x', 'y')
+    const accusations = ['x', 'y', 'x'].map((peer) => ({ peer, incarnation: 1 }))
+    bench.members.handle({ ...requestFrom('a'), accusations })
+    expect(exchangesOf(bench)).toMatchObject([{ peer: 'a', request: { vouched: ['x', 'y'] } }])
+  })
+
+  it('one death makes one call, until the member has spoken', () => {
+    const bench = benchOf('a', 'x')
+    const dead = recordOf('x', { state: 'dead' })
+    const looks = [{ peer: 'x', request: { accusations: [{ peer: 'x', incarnation: 1 }] } }]
+    tell(bench, 'a', dead, dead, dead)
+    expect(exchangesOf(bench)).toMatchObject(looks)
+    bench.members.heard('x')
+    tell(bench, 'a', dead)
+    expect(exchangesOf(bench)).toMatchObject(looks)
+  })
+})
+
 it('does not call itself', () => {
   const bench = createBench()
   bench.members.suspect('self')
