@@ -774,7 +774,7 @@ export const limits = {
   readPieceSizeBytes: 1 * MiB,
 
   // Members
-  /** The most members a list may have (DESIGN, Members). */
+  /** The most members a list may have (DESIGN, Members); the departed among them make room for who comes. */
   membersMax: 20_000,
   /** Buckets of a member list: 78 members each in the largest, and 3 KiB to compare two lists. */
   memberBuckets: 256,

@@ -12,7 +12,7 @@ import type { MemberRecord, MemberState } from './messages.ts'
 
 export interface MemberList {
   get(peer: PeerId): MemberRecord | undefined
-  /** Keeps the record in place of any other of the same peer. */
+  /** Keeps the record in place of any other of the same peer, or, of one that is new to a full list, of whoever departed first. */
   put(record: MemberRecord, nowMs: number): void
   /** Live members, in no order; the same array until a record is put or forgotten. */
   live(): readonly PeerId[]
@@ -27,8 +27,8 @@ export interface MemberList {
    * as seen from the other side.
    */
   nearest(peer: PeerId, count: number): MemberRecord[]
-  /** Records kept, the departed included. */
-  size(): number
+  /** As many live as may: the departed make room. */
+  isFull(): boolean
   hash(): string
   bucketHashes(): readonly number[]
   /** Records of these buckets, whole buckets at a time until `limits.membersPerMessage` is passed. */
@@ -61,6 +61,12 @@ export function createMemberList(): MemberList {
     live = undefined
     hash = undefined
   }
+  /** The set has them in the order in which they departed. */
+  const forgetFirst = (): void => {
+    const [first] = departed
+    const entry = first === undefined ? undefined : kept.get(first)
+    if (entry !== undefined) drop(entry)
+  }
   const liveMembers = (): PeerId[] => (live ??= [...kept.keys()].filter((peer) => !departed.has(peer)))
 
   return {
@@ -68,6 +74,7 @@ export function createMemberList(): MemberList {
     put(record, nowMs) {
       const before = kept.get(record.peer)
       if (before !== undefined) drop(before)
+      else if (kept.size >= limits.membersMax) forgetFirst()
       const mark = before?.mark ?? markOf(record.peer)
       const entry: Kept = { record, mark, hash: record.state === 'alive' ? hashOf(record) : 0, putMs: nowMs }
       kept.set(record.peer, entry)
@@ -92,7 +99,7 @@ export function createMemberList(): MemberList {
       }
       return neighbours.best()
     },
-    size: () => kept.size,
+    isFull: () => kept.size - departed.size >= limits.membersMax,
     hash: () => (hash ??= createHash('sha256').update(hashes).digest('base64url').slice(0, 22)),
     bucketHashes: () => [...hashes],
     inBuckets(wanted) {

@@ -654,4 +654,15 @@ describe('lists that differ', () => {
     tell(bench, 'a', ...news)
     expect(bench.members.live()).toHaveLength(20_000)
   })
+
+  it('and full of the departed, take in who comes in the place of who departed first', () => {
+    const bench = createBench()
+    const others = Array.from({ length: limits.membersMax - 2 }, (_, number) => recordOf(`n-${number}`))
+    tell(bench, 'a', ...others)
+    for (const state of ['dead', 'left'] as const) tell(bench, 'a', ...others.map((record) => ({ ...record, state })))
+    tell(bench, 'a', recordOf('x'))
+    expect(bench.members.live()).toEqual(['self', 'a', 'x'])
+    expect(bench.members.get('n-0')).toBeUndefined()
+    expect(bench.members.get('n-1')?.state).toBe('left')
+  })
 })
