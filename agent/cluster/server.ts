@@ -107,6 +107,10 @@ async function close(server: Server): Promise<void> {
 }
 
 async function serve(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (isBehindAnother(response)) {
+    request.socket.destroy()
+    return
+  }
   const route = request.method === 'POST' ? state.routes.find(({ path }) => path === request.url) : undefined
   const headers = readMacHeaders(request.headers)
   const key = route && headers && authenticate(state, route, headers)
@@ -128,6 +132,14 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
   const status = answer !== undefined ? 200 : admission === 'stale' ? 401 : 400
   const shown = answer !== undefined && route.sealed !== undefined ? seal(key, answer) : answer
   send(state, response, key, headers, status, shown ?? Buffer.alloc(0))
+}
+
+/**
+ * Members await each answer before they use a connection again. Who does not would have any number of requests wait here: only
+ * their connections are counted (`clusterConnectionsMax`). Node.js gives a response its socket when those before it are out.
+ */
+function isBehindAnother(response: ServerResponse): boolean {
+  return response.socket === null
 }
 
 /** The key by which the request is authentic and meant for this member; else undefined. */

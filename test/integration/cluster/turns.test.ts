@@ -139,3 +139,13 @@ it('who has a lease goes ahead of the crowd', async () => {
   expect(log).toHaveLength(crowd)
   expect(log.slice(log.indexOf(fetcher)).filter((from) => from === caller).length).toBeGreaterThan(crowd / 2)
 })
+
+it('who asks again on a connection before it was answered there is cut off: nobody waits a thousand times over', async () => {
+  const log: PeerId[] = []
+  const { port } = await listen((from) => log.push(from))
+  const socket = await openTo(port)
+  const epoch = epochIn(await ask(socket, ''))
+  socket.write(Array.from({ length: 3 }, () => announceUnder(epoch, caller)).join(''))
+  await once(socket, 'close')
+  expect(log).toEqual([caller])
+})
