@@ -778,8 +778,18 @@ export const limits = {
   membersMax: 20_000,
   /** Buckets of a member list: 78 members each in the largest, and 3 KiB to compare two lists. */
   memberBuckets: 256,
-  /** Records in one message, about 0.25 KiB each: a list of 20,000 takes ten. */
-  membersPerMessage: 2000,
+  /**
+   * Records kept of one bucket, whatever names a hostile member invents: whole buckets are sent, and a message must hold one besides.
+   * Three times what the largest list has in each: chance makes none so full.
+   */
+  membersPerBucketMax: 256,
+  /** Records in one message, about 0.25 KiB each: a list of 20,000 takes twelve. */
+  membersPerMessage: 1800,
+  /**
+   * What a record may take at most, so that a message full of news, and one of buckets in it, are within `clusterRequestMaxBytes` though
+   * all are as large: one address, and a zone and a region whose names are as long as may be, are 0.9 KiB.
+   */
+  memberRecordMaxBytes: 1 * KiB,
   /** Each member exchanges with a random one and with its successor this often (DESIGN, Members). */
   exchangeMs: 1 * second,
   /**
@@ -844,7 +854,7 @@ export const limits = {
   placeMaxLength: 253,
 
   // Cluster: messages of directory and members
-  /** An announce of 128 digests at their largest takes 1.5 MiB, 2,000 member records 1 MiB. */
+  /** An announce of 128 digests at their largest takes 1.5 MiB, member records 1 MiB and at their largest just less than this. */
   clusterRequestMaxBytes: 4 * MiB,
   /** What is read of a request that is refused: more than most requests take. */
   clusterDrainMaxBytes: 64 * KiB,

@@ -198,16 +198,18 @@ const incarnation = z
   .nonnegative()
   .refine((told) => told <= limits.incarnationMax + Date.now(), 'no room above it')
 
-const memberRecord = z.strictObject({
-  peer,
-  addresses,
-  cluster: z.string().max(260).refine(isListener, 'not where a member may listen'),
-  incarnation,
-  life: incarnation,
-  zone: place.exactOptional(),
-  region: place.exactOptional(),
-  state: z.enum(['alive', 'left', 'dead']),
-})
+const memberRecord = z
+  .strictObject({
+    peer,
+    addresses,
+    cluster: z.string().max(260).refine(isListener, 'not where a member may listen'),
+    incarnation,
+    life: incarnation,
+    zone: place.exactOptional(),
+    region: place.exactOptional(),
+    state: z.enum(['alive', 'left', 'dead']),
+  })
+  .refine((record) => Buffer.byteLength(JSON.stringify(record)) <= limits.memberRecordMaxBytes, 'a record too large')
 
 /** Whole buckets are sent, so a message may pass `limits.membersPerMessage` by one bucket, and carries news besides. */
 const records = z.array(memberRecord).max(3 * limits.membersPerMessage)

@@ -12,7 +12,7 @@ import type { MemberRecord, MemberState } from './messages.ts'
 
 export interface MemberList {
   get(peer: PeerId): MemberRecord | undefined
-  /** Keeps the record in place of any other of the same peer, or, of one that is new to a full list, of whoever departed first. */
+  /** Keeps the record in place of any other of the same peer, or, where list or bucket are full, of whoever departed first. */
   put(record: MemberRecord, nowMs: number): void
   /** Live members, in no order; the same array until a record is put or forgotten. */
   live(): readonly PeerId[]
@@ -27,8 +27,8 @@ export interface MemberList {
    * as seen from the other side.
    */
   nearest(peer: PeerId, count: number): MemberRecord[]
-  /** As many live as may: the departed make room. */
-  isFull(): boolean
+  /** May another live member come? The departed make room. */
+  hasRoomFor(peer: PeerId): boolean
   hash(): string
   bucketHashes(): readonly number[]
   /** Records of these buckets, whole buckets at a time until `limits.membersPerMessage` is passed. */
@@ -61,11 +61,10 @@ export function createMemberList(): MemberList {
     live = undefined
     hash = undefined
   }
-  /** The set has them in the order in which they departed. */
-  const forgetFirst = (): void => {
-    const [first] = departed
-    const entry = first === undefined ? undefined : kept.get(first)
-    if (entry !== undefined) drop(entry)
+  const bucketWith = (mark: Mark): ReadonlySet<PeerId> => buckets[bucketOf(mark)]!
+  /** Sets have members in the order in which their last records were put. */
+  const forgetFirst = (peers: ReadonlySet<PeerId>): void => {
+    for (const peer of peers) if (departed.has(peer)) return drop(kept.get(peer)!)
   }
   const liveMembers = (): PeerId[] => (live ??= [...kept.keys()].filter((peer) => !departed.has(peer)))
 
@@ -74,8 +73,9 @@ export function createMemberList(): MemberList {
     put(record, nowMs) {
       const before = kept.get(record.peer)
       if (before !== undefined) drop(before)
-      else if (kept.size >= limits.membersMax) forgetFirst()
       const mark = before?.mark ?? markOf(record.peer)
+      if (kept.size >= limits.membersMax) forgetFirst(departed)
+      if (bucketWith(mark).size >= limits.membersPerBucketMax) forgetFirst(bucketWith(mark))
       const entry: Kept = { record, mark, hash: record.state === 'alive' ? hashOf(record) : 0, putMs: nowMs }
       kept.set(record.peer, entry)
       hashes[bucketOf(mark)]! ^= entry.hash
@@ -99,7 +99,11 @@ export function createMemberList(): MemberList {
       }
       return neighbours.best()
     },
-    isFull: () => kept.size - departed.size >= limits.membersMax,
+    hasRoomFor(peer) {
+      const others = bucketWith(markOf(peer))
+      const isCrowded = others.size >= limits.membersPerBucketMax && others.isDisjointFrom(departed)
+      return !isCrowded && kept.size - departed.size < limits.membersMax
+    },
     hash: () => (hash ??= createHash('sha256').update(hashes).digest('base64url').slice(0, 22)),
     bucketHashes: () => [...hashes],
     inBuckets(wanted) {

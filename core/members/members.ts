@@ -205,7 +205,7 @@ function isDoubtful(state: State, { peer, state: told }: MemberRecord): boolean 
 
 /** A departed member that is not in the list has been forgotten, or was never known. */
 function isWelcome(state: State, record: MemberRecord): boolean {
-  return record.state === 'alive' && !state.list.isFull()
+  return record.state === 'alive' && state.list.hasRoomFor(record.peer)
 }
 
 function isFresh(state: State, peer: PeerId): boolean {

@@ -258,6 +258,29 @@ it('takes a member that listens at a name', () => {
   expect(exchangeCall.readRequest(written)?.from.cluster).toBe('shoal-0.shoal.svc:5052')
 })
 
+it('refuses a member that says so much of itself that a message full of such members would be refused', () => {
+  const name = 'z'.repeat(limits.placeMaxLength)
+  const named = { ...record, zone: name, region: name }
+  const spare = limits.memberRecordMaxBytes - JSON.stringify(named).length
+  const fits = { ...named, addresses: [...record.addresses, 'a'.repeat(spare - ',""'.length)] }
+  const readsAs = (news: MemberRecord[]): ExchangeRequest | undefined =>
+    exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, news }))
+  expect(readsAs([fits])?.news).toEqual([fits])
+  for (const zone of [`${name.slice(1)}é`, `${name.slice(1)}\n`]) expect(readsAs([{ ...fits, zone }])).toBeUndefined()
+  // News, and whole buckets until they are as many: the last may be full.
+  const news = Array.from({ length: 2 * limits.membersPerMessage + limits.membersPerBucketMax }, () => fits)
+  expect(readsAs(news)?.news).toHaveLength(news.length)
+  const accusations = Array.from({ length: limits.memberBuckets }, () => ({ peer, incarnation: record.incarnation }))
+  const fullest = {
+    ...exchange,
+    news,
+    accusations,
+    vouched: accusations.map(() => peer),
+    want: [...accusations.keys()],
+  }
+  expect(exchangeCall.writeRequest(fullest).length).toBeLessThan(limits.clusterRequestMaxBytes)
+})
+
 it('refuses a member whose incarnation leaves no room above it', () => {
   const written = exchangeCall.writeRequest({ ...exchange, news: [{ ...record, incarnation: 2 ** 53 - 1 }] })
   expect(exchangeCall.readRequest(written)).toBeUndefined()

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { markOf } from '../../../core/directory/rendezvous.ts'
 import { limits } from '../../../core/limits.ts'
 import { createMemberList } from '../../../core/members/list.ts'
 import type { ExchangeRequest } from '../../../core/members/messages.ts'
@@ -33,6 +34,14 @@ function isDeadByOneWitness(afterMs: number): boolean {
   bench.members.suspect('x', 'a')
   talk(bench, limits.memberDeadMs, others)
   return bench.members.get('x')?.state === 'dead'
+}
+
+/** Neither `self` nor `a` is in that bucket. */
+function namesInOneBucket(count: number): string[] {
+  const names: string[] = []
+  for (let number = 0; names.length < count; number++)
+    if ((markOf(`n-${number}`).low >>> 0) % limits.memberBuckets === 0) names.push(`n-${number}`)
+  return names
 }
 
 describe('records', () => {
@@ -653,6 +662,16 @@ describe('lists that differ', () => {
     const news = Array.from({ length: 20_100 }, (_, number) => recordOf(`n-${number}`))
     tell(bench, 'a', ...news)
     expect(bench.members.live()).toHaveLength(20_000)
+  })
+
+  it('stay so in each bucket, so that a message holds it: whose names crowd one keep nobody out of others', () => {
+    const bench = createBench()
+    const crowd = namesInOneBucket(limits.membersPerBucketMax + 1).map((peer) => recordOf(peer))
+    tell(bench, 'a', ...crowd, recordOf('x'))
+    expect(bench.members.live()).toEqual(['self', 'a', ...crowd.slice(0, -1).map(({ peer }) => peer), 'x'])
+    tell(bench, 'a', recordOf(crowd[3]!.peer, { state: 'dead' }), crowd.at(-1)!)
+    expect(bench.members.get(crowd[3]!.peer)).toBeUndefined()
+    expect(bench.members.live()).toContain(crowd.at(-1)!.peer)
   })
 
   it('and full of the departed, take in who comes in the place of who departed first', () => {
