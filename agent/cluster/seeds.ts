@@ -44,13 +44,15 @@ export function watchSeeds(
   let timer: NodeJS.Timeout | undefined
   let stopped = false
   let told: string | undefined
-  const startMs = clock.now()
+  /** Since when the name has given nothing; undefined: it gives something. */
+  let emptyMs: number | undefined = clock.now()
 
   async function look(): Promise<void> {
     const found = await addressesOf(host).catch(() => [])
     if (stopped) return
     const all = [...listed, ...[...found].toSorted().map((address) => formatHostPort({ host: address, port }))]
-    if (all.length > 0 || clock.now() - startMs >= limits.seedGraceMs) tell(all)
+    emptyMs = all.length > 0 ? undefined : (emptyMs ?? clock.now())
+    if (emptyMs === undefined || clock.now() - emptyMs >= limits.seedGraceMs) tell(all)
     timer = setTimeout(() => void look(), all.length > 0 ? limits.seedLookupIdleMs : limits.seedLookupMs).unref()
   }
   function tell(all: readonly string[]): void {

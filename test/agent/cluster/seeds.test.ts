@@ -70,6 +70,22 @@ it('takes a name that gives nothing for ten seconds as no seed, and looks on', a
   expect(told).toEqual([[], ['10.0.0.9:5052']])
 })
 
+it('takes a name that ceases to give anything as no seed after ten seconds, and not at the first look in vain', async () => {
+  found = ['10.0.0.9']
+  start({ seeds: [], seedsDns })
+  await pass(500)
+  found = undefined
+  await pass(39_000)
+  expect(told).toEqual([['10.0.0.9:5052']])
+  await pass(2500)
+  expect(told).toEqual([['10.0.0.9:5052'], []])
+  found = ['10.0.0.9']
+  await pass(2500)
+  found = []
+  await pass(39_000)
+  expect(told.slice(2)).toEqual([['10.0.0.9:5052']])
+})
+
 it('says nothing after it was stopped', async () => {
   start({ seeds: [], seedsDns })
   watch?.stop()
