@@ -260,7 +260,7 @@ function handle(state: State, request: ExchangeRequest): ExchangeAnswer {
   heard(state, peer)
   learn(state, request.news, peer)
   accused(state, request.accusations, peer)
-  for (const living of request.vouched) vouched(state, living)
+  for (const living of request.vouched) vouched(state, living, peer)
   const hash = state.list.hash()
   const differs = hash !== request.hash
   return {
@@ -398,10 +398,13 @@ function clear(state: State, peer: PeerId, contact: Contact): void {
   if (wasSilent) state.emit({ type: 'heard', peer })
 }
 
-/** Another member hears from it: this one may just be badly placed, and goes on calling. */
-function vouched(state: State, peer: PeerId): void {
+/**
+ * Another member, which was asked to look, hears from it: this one may just be badly placed, and goes on calling. The word of others
+ * counts for nothing, or one that lies would keep the dead in all lists.
+ */
+function vouched(state: State, peer: PeerId, by: PeerId): void {
   const contact = state.contacts.get(peer)
-  if (contact?.calledMs === undefined || contact.refusals > 0) return
+  if (contact?.calledMs === undefined || contact.refusals > 0 || !contact.told.has(by)) return
   clear(state, peer, contact)
   expectWord(state, peer)
 }

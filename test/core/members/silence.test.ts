@@ -28,9 +28,9 @@ function accuse(bench: Bench, by: string, incarnation = 1, peer = 'x'): MembersO
   return bench.taken()
 }
 
-/** `b` says that it hears from a member. */
-function vouch(bench: Bench, peer: string): MembersOutput[] {
-  bench.members.handle({ ...requestFrom('b'), vouched: [peer] })
+/** `by` says that it hears from a member. */
+function vouch(bench: Bench, peer: string, by = 'b'): MembersOutput[] {
+  bench.members.handle({ ...requestFrom(by), vouched: [peer] })
   return bench.taken()
 }
 
@@ -196,6 +196,21 @@ describe('a word for one that is silent here', () => {
     refuse(bench, 'x')
     expect(vouch(bench, 'x')).toEqual([])
     expect(eventsIn(refuse(bench, 'x')).map(({ type }) => type)).toEqual(['gone'])
+  })
+
+  it('means nothing from who was not asked to look', () => {
+    const peers = ['a', 'b', 'c', 'd', 'e']
+    const bench = benchOf(...peers, 'x')
+    const records = peers.map((peer) => recordOf(peer))
+    bench.members.suspect('x')
+    const accusations = accusationsIn(talk(bench, limits.memberSilentMs + 100, records))
+    const asked = new Set(accusations.map(([whom]) => whom))
+    bench.members.suspect('x', accusations[0]![0])
+    expect(eventsIn(bench.taken())).toEqual([{ type: 'silent', peer: 'x' }])
+    expect(asked.size).toBe(2)
+    const said = peers.map((peer) => (asked.has(peer) ? [] : vouch(bench, 'x', peer)))
+    expect(said).toEqual(peers.map(() => []))
+    expect(vouch(bench, 'x', accusations[1]![0])).toEqual([{ type: 'heard', peer: 'x' }])
   })
 
   it('means nothing for one that is not called, or not known', () => {
