@@ -61,8 +61,10 @@ export async function askContent(
   let callMs: number = limits.relayCallMs
   while (except.length < limits.relaysTriedMax && patience.leftMs() > 0) {
     signal.throwIfAborted()
-    const { againMs, relay } = await locate(patient, digest, origin, except)
-    if (againMs !== undefined) {
+    const { againMs: toldMs, relay } = await locate(patient, digest, origin, except)
+    if (toldMs !== undefined) {
+      // No host has itself asked without end.
+      const againMs = Math.max(toldMs, limits.relayAgainMs)
       if (againMs >= patience.leftMs()) return { kind: 'held-back' }
       await patience.during(againMs, () => components.sleep(againMs, signal))
       continue

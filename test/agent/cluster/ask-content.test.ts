@@ -195,3 +195,9 @@ it('knows a size where the directory does', async () => {
   expect(await createWorld({ hosts: { owner: () => ({ size: 7 }) } }).askSize()).toBe(7)
   expect(await createWorld({ hosts: { owner: () => ({}) } }).askSize()).toBeUndefined()
 })
+
+it('asks a host that has it wait for no time at all no oftener than others', async () => {
+  const world = createWorld({ hosts: { owner: () => ({ againMs: 0 }) } })
+  expect(await world.ask()).toEqual({ kind: 'held-back' })
+  expect(world.asked.length).toBeLessThanOrEqual(limits.relayPatienceMs / limits.relayAgainMs)
+})
