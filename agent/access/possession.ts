@@ -67,9 +67,12 @@ export function createPossession(components: PossessionComponents): Possession {
   async function askOthers(want: Want, fact: Fact, signal: AbortSignal): Promise<void> {
     const deadlineMs = clock.now() + limits.possessionPatienceMs
     for (;;) {
-      const againMs = await learn(want, fact, true)
+      const toldMs = await learn(want, fact, true)
       signal.throwIfAborted()
-      if (againMs === undefined || clock.now() + againMs >= deadlineMs) return
+      if (toldMs === undefined) return
+      // No directory has itself asked without end.
+      const againMs = Math.max(toldMs, limits.possessionAgainMs)
+      if (clock.now() + againMs >= deadlineMs) return
       await sleep(againMs, signal)
     }
   }

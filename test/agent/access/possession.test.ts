@@ -8,7 +8,7 @@ import type { Want } from '../../../agent/registry/ports.ts'
 import { anonymous, createCredential, type Credential } from '../../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
-import type { AgedFact, Fact } from '../../../core/directory/messages.ts'
+import type { AgedFact, Fact, PossessionAnswer } from '../../../core/directory/messages.ts'
 import { createPossessions } from '../../../core/directory/possession.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
@@ -52,7 +52,11 @@ function createCluster(other: Uint8Array = layer) {
   let agents = 0
   return {
     clock,
-    addAgent: (change: (origin: OriginClient) => OriginClient = (origin) => origin) => {
+    /** `answerOf` makes another answer of the directory's. */
+    addAgent: (
+      change: (origin: OriginClient) => OriginClient = (origin) => origin,
+      answerOf: (answer: PossessionAnswer) => PossessionAnswer = (answer) => answer,
+    ) => {
       const from = `agent ${++agents}`
       const registry = createMemoryOrigin(origins)
       const findings = createFindings({ clock, tell: (news) => directory.answer({ from, ...news }) })
@@ -63,7 +67,7 @@ function createCluster(other: Uint8Array = layer) {
         random: seededRandom('samples'),
         sleep: async (ms) => clock.advance(ms),
         policyOf: createPolicies([{ host: 'open.io', access: 'open' }], standard),
-        ask: async (question) => directory.answer({ from, ...question, tells: [] }),
+        ask: async (question) => answerOf(directory.answer({ from, ...question, tells: [] })),
       })
       const asked = () => registry.calls.map(({ method, repository: of }) => `${method} ${of}`)
       return { registry, findings, possession, asked }
@@ -90,6 +94,19 @@ describe('does the repository have the content?', () => {
     await second.possession.prove(wantOf('reg.io'), never)
     expect(first.registry.calls).toMatchObject([{ method: 'headBlob', authorization: secret }])
     expect(second.asked()).toEqual([])
+  })
+
+  test('a directory that has it wait for no time at all is asked no oftener than others', async () => {
+    const { addAgent, clock } = createCluster()
+    let count = 0
+    const { asked, possession } = addAgent(undefined, () => {
+      count++
+      clock.advance(1)
+      return { known: [], againMs: 0 }
+    })
+    await possession.prove(wantOf('reg.io'), never)
+    expect(asked()).toEqual(['headBlob team/app'])
+    expect(count).toBe(Math.ceil(limits.possessionPatienceMs / (limits.possessionAgainMs + 1)))
   })
 
   test('a manifest is asked for as one', async () => {
