@@ -66,12 +66,14 @@ export function routeOf<Request, Answer>(
 interface State extends ClusterServerComponents {
   readonly epochs: Epochs
   readonly turns: Turns
+  /** Of the bodies that are being read. */
+  bodiesBytes: number
 }
 
 export function createClusterServer(components: ClusterServerComponents): ClusterServer {
   const { clock } = components
   const turns = createTurns({ clock, soon: setImmediate })
-  const state: State = { ...components, epochs: createEpochs(clock), turns }
+  const state: State = { ...components, epochs: createEpochs(clock), turns, bodiesBytes: 0 }
   const server = createServer(
     {
       maxHeaderSize: limits.clusterHeadersMaxBytes,
@@ -115,14 +117,14 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
   const headers = readMacHeaders(request.headers)
   const key = route && headers && authenticate(state, route, headers)
   if (route === undefined || headers === undefined || key === undefined) {
-    await refuse(request, response, route === undefined ? 404 : 401)
+    await refuse(state, request, response, route === undefined ? 404 : 401)
     return
   }
   if (route.inTurn(headers.from)) await new Promise<void>((resolve) => state.turns.wait(resolve))
   const admission = state.epochs.admit(headers.epoch, headers.nonce)
-  const body = admission === 'replayed' ? undefined : await readBody(request)
+  const body = admission === 'replayed' ? undefined : await readBody(state, request)
   if (body === undefined || hashOf(body) !== headers.bodyHash) {
-    await refuse(request, response, 401)
+    await refuse(state, request, response, 401)
     return
   }
   const asked = route.sealed === 'both' ? unseal(key, body) : body
@@ -151,21 +153,26 @@ function authenticate(state: State, route: ClusterRoute, headers: MacHeaders): M
   return isMeant ? key : undefined
 }
 
-/** Undefined when it is too large or cut off. */
-function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const { promise, resolve } = Promise.withResolvers<Buffer | undefined>()
+/** Undefined when it is too large or cut off, or all that are being read are together. */
+async function readBody(state: State, request: IncomingMessage): Promise<Buffer | undefined> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
   // Cut off while it waited for its turn: it says no more.
-  if (request.destroyed) resolve(undefined)
+  if (request.destroyed) resolve(false)
   const parts: Buffer[] = []
   let length = 0
-  request.on('data', (part: Buffer) => {
+  const onData = (part: Buffer): void => {
+    parts.push(part)
     length += part.length
-    if (length <= limits.clusterRequestMaxBytes) parts.push(part)
-    else resolve(undefined)
-  })
-  request.on('end', () => resolve(Buffer.concat(parts)))
-  request.on('error', () => resolve(undefined))
-  return promise
+    state.bodiesBytes += part.length
+    if (length > limits.clusterRequestMaxBytes || state.bodiesBytes > limits.clusterBodiesMaxBytes) resolve(false)
+  }
+  request.on('data', onData)
+  request.on('end', () => resolve(true))
+  request.on('error', () => resolve(false))
+  const isWhole = await promise
+  request.off('data', onData)
+  state.bodiesBytes -= length
+  return isWhole ? Buffer.concat(parts) : undefined
 }
 
 function send(state: State, response: ServerResponse, key: MacKey, to: MacHeaders, status: number, body: Buffer): void {
@@ -177,9 +184,14 @@ function send(state: State, response: ServerResponse, key: MacKey, to: MacHeader
 }
 
 /** Says nothing. A small body is read and dropped, since closing before it would cost its sender the answer. */
-async function refuse(request: IncomingMessage, response: ServerResponse, status: 401 | 404): Promise<void> {
+async function refuse(
+  state: State,
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: 401 | 404,
+): Promise<void> {
   const isSmall = Number(request.headers['content-length']) <= limits.clusterDrainMaxBytes
-  if (isSmall && !request.readableEnded) await readBody(request)
+  if (isSmall && !request.readableEnded) await readBody(state, request)
   response.sendDate = false
   response.writeHead(status, { 'content-length': 0, connection: 'close' })
   response.end()

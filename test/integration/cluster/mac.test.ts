@@ -493,6 +493,39 @@ describe('what is too large', () => {
   })
 })
 
+it('of requests that come slowly no more is kept than all may take, whoever sends them', async () => {
+  const { cluster, port, heard } = await listen()
+  const epoch = await epochOf(port)
+  const large = Buffer.alloc(limits.clusterRequestMaxBytes, 0x20)
+  const count = limits.clusterBodiesMaxBytes / large.length + 1
+  const refused = Promise.withResolvers<void>()
+  const answers = Array.from({ length: count }, async () => {
+    const fields = fieldsFor(large, epoch)
+    const headers = writeMacHeaders({ key: keys[0].id, ...fields, mac: requestMac(keys[0], fields) })
+    const request = httpRequest({
+      host: '127.0.0.1',
+      port,
+      path: fields.path,
+      method: 'POST',
+      headers: { ...headers, 'content-length': large.length },
+      agent: false,
+    })
+    request.on('error', () => {})
+    request.write(large.subarray(1))
+    void refused.promise.then(() => request.end(large.subarray(0, 1)))
+    const [response]: IncomingMessage[] = await once(request, 'response')
+    if (response!.statusCode === 401) refused.resolve()
+    response!.resume()
+    return response!.statusCode
+  })
+  // What they say is no exchange.
+  const statuses = await Promise.all(answers)
+  expect(statuses.filter((status) => status === 401)).toHaveLength(1)
+  expect(statuses.filter((status) => status === 400)).toHaveLength(count - 1)
+  await client().call(exchangeCall, server, cluster, exchangeFrom(caller))
+  expect(heard).toEqual([`exchange ${caller}`])
+})
+
 it('says that nobody listens', async () => {
   const { cluster } = await listen()
   await closers.shift()?.()
