@@ -87,6 +87,11 @@ export const errorTable = {
     oci: 'UNSUPPORTED',
     help: 'The identity file in the data directory holds no Ed25519 key. Restore it, or delete it to join as a new peer.',
   },
+  IDENTITY_SHARED: {
+    status: 500,
+    oci: 'UNSUPPORTED',
+    help: "Two agents have the same identity file, as nodes made from one disk image do, and take each other's place among the members. Stop one, delete that file in its data directory, and start it again.",
+  },
   IDENTITY_UNREADABLE: {
     status: 500,
     oci: 'UNSUPPORTED',

@@ -419,6 +419,9 @@ function onMembers(state: State, output: MembersOutput): void {
       logger.info('others took this agent for dead and were told better')
       arrive(state)
       state.client.renew()
+      return
+    case 'cloned':
+      warnOfClone(state, output.cluster)
   }
 }
 
@@ -592,13 +595,23 @@ async function exchange(state: State, output: Extract<MembersOutput, { type: 'ex
 
 /** Trouble with a secret is worth a warning, now and then; that a member does not answer is found and told elsewhere. */
 function report(state: State, error: unknown, whom: string): void {
-  const nowMs = state.clock.now()
   const isMac = error instanceof ShoalError && error.code === 'CLUSTER_MAC_WRONG'
-  if (!isMac || nowMs - (state.warnedMs.get(whom) ?? Number.NEGATIVE_INFINITY) < limits.clusterWarnEveryMs) {
-    state.logger.debug({ err: error, whom }, 'call to a member failed')
-    return
-  }
-  if (state.warnedMs.size >= limits.recipientsMax) state.warnedMs.clear()
-  state.warnedMs.set(whom, nowMs)
-  state.logger.warn({ err: error, whom }, 'a member could not prove that it knows the cluster secret')
+  if (isMac && mayWarn(state, whom))
+    state.logger.warn({ err: error, whom }, 'a member could not prove that it knows the cluster secret')
+  else state.logger.debug({ err: error, whom }, 'call to a member failed')
+}
+
+function warnOfClone(state: State, cluster: string): void {
+  if (!mayWarn(state, `clone at ${cluster}`)) return
+  const error = new ShoalError('IDENTITY_SHARED', `An agent at ${cluster} has the identity of this one`)
+  state.logger.warn({ err: error }, 'another agent has the same identity')
+}
+
+/** Of the same thing now and then. */
+function mayWarn({ clock, warnedMs }: State, of: string): boolean {
+  const nowMs = clock.now()
+  if (nowMs - (warnedMs.get(of) ?? Number.NEGATIVE_INFINITY) < limits.clusterWarnEveryMs) return false
+  if (warnedMs.size >= limits.recipientsMax) warnedMs.clear()
+  warnedMs.set(of, nowMs)
+  return true
 }

@@ -48,6 +48,8 @@ export type MembersOutput =
   | { readonly type: 'agreed' }
   /** Others believed this agent dead, and it has told them better. */
   | { readonly type: 'refuted' }
+  /** Another process with this agent's identity says to have started later, and to listen there: the two take each other's place again and again. */
+  | { readonly type: 'cloned'; readonly cluster: string }
 
 export interface MembersComponents {
   readonly clock: Clock
@@ -242,6 +244,8 @@ function spread(state: State, peer: PeerId): void {
 /** Somebody tells about this agent what it did not say. */
 function defend(state: State, record: MemberRecord): void {
   if (!replaces(record, state.self)) return
+  const isOther = record.life > state.self.life && record.cluster !== state.self.cluster
+  if (isOther && record.state === 'alive') state.emit({ type: 'cloned', cluster: record.cluster })
   setSelf(state, { ...state.self, incarnation: record.incarnation + 1 })
   if (record.state !== 'alive' && state.self.state === 'alive') state.emit({ type: 'refuted' })
 }

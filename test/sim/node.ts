@@ -558,6 +558,8 @@ function heedMembers(node: SimNode, output: MembersOutput): void {
     case 'refuted':
       life?.owners.arrive()
       return life?.client.renew()
+    case 'cloned':
+      return
   }
   if (life !== undefined) life.changed = true
 }

@@ -109,6 +109,17 @@ describe('records', () => {
     expect(bench.taken()).toContainEqual({ type: 'refuted' })
   })
 
+  it.each([
+    ['later, elsewhere', { life: 9, cluster: 'elsewhere:5052' }, [{ type: 'cloned', cluster: 'elsewhere:5052' }]],
+    ['later, as its clock was set back since', { life: 9 }, []],
+    ['earlier, elsewhere, as its address was another', { life: 0, cluster: 'elsewhere:5052' }, []],
+    ['later, elsewhere, and is gone', { life: 9, cluster: 'elsewhere:5052', state: 'left' }, []],
+  ] as const)('about itself that say it began %s', (_what, change, told) => {
+    const bench = createBench()
+    tell(bench, 'a', recordOf('self', { incarnation: 7, ...change }))
+    expect(bench.taken().filter(({ type }) => type === 'cloned')).toEqual(told)
+  })
+
   it('about itself that say it lives are told better, but refute nothing', () => {
     const bench = createBench()
     tell(bench, 'a')

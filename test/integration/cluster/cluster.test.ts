@@ -26,6 +26,7 @@ interface Agent {
   readonly leased: string[]
   /** What its swarm heard of members. */
   readonly news: string[]
+  readonly warnings: string[]
   /** Of whom it cautions others, and of whom others caution it. */
   readonly cautions: Caution[]
   readonly cautioned: Extract<SwarmEvent, { type: 'cautioned' }>[]
@@ -40,8 +41,8 @@ afterEach(async () => {
 const clock = createPatientClock()
 const secrets = { current: randomBytes(32) }
 
-async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
-  const peer = createIdentity().peer
+async function startAgent(seeds: readonly string[], port = 0, peer = createIdentity().peer): Promise<Agent> {
+  const warnings: string[] = []
   const items = new Map<Digest, AnnounceItem>()
   const answers: AnswerItem[] = []
   const leased: string[] = []
@@ -67,7 +68,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
     {
       clock,
       random: systemRandom(),
-      logger: { debug() {}, info() {}, warn() {} },
+      logger: { debug() {}, info() {}, warn: ({ err }: { err: Error }) => void warnings.push(err.message) },
       secrets,
       transport: {
         self: peer,
@@ -84,7 +85,7 @@ async function startAgent(seeds: readonly string[], port = 0): Promise<Agent> {
       seeds: seeds.map((seed) => ({ host: '127.0.0.1', port: Number(seed.split(':')[1]) })),
     },
   )
-  const agent: Agent = { peer, cluster, items, answers, leased, news, cautions, cautioned }
+  const agent: Agent = { peer, cluster, items, answers, leased, news, cautions, cautioned, warnings }
   await cluster.start()
   running.add(agent)
   return agent
@@ -110,6 +111,18 @@ it('eight that know one seed all know each other, and soon are ready', async () 
   await until(() => allList(agents, agents))
   await until(() => agents.every(({ cluster }) => cluster.notReady() === undefined))
   expect(agents.map(({ cluster }) => cluster.stats().members)).toEqual(span(0, 8).map(() => 8))
+})
+
+it('of two with one identity who started first says where the other is, once', async () => {
+  const seed = await startAgent([])
+  const first = await startAgent([seed.cluster.address()])
+  await until(() => allList([seed, first], [seed, first]))
+  const second = await startAgent([seed.cluster.address()], 0, first.peer)
+  await until(() => first.warnings.length > 0)
+  await until(() => allList([second], [seed, first]))
+  expect(first.warnings).toEqual([
+    expect.stringContaining(`An agent at ${second.cluster.address()} has the identity of this one`),
+  ])
 })
 
 function want(agent: Agent, digest: Digest, chunks: number): void {
