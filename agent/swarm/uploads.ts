@@ -57,15 +57,18 @@ export function createUploads({
   const running = new Map<string, RunningUpload>()
 
   function start(command: UploadCommand): void {
+    const key = uploadKey(command.peer, command.id)
     const controller = new AbortController()
-    const ended = carryOut(command, controller.signal)
-    running.set(uploadKey(command.peer, command.id), { controller, ended })
+    const ended = carryOut(command, controller.signal).finally(() => {
+      // A peer may ask again under the number of a request that it has cancelled and that has not ended yet.
+      if (running.get(key)?.controller === controller) running.delete(key)
+    })
+    running.set(key, { controller, ended })
   }
 
   async function carryOut(command: UploadCommand, signal: AbortSignal): Promise<void> {
     const { peer, id } = command
     const ok = await run(command, signal)
-    running.delete(uploadKey(peer, id))
     if (!signal.aborted) post({ type: 'uploaded', peer, id, ok })
   }
 

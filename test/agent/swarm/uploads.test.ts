@@ -24,6 +24,7 @@ async function uploadsWithHold() {
   await fill(await store.open(content.digest, content.size), content)
   const held = new Map<number, PromiseWithResolvers<void>>()
   const send: PeerTransport['upload'] = async (_peer, id, _offset, _entry, _source, signal) => {
+    signal.throwIfAborted()
     const hold = Promise.withResolvers<void>()
     held.set(id, hold)
     signal.addEventListener('abort', () => hold.reject(signal.reason))
@@ -73,4 +74,15 @@ test('an upload that does not end is not waited for beyond the limit', async () 
   await until(() => held.size === 1)
   await uploads.settled(1)
   expect(outcomes).toEqual([])
+})
+
+test('a peer that uses the number of a cancelled request again can cancel that one too', async () => {
+  const { uploads, held, outcomes } = await uploadsWithHold()
+  uploads.start(upload(1))
+  uploads.stop('peer', 1)
+  uploads.start(upload(1))
+  await until(() => outcomes.length === 1 && held.size === 1)
+  uploads.stop('peer', 1)
+  await until(() => outcomes.length === 2)
+  expect(outcomes).toEqual(['cancelled', 'cancelled'])
 })
