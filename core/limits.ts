@@ -618,6 +618,8 @@ export const limits = {
   frameHeadMaxBytes: 9,
   /** Control messages that wait for one peer; one that takes none for so long is not keeping up and is let go. */
   controlQueueMaxBytes: 1 * MiB,
+  /** The same on its lane for chunks: a frame for each of its two requests, and the heads, of some 200 bytes, of hundreds that it has cancelled since it took one. */
+  laneQueueMaxBytes: 256 * KiB,
   /** A control stream that just opened says hello within this time, and a link's lanes open within as much. */
   helloMs: 5 * second,
   /** When the agent stops, uploads under way have this long to end: a chunk of 4 MiB at 16 Mbit/s. Peers ask others for the rest. */

@@ -49,6 +49,11 @@ export function createBulk(components: {
     const lane = await link.chunks.catch((cause: unknown) => {
       throw gone(peer, cause)
     })
+    // What is cancelled while it waits in the lane stays there: who takes nothing could have us queue without end.
+    if (lane.writableLength > limits.laneQueueMaxBytes) {
+      links.end(link, 'at once')
+      throw gone(peer)
+    }
     await put(lane, peer, [encodeChunkHead({ type: 'chunk', id, offset, entry })], signal)
     for await (const piece of source instanceof Uint8Array ? [source] : source) {
       link.pulse.used()
@@ -69,7 +74,7 @@ function* framesIn(piece: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-/** Resolves when the kernel has taken all of `parts`, so that at most one frame per upload waits here. */
+/** Resolves when the kernel has taken all of `parts`, so that at most one frame per upload waits here; rejects with `PEER_GONE` or the signal's reason. */
 function put(lane: TLSSocket, peer: PeerId, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   if (signal.aborted) reject(signal.reason)

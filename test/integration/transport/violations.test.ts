@@ -138,3 +138,30 @@ test('a peer that takes no messages is let go once its queue is full', async () 
   expect(sentBytes).toBeLessThan(limits.controlQueueMaxBytes + kernelBuffersBytes + MiB)
   await closed(connection)
 })
+
+test('a peer that takes no chunks is let go once what it cancelled fills its lane', async () => {
+  const { connection, openLane } = await link(raw, alice.transport)
+  const lane = await openLane('chunks', () => {})
+  lane.pause()
+  const peer = raw.peerId.toString()
+  const entry = {
+    index: 0,
+    hash: 'cd'.repeat(32),
+    witness: { kind: 'proved' },
+    signer: alice.transport.self,
+    signature: new Uint8Array(64),
+  } as const
+  const chunk = new Uint8Array(MiB)
+  let uploads = 0
+  while (alice.links(peer).disconnected === 0 && uploads < 20_000) {
+    const stop = new AbortController()
+    const upload = alice.transport.upload(peer, uploads, 0, entry, chunk, stop.signal)
+    const ended = upload.catch(() => {})
+    await new Promise((resolve) => setImmediate(resolve))
+    stop.abort()
+    await ended
+    uploads++
+  }
+  expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 1 })
+  await closed(connection)
+})
