@@ -150,7 +150,7 @@ export function laneTo(host: string, { id, key, port }: LanesOffer): OpenLane {
   }
 }
 
-/** An error closes the socket, and that is what is watched. */
+/** An error closes the socket, and that is what is watched; one of TLS leaves it open unless told (Node.js, `TLSSocket._emitTLSError`). */
 function prepared(socket: TLSSocket): TLSSocket {
-  return socket.setNoDelay(true).on('error', () => {})
+  return socket.setNoDelay(true).on('error', () => socket.destroy())
 }

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import tls from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import { createLanes, laneTo, type Lanes } from '../../../agent/transport/lanes.ts'
 
@@ -34,4 +37,24 @@ test('a banned address is cut off before any handshake, whatever key it has', as
   const { offer } = (await listening()).offer()
   banned.add(host)
   await expect(laneTo(host, offer)('chunks', () => {})).rejects.toMatchObject({ code: 'ECONNRESET' })
+})
+
+test('a lane whose bytes are no TLS any more is closed', async () => {
+  const { offer, open } = (await listening()).offer()
+  const accepted = open('chunks', () => {})
+  const wire = connect(offer.port, host)
+  const lane = tls.connect({
+    socket: wire,
+    ciphers: 'PSK-AES128-GCM-SHA256',
+    maxVersion: 'TLSv1.2',
+    pskCallback: () => ({ psk: offer.key, identity: `${Buffer.from(offer.id).toString('hex')} chunks` }),
+    checkServerIdentity: () => undefined,
+  })
+  await once(lane, 'secureConnect')
+  lane.on('error', () => {})
+  const broken = await accepted
+  wire.write('GET / HTTP/1.1')
+  await new Promise((resolve) => broken.once('close', resolve))
+  expect(broken.destroyed).toBe(true)
+  lane.destroy()
 })
