@@ -658,8 +658,14 @@ export const limits = {
   streamsPerConnectionMax: 32,
   /** Public keys of signers kept ready, some 0.5 KiB each: members that vouch for what this node pulls. */
   signerKeysMax: 4096,
+  /** What libp2p remembers of peers: of members that are met within a day or so, less than 1 KiB each. */
+  peerRecordsMax: 4096,
+  /** The longest record of a peer or of the DHT: a peer's has a handful of addresses, a signed envelope and a dozen protocols. */
+  recordMaxBytes: 4 * KiB,
 
   // Peers: DHT
+  /** Twenty nodes keep each record, and a node writes 360 of them in `dhtRecordMs`: 7,200 from as many nodes as keep ours, some 200 bytes each. */
+  dhtRecordsMax: 8192,
   /** Bans at a time; the oldest ends first. */
   bansMax: 4096,
   /** How long a provider record counts: a seed that died is not found for longer. */

@@ -16,6 +16,7 @@ import { quietDht } from './dht.ts'
 import type { Gate } from './gate.ts'
 import { libp2pLogger } from './logger.ts'
 import type { TransportLogger } from './peer-transport.ts'
+import { createRecords } from './records.ts'
 import { encryptersOf } from './secrets.ts'
 
 export type Node = Libp2p<{ dht: KadDHT; identify: unknown; ping: unknown }>
@@ -34,6 +35,7 @@ export async function createNode(
   return createLibp2p({
     start: false,
     privateKey: privateKeyFromRaw(components.identity.rawKey),
+    datastore: createRecords(),
     addresses: {
       listen: options.listen === undefined ? [] : [tcpAddress(options.listen.host, options.listen.port)],
       announceFilter: (listening) => advertised(listening, options.advertiseAddress),
