@@ -320,6 +320,8 @@ export const limits = {
    */
   uploadsActiveLargeMax: 4,
   uploadLargeBytes: 1 * MiB,
+  /** Chunks read for uploads at a time: those under way, and as many that were cancelled meanwhile, whose reads nothing can stop. */
+  uploadReadsMax: 8,
   /** Requests that wait; beyond, whoever would be served last is told `busy`. With half as many, uplinks run dry. */
   uploadsWaitingMax: 8,
   /** Requests of one peer, active and waiting. */

@@ -11,6 +11,7 @@ import { within } from '../system/within.ts'
 import type { PeerTransport } from '../transport/peer-transport.ts'
 import type { Sleep } from '../upstream/retry.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import { createChange } from './change.ts'
 import { createPace } from './pace.ts'
 import { readHeld, type BlobSession, type Sessions } from './sessions.ts'
 
@@ -55,6 +56,9 @@ export function createUploads({
 }: UploadComponents): Uploads {
   const pace = createPace([rate], sleep)
   const running = new Map<string, RunningUpload>()
+  /** Chunks that are being read. A read can't be stopped: that of a cancelled upload has its memory until it ends. */
+  let reading = 0
+  const readEnded = createChange()
 
   function start(command: UploadCommand): void {
     const key = uploadKey(command.peer, command.id)
@@ -91,9 +95,11 @@ export function createUploads({
   async function send(session: BlobSession, command: UploadCommand, signal: AbortSignal): Promise<number> {
     const { digest, size, index, offset, peer, id } = command
     const length = chunkLengthOf(size, index) - offset
+    while (reading >= limits.uploadReadsMax) await readEnded.next(signal)
+    signal.throwIfAborted()
     const buffer = pool.take(length)
     const { generation } = session
-    const bytes = await readHeld(session, index * chunkSizeOf(size) + offset, length, buffer)
+    const bytes = await read(session, index * chunkSizeOf(size) + offset, length, buffer)
     const entry = entryFor(session, index)
     // Read before a discard, and the entry after it: the peer would take us for a liar.
     const isStale = session.generation !== generation
@@ -103,6 +109,16 @@ export function createUploads({
     await transport.upload(peer, id, offset, entry, source, signal)
     pool.give(buffer)
     return length
+  }
+
+  async function read(...range: Parameters<typeof readHeld>): Promise<Uint8Array | undefined> {
+    reading++
+    try {
+      return await readHeld(...range)
+    } finally {
+      reading--
+      readEnded.notify()
+    }
   }
 
   async function* limited(bytes: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {

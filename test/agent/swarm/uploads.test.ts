@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createLogger } from '../../../agent/logging.ts'
 import { createBufferPool } from '../../../agent/swarm/buffer-pool.ts'
@@ -7,6 +8,8 @@ import { createUploads } from '../../../agent/swarm/uploads.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import type { PeerTransport } from '../../../agent/transport/peer-transport.ts'
 import { sleepBySystem } from '../../../agent/upstream/retry.ts'
+import { limits } from '../../../core/limits.ts'
+import type { BlobStore } from '../../../core/ports.ts'
 import { createRateLimit } from '../../../core/swarm/rate.ts'
 import { contentFrom, fill } from '../../support/content.ts'
 import { createMemoryNetwork } from '../../support/memory-transport.ts'
@@ -18,10 +21,29 @@ const content = contentFrom('uploads', 600_000)
 const upload = (id: number) =>
   ({ type: 'upload', peer: 'peer', id, digest: content.digest, size: content.size, index: 0, offset: 0 }) as const
 
+/** A store whose reads begin and then wait for `disk`. */
+function slowStore(store: BlobStore, disk: Promise<void>): BlobStore & { reads(): number } {
+  let reads = 0
+  return {
+    ...store,
+    reads: () => reads,
+    async open(digest, size) {
+      const stored = await store.open(digest, size)
+      const read: typeof stored.read = async (...range) => {
+        reads++
+        await disk
+        return stored.read(...range)
+      }
+      return Object.create(stored, { read: { value: read } })
+    },
+  }
+}
+
 /** Uploads over a transport on which each waits until the test lets it end. */
-async function uploadsWithHold() {
-  const store = createMemoryStore()
-  await fill(await store.open(content.digest, content.size), content)
+async function uploadsWithHold(disk = Promise.resolve()) {
+  const memory = createMemoryStore()
+  await fill(await memory.open(content.digest, content.size), content)
+  const store = slowStore(memory, disk)
   const held = new Map<number, PromiseWithResolvers<void>>()
   const send: PeerTransport['upload'] = async (_peer, id, _offset, _entry, _source, signal) => {
     signal.throwIfAborted()
@@ -50,7 +72,7 @@ async function uploadsWithHold() {
     logger: createLogger({ level: 'fatal', format: 'json' }),
     onUploaded: (outcome) => outcomes.push(outcome),
   })
-  return { uploads, held, outcomes }
+  return { uploads, held, outcomes, reads: () => store.reads() }
 }
 
 test('who stops waits for the uploads under way and for none that come later', async () => {
@@ -85,4 +107,31 @@ test('a peer that uses the number of a cancelled request again can cancel that o
   uploads.stop('peer', 1)
   await until(() => outcomes.length === 2)
   expect(outcomes).toEqual(['cancelled', 'cancelled'])
+})
+
+test('what is cancelled in the turn in which it was asked for is not read', async () => {
+  const { uploads, outcomes, reads } = await uploadsWithHold()
+  for (let id = 0; id < 100; id++) {
+    uploads.start(upload(id))
+    uploads.stop('peer', id)
+  }
+  await until(() => outcomes.length === 100)
+  expect(new Set(outcomes)).toEqual(new Set(['cancelled']))
+  expect(reads()).toBe(0)
+})
+
+test('of what is asked for and cancelled again and again a few chunks are read at a time', async () => {
+  const disk = Promise.withResolvers<void>()
+  const { uploads, held, outcomes, reads } = await uploadsWithHold(disk.promise)
+  for (let id = 0; id < 100; id++) {
+    uploads.start(upload(id))
+    await setImmediate()
+    uploads.stop('peer', id)
+  }
+  uploads.start(upload(100))
+  await until(() => outcomes.length === 100 - limits.uploadReadsMax)
+  expect(reads()).toBe(limits.uploadReadsMax)
+  disk.resolve()
+  await until(() => held.has(100))
+  expect(outcomes).toEqual(Array.from({ length: 100 }, () => 'cancelled'))
 })
