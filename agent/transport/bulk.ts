@@ -46,9 +46,7 @@ export function createBulk(components: {
     signal.throwIfAborted()
     const link = links.get(peer)
     if (link === undefined) throw gone(peer)
-    const lane = await link.chunks.catch((cause: unknown) => {
-      throw gone(peer, cause)
-    })
+    const lane = await laneOf(link, signal)
     // What is cancelled while it waits in the lane stays there: who takes nothing could have us queue without end.
     if (lane.writableLength > limits.laneQueueMaxBytes) {
       links.end(link, 'at once')
@@ -66,6 +64,20 @@ export function createBulk(components: {
 
 function gone(peer: PeerId, cause?: unknown): ShoalError {
   return new ShoalError('PEER_GONE', `There is no link to ${peer}`, { cause })
+}
+
+/** Its lane for chunks may be on its way; who cancels meanwhile is not held up, nor what it has in memory. */
+async function laneOf({ chunks, peer }: Link, signal: AbortSignal): Promise<TLSSocket> {
+  const stopped = Promise.withResolvers<never>()
+  const stop = (): void => stopped.reject(signal.reason)
+  signal.addEventListener('abort', stop)
+  try {
+    return await Promise.race([chunks, stopped.promise])
+  } catch (error) {
+    throw signal.aborted ? signal.reason : gone(peer, error)
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }
 
 function* framesIn(piece: Uint8Array): Generator<Uint8Array> {

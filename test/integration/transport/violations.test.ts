@@ -2,6 +2,7 @@ import type { Libp2p } from '@libp2p/interface'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { laneTo } from '../../../agent/transport/lanes.ts'
 import { limits } from '../../../core/limits.ts'
+import type { Entry } from '../../../core/swarm/entry.ts'
 import { MiB } from '../../../core/units.ts'
 import { varint } from '../../../core/wire/bytes.ts'
 import { encodeHello } from '../../../core/wire/hello.ts'
@@ -25,6 +26,11 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all([alice.transport.stop(), raw.stop()])
 })
+
+function entryOf(index: number): Entry {
+  const signer = alice.transport.self
+  return { index, hash: 'cd'.repeat(32), witness: { kind: 'proved' }, signer, signature: new Uint8Array(64) }
+}
 
 function violations(): unknown[] {
   return alice.events.flatMap((event) => (event.type === 'violation' ? [event.error.code] : []))
@@ -139,23 +145,27 @@ test('a peer that takes no messages is let go once its queue is full', async () 
   await closed(connection)
 })
 
+test('an upload that waits for a lane that nobody opens ends when it is cancelled', async () => {
+  await link(raw, alice.transport)
+  const peer = raw.peerId.toString()
+  const stop = new AbortController()
+  const upload = alice.transport.upload(peer, 1, 0, entryOf(0), new Uint8Array(MiB), stop.signal)
+  const reason = new Error('enough')
+  queueMicrotask(() => stop.abort(reason))
+  await expect(upload).rejects.toBe(reason)
+  expect(alice.links(peer)).toEqual({ connected: 1, disconnected: 0 })
+})
+
 test('a peer that takes no chunks is let go once what it cancelled fills its lane', async () => {
   const { connection, openLane } = await link(raw, alice.transport)
   const lane = await openLane('chunks', () => {})
   lane.pause()
   const peer = raw.peerId.toString()
-  const entry = {
-    index: 0,
-    hash: 'cd'.repeat(32),
-    witness: { kind: 'proved' },
-    signer: alice.transport.self,
-    signature: new Uint8Array(64),
-  } as const
   const chunk = new Uint8Array(MiB)
   let uploads = 0
   while (alice.links(peer).disconnected === 0 && uploads < 20_000) {
     const stop = new AbortController()
-    const upload = alice.transport.upload(peer, uploads, 0, entry, chunk, stop.signal)
+    const upload = alice.transport.upload(peer, uploads, 0, entryOf(0), chunk, stop.signal)
     const ended = upload.catch(() => {})
     await new Promise((resolve) => setImmediate(resolve))
     stop.abort()
