@@ -69,6 +69,8 @@ export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lan
   })
   // Two for each of as many links.
   server.maxConnections = 2 * limits.peerConnectionsMax
+  // Whose time for it is over Node.js only tells of, and leaves connected.
+  handshakes.on('tlsClientError', (_error, socket) => socket.destroy())
   handshakes.on('secureConnection', (socket) => {
     const name = named.get(socket) ?? ''
     const lane = awaited.get(name)

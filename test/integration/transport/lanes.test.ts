@@ -58,3 +58,12 @@ test('a lane whose bytes are no TLS any more is closed', async () => {
   expect(broken.destroyed).toBe(true)
   lane.destroy()
 })
+
+test('who connects and says nothing, or no end of a greeting, is closed out in time', async () => {
+  const { offer } = (await listening()).offer()
+  const greeting = Uint8Array.of(0x16, 3, 1, 2, 0)
+  const strangers = [connect(offer.port, host), connect(offer.port, host)]
+  strangers[1]?.write(greeting)
+  const closed = await Promise.all(strangers.map((stranger) => once(stranger.resume(), 'close')))
+  expect(closed).toEqual([[false], [false]])
+})
