@@ -5,19 +5,11 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { getCACertificates } from 'node:tls'
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici'
+import { Agent, type Dispatcher, ProxyAgent } from 'undici'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
-import { classifyAddress } from './addresses.ts'
 import { guardedLookup, type Reach, type Resolve, type Site, type Target } from './egress.ts'
-import { parseOrigin } from './origin-name.ts'
-
-/** What `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say; each scheme uses its own proxy only, as containerd does. */
-export interface ProxySettings {
-  readonly http?: string | undefined
-  readonly https?: string | undefined
-  readonly none?: string | undefined
-}
+import { createProxyFor, type ProxySettings } from './proxies.ts'
 
 export interface DispatcherOptions {
   /** PEM files, trusted for every origin besides the CAs that Node.js knows. */
@@ -39,6 +31,7 @@ export interface Dispatchers {
 /** Throws `CONFIG_INVALID` when a CA file can't be read or holds no certificate. */
 export function createDispatchers(resolve: Resolve, options: DispatcherOptions): Dispatchers {
   const pools = new Map<string, Dispatcher>()
+  const proxyFor = createProxyFor(options.proxy ?? {})
   const extraCaFiles = options.extraCaFiles ?? []
   const certificates = new Map([...extraCaFiles, ...options.originCaFiles].map((file) => [file, readCertificate(file)]))
 
@@ -54,19 +47,12 @@ export function createDispatchers(resolve: Resolve, options: DispatcherOptions):
     const tls = { ca: trust(caFiles), rejectUnauthorized: true }
     const pool = { ...poolOptions(options), connect: { ...tls, lookup: guardedLookup(resolve, reach) } }
     if (proxyUrl === undefined) return new Agent(pool)
-    return new EnvHttpProxyAgent({
-      ...pool,
-      httpProxy: proxyUrl,
-      httpsProxy: proxyUrl,
-      noProxy: options.proxy?.none ?? '',
-      requestTls: tls,
-      proxyTls: tls,
-    })
+    return new ProxyAgent({ ...pool, uri: proxyUrl, requestTls: tls, proxyTls: tls })
   }
 
   return {
     for({ url, reach }, { caFiles }) {
-      const proxyUrl = proxyFor(url, options.proxy)
+      const proxyUrl = proxyFor(url)
       const key = JSON.stringify([reach, proxyUrl, caFiles])
       const pool = pools.get(key) ?? open(reach, caFiles, proxyUrl)
       pools.set(key, pool)
@@ -91,13 +77,6 @@ function readCertificate(file: string): string {
 /** Throws now, at start, rather than at the first handshake. */
 function requireCertificate(pem: Uint8Array): X509Certificate {
   return new X509Certificate(pem)
-}
-
-/** Loopback is never asked through a proxy: there it would mean the proxy's own. */
-function proxyFor(url: URL, proxy: ProxySettings | undefined): string | undefined {
-  const host = parseOrigin(url.host)?.host ?? ''
-  if (host === 'localhost' || classifyAddress(host) === 'loopback') return undefined
-  return (url.protocol === 'https:' ? proxy?.https : proxy?.http) || undefined
 }
 
 function poolOptions(options: DispatcherOptions): Agent.Options {

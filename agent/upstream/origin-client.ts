@@ -8,7 +8,7 @@ import type { Clock, Random } from '../../core/ports.ts'
 import { bodyError, discard, readAtMost, readExactly } from './bodies.ts'
 import { type BreakerChange, createBreakers, type RestingHost } from './breaker.ts'
 import type { Credential } from './credential.ts'
-import { createDispatchers, type ProxySettings } from './dispatchers.ts'
+import { createDispatchers } from './dispatchers.ts'
 import { createEgress, type EgressOptions, type Resolve, resolveBySystem } from './egress.ts'
 import {
   type Answer,
@@ -31,6 +31,7 @@ import {
 import { isOriginError, OriginError, type OriginErrorKind } from './origin-error.ts'
 import { repositoryAt } from './origin-name.ts'
 import { createPauses } from './pauses.ts'
+import type { ProxySettings } from './proxies.ts'
 import { type Sleep, sleepBySystem, withRetries } from './retry.ts'
 import { createSingleFlight } from './single-flight.ts'
 import { createTokens } from './tokens.ts'

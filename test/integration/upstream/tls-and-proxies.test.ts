@@ -203,6 +203,15 @@ describe.skipIf(lacks('openssl'))('proxies', () => {
     expect(seen).toEqual([])
   })
 
+  test('may be named without a scheme, as containerd has them', async () => {
+    const server = await tlsOrigin('registry.example.com')
+    const { url, seen } = await proxy()
+    const https = url.replace('http://', '')
+    const { client } = world({ origins: [{ host: server.host, caFiles: [authority.caFile] }], proxy: { https } })
+    await load(client, server.host)
+    expect(seen.map(({ target }) => target)).toEqual([server.host])
+  })
+
   test('do not open what is closed', async () => {
     const { url, seen } = await proxy()
     const server = await tlsOrigin('registry.example.com')
