@@ -159,8 +159,9 @@ export function createOriginClient(
   })
   const breakers = createBreakers(components.clock, logBreaker(components.logger))
   const send = breakers.guard(createSend(dispatchers, components.onRequest ?? (() => {})))
-  const tokens = createTokens({ ...components, egress, send })
-  const exchange = createExchange({ egress, send, tokens, pauses: createPauses(components.clock) })
+  const pauses = createPauses(components.clock)
+  const tokens = createTokens({ ...components, egress, send, pauses })
+  const exchange = createExchange({ egress, send, tokens, pauses })
   const retrying = { ...components, sleep: components.sleep ?? sleepBySystem }
   const smallBodyTimeoutMs = options.smallBodyTimeoutMs ?? limits.originSmallBodyMs
   const heads = createSingleFlight<ManifestHead>()

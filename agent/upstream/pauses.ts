@@ -7,10 +7,13 @@ import type { Site } from './egress.ts'
 import { OriginError } from './origin-error.ts'
 
 export interface Pauses {
-  /** Throws what the origin said, while it counts. */
-  check(site: Site, credential: Credential): void
-  note(site: Site, credential: Credential, error: OriginError): void
+  /** Throws what `who` said, while it counts. */
+  check(who: Limiter, credential: Credential): void
+  note(who: Limiter, credential: Credential, error: OriginError): void
 }
+
+/** An origin by its name, or a token service by its URL's origin. */
+type Limiter = Pick<Site, 'origin'>
 
 interface Pause {
   readonly untilMs: number
@@ -21,21 +24,21 @@ export function createPauses(clock: Clock): Pauses {
   const pauses = createBoundedMap<string, Pause>(limits.accessRecordsMax)
 
   return {
-    check(site, credential) {
-      const pause = pauses.get(keyOf(site, credential))
+    check(who, credential) {
+      const pause = pauses.get(keyOf(who, credential))
       if (pause === undefined || clock.now() >= pause.untilMs) return
       const { status, challenges, body, detail } = pause.error
       const details = { status, challenges, body, retryAfterMs: pause.untilMs - clock.now(), isUnasked: true }
       throw new OriginError('rate-limited', detail, details)
     },
-    note(site, credential, error) {
+    note(who, credential, error) {
       // What is shorter, whoever heard of it waits for (retry.ts).
       if (error.retryAfterMs === undefined || error.retryAfterMs <= limits.originRetryMs) return
-      pauses.set(keyOf(site, credential), { untilMs: clock.now() + error.retryAfterMs, error })
+      pauses.set(keyOf(who, credential), { untilMs: clock.now() + error.retryAfterMs, error })
     },
   }
 }
 
-function keyOf(site: Site, credential: Credential): string {
-  return `${site.origin} ${credential.key}`
+function keyOf({ origin }: Limiter, credential: Credential): string {
+  return `${origin} ${credential.key}`
 }

@@ -21,6 +21,7 @@ import { type Account, type Credential, revealAccount } from './credential.ts'
 import type { Egress, Site, Target } from './egress.ts'
 import { type Answer, answerError, type Message, type Send } from './exchange.ts'
 import { isOriginError, OriginError } from './origin-error.ts'
+import type { Pauses } from './pauses.ts'
 import { createSingleFlight } from './single-flight.ts'
 
 export interface Token {
@@ -46,7 +47,8 @@ export interface Tokens {
   held(target: Target, repository: string, credential: Credential): Token | undefined
   /**
    * A new one, as the challenges ask for it; one for all who ask at once. Undefined where they ask for what the credential
-   * has not, the token service is not one that may be asked, or it refuses. Rejects with an OriginError when it is down.
+   * has not, the token service is not one that may be asked, or it refuses. Rejects with an OriginError when it is down or
+   * wants a pause; that holds the challenges, for a caller who can answer them with more.
    */
   obtain(challenged: Challenged, signal: AbortSignal): Promise<Token | undefined>
 }
@@ -55,22 +57,25 @@ interface Components {
   readonly clock: Clock
   readonly egress: Egress
   readonly send: Send
+  readonly pauses: Pauses
   readonly logger: Pick<Logger, 'warn'>
 }
 
-export function createTokens({ clock, egress, send, logger }: Components): Tokens {
+export function createTokens({ clock, egress, send, pauses, logger }: Components): Tokens {
   const tokens = createBoundedMap<string, Token>(limits.tokensMax)
   const flight = createSingleFlight<Token | undefined>()
 
   async function request(
-    { site, credential }: Challenged,
+    { site, credential, challenges }: Challenged,
     { target, message, authorization }: TokenRequest,
     signal: AbortSignal,
   ): Promise<TokenAnswer | undefined> {
+    pauses.check(target.url, credential)
     const answer = await send(site, target, { ...message, credential }, authorization, signal)
     if (answer.status === 200) return parseToken(answer)
     discard(answer.body)
-    const error = answerError(answer)
+    const error = answerError({ ...answer, challenges })
+    if (isOriginError(error, 'rate-limited')) pauses.note(target.url, credential, error)
     if (isOriginError(error, 'rate-limited', 'unavailable') || answer.status < 400) throw error
     return undefined
   }

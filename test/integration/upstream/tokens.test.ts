@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { anonymous } from '../../../agent/upstream/credential.ts'
+import { anonymous, createAccountCredential } from '../../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { limits } from '../../../core/limits.ts'
 import { second } from '../../../core/units.ts'
@@ -204,6 +204,29 @@ describe('hostile token services', () => {
     registry.respond(byPath({ [manifestPath]: wantsToken(`${registry.url}/token`, () => 'x'), '/token': answer }))
     const { client } = plainWorld([registry])
     await expect(head(client, registry)).rejects.toMatchObject(failure)
+  })
+
+  test('one that is overrun is left alone as long as it says, for whom it says so', async () => {
+    const clock = virtualClock()
+    const registry = await origin()
+    const overrun = plain(429, { 'retry-after': '60' })
+    registry.respond((request, response) =>
+      request.url?.startsWith('/token')
+        ? overrun(request, response)
+        : wantsToken(`${registry.url}/token`, () => 'x')(request, response),
+    )
+    const { client } = plainWorld([registry], {}, clock)
+    const asked = () => paths(registry).filter((path) => path === '/token').length
+    const limited = { kind: 'rate-limited', status: 429, challenges: [challenge(`${registry.url}/token`)] }
+    for (const repository of ['team/app', 'team/app', 'team/other'])
+      await expect(head(client, registry, repository)).rejects.toMatchObject(limited)
+    expect(asked()).toBe(1)
+    const account = createAccountCredential({ kind: 'identity-token', token: 'canary' }, new Uint8Array(32))
+    await expect(head(client, registry, 'team/app', account)).rejects.toMatchObject(limited)
+    expect(asked()).toBe(2)
+    clock.advance(60 * second)
+    await expect(head(client, registry)).rejects.toMatchObject(limited)
+    expect(asked()).toBe(3)
   })
 
   test.each([
