@@ -22,7 +22,10 @@ import { isOutage, kindOfStatus, OriginError } from './origin-error.ts'
 export interface Breakers {
   /** `send`, but for what is left alone: asking that is `unavailable` at once. */
   guard(send: Send): Send
-  /** The hosts of which all, or something, is left alone now. */
+  /**
+   * The hosts of which all, or something, is left alone now, or was until `limits.breakerRestMaxMs` ago and has not been asked
+   * since: nobody may ever ask again, as with a token that has ended.
+   */
   resting(): readonly RestingHost[]
 }
 
@@ -76,6 +79,10 @@ export function createBreakers(clock: Clock, onChange: (change: BreakerChange) =
 
   function isShut({ open }: Breaker): boolean {
     return open !== undefined && (open.isTried || clock.now() < open.untilMs)
+  }
+
+  function isResting({ open }: Breaker): boolean {
+    return open !== undefined && (open.isTried || clock.now() < open.untilMs + limits.breakerRestMaxMs)
   }
 
   /** Is this the request that tries? */
@@ -136,7 +143,7 @@ export function createBreakers(clock: Clock, onChange: (change: BreakerChange) =
   }
 
   function resting(): RestingHost[] {
-    const open = [...ofHosts, ...ofRepositories].filter(([, breaker]) => breaker.open !== undefined)
+    const open = [...ofHosts, ...ofRepositories].filter(([, breaker]) => isResting(breaker))
     const hosts = new Map(open.map(([, { origin, host }]) => [`${origin} ${host}`, { origin, host }]))
     return [...hosts.values()]
   }

@@ -141,6 +141,19 @@ describe('after its rest', () => {
     expect(changes.at(-1)?.restMs).toBe(breakerRestMaxMs)
   })
 
+  test('one that nobody asks any more, as by a token that has ended, is not told as resting for ever', async () => {
+    const { clock, ask, askTimes, answers, breakers, changes } = world()
+    answers(silent)
+    await askTimes(breakerFailures, registry, site, { key: 'a token' })
+    clock.advance(breakerRestMs + breakerRestMaxMs - 1)
+    expect(breakers.resting()).toEqual([{ origin: 'a.b', host: 'a.b' }])
+    clock.advance(1)
+    expect(breakers.resting()).toEqual([])
+    expect(await ask(registry, site, { key: 'a token' })).toBe(silent)
+    expect(changes.map(({ restMs }) => restMs)).toEqual([breakerRestMs, 2 * breakerRestMs])
+    expect(breakers.resting()).toEqual([{ origin: 'a.b', host: 'a.b' }])
+  })
+
   test('one that is given up has found out nothing: the next one tries', async () => {
     const { clock, ask, answers } = await openWorld()
     clock.advance(breakerRestMs)
