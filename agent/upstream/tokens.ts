@@ -179,11 +179,14 @@ const tokenText = z
   .max(16_384)
   .regex(/^[A-Za-z0-9._~+/-]+=*$/)
 
+/** What Go's services send for what they have not: clients in Go take it for absent. */
+const nothing = z.union([z.null(), z.literal('')]).transform(() => undefined)
+
 const tokenAnswer = z
   .object({
-    token: tokenText.optional(),
-    access_token: tokenText.optional(),
-    expires_in: z.number().positive().optional(),
+    token: z.union([tokenText, nothing]).optional(),
+    access_token: z.union([tokenText, nothing]).optional(),
+    expires_in: z.number().positive().optional().catch(undefined),
   })
   .transform((answer) => ({ token: answer.token ?? answer.access_token, expiresInS: answer.expires_in }))
 

@@ -56,6 +56,9 @@ describe('a token that anybody may have', () => {
     [{}, limits.tokenLifeMs],
     [{ expires_in: 300 }, 300 * second],
     [{ expires_in: 1e9 }, limits.tokenLifeMaxMs],
+    [{ expires_in: 0 }, limits.tokenLifeMs],
+    [{ expires_in: -1, access_token: '' }, limits.tokenLifeMs],
+    [{ expires_in: '300', access_token: null }, limits.tokenLifeMs],
   ])('%j: is kept until shortly before it expires', async (extra, lifeMs) => {
     const clock = virtualClock()
     const registry = await registryWithTokens(extra)
@@ -76,7 +79,7 @@ describe('a token that anybody may have', () => {
     registry.respond(
       byPath({
         [manifestPath]: wantsToken(`${registry.url}/token`, () => 'fresh'),
-        '/token': plain(200, {}, '{"access_token":"fresh"}'),
+        '/token': plain(200, {}, '{"token":"","access_token":"fresh"}'),
       }),
     )
     expect(await head(client, registry)).toMatchObject({ digest })
@@ -195,6 +198,7 @@ describe('hostile token services', () => {
     ['breaks off', (request) => request.socket.destroy(), { kind: 'unavailable' }],
     ['sends us on', plain(302, { location: 'http://169.254.169.254/' }), { kind: 'protocol' }],
     ['says nothing', plain(200, {}, '{}'), { kind: 'protocol' }],
+    ['says no more', plain(200, {}, '{"token":"","access_token":null}'), { kind: 'protocol' }],
     ['speaks no JSON', plain(200, {}, '<html>'), { kind: 'protocol' }],
     ['gives no token', plain(200, {}, '{"token":"a b"}'), { kind: 'protocol' }],
     ['gives a header', plain(200, {}, '{"token":"a\\r\\nx: y"}'), { kind: 'protocol' }],
