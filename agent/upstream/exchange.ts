@@ -40,6 +40,8 @@ export interface Answer {
   readonly host: string
   /** Did another URL answer than the one that was asked? */
   readonly redirected: boolean
+  /** Was it another host's, which was shown no credential of whoever asks? */
+  readonly elsewhere: boolean
   /** The `WWW-Authenticate` values met on the way, verbatim. */
   readonly challenges: readonly string[]
 }
@@ -92,7 +94,7 @@ function requestHeaders({ accept, range, form }: Message, authorization: string 
 }
 
 async function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData, host: string): Promise<Answer> {
-  const answer = { status: statusCode, headers, body, host, redirected: false }
+  const answer = { status: statusCode, headers, body, host, redirected: false, elsewhere: false }
   const challenges = headerValues(headers, 'www-authenticate')
   return { ...answer, challenges, errorText: statusCode < 400 ? '' : await readErrorText(body) }
 }
@@ -121,14 +123,21 @@ export function createExchange({ egress, send, tokens, pauses }: ExchangeCompone
   async function follow(ask: Ask, signal: AbortSignal): Promise<Answer> {
     let target = egress.target(ask.site, ask.url)
     let { credential } = ask
+    let elsewhere = false
     for (let hops = 0; ; hops++) {
       const answer = await sendAuthorized({ ...ask, credential }, target, signal)
-      if (!isRedirect(answer.status)) return { ...answer, redirected: hops > 0 }
+      if (!isRedirect(answer.status)) {
+        // What answers another host's challenge would be shown to this one.
+        return { ...answer, redirected: hops > 0, elsewhere, challenges: elsewhere ? [] : answer.challenges }
+      }
       discard(answer.body)
       if (hops === limits.originRedirectsMax) throw new OriginError('protocol', `${answer.host} redirects without end`)
       const next = redirectUrl(answer, target.url)
       // Scheme, host and port; once dropped it never comes back, not even for the host it belongs to.
-      if (next.origin !== target.url.origin) credential = anonymous
+      if (next.origin !== target.url.origin) {
+        credential = anonymous
+        elsewhere = true
+      }
       target = egress.target(ask.site, next)
     }
   }
@@ -163,10 +172,10 @@ function asksForToken({ status }: Answer, held: Token | undefined): boolean {
 
 /**
  * A signed URL may expire between the registry's answer and the storage's; the registry signs anew. Most storages say 403,
- * Google's 400 (`ExpiredToken`). HEAD they refuse for other reasons.
+ * Google's 400 (`ExpiredToken`), OpenStack Swift 401. HEAD they refuse for other reasons.
  */
 function mayHaveExpired({ redirected, status }: Answer): boolean {
-  return redirected && (status === 400 || status === 403)
+  return redirected && (status === 400 || status === 401 || status === 403)
 }
 
 function isRedirect(status: number): boolean {
@@ -184,8 +193,9 @@ function redirectUrl(answer: Answer, from: URL): URL {
 }
 
 /** The error that an answer is which was not the one hoped for. */
-export function answerError({ status, headers, challenges, errorText, host }: Answer): OriginError {
-  const kind = kindOfStatus(status)
+export function answerError({ status, headers, challenges, errorText, host, elsewhere }: Answer): OriginError {
+  // Who was shown no credential refuses none: a token of the caller's has not ended.
+  const kind = elsewhere && status === 401 ? 'denied' : kindOfStatus(status)
   const heldBackMs = retryAfterMs(headers) ?? (kind === 'rate-limited' ? limits.originRateLimitedMs : undefined)
   return new OriginError(kind, `${host} answered ${status}`, {
     status,

@@ -36,6 +36,7 @@ function world() {
       errorText: '',
       host: '',
       redirected: false,
+      elsewhere: false,
       challenges: [],
     }
   })

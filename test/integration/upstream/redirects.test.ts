@@ -69,6 +69,35 @@ describe('credentials stay with the host they are for', () => {
   })
 })
 
+describe('another host that asks for a credential', () => {
+  test.each(['Basic realm="storage"', 'Bearer realm="https://evil.example/token"', undefined])(
+    '%s: the caller does not hear it, and its own is not refused',
+    async (challenge) => {
+      const headers = challenge === undefined ? {} : { 'www-authenticate': challenge }
+      const [registry, storage] = [await origin(), await origin({ answer: plain(401, headers) })]
+      registry.respond(redirectTo(`${storage.url}/blob`))
+      const { client } = plainWorld([registry, storage])
+      for (const credential of [shown(secret), anonymous])
+        await expect(fetch(client, registry, credential)).rejects.toMatchObject({
+          kind: 'denied',
+          status: 401,
+          challenges: [],
+        })
+      expect(new Set(storage.seen.map(({ headers: { authorization } }) => authorization))).toEqual(new Set([undefined]))
+    },
+  )
+
+  test('the registry itself is heard, also where it redirects to itself', async () => {
+    const refuses = plain(401, { 'www-authenticate': 'Basic realm="registry"' })
+    const registry = await origin({
+      answer: inTurn(redirectTo('/elsewhere'), refuses, redirectTo('/elsewhere'), refuses),
+    })
+    const { client } = plainWorld([registry])
+    const unauthorized = { kind: 'unauthorized', status: 401, challenges: ['Basic realm="registry"'] }
+    await expect(fetch(client, registry, shown(secret))).rejects.toMatchObject(unauthorized)
+  })
+})
+
 const step = (request: { url?: string | undefined }) => Number(/\d+$/.exec(request.url ?? '')?.[0] ?? 0)
 
 describe('redirects end', () => {
@@ -152,13 +181,13 @@ describe('redirects to where nobody may go', () => {
 describe('signed URLs', () => {
   const path = `/v2/team/app/blobs/${digest}`
 
-  test('that have expired are signed anew, once, by the registry', async () => {
+  test.each([400, 401, 403])('that have expired (%i) are signed anew, once, by the registry', async (status) => {
     const registry = await origin()
     let signed = 0
     registry.respond(
       byPath({
         [path]: (request, response) => redirectTo(`/signed/${++signed}?signature=canary-77`)(request, response),
-        '/signed/1': plain(403, {}, 'expired'),
+        '/signed/1': plain(status, {}, 'expired'),
         '/signed/2': serveLayer,
       }),
     )
