@@ -225,7 +225,7 @@ export function createOriginClient(
   async function askBlobSize(at: OriginRepository, digest: Digest, credential: Credential, signal: AbortSignal) {
     const head = asking(at, `blobs/${digest}`, { method: 'HEAD' }, credential)
     const size = await ask(head, [200], signal).then(({ headers }) => contentLength(headers), unless(blobHeadsRefused))
-    return size ?? firstByteSize(head, signal)
+    return size === undefined || (size === 0 && digest !== digestOfNothing) ? firstByteSize(head, signal) : size
   }
 
   /** For registries and storages that do not answer HEAD: one byte's answer tells the size as well. */
@@ -348,12 +348,14 @@ function misnamed(reference: string): OriginError {
   return new OriginError('protocol', `the origin sent another manifest than ${reference}`)
 }
 
-/** Undefined where a registry says too little on HEAD; a GET tells. */
+const digestOfNothing = digestFromHex(createHash('sha256').digest('hex'))
+
+/** Undefined where a registry says too little on HEAD; a GET tells. Proxies that drop the length of a HEAD make it 0. */
 function parseManifestHead(answer: Answer): ManifestHead | undefined {
   const digest = parseDigest(singleHeader(answer.headers, 'docker-content-digest') ?? '')
   const size = contentLength(answer.headers)
   const type = mediaType(answer.headers)
-  if (digest === undefined || size === undefined || type === undefined) return undefined
+  if (digest === undefined || size === undefined || size === 0 || type === undefined) return undefined
   if (size > limits.manifestSizeMaxBytes) throw wrong(answer, `has a manifest of ${size} bytes`)
   return { digest, size, mediaType: type }
 }

@@ -304,6 +304,13 @@ describe('manifests', () => {
     ['with a digest of another kind', sendsManifest(body, { 'docker-content-digest': `sha512:${'0'.repeat(128)}` })],
     ['without length', sendsManifest(body, { 'content-length': undefined })],
     [
+      'of length 0',
+      (request, response) => {
+        const answer = sendsManifest(body, request.method === 'HEAD' ? { 'content-length': '0' } : undefined)
+        answer(request, response)
+      },
+    ],
+    [
       'refused',
       (request, response) => {
         const answer = request.method === 'HEAD' ? plain(405) : sendsManifest(body)
@@ -377,6 +384,18 @@ const flood: Respond = (_, response) => {
   response.on('drain', pour)
   pour()
 }
+
+test('the HEAD of a blob that has bytes, and no length: GET tells, as nothing has another digest', async () => {
+  const server = await origin()
+  server.respond((request, response) => {
+    if (request.method === 'HEAD') plain(200, { 'content-length': 0 })(request, response)
+    else serveLayer(request, response)
+  })
+  const { client } = plainWorld([server])
+  expect(await client.headBlob(at(server), digest, anonymous, never)).toEqual({ size: layer.length })
+  expect(await client.headBlob(at(server), digestOf(new Uint8Array()), anonymous, never)).toEqual({ size: 0 })
+  expect(methods(server)).toEqual(['HEAD', 'GET', 'HEAD'])
+})
 
 describe('lists', () => {
   const page = '{"name":"team/app","tags":["v1"]}'
