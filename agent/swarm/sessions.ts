@@ -1,6 +1,6 @@
 /** The blobs of this node that somebody reads, fetches or uploads from now: each opened once, closed when long unused. */
 import { ShoalError } from '../../core/errors.ts'
-import type { Digest } from '../../core/oci/digest.ts'
+import { type Digest, digestOfNothing } from '../../core/oci/digest.ts'
 import { createBoundedMap, type BoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { BlobStore, Clock, StoredBlob } from '../../core/ports.ts'
@@ -83,6 +83,8 @@ export function createSessions({ store, clock, pool, recent, onOpened, onLost }:
   const open = new Map<Digest, BlobSession>()
 
   async function acquire(digest: Digest, size: number): Promise<BlobSession> {
+    // A read of it would end at once, without a byte that is held back until the digest matches.
+    if (size === 0 && digest !== digestOfNothing) throw new ShoalError('SIZE_CONFLICT', `${digest} has bytes`)
     const session = open.get(digest) ?? (await (opening.get(digest) ?? start(digest, size)))
     // One of the two has it from a manifest that lies.
     if (session.size !== size) throw sizeConflict(session, size)

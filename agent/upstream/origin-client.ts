@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { limits } from '../../core/limits.ts'
-import { type Digest, digestFromHex, parseDigest } from '../../core/oci/digest.ts'
+import { type Digest, digestFromHex, digestOfNothing, parseDigest } from '../../core/oci/digest.ts'
 import { isRepositoryName, parseReference } from '../../core/oci/reference.ts'
 import type { Clock, Random } from '../../core/ports.ts'
 import { bodyError, discard, readAtMost, readExactly } from './bodies.ts'
@@ -347,8 +347,6 @@ function rejected(answer: Answer, error: OriginError): OriginError {
 function misnamed(reference: string): OriginError {
   return new OriginError('protocol', `the origin sent another manifest than ${reference}`)
 }
-
-const digestOfNothing = digestFromHex(createHash('sha256').digest('hex'))
 
 /** Undefined where a registry says too little on HEAD; a GET tells. Proxies that drop the length of a HEAD make it 0. */
 function parseManifestHead(answer: Answer): ManifestHead | undefined {

@@ -26,3 +26,6 @@ export function digestFromHex(hex: string): Digest {
 export function digestHex(digest: Digest): string {
   return digest.slice('sha256:'.length)
 }
+
+/** Of no bytes. Whatever is said to have none under another digest is not so long. */
+export const digestOfNothing = digestFromHex('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')

@@ -93,6 +93,15 @@ test('a blob whose size nobody told this node has it from those who hold it', as
   expect(origin.calls).toEqual([])
 })
 
+test('what is said to have no bytes, by a manifest or by a member, is empty only if its digest says so too', async () => {
+  const node = await nodes.add(originOf())
+  for (let time = 0; time < 2; time++)
+    await expect(readBytes(node, { ...small, size: 0 })).rejects.toMatchObject({ code: 'SIZE_CONFLICT' })
+  expect(await read(node, small)).toEqual(Buffer.from(bytes))
+  const nothing = new Uint8Array()
+  expect(await readBytes(node, wantOf(digestOf(nothing), 0))).toEqual(Buffer.from(nothing))
+})
+
 test('when the first that fetches fails, another does, and the rest have it from that one', async () => {
   const failing = await nodes.add(down())
   const origin = originOf()
