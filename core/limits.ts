@@ -326,6 +326,13 @@ export const limits = {
   uploadsWaitingMax: 8,
   /** Requests of one peer, active and waiting. */
   uploadsPerPeer: 2,
+  /**
+   * A host that has had places for so long, all its uploads together, and taken no chunk whole, is left to others; with large chunks
+   * for longer, as at half a Mbit/s. A peer that hangs loses its connection sooner.
+   */
+  idleTakerMs: 10 * second,
+  /** For so long; then for twice as long, up to `banMs`. It may be honest, behind a link that drops large packets. */
+  idleTakerRestMs: 30 * second,
   /** Rare chunks leave first; each such time of waiting counts as much as one copy less, so that none waits for ever. */
   uploadAgeMs: 100,
   /**

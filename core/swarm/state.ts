@@ -319,6 +319,10 @@ export interface Host {
   strikes: number
   struckAtMs: number
   bannedUntilMs: number
+  /** How long it has had places for uploads since it last took a chunk whole, and how often it was left to others for that, until when (idle-takers.ts). */
+  idleMs: number
+  idleRests: number
+  idleUntilMs: number
 }
 
 /** A peer in a session. Ends with `leave` from either side, or with the connection. */
@@ -387,6 +391,8 @@ export interface Upload {
   readonly offset: number
   readonly askedAtMs: number
   toldAtMs: number
+  /** When it got its place, by `link.silenceMs`; Infinity: it waits for one. */
+  startedAtMs: number
 }
 
 export interface SwarmState extends SwarmComponents {

@@ -63,7 +63,7 @@ import { adoptHeld, advanceCursors, createSession, moveReader, openReader, tellD
 import { createState, type Session, type SwarmComponents, type SwarmOptions, type SwarmState } from './state.ts'
 import { endDeflections, onSuggested } from './suggestions.ts'
 import { takeTurns } from './turns.ts'
-import { onCancel, onRequest, onUploaded, remindWaiting } from './uploads.ts'
+import { onCancel, onRequest, onUploaded, remindWaiting, turnAwayIdle } from './uploads.ts'
 
 /** Numbers for metrics and for the simulator's checkers. */
 export interface SwarmStats {
@@ -343,6 +343,7 @@ function onTick(state: SwarmState): void {
   watchTransfers(state, nowMs)
   overtakeSlow(state)
   watchFetches(state)
+  turnAwayIdle(state)
   remindWaiting(state, nowMs)
   endRests(state, nowMs)
   passHangingDials(state, nowMs)

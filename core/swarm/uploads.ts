@@ -3,6 +3,7 @@ import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
 import { activePlaces, waitingPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
+import { isLeftToOthers, leaveIdleTakers, noteTaken, noteUntaken } from './idle-takers.ts'
 import { lengthOf } from './session.ts'
 import { noteLeft } from './spreading.ts'
 import { insteadOf, suggest } from './suggestions.ts'
@@ -21,8 +22,17 @@ export function onRequest(
     return false
   }
   const { digest, id, index, offset } = request
-  const upload: Upload = { peer, id, digest, index, offset, askedAtMs: state.clock.now(), toldAtMs: 0 }
-  if (requestsOf(state, peer) >= state.limits.uploadsPerPeer) {
+  const upload: Upload = {
+    peer,
+    id,
+    digest,
+    index,
+    offset,
+    askedAtMs: state.clock.now(),
+    toldAtMs: 0,
+    startedAtMs: Infinity,
+  }
+  if (requestsOf(state, peer) >= state.limits.uploadsPerPeer || isLeftToOthers(state, peer)) {
     turnAway(state, upload)
     return false
   }
@@ -166,6 +176,7 @@ function start(state: SwarmState, upload: Upload): void {
     state.emit({ type: 'send', peer, message: { type: 'missing', id } })
     return
   }
+  upload.startedAtMs = state.link.silenceMs
   state.uploads.active.push(upload)
   session.sent[index]!++
   state.emit({ type: 'upload', peer, id, digest, size: session.size, index, offset })
@@ -187,6 +198,7 @@ function withdraw(state: SwarmState, upload: Upload): void {
   remove(state.uploads.active, upload)
   remove(state.uploads.waiting, upload)
   if (!wasActive) return
+  noteUntaken(state, upload)
   state.emit({ type: 'stop-upload', peer: upload.peer, id: upload.id })
   startUploads(state)
 }
@@ -195,9 +207,22 @@ export function onUploaded(state: SwarmState, peer: PeerId, id: number, ok: bool
   const upload = state.uploads.active.find((one) => one.peer === peer && one.id === id)
   if (upload === undefined) return
   remove(state.uploads.active, upload)
+  if (ok) noteTaken(state, peer)
   if (ok) noteLeft(state, upload)
   if (!ok) state.emit({ type: 'send', peer, message: { type: 'missing', id } })
   startUploads(state)
+}
+
+/** Whoever has had places in vain for too long gives them to others. */
+export function turnAwayIdle(state: SwarmState): void {
+  if (state.uploads.active.length === 0) return
+  const idle = leaveIdleTakers(state)
+  if (idle.length === 0) return
+  const ofIdle = [...state.uploads.active, ...state.uploads.waiting].filter(({ peer }) => isLeftToOthers(state, peer))
+  for (const upload of ofIdle) {
+    turnAway(state, upload)
+    withdraw(state, upload)
+  }
 }
 
 /** Those who wait long hear again where they stand, so that they know that we live. */

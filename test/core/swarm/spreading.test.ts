@@ -24,7 +24,17 @@ function createDesk(): Desk {
 
 /** A request that came now. */
 function asked({ clock }: Desk, index: number, change: Partial<Upload> = {}): Upload {
-  return { peer: 'a', id: index, digest, index, offset: 0, askedAtMs: clock.now(), toldAtMs: 0, ...change }
+  return {
+    peer: 'a',
+    id: index,
+    digest,
+    index,
+    offset: 0,
+    askedAtMs: clock.now(),
+    startedAtMs: 0,
+    toldAtMs: 0,
+    ...change,
+  }
 }
 
 /** It has begun to leave. */

@@ -3,7 +3,7 @@ import { limits } from '../../../core/limits.ts'
 import { fullBitfield } from '../../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../../core/swarm/chunks.ts'
 import type { PeerMessage } from '../../../core/swarm/messages.ts'
-import { GiB } from '../../../core/units.ts'
+import { GiB, MiB, second } from '../../../core/units.ts'
 import { allOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
 /** A node that holds the whole blob. */
@@ -160,5 +160,88 @@ describe('the next turn', () => {
     bench.says('d', request(3))
     bench.handle({ type: 'uploaded', peer: 'a', id: 0, ok: true })
     expect(bench.take('upload').map(({ index }) => index)).toEqual([3])
+  })
+})
+
+/** One peer has both places of a seed, and another waits. */
+function createHeldUp(): Bench {
+  const bench = createSeed()
+  for (const peer of ['idle', 'honest']) bench.handle({ type: 'peer-connected', peer, address: `host of ${peer}` })
+  for (const id of [1, 2]) bench.says('idle', request(id))
+  bench.says('honest', request(3))
+  bench.take('upload')
+  bench.told('queued')
+  return bench
+}
+
+describe('a peer that takes no chunk whole', () => {
+  const withinMs = limits.idleTakerMs / 2
+
+  it('keeps its places until that has lasted, and leaves them to others then', () => {
+    const bench = createHeldUp()
+    bench.pass(withinMs - limits.tickMs)
+    expect(bench.take('stop-upload')).toEqual([])
+    bench.pass(limits.tickMs)
+    expect(bench.take('stop-upload')).toMatchObject([
+      { peer: 'idle', id: 1 },
+      { peer: 'idle', id: 2 },
+    ])
+    expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([1, 2])
+    expect(bench.take('upload')).toMatchObject([{ peer: 'honest', id: 3 }])
+  })
+
+  it('is turned away for a while, and longer each time', () => {
+    const bench = createHeldUp()
+    bench.handle({ type: 'peer-disconnected', peer: 'honest' })
+    for (const restMs of [limits.idleTakerRestMs, 2 * limits.idleTakerRestMs, 4 * limits.idleTakerRestMs]) {
+      bench.pass(withinMs)
+      bench.take('upload')
+      bench.pass(restMs - limits.tickMs)
+      bench.says('idle', request(4))
+      expect(bench.take('upload')).toEqual([])
+      bench.pass(limits.tickMs)
+      for (const id of [1, 2]) bench.says('idle', request(id))
+      expect(bench.take('upload')).toHaveLength(2)
+    }
+  })
+
+  it('gains nothing by cancels and new requests', () => {
+    const bench = createHeldUp()
+    bench.handle({ type: 'peer-disconnected', peer: 'honest' })
+    const everySecond = limits.idleTakerMs / 2 / second
+    for (const round of span(0, everySecond - 1)) {
+      bench.pass(1 * second)
+      for (const id of [1, 2]) bench.says('idle', { type: 'cancel', id })
+      for (const id of [1, 2]) bench.says('idle', request(id, round))
+    }
+    expect(bench.told('busy', 'idle')).toEqual([])
+    bench.pass(1 * second)
+    expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([1, 2])
+    bench.says('idle', request(3))
+    expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([3])
+  })
+
+  it('of large chunks has the time that these take at half a Mbit/s', () => {
+    const bench = createBench()
+    const size = 4 * GiB
+    const have = fullBitfield(chunkCountOf(size))
+    bench.handle({ type: 'held', digest, size, have, complete: true })
+    bench.handle({ type: 'peer-connected', peer: 'slow', address: 'host of slow' })
+    bench.says('slow', request(1))
+    bench.pass((2 * (4 * MiB)) / limits.leaseStarvedBytesPerMs - 1 * second)
+    expect(bench.take('stop-upload')).toEqual([])
+    bench.pass(2 * second)
+    expect(bench.take('stop-upload')).toHaveLength(1)
+  })
+
+  it('is slow and honest where it takes one now and then', () => {
+    const bench = createSeed()
+    bench.handle({ type: 'peer-connected', peer: 'slow', address: 'host of slow' })
+    for (const id of span(1, 9)) {
+      bench.says('slow', request(id))
+      bench.pass(limits.idleTakerMs - limits.tickMs)
+      bench.handle({ type: 'uploaded', peer: 'slow', id, ok: true })
+    }
+    expect(bench.take('stop-upload')).toEqual([])
   })
 })

@@ -1,0 +1,70 @@
+/**
+ * Who asks for chunks and takes none keeps places from all others: it may not read what it is sent, or cancel it in its midst, again
+ * and again. How long a host has had places since it last took a chunk whole is counted, and beyond what a slow link takes it is left
+ * to others for a while; by address, since peer IDs are made at will.
+ */
+import type { PeerId } from '../ports.ts'
+import { hostOf } from './hosts.ts'
+import { slowChunkMs } from './link.ts'
+import type { Host, SwarmState, Upload } from './state.ts'
+
+/** It has taken a chunk whole. */
+export function noteTaken(state: SwarmState, peer: PeerId): void {
+  const host = hostOfPeer(state, peer)
+  if (host === undefined) return
+  host.idleMs = 0
+  host.idleRests = 0
+}
+
+/** An upload ends before all of it was taken. */
+export function noteUntaken(state: SwarmState, upload: Upload): void {
+  const host = hostOfPeer(state, upload.peer)
+  if (host !== undefined && !isResting(state, host)) host.idleMs += placeMs(state, upload)
+}
+
+/** It was given places in vain, and is left to others now. */
+export function isLeftToOthers(state: SwarmState, peer: PeerId): boolean {
+  const host = hostOfPeer(state, peer)
+  return host !== undefined && isResting(state, host)
+}
+
+function isResting({ clock }: SwarmState, { idleUntilMs }: Host): boolean {
+  return idleUntilMs > clock.now()
+}
+
+/** Hosts that have places for too long in vain: they rest from now on, twice as long each time until they take a chunk. */
+export function leaveIdleTakers(state: SwarmState): Host[] {
+  const held = new Map<Host, { ms: number; patienceMs: number }>()
+  for (const upload of state.uploads.active) {
+    const host = hostOfPeer(state, upload.peer)
+    if (host === undefined) continue
+    const { ms, patienceMs } = held.get(host) ?? { ms: host.idleMs, patienceMs: 0 }
+    held.set(host, { ms: ms + placeMs(state, upload), patienceMs: Math.max(patienceMs, patienceFor(state, upload)) })
+  }
+  const idle = [...held].flatMap(([host, { ms, patienceMs }]) => (ms >= patienceMs ? [host] : []))
+  for (const host of idle) rest(state, host)
+  return idle
+}
+
+function rest({ clock, limits }: SwarmState, host: Host): void {
+  host.idleUntilMs = clock.now() + Math.min(limits.idleTakerRestMs * 2 ** host.idleRests, limits.banMs)
+  host.idleRests++
+  host.idleMs = 0
+}
+
+/** A chunk's time at half a Mbit/s for each of its two requests. */
+function patienceFor(state: SwarmState, { digest }: Upload): number {
+  const session = state.sessions.get(digest)
+  const chunkMs = session === undefined ? 0 : slowChunkMs(state, session)
+  return Math.max(state.limits.idleTakerMs, state.limits.uploadsPerPeer * chunkMs)
+}
+
+/** While this node itself was held up nobody could take anything. */
+function placeMs({ link }: SwarmState, { startedAtMs }: Upload): number {
+  return link.silenceMs - startedAtMs
+}
+
+function hostOfPeer(state: SwarmState, id: PeerId): Host | undefined {
+  const peer = state.peers.get(id)
+  return peer === undefined ? undefined : hostOf(state, peer)
+}
