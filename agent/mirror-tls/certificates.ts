@@ -31,8 +31,11 @@ export interface Authority {
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const
 const hash = 'SHA-256'
-/** RFC 5280 §4.1.2.5: no well-defined end. Whoever pins the file has no other use of the date than to be locked out by it. */
-const never = new Date('9999-12-31T23:59:59Z')
+/**
+ * RFC 5280 §4.1.2.5: no well-defined end; and a start before any clock. Whoever pins the file has no other use of the dates than
+ * to be locked out by them, and the clock may have been far ahead when it was made.
+ */
+const ever = { notBefore: new Date(0), notAfter: new Date('9999-12-31T23:59:59Z') }
 /** GeneralName of RFC 5280 §4.2.1.6. */
 const generalName = { dns: 2, ip: 7 } as const
 const oid = {
@@ -50,9 +53,9 @@ const keyUsage = {
 } as const
 
 /** A CA that may sign servers and no further CAs. */
-export async function createAuthority(now: Date): Promise<CertifiedKey> {
+export async function createAuthority(): Promise<CertifiedKey> {
   const keys = await newKeys()
-  const certificate = blank(now, never)
+  const certificate = blank(ever)
   // The name is its own, so that no client takes a CA that was lost for the one that followed it.
   certificate.subject.typesAndValues.push(commonName(`Shoal mirror CA ${randomBytes(8).toString('hex')}`))
   certificate.issuer = certificate.subject
@@ -80,7 +83,7 @@ export async function parseAuthority(pem: string): Promise<Authority> {
 /** A certificate for a server that is called by any of `names`, IP addresses among them. */
 export async function issueServer(authority: Authority, names: readonly string[], now: Date): Promise<CertifiedKey> {
   const keys = await newKeys()
-  const certificate = blank(now, new Date(now.getTime() + limits.mirrorCertificateMs))
+  const certificate = blank(around(now))
   certificate.subject.typesAndValues.push(commonName('Shoal mirror'))
   certificate.issuer = authority.subject
   certificate.extensions = [
@@ -96,12 +99,21 @@ function newKeys(): Promise<webcrypto.CryptoKeyPair> {
   return webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
 }
 
-/** Valid from a while ago, since the clock may be set back after it was made. */
-function blank(now: Date, notAfter: Date): Certificate {
+interface Validity {
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+/** From a while ago, since the clock may be set back after it was made. */
+function around(now: Date): Validity {
+  const at = (ms: number): Date => new Date(now.getTime() + ms)
+  return { notBefore: at(-limits.mirrorCertificateMs), notAfter: at(limits.mirrorCertificateMs) }
+}
+
+function blank({ notBefore, notAfter }: Validity): Certificate {
   const serial = randomBytes(16)
   // Positive, and of full length.
   serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40
-  const notBefore = new Date(now.getTime() - limits.mirrorCertificateMs)
   return new Certificate({
     version: 2,
     serialNumber: new Integer({ valueHex: Uint8Array.from(serial).buffer }),

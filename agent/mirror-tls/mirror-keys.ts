@@ -68,7 +68,7 @@ async function readOrKeep(file: string, create: Create): Promise<string> {
 }
 
 async function newAuthority(): Promise<string> {
-  const { cert, key } = await createAuthority(new Date())
+  const { cert, key } = await createAuthority()
   return cert + key
 }
 

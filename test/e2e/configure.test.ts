@@ -132,7 +132,7 @@ async function startSquatter(protocol: 'http' | 'https', port: number) {
 }
 
 async function otherCertificate() {
-  const { cert, key } = await createAuthority(new Date())
+  const { cert, key } = await createAuthority()
   return issueServer(await parseAuthority(cert + key), ['127.0.0.1'], new Date())
 }
 

@@ -17,7 +17,7 @@ test.each([
   ['the clock is set far ahead', 400 * day],
   ['the clock is set far back', -30 * day],
 ])('another is issued when %s, and none before', async (_name, shiftMs) => {
-  const ca = await createAuthority(new Date(start))
+  const ca = await createAuthority()
   let nowMs = start
   const components = { authority: await parseAuthority(ca.cert + ca.key), now: () => nowMs, logger: quiet }
   const certificate = await createServerCertificate(components, ['localhost'])
@@ -37,7 +37,7 @@ test.each([
 })
 
 test('one that could not be issued is logged, and tried again at the next look', async () => {
-  const ca = await createAuthority(new Date(start))
+  const ca = await createAuthority()
   let nowMs = start
   let isBroken = true
   const sound = await parseAuthority(ca.cert + ca.key)

@@ -386,7 +386,7 @@ async function movedAside(directory: string): Promise<void> {
 }
 
 async function foreignCertificate(): Promise<{ cert: string; key: string }> {
-  const { cert, key } = await createAuthority(new Date())
+  const { cert, key } = await createAuthority()
   return issueServer(await parseAuthority(cert + key), ['127.0.0.1'], new Date())
 }
 

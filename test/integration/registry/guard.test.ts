@@ -22,7 +22,7 @@ let first: CertifiedKey
 let under: MirrorUnderTest
 
 beforeAll(async () => {
-  const { cert, key } = await createAuthority(new Date())
+  const { cert, key } = await createAuthority()
   authority = await parseAuthority(cert + key)
   first = await issueServer(authority, ['127.0.0.1'], new Date())
   under = await startMirror({ guard: { certificate: first, secret } })

@@ -66,6 +66,6 @@ export async function startKubernetesApi(
 }
 
 async function newAuthority(): Promise<string> {
-  const { cert, key } = await createAuthority(new Date())
+  const { cert, key } = await createAuthority()
   return cert + key
 }
