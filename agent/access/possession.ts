@@ -24,7 +24,7 @@ import type { Sleep } from '../upstream/retry.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
 import type { PolicyOf } from './policy.ts'
 import { type Findings, hasFact, holdsFact, placeOf } from './findings.ts'
-import { givesSamples, type ProvenContent, type SampleComponents, sendsPart } from './samples.ts'
+import { drawSamples, givesSamples, type ProvenContent, type SampleComponents, sendsPart } from './samples.ts'
 
 /** All methods reject with the OriginError that the caller should hear, or with the signal's reason. */
 export interface Possession {
@@ -54,8 +54,11 @@ export function createPossession(components: PossessionComponents): Possession {
   const proofs = createSingleFlight<void>()
   const samplings = createSingleFlight<void>()
   const refusedUntilMs = createBoundedMap<string, number>(limits.possessionRefusalsMax)
-  /** How many parts are asked for, where an origin gave something else: one with many names has no more luck than one. */
-  const samples = createBoundedMap<Digest, number>(limits.possessionRefusalsMax)
+  /**
+   * The parts that are asked for, of whoever says that it has the content, until one gives something else: then others, and twice
+   * as many. So one with many names has no more luck than one, nor has one that answers only when it can.
+   */
+  const samples = createBoundedMap<Digest, readonly number[]>(limits.possessionRefusalsMax)
 
   async function learn({ digest }: Want, fact: Fact, claims: boolean): Promise<number | undefined> {
     const answer = await ask({ digest, asks: { fact, claims } })
@@ -95,17 +98,24 @@ export function createPossession(components: PossessionComponents): Possession {
     return isOutage(error) || (isOriginError(error, 'unauthorized', 'denied') && policyOf(name).access === 'open')
   }
 
+  function draw({ digest }: Want, { size }: ProvenContent, count: number): readonly number[] {
+    const starts = drawSamples(components, size, count)
+    samples.set(digest, starts)
+    return starts
+  }
+
   async function findHeld(want: Want, content: ProvenContent, signal: AbortSignal): Promise<void> {
     const fact = holdsFact(want)
     await askOthers(want, fact, signal)
     if (findings.isHeld(want)) return
-    const count = samples.get(want.digest) ?? limits.possessionSamples
-    const isGiven = await givesSamples(components, want, content, count, signal).catch((error: unknown) => {
+    const starts = samples.get(want.digest) ?? draw(want, content, limits.possessionSamples)
+    const isGiven = await givesSamples(components, want, content, starts, signal).catch((error: unknown) => {
       findings.noteVain(want, fact, false)
       throw error
     })
     if (isGiven) return findings.noteHeld(want)
-    samples.set(want.digest, Math.min(2 * count, limits.possessionSamplesMax))
+    if (samples.get(want.digest) === starts)
+      draw(want, content, Math.min(2 * starts.length, limits.possessionSamplesMax))
     refusedUntilMs.set(placeOf(want), clock.now() + limits.possessionRefusedMs)
     findings.noteVain(want, fact, true)
     throw notHere(want)

@@ -1,4 +1,4 @@
-/** Does an origin that says it has a content really have it? It is asked for parts that it can't foresee. */
+/** Does an origin that says it has a content really have it? It is asked for parts that it can't choose. */
 import { createHash } from 'node:crypto'
 import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
@@ -22,17 +22,22 @@ export interface SampleComponents {
   readonly random: Pick<Random, 'below'>
 }
 
+/** Where `count` parts begin, anywhere in `size` bytes. */
+export function drawSamples({ random }: Pick<SampleComponents, 'random'>, size: number, count: number): number[] {
+  return Array.from({ length: count }, () => random.below(Math.max(0, size - limits.possessionSampleBytes) + 1))
+}
+
 type Outcome = 'same part' | 'same whole' | 'other'
 
-/** Asks for `count` parts. Rejects with an OriginError when the origin refuses or does not answer. */
+/** Asks for the parts that begin at `starts`. Rejects with an OriginError when the origin refuses or does not answer. */
 export async function givesSamples(
-  { origin, random }: SampleComponents,
+  { origin }: Pick<SampleComponents, 'origin'>,
   want: Want,
   content: ProvenContent,
-  count: number,
+  starts: readonly number[],
   signal: AbortSignal,
 ): Promise<boolean> {
-  const [first, ...others] = samplesOf(content.size, count, random)
+  const [first, ...others] = samplesOf(content.size, starts)
   return judge(signal, async (ending) => {
     const compare = (range: ByteRange): Promise<Outcome> => comparePart(origin, want, content, range, ending)
     // Alone, since an origin that ignores Range sends everything.
@@ -42,14 +47,11 @@ export async function givesSamples(
   })
 }
 
-/** The whole of what is small; else parts anywhere in it. */
-function samplesOf(size: number, count: number, random: Pick<Random, 'below'>): ByteRange[] {
+/** The whole of what is small. */
+function samplesOf(size: number, starts: readonly number[]): ByteRange[] {
   const { possessionSampleBytes: length } = limits
-  if (size <= count * length) return [{ start: 0, end: size }]
-  return Array.from({ length: count }, () => {
-    const start = random.below(size - length + 1)
-    return { start, end: start + length }
-  })
+  if (size <= starts.length * length) return [{ start: 0, end: size }]
+  return starts.map((start) => ({ start, end: start + length }))
 }
 
 async function comparePart(

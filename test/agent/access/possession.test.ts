@@ -256,6 +256,24 @@ describe('does the origin hold the bytes?', () => {
     expect(Math.max(...tried)).toBe(limits.possessionSamplesMax)
   })
 
+  test('nor has who answers only where it can: it is asked for the same parts until it gives them', async () => {
+    const { possession, findings } = createCluster().addAgent(refusingHalf)
+    for (let tries = 0; tries < 2000; tries++)
+      await expect(possession.proveHeld(wantOf('evil.io'), content, never)).rejects.toMatchObject({ status: 503 })
+    expect(findings.isHeld(wantOf('evil.io'))).toBe(false)
+  })
+
+  test('nor has who is asked for many repositories at once', async () => {
+    const half = Uint8Array.from(layer, (byte, at) => (at < layer.length / 2 ? byte : ~byte))
+    const { possession, registry } = createCluster().addAgent()
+    const names = Array.from({ length: 2000 }, (_, number) => `team/app-${number}`)
+    const shut = { ...repository('{}', [], secret), blobs: new Map([[digest, half]]) }
+    registry.hold({ 'evil.io': Object.fromEntries(names.map((name) => [name, shut])) })
+    const proofs = names.map((name) => possession.proveHeld(wantOf('evil.io', name), content, never))
+    const outcomes = await Promise.allSettled(proofs)
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toEqual([])
+  })
+
   test('one that ignores ranges must send all of it', async () => {
     const cluster = createCluster()
     const liar = cluster.addAgent(unranged(layer.map((byte) => ~byte)))
@@ -324,6 +342,17 @@ describe('what is open somewhere', () => {
 
 function now(fact: Fact): AgedFact {
   return { fact, ageMs: 0 }
+}
+
+/** Of an origin that sends what is in the first half of the layer, and is busy when asked for the rest. */
+function refusingHalf(origin: OriginClient): OriginClient {
+  return {
+    ...origin,
+    async fetchRange(wanted, credential, signal) {
+      if (wanted.end > layer.length / 2) throw new OriginError('unavailable', 'busy', { status: 503 })
+      return origin.fetchRange(wanted, credential, signal)
+    },
+  }
 }
 
 /** Of an origin that ignores Range, and sends these. */
