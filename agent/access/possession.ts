@@ -142,9 +142,9 @@ export function createPossession(components: PossessionComponents): Possession {
   }
 }
 
-/** What the origin would be asked, and by whose credential. */
+/** What the origin would be asked, and by whose credential: of a manifest it knows no blob. */
 function questionOf(want: Want): string {
-  return `${placeOf(want)} ${want.repository} ${want.credential.key}`
+  return `${placeOf(want)} ${want.repository} ${want.kind} ${want.credential.key}`
 }
 
 function notHere({ digest, origin }: Want): OriginError {

@@ -116,6 +116,16 @@ describe('does the repository have the content?', () => {
     expect(asked()).toEqual(['headManifest team/app'])
   })
 
+  test('a manifest that is asked for as a blob at the same time is there nevertheless', async () => {
+    const { possession } = createCluster().addAgent()
+    const [manifest] = repository('{}', []).manifests.keys()
+    const want = { ...wantOf('reg.io'), digest: manifest as Digest }
+    const asBlob = possession.prove(want, never)
+    const asManifest = possession.prove({ ...want, kind: 'manifest' }, never)
+    await expect(asBlob).rejects.toMatchObject({ status: 404 })
+    await asManifest
+  })
+
   test('a no is the origin’s own, and is asked for each time', async () => {
     const { addAgent } = createCluster()
     const [first, second] = [addAgent(), addAgent()]
