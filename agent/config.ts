@@ -15,6 +15,7 @@ import { accessModes, enforcements, failovers, failoverSynonyms, type Failover }
 import { describeIssue } from './config-faults.ts'
 import { byteRate, byteSize, dnsServer, duration, formatHostPort, hostPort } from './config-values.ts'
 import { classifyAddress } from './upstream/addresses.ts'
+import { parseOrigin } from './upstream/origin-name.ts'
 
 export const optionGroups = [
   'Listeners',
@@ -101,13 +102,21 @@ const ruleObject = z
       .refine((text) => parsePattern(text) !== undefined, 'expected <registry>[/<repository>[:<tag>]] with * and **')
       .meta({
         description: 'Which images: `<registry>[/<repository>[:<tag>]]`, with `*` and `**`; see docs/access.md.',
-      }),
+      })
+      .transform(byCanonicalName),
     action: z.enum(ruleActions).meta({ description: 'What becomes of them.' }),
   })
   .refine(
     ({ pattern, action }) => action !== 'unshared' || parsePattern(pattern)?.tag === undefined,
     'unshared takes no tag: what is shared between nodes is content, which is asked for by digest',
   )
+
+/** Images are known by the one name of their registry (origin-name.ts): a rule by another one would match none. */
+function byCanonicalName(pattern: string): string {
+  const { host = '' } = parsePattern(pattern) ?? {}
+  const name = parseOrigin(host)?.text ?? host.replace(/:443$/, '')
+  return name + pattern.slice(host.length)
+}
 
 /** `registry.corp/team/**=unshared`, the short form of a rule. */
 const ruleText = z

@@ -35,6 +35,22 @@ test('names of failover policies are translated', () => {
   expect(origin?.failover).toBe('SameRepository')
 })
 
+test('a rule is by the canonical name of its registry, whichever it was given', () => {
+  for (const [given, meant] of [
+    ['reg.io:443/secret/**', 'reg.io/secret/**'],
+    ['index.docker.io/team/*:v1', 'docker.io/team/*:v1'],
+    ['registry-1.docker.io', 'docker.io'],
+    ['[fd00:0::7]:5000/app', '[fd00::7]:5000/app'],
+    ['*.corp:443', '*.corp'],
+    ['reg.io:5000/app', 'reg.io:5000/app'],
+    ['**/app', '**/app'],
+  ]) {
+    const rules = [`${given}=refuse`, { pattern: given, action: 'refuse' }]
+    const rule = { pattern: meant, action: 'refuse' }
+    expect(parseConfig({ standalone: true, rules }).rules).toEqual([rule, rule])
+  }
+})
+
 test.each([{ originAccess: 'exchange' }, { origins: ['a.b', { host: 'c.d', access: 'exchange' }] }])(
   'passwords are asked for under TLS, or on loopback only: %j',
   (options) => {
