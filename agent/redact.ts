@@ -1,18 +1,25 @@
 /** Takes secrets out of what is about to be logged, wherever they are nested. */
+import { limits } from '../core/limits.ts'
 
 const redacted = '[redacted]'
+const tooDeep = '[too deep]'
 
 /** Names under which a secret may stand, whatever else is in the name (`x-registry-auth`, `idToken`, `Set-Cookie`). */
 const secretName = /authorization|(^|[-_])auth$|cookie|token|secret|passw|credential|signature|(api|private)-?key/i
 
-/** A logged value without secrets: values under telling names are replaced, texts go through `redactText`. */
-export function redact(value: unknown): unknown {
+/**
+ * A logged value without secrets: values under telling names are replaced, texts go through `redactText`. Nor is there anything
+ * below `limits.logDepthMax` levels.
+ */
+export function redact(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return redactText(value)
-  if (Array.isArray(value))
-    return value.map((item, index) => (followsSecretName(value, index) ? redacted : redact(item)))
   if (typeof value !== 'object' || value === null) return value
+  if (depth === limits.logDepthMax) return tooDeep
+  const within = (inner: unknown): unknown => redact(inner, depth + 1)
+  if (Array.isArray(value))
+    return value.map((item, index) => (followsSecretName(value, index) ? redacted : within(item)))
   return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => [name, secretName.test(name) ? redacted : redact(inner)]),
+    Object.entries(value).map(([name, inner]) => [name, secretName.test(name) ? redacted : within(inner)]),
   )
 }
 

@@ -701,6 +701,10 @@ export const limits = {
    */
   eventLoopLookMs: 50,
 
+  // Logs
+  /** What lies deeper in a logged value is left out: errors carry what registries say, which may be nested without end. */
+  logDepthMax: 20,
+
   // Doctor
   /** One question of doctor's: longer than a lost SYN takes that is sent again after 1 s and 3 s. */
   doctorQuestionMs: 5 * second,

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createLogger, type LogOptions } from '../../agent/logging.ts'
+import { OriginError, parseErrorBody } from '../../agent/upstream/origin-error.ts'
+import { limits } from '../../core/limits.ts'
 
 /** Never to be seen in a line, wherever it was put. */
 const canary = 'c4n4ry-5ecret'
@@ -52,6 +54,19 @@ describe('secrets never reach a log line', () => {
     }
     logger.info(fields, 'hello')
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ ...fields, level: 'info', msg: 'hello' })
+  })
+})
+
+test('what a registry nests as deep as its answer is long neither breaks a line nor comes into it', () => {
+  const depth = limits.originErrorBodyMaxBytes / 2 - 50
+  const body = parseErrorBody(`{"errors":[{"code":"DENIED","detail":${'['.repeat(depth)}${']'.repeat(depth)}}]}`)
+  const { logger, lines } = capture()
+  logger.info({ err: new OriginError('denied', 'no', { status: 403, body }) }, 'request refused')
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain('[too deep]')
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    msg: 'request refused',
+    err: { body: { errors: [{ code: 'DENIED' }] } },
   })
 })
 
