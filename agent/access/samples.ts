@@ -84,17 +84,22 @@ export async function sendsPart(
   })
 }
 
-/** What `isRight` finds, and no where the origin breaks its protocol. Then `ending` ends every answer that is not read to its end. */
+/** What `isRight` finds, and no where the origin sends what can't be of the content. Then `ending` ends every answer that is not read to its end. */
 async function judge(signal: AbortSignal, isRight: (ending: AbortSignal) => Promise<boolean>): Promise<boolean> {
   const control = new AbortController()
   try {
     return await isRight(AbortSignal.any([signal, control.signal]))
   } catch (error) {
-    if (isOriginError(error, 'protocol')) return false
+    if (isOther(error)) return false
     throw error
   } finally {
     control.abort()
   }
+}
+
+/** An answer that fits no such content; 416 is one too. Any other status is about who asked: to a token that has run out some say 400. */
+function isOther(error: unknown): boolean {
+  return isOriginError(error, 'protocol') && (error.status === undefined || error.status === 416)
 }
 
 async function sha256(body: AsyncIterable<Uint8Array>) {

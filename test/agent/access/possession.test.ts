@@ -303,6 +303,21 @@ describe('does the origin hold the bytes?', () => {
     await possession.proveHeld(wantOf('other.io'), content, never)
   })
 
+  test.each([
+    [400, 400, limits.possessionSamples],
+    [416, 404, 0],
+  ])(
+    'one that answers %i to a caller says %i, and is asked by the next one for %i parts',
+    async (status, heard, parts) => {
+      const { possession, registry } = createCluster().addAgent()
+      registry.fail(new OriginError('protocol', `answered ${status}`, { status }))
+      await expect(possession.proveHeld(wantOf('other.io'), content, never)).rejects.toMatchObject({ status: heard })
+      registry.fail(undefined)
+      await possession.proveHeld(wantOf('other.io'), content, never).catch(() => undefined)
+      expect(registry.calls).toHaveLength(1 + parts)
+    },
+  )
+
   test('a part alone shows no more than that part', async () => {
     const { possession, findings } = createCluster(
       Uint8Array.from(layer, (byte, at) => (at < 500 ? byte : 0)),
