@@ -144,7 +144,7 @@ export function createAccess(components: AccessComponents): Access {
     } catch (error) {
       if (!isOriginError(error)) throw error
       // Anything else (a missing tag, an outage) says nothing about the repository.
-      if (isOriginError(error, 'unauthorized', 'denied')) refusals.set(id, { refusedAtMs: clock.now(), error })
+      if (isOfRepository(error)) refusals.set(id, { refusedAtMs: clock.now(), error })
       return error
     }
   }
@@ -201,6 +201,11 @@ export function createAccess(components: AccessComponents): Access {
   }
 
   return { authorize }
+}
+
+/** By 412 (Harbor) and 451 registries withhold one image from everybody: what is beside it may be open. */
+function isOfRepository(error: OriginError): boolean {
+  return isOriginError(error, 'unauthorized', 'denied') && error.status !== 412 && error.status !== 451
 }
 
 function repositoryOf({ origin, repository }: Subject): string {

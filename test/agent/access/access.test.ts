@@ -136,6 +136,16 @@ describe('a repository that anybody may read', () => {
   })
 })
 
+describe('an image that a policy of the registry withholds', () => {
+  test.each([412, 451])('by %i, leaves the others of its repository open', async (status) => {
+    const { registry, authorize } = world()
+    registry.fail(new OriginError('denied', 'by policy', { status }))
+    await expect(authorize(manifestOf('team/open'))).rejects.toMatchObject({ kind: 'denied', status })
+    registry.fail(undefined)
+    expect(await authorize(blobOf('team/open'))).toBeUndefined()
+  })
+})
+
 describe('a repository that is not open', () => {
   const refused = { kind: 'unauthorized', status: 401, challenges: ['Basic realm="test"'] }
 
