@@ -130,8 +130,7 @@ export function createAccess(components: AccessComponents): Access {
   function noteRefusal(credential: Credential, subject: Subject, error: unknown): void {
     if (!isOriginError(error)) return
     challenges.note(subject, error.challenges)
-    // Some origins hide what is private.
-    if (isOriginError(error, 'unauthorized', 'denied', 'not-found')) grants.forget(credential, subject)
+    if (isOriginError(error, 'unauthorized', 'denied')) grants.forget(credential, subject)
   }
 
   /** As `confirm`, for nobody: an error where it rejects, and a recent no is not asked for again. */

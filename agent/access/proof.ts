@@ -1,6 +1,6 @@
 /** How a credential is proven: by a question to the origin that only who may read the repository gets answered. */
 import type { Digest } from '../../core/oci/digest.ts'
-import type { Reference } from '../../core/oci/reference.ts'
+import { parseReference, type Reference, referenceText } from '../../core/oci/reference.ts'
 import type { Credential } from '../upstream/credential.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
 import { isOriginError } from '../upstream/origin-error.ts'
@@ -10,8 +10,8 @@ import { manifestText, type Subject } from './subject.ts'
 export type ProvingOrigin = Pick<OriginClient, 'headManifest' | 'headBlob' | 'passThrough'>
 
 /**
- * Asks the origin, and remembers its yes for `lifeMs` at most. Rejects with its no. `thisContent`: another content of the
- * repository proves nothing.
+ * Asks the origin, and remembers its yes for `lifeMs` at most. Rejects with its no; a 404 ends what it said before of the
+ * repository, unless that shows something else still. `thisContent`: another content of the repository proves nothing.
  */
 export type Prove = (
   subject: Subject,
@@ -42,7 +42,7 @@ export function createProve({ origin, grants }: { origin: ProvingOrigin; grants:
     else await origin.headBlob(subject, blobOf(subject.content.reference), credential, signal)
   }
 
-  return async (subject, credential, { thisContent, lifeMs }, signal) => {
+  async function ask(...[subject, credential, { thisContent, lifeMs }, signal]: Parameters<Prove>): Promise<void> {
     const manifest = manifestText(subject)
     const provenBy = thisContent ? undefined : grants.provenBy(credential, subject)
     if (manifest !== undefined) {
@@ -54,6 +54,26 @@ export function createProve({ origin, grants }: { origin: ProvingOrigin; grants:
       if (subject.content === undefined) return
     }
     grants.remember(credential, subject, lifeMs)
+  }
+
+  /** Some origins hide what is private; where one only lacks this, what proved the repository before proves it again. */
+  async function forgetHidden(...[subject, credential, { lifeMs }, signal]: Parameters<Prove>): Promise<void> {
+    const provenBy = grants.provenBy(credential, subject)
+    grants.forget(credential, subject)
+    const reference = provenBy === manifestText(subject) ? undefined : parseReference(provenBy ?? '')
+    if (reference === undefined) return
+    const shown: Subject = { ...subject, content: { kind: 'manifest', reference } }
+    const isThere = await stillThere(shown, referenceText(reference), credential, signal).catch(() => false)
+    if (isThere) grants.remember(credential, shown, lifeMs)
+  }
+
+  return async (...question) => {
+    try {
+      await ask(...question)
+    } catch (error) {
+      if (isOriginError(error, 'not-found')) await forgetHidden(...question)
+      throw error
+    }
   }
 }
 

@@ -243,6 +243,21 @@ describe('while the origin is down', () => {
     },
   )
 
+  test('what was open stays so though somebody asked for a tag that is not there, but not what is hidden since', async () => {
+    const { registry, clock, authorize } = world()
+    await authorize(manifestOf('team/open'))
+    clock.advance(limits.accessOpenMs)
+    await expect(authorize(manifestOf('team/open', 'v2'))).rejects.toMatchObject({ kind: 'not-found' })
+    clock.advance(limits.accessOpenMs)
+    registry.fail(down)
+    expect(await authorize(manifestOf('team/open'))).toBeUndefined()
+    registry.fail(undefined)
+    registry.hold({ [origin]: {} })
+    await expect(authorize(manifestOf('team/open', 'v2'))).rejects.toMatchObject({ kind: 'not-found' })
+    registry.fail(down)
+    await expect(authorize(manifestOf('team/open'))).rejects.toMatchObject({ kind: 'unavailable' })
+  })
+
   test('that an older yes counts is told once for each repository, and that it answers again as well', async () => {
     const { registry, clock, authorize, outcomes } = world()
     await authorize(manifestOf('team/open'))
