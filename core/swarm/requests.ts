@@ -13,6 +13,7 @@ import { isDemanded, isWanted } from './session.ts'
 import type { PeerMessage } from './messages.ts'
 import type { Neighbour, Peer, Session, SwarmState, Transfer } from './state.ts'
 import { beginTransfer, cancelTransfer, notePromise, setQueued, transferOf, withdrawTransfer } from './transfers.ts'
+import { waitsSinceMs } from './wishes.ts'
 
 /** Asks for chunks while there is room: demand before prefetch, and the blobs in turn. */
 export function requestMore(state: SwarmState): void {
@@ -314,9 +315,9 @@ function isWithheld(state: SwarmState, transfer: Transfer): boolean {
   return isLate(state, transfer, ms) && isWaitedFor(state, transfer.session, ms)
 }
 
-/** Nothing has come for the readers of a blob for so long that its holders are to blame. */
+/** Nothing has come for the readers of a blob, though others have what they lack, for so long that these are to blame. */
 function isWaitedFor({ clock }: SwarmState, session: Session, ms: number): boolean {
-  return isDemanded(session) && clock.now() - session.progressAtMs >= ms
+  return isDemanded(session) && clock.now() - waitsSinceMs(session) >= ms
 }
 
 /** It has just been asked for, or frames come. */

@@ -57,7 +57,7 @@ function wishFrom(state: SwarmState, session: Session, position: number): NonNul
 /** Others are said to have what is missing, and yet for long neither a byte has come nor a word that one will. */
 export function isStarving(state: SwarmState, session: Session): boolean {
   if (!isDemanded(session)) return false
-  const { nowhereAtMs, othersSinceMs, progressAtMs, promisedAtMs, supply } = session
+  const { progressAtMs, promisedAtMs, supply } = session
   const { starvedAloneMs, starvedMs, starvedPromisedMs } = state.limits
   const nowMs = state.clock.now()
   const isMisled = hasLiars(session)
@@ -65,7 +65,12 @@ export function isStarving(state: SwarmState, session: Session): boolean {
   const waitMs = isShort ? Math.min(supply.patienceMs, starvedAloneMs) : supply.patienceMs
   const promiseMs = Math.max(supply.patienceMs, slowChunkMs(state, session))
   const promisedUntilMs = Math.min(promisedAtMs + promiseMs, progressAtMs + (isMisled ? starvedMs : starvedPromisedMs))
-  return nowMs >= Math.max(Math.max(progressAtMs, othersSinceMs, nowhereAtMs) + waitMs, promisedUntilMs)
+  return nowMs >= Math.max(waitsSinceMs(session) + waitMs, promisedUntilMs)
+}
+
+/** Since when nothing has come although others are said to have what is missing. */
+export function waitsSinceMs({ nowhereAtMs, othersSinceMs, progressAtMs }: Session): number {
+  return Math.max(progressAtMs, othersSinceMs, nowhereAtMs)
 }
 
 /**

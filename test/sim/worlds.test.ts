@@ -58,6 +58,7 @@ const knownSmallWorlds = [
   'me3-103',
   'me4-246',
   'p19b-205',
+  'g20b-355',
 ]
 
 /** New ones with each commit; `npm run sim -- --fuzz` draws many. Empty where there is no repository. */

@@ -939,3 +939,26 @@ describe('requests', () => {
     expect(asked.flat().filter((one) => one === other)).toHaveLength(4)
   })
 })
+
+/** `a` says so to each request for so long. */
+function isBusyFor(bench: Bench, ms: number): void {
+  for (let passed = 0; passed < ms; passed += limits.busyBackoffMaxMs) {
+    for (const { id } of bench.told('request', 'a')) bench.says('a', { type: 'busy', id, try: [] })
+    bench.pass(limits.busyBackoffMaxMs)
+  }
+}
+
+describe('a peer that is ever busy', () => {
+  it('withholds what it has once that has lasted, and not for as long as nobody had it', () => {
+    const bench = createBench()
+    bench.read()
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.pass(limits.starvedMs)
+    bench.answer({ counts: new Uint8Array(100) })
+    bench.joins('a', span(0, 100))
+    isBusyFor(bench, limits.starvedMs - 1000)
+    expect(bench.swarm.announceState(digest)?.bans).toBeUndefined()
+    isBusyFor(bench, 2000)
+    expect(bench.swarm.announceState(digest)?.bans).toEqual(['a'])
+  })
+})
