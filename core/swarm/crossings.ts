@@ -32,14 +32,13 @@ export function beginCrossing(state: SwarmState, session: Session, grant: Grant,
   if (neighbour?.joinReceived === true) gainLeased(neighbour)
 }
 
-/** The next chunk that its source may be asked for: a whole area waits for it. */
+/** The next chunk that its source may be asked for, now: a whole area waits for it. */
 export function nextCrossing(state: SwarmState, session: Session): number | undefined {
   const nowMs = state.clock.now()
   for (const { remaining, source } of session.supply.crossings) {
     const neighbour = session.neighbours.get(source)
     if (neighbour === undefined || !isFree(state, neighbour.peer, nowMs)) continue
-    for (const index of remaining)
-      if (session.phase[index] === phases.missing && hasBit(neighbour.bits, index)) return index
+    for (const index of remaining) if (hasBit(session.obtainable, index) && hasBit(neighbour.bits, index)) return index
   }
   return undefined
 }

@@ -74,6 +74,19 @@ describe('a peer on the other side of a border', () => {
     expect(bench.told('have').every(({ to }) => to === 'near')).toBe(true)
   })
 
+  it('that would rather send something else is asked for the rest of its lease, and for that again later', () => {
+    const bench = createBench({ places })
+    bench.read()
+    bench.answer({ lease: { ...lease, end: 14 } })
+    bench.joins('far', span(0, 100))
+    const [first, second] = bench.told('request')
+    bench.says('far', { type: 'suggest', id: first!.id, index: 50 })
+    expect(bench.told('request').map(({ index }) => index)).toEqual([12])
+    bench.pass(limits.deflectedMs)
+    bench.sends(second!)
+    expect(bench.told('request').map(({ index }) => index)).toEqual([first!.index])
+  })
+
   it('that may be there is turned away until it is known where it is', () => {
     const bench = createBench({ places })
     bench.read()
