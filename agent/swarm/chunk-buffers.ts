@@ -10,6 +10,7 @@ import type { BufferPool } from './buffer-pool.ts'
 interface Source {
   readonly bytes: Uint8Array
   received: number
+  hasEnded: boolean
 }
 
 export interface ChunkBuffers {
@@ -17,6 +18,8 @@ export interface ChunkBuffers {
   begin(chunk: string, source: string, offset: number, length: number): void
   /** The bytes go behind what `source` brought so far; they are copied. */
   append(chunk: string, source: string, bytes: Uint8Array): void
+  /** `source` brings no more: the first `received` bytes of what it has may be gone on from, and it is kept for as long as nobody later has them. */
+  end(chunk: string, source: string, received: number): void
   /** The chunk, from the first source that has all of it. */
   complete(chunk: string): Uint8Array | undefined
   /** The same, and forgets the chunk; the bytes are the caller's, who gives them back to the pool. */
@@ -34,9 +37,10 @@ export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
     const sources = chunks.get(chunk) ?? new Map<string, Source>()
     const bytes = pool.take(length)
     if (offset > 0) bytes.set(prefixOf(sources, offset))
-    sources.set(source, { bytes, received: offset })
+    sources.set(source, { bytes, received: offset, hasEnded: false })
     chunks.set(chunk, sources)
     total += length
+    letGo(chunk, sources)
   }
 
   function append(chunk: string, source: string, bytes: Uint8Array): void {
@@ -44,6 +48,29 @@ export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
     if (into === undefined) throw new RangeError(`${source} never began ${chunk}`)
     into.bytes.set(bytes, into.received)
     into.received += bytes.length
+  }
+
+  function end(chunk: string, source: string, received: number): void {
+    const sources = chunks.get(chunk)
+    const ended = sources?.get(source)
+    if (sources === undefined || ended === undefined) return
+    ended.received = received
+    ended.hasEnded = true
+    letGo(chunk, sources)
+  }
+
+  /** A chunk that many are asked for in vain would else hold as many buffers. */
+  function letGo(chunk: string, sources: Map<string, Source>): void {
+    let later = 0
+    for (const [source, { bytes, hasEnded, received }] of [...sources].toReversed()) {
+      if (hasEnded && received <= later) {
+        sources.delete(source)
+        total -= bytes.length
+        pool.give(bytes)
+      }
+      later = Math.max(later, received)
+    }
+    if (sources.size === 0) chunks.delete(chunk)
   }
 
   function complete(chunk: string): Uint8Array | undefined {
@@ -65,7 +92,7 @@ export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
     return kept
   }
 
-  return { begin, append, complete, remove, drop: (chunk) => forget(chunk, undefined), sizeBytes: () => total }
+  return { begin, append, end, complete, remove, drop: (chunk) => forget(chunk, undefined), sizeBytes: () => total }
 }
 
 /**

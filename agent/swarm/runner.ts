@@ -163,7 +163,7 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
       case 'expect':
         return expect(command)
       case 'ignore':
-        return void expected.get(command.peer)?.delete(command.id)
+        return ignore(command)
       case 'fetch-origin':
         if (command.isEscape) observer.escaped()
         return fetches.start(command)
@@ -227,6 +227,11 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     buffers.begin(chunk, requestKey(peer, id), offset, length)
     const ofPeer = expected.get(peer) ?? new Map<number, Expected>()
     expected.set(peer, ofPeer.set(id, { chunk, missing: length - offset, untold: 0 }))
+  }
+
+  function ignore({ peer, id, digest, index, received }: Extract<SwarmCommand, { type: 'ignore' }>): void {
+    expected.get(peer)?.delete(id)
+    buffers.end(chunkKey(digest, index), requestKey(peer, id), received)
   }
 
   function onTransport(event: TransportEvent): void {

@@ -149,8 +149,15 @@ export type SwarmCommand =
       readonly index: number
       readonly offset: number
     }
-  /** Ignore further frames of this request. */
-  | { readonly type: 'ignore'; readonly peer: PeerId; readonly id: number }
+  /** Ignore further frames of this request. Of what it brought of chunk `index`, the bytes before `received` may be gone on from. */
+  | {
+      readonly type: 'ignore'
+      readonly peer: PeerId
+      readonly id: number
+      readonly digest: Digest
+      readonly index: number
+      readonly received: number
+    }
   /**
    * Ranged GET of chunks `[start, end)`, the first from `offset` on, from `origin` and no other: the swarm vouches for its
    * chunks as that origin's. `isEscape`: of what is held, outside the origin's budget. Ends in

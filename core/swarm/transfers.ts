@@ -119,15 +119,19 @@ export function endTransfer(state: SwarmState, transfer: Transfer): void {
 /** Ends a transfer that the peer still works on. */
 export function cancelTransfer(state: SwarmState, transfer: Transfer): void {
   if (!state.transfers.has(transfer)) return
-  state.emit({ type: 'ignore', peer: transfer.peer.id, id: transfer.id })
+  ignoreFrames(state, transfer)
   state.emit({ type: 'send', peer: transfer.peer.id, message: { type: 'cancel', id: transfer.id } })
   endTransfer(state, transfer)
 }
 
 /** The peer has let go of the request: nothing is left to cancel. */
 export function withdrawTransfer(state: SwarmState, transfer: Transfer): void {
-  state.emit({ type: 'ignore', peer: transfer.peer.id, id: transfer.id })
+  ignoreFrames(state, transfer)
   endTransfer(state, transfer)
+}
+
+function ignoreFrames(state: SwarmState, { id, index, peer, received, session }: Transfer): void {
+  state.emit({ type: 'ignore', peer: peer.id, id, digest: session.digest, index, received })
 }
 
 export function cancelChunk(state: SwarmState, session: Session, index: number): void {

@@ -206,7 +206,9 @@ describe('requests', () => {
         { type: 'expect', peer: 'a', id: request!.id, digest, size: sizeOf(100), index: 4, offset: 0 },
       ])
       bench.says('a', { ...answer, id: request!.id })
-      expect(bench.take('ignore')).toEqual([{ type: 'ignore', peer: 'a', id: request!.id }])
+      expect(bench.take('ignore')).toEqual([
+        { type: 'ignore', peer: 'a', id: request!.id, digest, index: 4, received: 0 },
+      ])
       bench.says('a', { type: 'have', digest, indices: [4] })
       return request!.id
     })
@@ -214,7 +216,7 @@ describe('requests', () => {
     const [last] = bench.told('request')
     expect(ids).not.toContain(last!.id)
     bench.handle({ type: 'reader-closed', digest, reader: 1 })
-    expect(bench.take('ignore')).toEqual([{ type: 'ignore', peer: 'a', id: last!.id }])
+    expect(bench.take('ignore')).toEqual([{ type: 'ignore', peer: 'a', id: last!.id, digest, index: 4, received: 0 }])
   })
 
   it('that were given up are nothing that an answer could be to', () => {
