@@ -232,9 +232,10 @@ export function tellGained(state: SwarmState, session: Session): void {
   const { digest, fresh } = session
   session.fresh = []
   session.toldAtMs = state.clock.now()
-  for (const { bits, foreign, held, joinSent, peer } of session.neighbours.values()) {
-    if (!joinSent || foreign || held === session.count) continue
-    const indices = fresh.filter((index) => !hasBit(bits, index))
+  for (const { bits, foreign, hearsay, held, joinSent, peer } of session.neighbours.values()) {
+    if (!joinSent || foreign || held - hearsay.size === session.count) continue
+    // What only others say that it has it may lack, and would never hear of.
+    const indices = fresh.filter((index) => !hasBit(bits, index) || hearsay.has(index))
     if (indices.length > 0) state.emit({ type: 'send', peer: peer.id, message: { type: 'have', digest, indices } })
   }
 }

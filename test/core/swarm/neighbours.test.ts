@@ -225,6 +225,23 @@ describe('what a node gained', () => {
     expect(bench.told('have', 'seed')).toEqual([])
   })
 
+  it('is told to those who have it by the word of a busy peer only, though that says so of all that they lack', () => {
+    for (const has of [[], [1]]) {
+      const bench = createBench({ chunks: 2 })
+      bench.read()
+      bench.joins('busy', [0])
+      bench.joins('other', has)
+      const request = bench.told('request', 'busy')[0]!
+      bench.says('busy', { type: 'busy', id: request.id, try: ['other'] })
+      bench.joins('seed', [0])
+      for (const { id, index } of bench.told('request', 'other'))
+        if (index === 0) bench.says('other', { type: 'busy', id, try: [] })
+      bench.sends(bench.told('request', 'seed')[0]!)
+      bench.settle()
+      expect(bench.told('have')).toEqual([{ type: 'have', digest, indices: [0], to: 'other' }])
+    }
+  })
+
   it('is told later on a narrow link where many have it, and not to those who have it by then', () => {
     const bench = createBench({ chunks: 6 })
     bench.read()
