@@ -155,6 +155,7 @@ export function onConnected(state: SwarmState, id: PeerId, address: string): voi
   stopDialing(state, peer)
   peer.dialFailures = 0
   peer.connected = true
+  peer.released = false
   peer.address = address
   peer.nearness = nearness(state.places.placeOf(state.self), state.places.placeOf(id))
   peer.neededAtMs = state.clock.now()

@@ -340,6 +340,16 @@ describe('a connection', () => {
     expect(bench.take('release')).toEqual([])
   })
 
+  it('that is of no use to anybody is let go each time, not the first time only', () => {
+    const bench = createBench()
+    for (const round of [1, 2, 3]) {
+      bench.handle({ type: 'peer-connected', peer: 'idle', address: 'idle' })
+      bench.pass(6000)
+      expect([round, bench.take('release')]).toEqual([round, [{ type: 'release', peer: 'idle' }]])
+      bench.handle({ type: 'peer-disconnected', peer: 'idle' })
+    }
+  })
+
   it('is kept while the last chunk comes over it', () => {
     const bench = createBench({ chunks: 1 })
     bench.read()
