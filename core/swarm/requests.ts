@@ -169,6 +169,8 @@ export function moveWaiting(
   const { session } = neighbour
   for (const index of indices) {
     const waiting = soleWaiting(session, index)
+    // Across a border it may be asked for what leases name, whatever it says.
+    if (!hasBit(neighbour.bits, index)) continue
     if (waiting === undefined || waiting.peer === peer || waiting.ahead <= loadOf(peer) + 1) continue
     if (isSlow(state, session) || !isFree(state, peer, state.clock.now()) || !mayBegin(state, session)) return
     beginTransfer(state, neighbour, index)

@@ -58,6 +58,19 @@ describe('a peer on the other side of a border', () => {
     expect(stateOf(bench)?.lease).toMatchObject({ position: 0 })
   })
 
+  it('is not asked for what waits at others, though it says that it has that', () => {
+    const bench = createBench({ places })
+    bench.read()
+    bench.joins('near', span(0, 50))
+    const [waiting] = bench.told('request')
+    bench.says('near', { type: 'queued', id: waiting!.id, ahead: limits.uploadsWaitingMax })
+    bench.answer({ lease: { ...lease, start: 60, end: 61 } })
+    bench.joins('far', span(0, 100))
+    expect(bench.told('request', 'far').map(({ index }) => index)).toEqual([60])
+    bench.says('far', { type: 'have', digest, indices: [waiting!.index] })
+    expect(bench.told('request', 'far')).toEqual([])
+  })
+
   it('is none of the neighbours that this node has enough of', () => {
     const bench = gateway()
     expect(stateOf(bench)).toMatchObject({ neighbours: 0 })
