@@ -215,7 +215,8 @@ export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
   const { index, session } = transfer
   withdrawTransfer(state, transfer)
   const neighbour = session.neighbours.get(peer)
-  if (neighbour === undefined) return
+  // It may have said so itself since it was asked.
+  if (neighbour === undefined || !hasBit(neighbour.bits, index)) return
   const isHearsay = neighbour.hearsay.has(index)
   // Others may be wrong about what it has.
   if (!isHearsay) neighbour.denies = true

@@ -387,6 +387,18 @@ describe('requests', () => {
     expect(bench.told('request')).toMatchObject([{ to: 'b', index: 4, offset: 0 }])
   })
 
+  it('for what a peer has lost, as it says before it answers, are held against nobody', () => {
+    const bench = createBench({ chunks: 10 })
+    bench.read()
+    bench.joins('a', [0, 1])
+    const lost = bench.told('request').find(({ index }) => index === 0)!
+    bench.joins('a', [1])
+    bench.says('a', { type: 'missing', id: lost.id })
+    const state = bench.swarm.announceState(digest)
+    expect(state?.bans).toBeUndefined()
+    expect(state?.lease?.insists).toBeUndefined()
+  })
+
   it('of a peer that goes away are taken up where it left off', () => {
     const bench = createBench()
     bench.read()
