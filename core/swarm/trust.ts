@@ -122,8 +122,13 @@ function dropUnbelieved(state: SwarmState): void {
       entry !== undefined &&
       entry.signer !== state.self &&
       hasBit(session.have, index) &&
-      !countsFor(state, session.origin, entry)
+      !countsFor(state, originOf(session, entry), entry)
     const indices = session.accepted.flatMap((entry, index) => (isOut(entry, index) ? [index] : []))
     if (indices.length > 0) dropChunks(state, session, indices)
   }
+}
+
+/** Of which origin's content an entry speaks: readers of several take turns, and keep what was kept in another's. */
+function originOf({ origin }: Session, { witness }: Word): string | undefined {
+  return witness.kind === 'fetched' ? witness.origin : origin
 }

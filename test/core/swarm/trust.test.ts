@@ -227,6 +227,21 @@ describe('who signed what the origin gives otherwise', () => {
     ])
   })
 
+  it('has dropped what was kept on its word for that origin, and nothing else, though another origin has its turn', () => {
+    const bench = createBench({ chunks })
+    for (const peer of ['a', 'liar']) connects(bench, peer)
+    const entries = ['a', 'liar'].map((signer, index) => entryOf(size, index, signer, fetched, hashOf(index), another))
+    bench.read({ digest: another, reader: 2, origin: 'other.example' })
+    bench.handle({ type: 'held', digest: another, size, have: allOf(bench), complete: false })
+    bench.handle({ type: 'entries', digest: another, entries })
+    bench.read({ digest: another, reader: 3 })
+    bench.read()
+    contradict(bench, 'liar', fetched)
+    expect(bench.swarm.announceState(another)).toMatchObject({ origin: 'other.example' })
+    expect(bench.take('discard')).toEqual([{ type: 'discard', digest: another, indices: [1] }])
+    expect(mayTakeOther(bench)).toBe(true)
+  })
+
   const insistent = { position: 0, chunks: 2, insists: true }
 
   it('holds nobody up: what it alone has is asked of the directory at once, whoever else is said to have it', () => {
