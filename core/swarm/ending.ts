@@ -106,7 +106,8 @@ export function fail(state: SwarmState, session: Session, failure: OriginTrouble
 export function failWhenHopeless(state: SwarmState, session: Session, nowMs: number): void {
   const { leases, renewedAtMs } = session.supply
   if (nowMs - renewedAtMs >= state.limits.tokenRenewalMs) endRenewal(state, session)
-  if (session.complete || session.readers.size === 0) return
+  // Who takes what peers have proved asks no origin, and none ends it.
+  if (session.complete || session.readers.size === 0 || session.origin === undefined) return
   const { endsAtMs, renewableAtMs } = lifeOf(state, session)
   const hasEnded = endsAtMs <= nowMs
   const failure = hasEnded ? refused : session.supply.failure

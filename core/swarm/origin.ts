@@ -49,7 +49,9 @@ export function onGranted(state: SwarmState, session: Session, grant: Grant): vo
   const isStarved = isStarving(state, session)
   for (let index = Math.max(grant.start, 0); index < end; index++)
     if (session.phase[index] === phases.missing || (isStarved && isWithheld(session, index))) remaining.push(index)
-  addLease(state, session, grant, session.readers.size === 0 ? [] : remaining)
+  // Who asked for it may have gone since.
+  const isAsked = session.readers.size > 0 && session.origin !== undefined
+  addLease(state, session, grant, isAsked ? remaining : [])
 }
 
 /** It stalled, and others have or fetch its chunks by now. */

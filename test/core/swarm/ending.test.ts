@@ -10,6 +10,7 @@ import {
   createHolder,
   digest,
   hashOf,
+  lease,
   origin,
   proved,
   sizeOf,
@@ -205,6 +206,23 @@ describe('a blob that its origin does not give', () => {
     expect(bench.take('announce')).toContainEqual({ type: 'announce', digest, now: true })
     expect(bench.swarm.stats()).toMatchObject({ readers: 1 })
     expect(bench.swarm.announceState(digest)).toMatchObject({ origin: 'other.example' })
+  })
+
+  it('ends them once: who takes what others have proved, for nobody, goes on, and asks no origin', () => {
+    const bench = createBench()
+    bench.read({ reader: 1, origin: undefined, prefetch: true })
+    bench.read({ reader: 2 })
+    bench.answer({ lease })
+    const [fetch] = bench.take('fetch-origin')
+    bench.handle({ type: 'origin-ended', digest, fetch: fetch!.fetch, failure: { kind: 'refused' } })
+    bench.pass(limits.tickMs)
+    expect(bench.take('fail')).toEqual([{ type: 'fail', digest, origin, failure: { kind: 'refused' } }])
+    bench.take('announce')
+    bench.pass(2 * limits.hopelessAfterMs)
+    expect([bench.take('fail'), bench.take('announce')]).toEqual([[], []])
+    bench.answer({ lease: { ...lease, id: 8 } })
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.swarm.announceState(digest)).toMatchObject({ wants: true, released: [8] })
   })
 
   it.each<[string, (bench: Bench) => void]>([
