@@ -20,6 +20,7 @@ import { addressOf, isBanned } from './hosts.ts'
 import { beginWaiting, isHere, wake, wantsMore } from './session.ts'
 import type { Neighbour, Peer, Reader, Session, SwarmState } from './state.ts'
 import { isTrusted, refute, type Word } from './trust.ts'
+import { isResting } from './wishes.ts'
 
 type MessageOf<Type extends PeerMessage['type']> = Extract<PeerMessage, { type: Type }>
 
@@ -120,6 +121,8 @@ function holdBack(state: SwarmState, session: Session, reader: Reader, index: nu
   const { heldBackMs, heldBackPartMs } = state.limits
   const patienceMs = isSettled(state, session) ? heldBackPartMs : heldBackMs
   if (nowMs - reader.heldBackSinceMs < patienceMs || reader.origin !== session.origin) return
+  // It has waited for long enough, and does so no longer than the origin rests.
+  if (isResting(state, session)) return
   reader.heldBackSinceMs = undefined
   fetchAnew(state, session, [index])
 }

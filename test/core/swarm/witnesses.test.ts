@@ -475,6 +475,20 @@ describe('a reader that is held back for a minute', () => {
     expect(bench.swarm.stats()).toMatchObject({ settlingBytes: 0, inFlightBytes: 0 })
   })
 
+  it('takes it as soon as the origin, which rests by then, may be asked again', () => {
+    const bench = createReader(2)
+    bring(bench, 'a', { witness: fetched })
+    bench.pass(limits.heldBackMs)
+    bench.answer({ lease: { id: 1, start: 1, end: 2, ttlMs: 2000 } })
+    const [lease] = bench.take('fetch-origin')
+    const failure = { kind: 'rate-limited', retryAfterMs: 5 * second } as const
+    bench.handle({ type: 'origin-ended', digest, fetch: lease!.fetch, failure })
+    bench.pass(failure.retryAfterMs - limits.tickMs)
+    expect(bench.take('fetch-origin')).toEqual([])
+    bench.pass(2 * limits.tickMs)
+    expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, isEscape: true }])
+  })
+
   it('takes no other chunk that is held, though an origin that ignores Range sends it as well', () => {
     const bench = createReader(2)
     bench.joins('a', [0, 1])
