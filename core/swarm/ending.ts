@@ -23,6 +23,8 @@ import { cancelChunk, chunkSettled, dropBuffer } from './transfers.ts'
 function settleUnread(state: SwarmState, session: Session): void {
   tellGained(state, session)
   stopOrigin(state, session)
+  // By the time of the next reader the disk may take chunks again; but what is wrong in a blob is still there.
+  if (session.forgery === undefined) session.ownOnly = false
   for (const index of session.buffers.keys()) {
     cancelChunk(state, session, index)
     if (session.phase[index] === phases.missing) dropBuffer(state, session, index)

@@ -549,6 +549,22 @@ describe('a disk that refuses a chunk', () => {
   })
 })
 
+describe('a disk that refused a chunk', () => {
+  it('sends no later reader to the origin for what peers have: it may take chunks again by then', () => {
+    const bench = createReader(2)
+    bench.joins('a', [0, 1])
+    for (const request of bench.told('request', 'a')) bench.sends(request)
+    for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+    bench.handle({ type: 'kept', digest, index: 0, ok: true })
+    bench.handle({ type: 'kept', digest, index: 1, ok: false, isForgotten: true })
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    bench.read({ reader: 2 })
+    bench.pass(25)
+    expect(bench.take('fetch-origin')).toEqual([])
+    expect(bench.told('request')).toMatchObject([{ to: 'a', index: 1 }])
+  })
+})
+
 describe('when the blob is proved', () => {
   it('nobody is judged by a chunk of which a restart forgot whose word it had', () => {
     const bench = createBench({ chunks, witnesses: 1 })
