@@ -1,8 +1,8 @@
 /** Peers in a session: who they are, what they hold, and what they are told. */
-import { fullBitfield, bitfieldOf, clearBit, countBits, hasBit, isBitfieldFor, setBit } from './bitfield.ts'
+import { fullBitfield, bitfieldOf, clearBit, countBits, hasBit, isBitfieldFor } from './bitfield.ts'
 import { isNarrow } from './link.ts'
 import type { PeerMessage } from './messages.ts'
-import { knowOthers, offerAll, wake } from './session.ts'
+import { gain, knowOthers, offerAll, wake } from './session.ts'
 import { phases, type Neighbour, type Peer, type Session, type SwarmState } from './state.ts'
 import { cancelTransfer } from './transfers.ts'
 
@@ -138,23 +138,6 @@ export function isFree(state: SwarmState, { restUntilMs, transfers }: Peer, nowM
 function requestsPerPeer(state: SwarmState): number {
   const { neighboursAim, requestsPerPeer: most } = state.limits
   return isNarrow(state) && state.peers.size >= neighboursAim ? 1 : most
-}
-
-/** The neighbour holds this chunk. */
-function gain(neighbour: Neighbour, index: number): void {
-  if (hasBit(neighbour.bits, index)) return
-  setBit(neighbour.bits, index)
-  neighbour.held++
-  const { availability, obtainable, phase } = neighbour.session
-  availability[index] = (availability[index] ?? 0) + 1
-  if (phase[index] === phases.missing) setBit(obtainable, index)
-}
-
-/** Said of it by a busy peer. */
-export function gainByHearsay(neighbour: Neighbour, index: number): void {
-  if (hasBit(neighbour.bits, index)) return
-  gain(neighbour, index)
-  neighbour.hearsay.add(index)
 }
 
 /** The neighbour does not hold this chunk, or not in a form that counts here. */

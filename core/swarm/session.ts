@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import { bitfieldOf, clearBit, fullBitfield, hasBit, setBit } from './bitfield.ts'
 import { chunkCountOf, chunkLengthOf, chunkSizeOf } from './chunks.ts'
 import type { SwarmEvent } from './events.ts'
-import { phases, type Peer, type Reader, type Session, type SwarmState } from './state.ts'
+import { type Neighbour, phases, type Peer, type Reader, type Session, type SwarmState } from './state.ts'
 
 export function createSession(digest: Digest, size: number, nowMs: number): Session {
   const count = chunkCountOf(size)
@@ -85,6 +85,35 @@ export function turnTo(state: SwarmState, session: Session, origin: string | und
   session.turnedAtMs = state.clock.now()
   if (origin === undefined || supply.origin === origin) return
   Object.assign(supply, untried, { origin })
+  offerRefused(session)
+}
+
+/** A word that was not taken in the turn of one origin may count for another. */
+function offerRefused(session: Session): void {
+  for (const [index, { holders }] of session.refused)
+    for (const holder of holders) {
+      const neighbour = session.neighbours.get(holder)
+      if (neighbour?.foreign === false) gainByHearsay(neighbour, index)
+    }
+  session.refused.clear()
+  wake(session)
+}
+
+/** The neighbour holds this chunk. */
+export function gain(neighbour: Neighbour, index: number): void {
+  if (hasBit(neighbour.bits, index)) return
+  setBit(neighbour.bits, index)
+  neighbour.held++
+  const { availability, obtainable, phase } = neighbour.session
+  availability[index] = (availability[index] ?? 0) + 1
+  if (phase[index] === phases.missing) setBit(obtainable, index)
+}
+
+/** Said of it by a busy peer. */
+export function gainByHearsay(neighbour: Neighbour, index: number): void {
+  if (hasBit(neighbour.bits, index)) return
+  gain(neighbour, index)
+  neighbour.hearsay.add(index)
 }
 
 export function lengthOf(session: Session, index: number): number {

@@ -87,6 +87,25 @@ describe('readers of two origins', () => {
     expect(wishOf(bench)).toMatchObject({ insists: true })
   })
 
+  it('have peers asked again for what those have of the one whose turn it is, and its origin for none of that', () => {
+    const bench = createBench({ chunks: 1 })
+    bench.read()
+    bench.read({ reader: 2, origin: other })
+    bench.joins('peer', [0])
+    bench.answer({ counts: Uint8Array.of(1) })
+    const [early] = bench.told('request')
+    bench.sends(early!, { bytes: 0, witness: { kind: 'fetched', origin: other } })
+    expect(bench.told('cancel')).toMatchObject([{ id: early!.id }])
+    expect(wishOf(bench)).toMatchObject({ insists: true })
+    bench.handle({ type: 'reader-closed', digest, reader: 1 })
+    expect(wished(bench)).toBe(other)
+    expect(wishOf(bench)).toBeUndefined()
+    const [late] = bench.told('request')
+    bench.sends(late!, { witness: { kind: 'fetched', origin: other } })
+    bench.settle()
+    expect(bench.swarm.progress(digest)).toMatchObject({ complete: true })
+  })
+
   it('have the same one asked as long as it has a reader', () => {
     const { bench } = createRivals()
     bench.read({ reader: 3 })
