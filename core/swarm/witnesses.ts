@@ -132,19 +132,29 @@ function isSettled(state: SwarmState, session: Session): boolean {
   return session.buffers.size === 0 && session.supply.leases.size === 0 && !wantsMore(state, session)
 }
 
-/** Those who hold the whole blob have proved it, if they are honest. Each is asked once for each part. */
+/** Those who hold the whole blob have proved it, if they are honest. Each address is asked once for each part: a second word from there counts for nothing. */
 export function askWitnesses(state: SwarmState, session: Session, index: number, nowMs: number): void {
   if (nowMs - session.doubtedAtMs < state.limits.doubtAgainMs) return
   const start = index - (index % state.limits.vouchChunks)
   session.doubtedAtMs = nowMs
   let asked = 0
   for (const { held, peer } of session.neighbours.values()) {
-    if (held < session.count || session.doubts.get(peer.id)?.has(start) === true) continue
+    if (held < session.count || isAsked(state, session, peer, start)) continue
     if (isCautionedOf(state, session.origin, peer.id)) continue
     doubt(state, session, peer, start)
     asked++
     if (asked === state.witnesses) return
   }
+}
+
+/** Itself, or another at its address who has told or may yet: else who makes peer IDs at will is asked by each of them before anybody else, and remembered. */
+function isAsked(state: SwarmState, { doubts, neighbours, vouches }: Session, peer: Peer, start: number): boolean {
+  for (const [id, parts] of doubts) {
+    if (!parts.has(start)) continue
+    if (id === peer.id) return true
+    if (addressOf(state, id) === peer.address && (vouches.has(id) || neighbours.has(id))) return true
+  }
+  return false
 }
 
 function doubt(state: SwarmState, { digest, doubts }: Session, { id }: Peer, start: number): void {

@@ -207,6 +207,30 @@ describe('who is asked for its word', () => {
     expect(bench.told('doubt').map(({ to }) => to)).toEqual(['d'])
   })
 
+  it('is one at each address, that has told or may yet: one node that comes as many is not asked before all others', () => {
+    const bench = createReader(2)
+    bring(bench, 'a')
+    const joins = (peer: string): void => {
+      connects(bench, peer, '10.0.0.66')
+      bench.says(peer, { type: 'join', digest, size: sizeOf(chunks), have: Uint8Array.of(0b1111) })
+    }
+    for (const peer of ['liar 1', 'liar 2', 'liar 3']) joins(peer)
+    for (const peer of ['b', 'c']) bench.joins(peer, span(0, chunks))
+    const asked = (): string[] => bench.told('doubt').map(({ to }) => to)
+    bench.pass(25)
+    expect(asked()).toEqual(['liar 1', 'b'])
+    bench.pass(2 * limits.doubtAgainMs)
+    expect(asked()).toEqual(['c'])
+    bench.handle({ type: 'peer-disconnected', peer: 'liar 1' })
+    bench.pass(limits.doubtAgainMs)
+    expect(asked()).toEqual(['liar 2'])
+    vouches(bench, 'liar 2', [hashOf(77), ...span(1, chunks).map(hashOf)])
+    bench.handle({ type: 'peer-disconnected', peer: 'liar 2' })
+    joins('liar 4')
+    bench.pass(2 * limits.doubtAgainMs)
+    expect(asked()).toEqual([])
+  })
+
   it('is asked by nobody whose prefetch takes nothing, nor once all is here and waits for its proof', () => {
     const ahead = createBench({ chunks, witnesses: 2 })
     ahead.read({ prefetch: true })
