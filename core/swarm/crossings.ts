@@ -9,6 +9,7 @@ import { gainLeased, isForeign, isFree, lose, sendJoin } from './neighbours.ts'
 import { dial, peerOf } from './peers.ts'
 import { isHere, knowOthers, tellDirectory } from './session.ts'
 import { phases, type Crossing, type Session, type SwarmState, type Transfer } from './state.ts'
+import { cancelTransfer } from './transfers.ts'
 
 /** Takes over a lease; chunks that are here or on their way stay as they are. */
 export function beginCrossing(state: SwarmState, session: Session, grant: Grant, source: PeerHint): void {
@@ -86,6 +87,16 @@ function isReachable(state: SwarmState, session: Session, { remaining, source }:
   for (const index of remaining)
     if (hasBit(neighbour.bits, index) || session.phase[index] !== phases.missing) return true
   return false
+}
+
+/** The directory takes the lease back: what has not come of it yet is not asked for any more. */
+export function loseCrossing(state: SwarmState, session: Session, id: number): void {
+  for (const crossing of session.supply.crossings) {
+    if (crossing.id !== id) continue
+    for (const transfer of session.neighbours.get(crossing.source)?.peer.transfers.slice() ?? [])
+      if (transfer.session === session && crossing.remaining.has(transfer.index)) cancelTransfer(state, transfer)
+    endCrossing(state, session, crossing)
+  }
 }
 
 export function endCrossings(state: SwarmState, session: Session): void {

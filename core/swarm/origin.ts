@@ -19,7 +19,7 @@ import {
   type Session,
   type SwarmState,
 } from './state.ts'
-import { beginCrossing, endCrossings, settleCrossings, watchCrossings } from './crossings.ts'
+import { beginCrossing, endCrossings, loseCrossing, settleCrossings, watchCrossings } from './crossings.ts'
 import { bufferOf, cancelChunk, chunkArrived, dropBuffer } from './transfers.ts'
 import {
   askForLease,
@@ -55,8 +55,9 @@ export function onGranted(state: SwarmState, session: Session, grant: Grant): vo
 }
 
 /** It stalled, and others have or fetch its chunks by now. */
-export function onLost(state: SwarmState, { supply }: Session, id: number): void {
-  for (const lease of supply.leases) if (lease.id === id) surrender(state, lease)
+export function onLost(state: SwarmState, session: Session, id: number): void {
+  for (const lease of session.supply.leases) if (lease.id === id) surrender(state, lease)
+  loseCrossing(state, session, id)
 }
 
 /** Another was granted these chunks before, and fetches them. What a reader insists on, or looks at again, is not asked of the origin for others. */

@@ -127,6 +127,20 @@ describe('a lease to cross is', () => {
     ])
   })
 
+  it('lost where the directory says so, as others have or bring its chunks: what has not come is asked for no more', () => {
+    const bench = gateway()
+    bench.answer({ lease: { ...lease, id: 8, start: 20, end: 21 } })
+    const [first, second] = bench.told('request')
+    bench.sends(first!)
+    bench.sends(second!, { bytes: 1000 })
+    bench.settle()
+    bench.answer({ lost: [lease.id] })
+    expect(bench.told('cancel')).toMatchObject([{ id: second!.id, to: 'far' }])
+    expect(stateOf(bench)).toMatchObject({ released: [7], fetching: [{ start: 20, end: 21 }] })
+    bench.pass(500)
+    expect(bench.told('request').map(({ index }) => index)).toEqual([20])
+  })
+
   it('of no use to who reads nothing, nor where its source is on this side: it is given back', () => {
     const idle = createBench({ places })
     idle.handle({ type: 'held', digest, size: sizeOf(100), have: bitsOf(100, [1]), complete: false })
