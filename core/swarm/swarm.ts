@@ -62,6 +62,7 @@ import { moveWaiting, onBusy, onMissing, onQueued, overtakeSlow, requestMore, wa
 import { adoptHeld, advanceCursors, createSession, moveReader, openReader, tellDirectory } from './session.ts'
 import { createState, type Session, type SwarmComponents, type SwarmOptions, type SwarmState } from './state.ts'
 import { endDeflections, onSuggested } from './suggestions.ts'
+import { dropUnbelievedOf } from './trust.ts'
 import { takeTurns } from './turns.ts'
 import { onCancel, onRequest, onUploaded, remindWaiting, turnAwayIdle } from './uploads.ts'
 
@@ -283,6 +284,8 @@ function onReaderOpened(state: SwarmState, event: Extract<SwarmEvent, { type: 'r
     trustAgain(session)
   }
   if (session.complete) return
+  // Some may have been found out while nobody read it, or before a restart.
+  dropUnbelievedOf(state, session)
   askProved(state, session)
   tellDirectory(state, session, true)
   // The announce carries the wish: without this the next tick would announce it again.

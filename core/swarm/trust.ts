@@ -114,18 +114,20 @@ export function refute(state: SwarmState, { signer, witness }: Word, reason: str
   disbelieve(state, signer)
 }
 
-/** What is being read and was kept on the word of whoever is out by now comes from others: else the blob would be wrong again. */
 function dropUnbelieved(state: SwarmState): void {
-  for (const session of state.active) {
-    if (session.complete) continue
-    const isOut = (entry: Entry | undefined, index: number): boolean =>
-      entry !== undefined &&
-      entry.signer !== state.self &&
-      hasBit(session.have, index) &&
-      !countsFor(state, originOf(session, entry), entry)
-    const indices = session.accepted.flatMap((entry, index) => (isOut(entry, index) ? [index] : []))
-    if (indices.length > 0) dropChunks(state, session, indices)
-  }
+  for (const session of state.active) dropUnbelievedOf(state, session)
+}
+
+/** What is being read, or about to be, and was kept on the word of whoever is out by now comes from others: else the blob would be wrong again. */
+export function dropUnbelievedOf(state: SwarmState, session: Session): void {
+  if (session.complete || state.disbelieved.isEmpty()) return
+  const isOut = (entry: Entry | undefined, index: number): boolean =>
+    entry !== undefined &&
+    entry.signer !== state.self &&
+    hasBit(session.have, index) &&
+    !countsFor(state, originOf(session, entry), entry)
+  const indices = session.accepted.flatMap((entry, index) => (isOut(entry, index) ? [index] : []))
+  if (indices.length > 0) dropChunks(state, session, indices)
 }
 
 /** Of which origin's content an entry speaks: readers of several take turns, and keep what was kept in another's. */

@@ -227,6 +227,20 @@ describe('who signed what the origin gives otherwise', () => {
     ])
   })
 
+  it('has it dropped once it is read where nobody does as it is found out: its reader would wait for a proof that fails', () => {
+    const bench = createBench({ chunks })
+    connects(bench, 'liar')
+    holdOther(bench, 'liar')
+    bench.handle({ type: 'reader-closed', digest: another, reader: 2 })
+    bench.read()
+    contradict(bench, 'liar')
+    expect(bench.take('discard')).toEqual([])
+    bench.read({ digest: another, reader: 3 })
+    expect(bench.take('discard')).toEqual([{ type: 'discard', digest: another, indices: [0] }])
+    bench.joins('seed', span(0, chunks), another)
+    expect(bench.told('request', 'seed').map(({ index }) => index)).toEqual(expect.arrayContaining([0]))
+  })
+
   it('has dropped what was kept on its word for that origin, and nothing else, though another origin has its turn', () => {
     const bench = createBench({ chunks })
     for (const peer of ['a', 'liar']) connects(bench, peer)
