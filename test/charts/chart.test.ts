@@ -60,6 +60,11 @@ function describeChart(helm: Helm): void {
     expect(one).not.toBe(other)
   })
 
+  test('gives the data directory to a user with a number of seven digits and more, as those of OpenShift', async () => {
+    const text = await helm.render('--set', 'agent.securityContext.runAsUser=1000650000')
+    expect(text.match(/--data-dir-owner=.*/g)).toEqual(['--data-dir-owner=1000650000'])
+  })
+
   test('takes whatever a parent chart has under global', async () => {
     await expect(helm.render('--set', 'global.image.registry=x')).resolves.toContain('kind: DaemonSet')
   })

@@ -191,7 +191,8 @@ affinity:
     - configure
     - --config=/etc/shoal/config/config.yaml
     {{- with .agent.securityContext.runAsUser }}
-    - --data-dir-owner={{ . }}
+    {{- /* Numbers of values are floats, which from a million on are written as 1e+06. */}}
+    - --data-dir-owner={{ int64 . }}
     {{- end }}
   securityContext:
     {{- include "shoal.hardening" . | nindent 4 }}
