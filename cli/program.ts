@@ -245,15 +245,17 @@ Exit codes: ${exitCodes.stopped} stopped, ${exitCodes.failed} failed, ${exitCode
 
 async function agentCommand(flags: OptionSources['flags'], surroundings: Surroundings): Promise<number> {
   const read = () => readFrom(flags, surroundings)
-  const config = await read()
+  // Before all else: to the first process of a container a signal that nobody listens for does nothing.
   const stopped = firstSignal(surroundings)
+  const config = await Promise.race([read(), stopped])
+  if (config === undefined) return exitCodes.stopped
   const starting = surroundings.runAgent(config)
   surroundings.onSignal((signal) => {
     if (signal === 'SIGHUP') void reload(starting, read, surroundings)
   })
-  const agent = await starting
+  await Promise.race([starting, stopped])
   await stopped
-  return stopWithin(agent, config.shutdownTimeoutMs, surroundings)
+  return stopWithin(starting, config.shutdownTimeoutMs, surroundings)
 }
 
 /** Options that are wrong change nothing. */
@@ -285,8 +287,14 @@ function firstSignal({ onSignal, exit }: Surroundings): Promise<void> {
   })
 }
 
-async function stopWithin(agent: Running, timeoutMs: number, { printError }: Surroundings): Promise<number> {
-  if (await within(agent.stop(), timeoutMs)) return exitCodes.stopped
+/** One that is still starting is stopped once it has, within the same time. */
+async function stopWithin(
+  starting: Promise<Running>,
+  timeoutMs: number,
+  { printError }: Surroundings,
+): Promise<number> {
+  const stopping = starting.then((agent) => agent.stop())
+  if (await within(stopping, timeoutMs)) return exitCodes.stopped
   printError(`shoal: did not stop within ${timeoutMs} ms; running responses were cut off\n`)
   return exitCodes.failed
 }

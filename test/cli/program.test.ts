@@ -12,7 +12,9 @@ type Signal = Parameters<Parameters<Surroundings['onSignal']>[0]>[0]
 const idle: Running = { adjust: () => {}, stop: () => Promise.resolve() }
 
 /** The command in a world of its own. */
-function world(given: { env?: Surroundings['env']; agent?: Running; startFails?: Error } = {}) {
+function world(
+  given: { env?: Surroundings['env']; agent?: Running; startFails?: Error; starts?: Promise<Running> } = {},
+) {
   const started = Promise.withResolvers<AgentConfig>()
   const seen = { out: '', err: '', exits: [] as number[] }
   const listeners: ((signal: Signal) => void)[] = []
@@ -26,7 +28,7 @@ function world(given: { env?: Surroundings['env']; agent?: Running; startFails?:
     runAgent: async (config) => {
       if (given.startFails !== undefined) throw given.startFails
       started.resolve(config)
-      return given.agent ?? idle
+      return given.starts ?? given.agent ?? idle
     },
   }
   return {
@@ -123,6 +125,23 @@ describe('shoal agent', () => {
     const ended = run('agent', '--standalone', '--shutdown-timeout-ms', '1ms')
     await started
     signal('SIGINT')
+    expect(await ended).toBe(1)
+    expect(seen.err).toContain('did not stop within 1 ms')
+  })
+
+  test('a signal while the options are read ends it before it starts', async () => {
+    const { run, signal, seen } = world({ startFails: new Error('started all the same') })
+    const ended = run('agent', '--standalone')
+    signal('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(seen.err).toBe('')
+  })
+
+  test('a signal while it starts gives that, and the stop, the time of a stop', async () => {
+    const { run, started, signal, seen } = world({ starts: Promise.race([]) })
+    const ended = run('agent', '--standalone', '--shutdown-timeout-ms', '1ms')
+    await started
+    signal('SIGTERM')
     expect(await ended).toBe(1)
     expect(seen.err).toContain('did not stop within 1 ms')
   })
