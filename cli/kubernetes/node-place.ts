@@ -10,5 +10,6 @@ export async function readNodePlace(get: ClusterApi['get'], nodeName: string): P
   const { metadata } = nodeSchema.parse(await get(`/api/v1/nodes/${encodeURIComponent(nodeName)}`))
   const zone = metadata.labels['topology.kubernetes.io/zone']
   const region = metadata.labels['topology.kubernetes.io/region']
-  return { ...(zone !== undefined && { zone }), ...(region !== undefined && { region }) }
+  // A label may have no value; that is no name of a zone.
+  return { ...(zone && { zone }), ...(region && { region }) }
 }

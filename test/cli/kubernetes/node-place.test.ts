@@ -28,6 +28,12 @@ test('a Node without the labels has none', async () => {
   expect(await readNodePlace(get, 'n1')).toEqual({})
 })
 
+test('a label without a value says nothing, as a variable without one', async () => {
+  const unnamed = { ...labels, 'topology.kubernetes.io/zone': '' }
+  const { get } = await podOf(() => ({ metadata: { labels: unnamed } }))
+  expect(await readNodePlace(get, 'n1')).toEqual({ region: 'eu-west-1' })
+})
+
 test('without the right to read it: says so, once', async () => {
   const { api, get } = await podOf(() => undefined)
   await expect(readNodePlace(get, 'n1')).rejects.toMatchObject({
