@@ -167,7 +167,8 @@ export async function readOptions<Schema extends OptionSchema>(
 
 async function gather(schema: OptionSchema, sources: OptionSources): Promise<Map<string, Given>> {
   refuseUnknownVariables(sources.env)
-  const file = typeof sources.flags['config'] === 'string' ? sources.flags['config'] : sources.env[fileOption.env]
+  const file =
+    typeof sources.flags['config'] === 'string' ? sources.flags['config'] : inEnvironment(fileOption, sources)
   const given = file === undefined ? new Map<string, Given>() : await fromFile(file, sources.readFile)
   for (const view of optionViews(schema)) {
     const better = fromFlag(view, sources) ?? fromEnvironment(view, sources)
@@ -191,9 +192,15 @@ function fromFlag(view: OptionView, { flags }: OptionSources): Given | undefined
   return { value, from: view.flag }
 }
 
-function fromEnvironment(view: OptionView, { env }: OptionSources): Given | undefined {
-  const text = env[view.env]
-  return text === undefined || text === '' ? undefined : { value: readText(view, text, view.env), from: view.env }
+function fromEnvironment(view: OptionView, sources: OptionSources): Given | undefined {
+  const text = inEnvironment(view, sources)
+  return text === undefined ? undefined : { value: readText(view, text, view.env), from: view.env }
+}
+
+/** An empty variable says nothing. */
+function inEnvironment(option: Pick<OptionView, 'env'>, { env }: OptionSources): string | undefined {
+  const text = env[option.env]
+  return text === '' ? undefined : text
 }
 
 /** Text that is no value of its kind is passed on as it is, for the schema to say what it expected. */

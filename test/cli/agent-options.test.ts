@@ -68,6 +68,7 @@ describe('precedence', () => {
 
   test('the environment may name the file; an empty variable says nothing', async () => {
     expect(await read({ env: { SHOAL_CONFIG: 'agent.yaml', SHOAL_ZONE: '' } })).toMatchObject({ zone: 'from-file' })
+    expect(await read({ flags: { standalone: true }, env: { SHOAL_CONFIG: '' } })).toMatchObject({ standalone: true })
   })
 
   test('a flag can take back what the environment switched on', async () => {
