@@ -3,8 +3,9 @@
  * docs/options.md and docs/agent.schema.json all derive from `configSchema`; an option `storeMaxBytes` is the flag
  * `--store-max-bytes`, the variable `SHOAL_STORE_MAX_BYTES` and the key `storeMaxBytes` of the file.
  */
-import { isIPv4 } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 import { ShoalError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
@@ -56,12 +57,11 @@ export function note<Schema extends z.ZodType>(schema: Schema, notes: OptionNote
 }
 
 const filePath = z.string().min(1)
+const registryHost = 'expected a registry host in lower case, as registry.example.com:5000'
 export const hostName = z
   .string()
-  .regex(
-    /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?$/,
-    'expected a registry host in lower case, as registry.example.com:5000',
-  )
+  .regex(/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?$/, { error: registryHost, abort: true })
+  .refine((text) => parseOrigin(text) !== undefined, registryHost)
 
 const ownName = z
   .string()
@@ -74,10 +74,21 @@ const failover = z
   .enum([...failovers, ...Object.keys(failoverSynonyms).filter(isSynonym)])
   .transform((name): Failover => (isSynonym(name) ? failoverSynonyms[name] : name))
 
+/** What the origin client asks: it shows no user, and writes the rest behind the path. Also true of what is no URL, which `z.url` refuses. */
+function isBaseUrl(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null) return true
+  return url.username + url.password + url.search + url.hash === '' && parseOrigin(url.host) !== undefined
+}
+
 const originObject = z.strictObject({
   host: hostName.meta({ description: 'The registry host as image names have it, with its port where it has one.' }),
   baseUrl: z
     .url({ protocol: /^https?$/ })
+    .refine(
+      isBaseUrl,
+      'expected a URL with a host and perhaps a path, as https://registry.example.com/v2-proxy, and nothing else',
+    )
     .optional()
     .meta({ description: 'Where the registry is reached; `https://<host>` unless given (`http:` with plainHttp).' }),
   plainHttp: z.boolean().default(false).meta({ description: 'Speak HTTP without TLS to this origin.' }),
@@ -602,6 +613,7 @@ function contradictions(options: ParsedOptions): string[] {
   const joins = options.seeds.length > 0 || options.seedsDns !== undefined
   if (options.standalone && (joins || options.clusterSecretFile !== undefined))
     faults.push('standalone excludes seeds, seedsDns and clusterSecretFile')
+  if (!options.standalone) faults.push(...unreachable(options))
   if (!options.standalone && options.clusterSecretFile === undefined)
     faults.push('clusterSecretFile is missing: name the secret that the agents of the cluster share, or set standalone')
   if (options.previousClusterSecretFile !== undefined && options.clusterSecretFile === undefined)
@@ -618,6 +630,17 @@ function contradictions(options: ParsedOptions): string[] {
   if (options.storeLowWatermarkPercent >= options.storeHighWatermarkPercent)
     faults.push('storeLowWatermarkPercent must be below storeHighWatermarkPercent')
   return faults
+}
+
+/** libp2p listens at addresses and not at names, and others dial no address but one that a node may have. */
+function unreachable({ peersListen, advertiseAddress }: ParsedOptions): string[] {
+  if (isIP(peersListen.host) === 0)
+    return [`peersListen ${formatHostPort(peersListen)} needs an IP address, as 0.0.0.0:${peersListen.port}`]
+  const address = advertiseAddress ?? ownAddress(peersListen.host)
+  const isOfNode = !['unspecified', 'broadcast', 'multicast', 'linkLocal'].includes(ipaddr.process(address).range())
+  return isOfNode
+    ? []
+    : [`advertiseAddress ${address} is no address under which others reach this node: give one that is`]
 }
 
 function exchangesSomewhere({ originAccess, origins }: ParsedOptions): boolean {

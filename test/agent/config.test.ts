@@ -64,6 +64,31 @@ test.each([{ originAccess: 'exchange' }, { origins: ['a.b', { host: 'c.d', acces
   },
 )
 
+test.each(['a:0', 'a:99999', 'a..b', 'a-.b'])('%s is no registry, wherever it is named', (host) => {
+  const fault = /: expected a registry host in lower case, as registry\.example\.com:5000\. /
+  for (const options of [{ origins: [host] }, { origins: [{ host }] }, { defaultOrigin: host }])
+    expect(() => parseConfig({ standalone: true, ...options }), JSON.stringify(options)).toThrow(fault)
+})
+
+test.each(['https://user:word@a.b/', 'https://a.b/?c', 'https://a.b/#c', 'https://a_b/'])(
+  'the base URL of an origin is not %s, which would be refused at every pull',
+  (baseUrl) => {
+    const options = { standalone: true, origins: [{ host: 'a.b', baseUrl }] }
+    expect(() => parseConfig(options)).toThrow('origins.0.baseUrl: expected a URL with a host and perhaps a path')
+    expect(() => parseConfig(options)).not.toThrow('word')
+  },
+)
+
+test.each([
+  [{ advertiseAddress: '0.0.0.0' }, 'advertiseAddress 0.0.0.0 is no address under which others reach this node'],
+  [{ advertiseAddress: '169.254.1.1' }, 'advertiseAddress 169.254.1.1 is no'],
+  [{ peersListen: '[::0]:5051' }, 'advertiseAddress ::0 is no'],
+  [{ peersListen: 'localhost:5051' }, 'peersListen localhost:5051 needs an IP address, as 0.0.0.0:5051'],
+])('a member has an address that others reach: not %j', (options, fault) => {
+  expect(() => parseConfig({ clusterSecretFile: '/secret', ...options })).toThrow(fault)
+  expect(() => parseConfig({ standalone: true, ...options })).not.toThrow()
+})
+
 test('an address is written as it is read', () => {
   expect(formatHostPort({ host: '::1', port: 5052 })).toBe('[::1]:5052')
   expect(formatHostPort(parseConfig({ standalone: true }).mirrorListen)).toBe('127.0.0.1:5050')
