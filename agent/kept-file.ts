@@ -1,6 +1,6 @@
 /** Files with secrets that are made once and kept: whole or not at all, on disk before anybody relies on them, for their owner only. */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises'
 import path from 'node:path'
 
 /** The text of a file; undefined where there is none. Rejects as `node:fs` does. */
@@ -44,14 +44,25 @@ export async function keepOnce(file: string, content: string): Promise<boolean> 
 /** Rejects where the file is there already. */
 async function writeDurably(file: string, content: string): Promise<void> {
   await using handle = await open(file, 'wx', 0o600)
-  await handle.writeFile(content)
-  await handle.sync()
+  try {
+    await handle.writeFile(content)
+    await handle.sync()
+  } catch (error) {
+    // Of a full disk there would be one more at each restart.
+    await rm(file, { force: true }).catch(() => {})
+    throw error
+  }
 }
 
 /** Takes the place of the file, if there is one, as a whole. A crash may leave the draft. Rejects as `node:fs` does. */
 export async function replaceDurably(file: string, content: string, draft = draftOf(file)): Promise<void> {
   await writeDurably(draft, content)
-  await rename(draft, file)
+  try {
+    await rename(draft, file)
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => {})
+    throw error
+  }
   await syncDirectory(path.dirname(file))
 }
 

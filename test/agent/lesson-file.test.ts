@@ -56,7 +56,7 @@ test('what can not be kept is known to this process, and said', async () => {
   await lessons.keep(someLessons)
   expect(lessons.kept()).toEqual(someLessons)
   expect(said).toEqual(['lessons can not be kept', 'lessons can not be kept'])
-  expect(await readdir(directory)).toEqual(['lessons.json', 'lessons.json.draft'])
+  expect(await readdir(directory)).toEqual(['lessons.json'])
   await rm(fileIn(directory), { recursive: true })
   await lessons.keep(someLessons)
   expect((await open(directory)).lessons.kept()).toEqual(someLessons)
