@@ -2,7 +2,7 @@
 import { lchown, lstat, mkdir, readdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { codeOf, namesIn } from '../../agent/kept-file.ts'
-import { lockDirectory } from '../../agent/store/directory-lock.ts'
+import { type DirectoryLock, lockDirectory } from '../../agent/store/directory-lock.ts'
 import { ShoalError } from '../../core/errors.ts'
 
 /**
@@ -40,15 +40,17 @@ const keptThere =
  */
 export async function emptyDirectory(directory: string): Promise<boolean> {
   if ((await keptIn(directory)).length === 0) return false
-  const lock = lockDirectory(directory)
+  let lock: DirectoryLock | undefined
   try {
+    lock = lockDirectory(directory)
     for (const name of await keptIn(directory)) await rm(path.join(directory, name), { recursive: true, force: true })
     return true
   } catch (cause) {
+    if (cause instanceof ShoalError) throw cause
     const detail = `${directory} can not be emptied: ${codeOf(cause)}`
     throw new ShoalError('STORE_DIRECTORY_INVALID', detail, { cause })
   } finally {
-    lock.release()
+    lock?.release()
   }
 }
 

@@ -312,6 +312,14 @@ describe.skipIf(lacks('root'))('the data directory', () => {
     expect(await readdir(directory)).toEqual(['data'])
   })
 
+  test('in which no lock can be made: names it', async () => {
+    await mkdir(path.join(directory, 'data/lock'), { recursive: true })
+    await expect(undo({ emptyDataDir: true })).rejects.toMatchObject({
+      code: 'STORE_DIRECTORY_INVALID',
+      detail: `${path.join(directory, 'data')} can not be emptied: ERR_SQLITE_ERROR`,
+    })
+  })
+
   test('that is no directory: says so', async () => {
     await writeFile(path.join(directory, 'data'), '')
     await expect(run({ dataDirOwner: agent, mirrorProtocol: 'http' })).rejects.toMatchObject({
