@@ -20,7 +20,7 @@ export interface SelfDoctor {
   stop(): void
   /** Looks anew, or joins a look that is under way. */
   examine(): Promise<readonly Finding[]>
-  /** Not ready while no pull of this node can go through Shoal. */
+  /** Not ready while no pull of this node can go through Shoal, nor before the first look has ended. */
   readiness(): Readiness
 }
 
@@ -29,6 +29,8 @@ export function createSelfDoctor({ logger, metrics, look, tell }: SelfDoctorComp
   let looking: Promise<readonly Finding[]> | undefined
   let again: NodeJS.Timeout | undefined
   let timer: NodeJS.Timeout | undefined
+  /** Has a look ended, however? */
+  let hasTried = false
 
   function note(found: readonly Finding[]): readonly Finding[] {
     const isNew = (each: Finding): boolean =>
@@ -47,6 +49,7 @@ export function createSelfDoctor({ logger, metrics, look, tell }: SelfDoctorComp
     looking ??= look()
       .then(note)
       .finally(() => {
+        hasTried = true
         looking = undefined
       })
     return looking
@@ -59,7 +62,11 @@ export function createSelfDoctor({ logger, metrics, look, tell }: SelfDoctorComp
   return {
     start() {
       void lookAround()
-      again = setTimeout(() => void lookAround(), limits.doctorAgainMs)
+      again = setTimeout(() => {
+        // A look that hangs, as a disk may, keeps no agent from being ready.
+        hasTried = true
+        void lookAround()
+      }, limits.doctorAgainMs)
       timer = setInterval(() => void lookAround(), limits.doctorEveryMs)
     },
     stop() {
@@ -68,6 +75,8 @@ export function createSelfDoctor({ logger, metrics, look, tell }: SelfDoctorComp
     },
     examine,
     readiness() {
+      // The start-up taint goes once it is ready, and pods would start past Shoal.
+      if (!hasTried) return { ready: false, reason: 'doctor has not looked yet' }
       const details = findings.map(({ code, severity, what }) => ({ code, severity, what }))
       const shown = details.length === 0 ? {} : { details }
       const blocking = findings.filter(blocksPulls)

@@ -22,6 +22,29 @@ function start(look: () => Promise<readonly Finding[]>) {
   return { doctor, lines, gauge }
 }
 
+test('it is ready no sooner than a look has found that pulls go through Shoal, or has failed or hung', async () => {
+  const unknown = { ready: false, reason: 'doctor has not looked yet' }
+  const first = Promise.withResolvers<readonly Finding[]>()
+  const { doctor } = start(() => first.promise)
+  expect(doctor.readiness()).toEqual(unknown)
+  doctor.start()
+  expect(doctor.readiness()).toEqual(unknown)
+  first.resolve([stale])
+  await doctor.examine()
+  expect(doctor.readiness()).toMatchObject({ ready: false, reason: `HOSTS_STALE: ${stale.what}` })
+
+  const { doctor: failing } = start(() => Promise.reject(new Error('no more files')))
+  failing.start()
+  await vi.waitUntil(() => failing.readiness().ready)
+
+  const { doctor: hanging } = start(() => Promise.race([]))
+  hanging.start()
+  vi.advanceTimersByTime(limits.doctorAgainMs - 1)
+  expect(hanging.readiness()).toEqual(unknown)
+  vi.advanceTimersByTime(1)
+  expect(hanging.readiness()).toEqual({ ready: true })
+})
+
 test('what is found is logged once, counted while it lasts, and no pull through Shoal means not ready', async () => {
   let found: readonly Finding[] = []
   const { doctor, lines, gauge } = start(async () => found)
