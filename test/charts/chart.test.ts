@@ -65,6 +65,14 @@ function describeChart(helm: Helm): void {
     expect(text.match(/--data-dir-owner=.*/g)).toEqual(['--data-dir-owner=1000650000'])
   })
 
+  test.each([
+    ['"20m"', '20m'],
+    ['1200000', '1200000'],
+  ])('hooks wait for as long as cleanup.timeout: %s', async (timeout, said) => {
+    const text = await helm.render('--set-json', `cleanup.timeout=${timeout}`)
+    expect(text).toContain(`--daemonset=shoal-system/shoal-cleanup\n        - --timeout=${said}\n`)
+  })
+
   test('takes whatever a parent chart has under global', async () => {
     await expect(helm.render('--set', 'global.image.registry=x')).resolves.toContain('kind: DaemonSet')
   })

@@ -114,7 +114,8 @@ spec:
       args:
         - await-daemonset
         - --daemonset={{ include "shoal.namespace" $.root }}/{{ . }}
-        - --timeout={{ $.timeout }}
+        {{- /* A number of milliseconds is a float, which from a million on is written as 1e+06. */}}
+        - --timeout={{ kindIs "string" $.timeout | ternary $.timeout (int64 $.timeout) }}
         {{- if $.goOn }}
         - --or-go-on
         {{- end }}
