@@ -42,7 +42,11 @@ const agent = z.strictObject({
   extraInitContainers: list,
 })
 
-const pool = agent.partial().extend({ nodeSelector: texts })
+/** Above a pool Helm itself takes away what is null. */
+const configOfPool = z.strictObject(
+  Object.fromEntries(Object.entries(config.shape).map(([option, schema]) => [option, schema.nullable()])),
+)
+const pool = agent.partial().extend({ nodeSelector: texts, config: configOfPool.optional() })
 /** The end of its objects' names. */
 const poolName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?$/, 'expected a short name in lower case')
 

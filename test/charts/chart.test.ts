@@ -73,6 +73,14 @@ function describeChart(helm: Helm): void {
     expect(text).toContain(`--daemonset=shoal-system/shoal-cleanup\n        - --timeout=${said}\n`)
   })
 
+  test('null takes an option away from a pool too', async () => {
+    const pools = { a: { nodeSelector: { x: 'y' }, config: { containerdContentDir: null, prefetchLayers: 0 } } }
+    const objects = await helm.template('--set-json', `pools=${JSON.stringify(pools)}`)
+    const [options, daemonSet] = [objects['ConfigMap/shoal-agent-a'], objects['DaemonSet/shoal-agent-a']]
+    expect(JSON.stringify(options)).toContain('prefetchLayers: 0')
+    expect(JSON.stringify([options, daemonSet])).not.toMatch(/containerdContentDir|io\.containerd\.content/)
+  })
+
   test('takes whatever a parent chart has under global', async () => {
     await expect(helm.render('--set', 'global.image.registry=x')).resolves.toContain('kind: DaemonSet')
   })

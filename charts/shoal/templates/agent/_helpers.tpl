@@ -72,5 +72,9 @@
 {{- $_ := set $config "previousClusterSecretFile" "/etc/shoal/secret/previous-cluster-secret" }}
 {{- end }}
 {{- end }}
-{{- toYaml (merge (deepCopy .agent.config) $config) }}
+{{- $config := merge (deepCopy .agent.config) $config }}
+{{- range $option, $value := $config }}
+{{- if kindIs "invalid" $value }}{{ $_ := unset $config $option }}{{ end }}
+{{- end }}
+{{- toYaml $config }}
 {{- end }}
