@@ -17,7 +17,7 @@ export interface HostsChange {
 }
 
 /**
- * All directories are read before the first is written. Rejects with `CONFIG_INVALID`, `HOSTS_INVALID`, `HOSTS_FAILED`,
+ * All directories are read before the first is written; those that are meant no longer are put back. Rejects with `CONFIG_INVALID`, `HOSTS_INVALID`, `HOSTS_FAILED`,
  * `MIRROR_KEYS_INVALID` or `STORE_DIRECTORY_INVALID`.
  */
 export async function configure(options: ConfigureOptions): Promise<HostsChange[]> {
@@ -27,15 +27,21 @@ export async function configure(options: ConfigureOptions): Promise<HostsChange[
   if (options.dataDirOwner !== undefined) await giveDirectory(options.dataDir, options.dataDirOwner)
   const mirror = { url: mirrorUrl(options), resolvesTags: options.resolveTags, secret: keys?.secret }
   const plans = []
-  for (const directory of await directoriesToConfigure(options)) {
+  const directories = await directoriesToConfigure(options)
+  for (const directory of directories) {
     plans.push(await naming(directory, () => planDirectory(directory, mirror, keys?.authority.cert)))
   }
-  const changes: HostsChange[] = []
+  // Those of registries that were named before, or of all.
+  const others = (await subdirectories(options.containerdRegistryConfigPath)).filter(
+    (each) => !directories.includes(each),
+  )
+  const { changes, made } = await restoreAll(others)
   for (const plan of plans) {
     const { directory } = plan
-    const changed = await naming(directory, () => writeHosts(plan))
+    const changed = await naming(directory, () => writeHosts(plan, made))
     changes.push({ directory, result: changed ? 'configured' : 'unchanged' })
   }
+  await removeMade(made)
   if (keys !== undefined || options.dataDirOwner !== undefined) await noteFor(options, plans)
   return changes
 }
@@ -60,16 +66,26 @@ export async function cleanup(options: CleanupOptions): Promise<HostsChange[]> {
 }
 
 async function restore(root: string): Promise<HostsChange[]> {
+  const { changes, made } = await restoreAll(await subdirectories(root))
+  await removeMade(made)
+  return changes
+}
+
+/** `made`: the directories that were made for what is gone. */
+async function restoreAll(directories: readonly string[]): Promise<{ changes: HostsChange[]; made: Set<string> }> {
   const changes: HostsChange[] = []
   const made = new Set<string>()
-  for (const directory of await subdirectories(root)) {
+  for (const directory of directories) {
     const restored = await naming(directory, () => restoreDirectory(directory))
     if (restored.changed) changes.push({ directory, result: 'restored' })
     for (const each of restored.made) made.add(each)
   }
-  // A directory after those in it.
+  return { changes, made }
+}
+
+/** A directory after those in it. */
+async function removeMade(made: ReadonlySet<string>): Promise<void> {
   for (const each of [...made].toSorted((a, b) => b.length - a.length)) await naming(each, () => removeIfEmpty(each))
-  return changes
 }
 
 /**

@@ -46,18 +46,28 @@ async function readBefore(directory: string): Promise<string | undefined> {
   return readIfThere(path.join(directory, keptFileName))
 }
 
-/** False where all is as it should be already. */
-export async function writeHosts({ directory, text, ca }: HostsPlan): Promise<boolean> {
+/** False where all is as it should be already. `orphans`: directories that were made for files that are gone. */
+export async function writeHosts({ directory, text, ca }: HostsPlan, orphans: ReadonlySet<string>): Promise<boolean> {
   const made = await makeDirectory(directory)
   const file = path.join(directory, hostsFileName)
   const current = await readIfThere(file)
   const isOurs = current !== undefined && isHostsFileOfShoal(current)
   if (current !== undefined && !isOurs) await keepAside(directory)
-  const wanted = text(isOurs ? directoriesMadeFor(current) : made)
+  const wanted = text(withOrphans(directory, isOurs ? directoriesMadeFor(current) : made, orphans))
   // The CA first: a file that names one that is not there fails the pull.
   const changedCa = ca !== undefined && (await replace(path.join(directory, caFileName), ca))
   const changedHosts = await replace(file, wanted)
   return changedCa || changedHosts
+}
+
+/** How many go with this file, when those above that nobody else would take are counted too. */
+function withOrphans(directory: string, made: number, orphans: ReadonlySet<string>): number {
+  if (made === 0 || !orphans.has(aboveBy(made, directory))) return made
+  return withOrphans(directory, made + 1, orphans)
+}
+
+function aboveBy(levels: number, directory: string): string {
+  return path.resolve(directory, ...Array<string>(levels).fill('..'))
 }
 
 /** How many directories that took. */
@@ -111,9 +121,7 @@ export async function restoreDirectory(directory: string): Promise<RestoredDirec
   }
   for (const name of litter) await rm(path.join(directory, name), { force: true })
   if (isOurs || litter.length > 0) await syncDirectory(directory)
-  const made = Array.from({ length: isOurs ? directoriesMadeFor(current) : 0 }, (_, level) =>
-    path.resolve(directory, ...Array<string>(level).fill('..')),
-  )
+  const made = Array.from({ length: isOurs ? directoriesMadeFor(current) : 0 }, (_, level) => aboveBy(level, directory))
   return { changed: isOurs || litter.length > 0, made }
 }
 

@@ -173,6 +173,20 @@ describe('on a node that has mirrors', () => {
     )
     expect(await hostsOf('_default')).toEqual(['https://other.mirror'])
   })
+
+  test('registries that are named no longer go past the mirror, by the file that was there before', async () => {
+    const before = await snapshot()
+    await run()
+    await run({ mirroredRegistries: ['docker.io', 'quay.io'] })
+    expect(await run({ mirroredRegistries: ['docker.io'] })).toEqual([
+      { directory: at('quay.io'), result: 'restored' },
+      { directory: at('docker.io'), result: 'unchanged' },
+    ])
+    expect(await hostsOf('_default')).toEqual(['https://other.mirror'])
+    expect(await readdir(root)).not.toContain('quay.io')
+    await undo()
+    expect(await snapshot()).toEqual(before)
+  })
 })
 
 describe('a crash at any step', () => {
