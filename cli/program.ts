@@ -177,9 +177,9 @@ type DoctorFlags = OptionSources['flags'] & {
   readonly json?: true
 }
 
-const registriesSchema = configureSchema.pick({ mirroredRegistries: true })
-/** Where the agent looks doctor does too, so it takes the same options; and of configure's, which registries are meant. */
-const doctorSchema = configSchema.extend(registriesSchema.shape)
+const configuredSchema = configureSchema.pick({ mirroredRegistries: true, resolveTags: true, dataDirOwner: true })
+/** Where the agent looks doctor does too, so it takes the same options; and of configure's, what it then says of configure. */
+const doctorSchema = configSchema.extend(configuredSchema.shape)
 
 const doctorHelp = `Give it the options that the agent has. Run as root it sees most; docs/doctor.md says what it may find.
 Exit codes: ${exitCodes.stopped} nothing of severity error was found, ${exitCodes.failed} something was, ${exitCodes.usage} wrong options.
@@ -202,8 +202,8 @@ async function doctorCommand(
     surroundings.print(json === true ? `${JSON.stringify(explanation, null, 2)}\n` : explanationText(explanation))
     return exitCodes.stopped
   }
-  const { mirroredRegistries: registries } = await readOptions(registriesSchema, sourcesOf(flags, surroundings))
-  const findings = await examineNode(config, { registries, image: image && probedImage(image) })
+  const configured = await readOptions(configuredSchema, sourcesOf(flags, surroundings))
+  const findings = await examineNode(config, { configured, image: image && probedImage(image) })
   surroundings.print(json === true ? findingsJson(findings) : findingsText(findings))
   return isHealthy(findings) ? exitCodes.stopped : exitCodes.failed
 }

@@ -28,10 +28,17 @@ import { lookAtCluster } from './members.ts'
 import { lookAtOrigins } from './origins.ts'
 import { check } from './reasons.ts'
 
+/** What `shoal configure` was told beside the options that it shares with the agent. */
+interface Configured {
+  /** None: all. */
+  readonly mirroredRegistries: readonly string[]
+  readonly resolveTags: boolean
+  readonly dataDirOwner?: number | undefined
+}
+
 /** What doctor is told beside the agent's options. */
 export interface NodeQuestion {
-  /** Registries that `shoal configure` was told; none: all. */
-  readonly registries: readonly string[]
+  readonly configured: Configured
   /** To be asked for through the mirror, and at its registry. */
   readonly image: ProbedImage | undefined
 }
@@ -42,8 +49,9 @@ export interface NodeFacts {
 }
 
 /** As `shoal doctor` sees the node: from outside of the agent, with the rights of who runs it. */
-export async function gatherNode(config: AgentConfig, { registries, image }: NodeQuestion): Promise<NodeFacts> {
-  const settings = settingsOf(config, registries)
+export async function gatherNode(config: AgentConfig, { configured, image }: NodeQuestion): Promise<NodeFacts> {
+  const { mirroredRegistries: registries } = configured
+  const settings = settingsOf(config, configured)
   const agent = await askAgent(settings.ops)
   const keys = config.mirrorProtocol === 'https' ? await keysOf(config.dataDir) : undefined
   const { root, mirror } = settings
@@ -90,7 +98,7 @@ export async function gatherSelf(
   config: AgentConfig,
   { inside, others, containerdVersion }: SelfQuestion,
 ): Promise<Facts> {
-  const settings = settingsOf(config, [])
+  const settings = settingsOf(config, { mirroredRegistries: [], resolveTags: true })
   const { containerdContentDir } = config
   const keys = config.mirrorProtocol === 'https' ? await keysOf(config.dataDir) : undefined
   const asked = { root: settings.root, registries: [], mirror: settings.mirror, agentCa: keys?.agentCa }
@@ -141,13 +149,13 @@ async function originFacts(
   return facts.map((each) => (each.origin === image?.origin ? { ...each, ranged } : each))
 }
 
-function settingsOf(config: AgentConfig, registries: readonly string[]): NodeSettings {
+function settingsOf(config: AgentConfig, configured: Configured): NodeSettings {
   return {
     root: config.containerdRegistryConfigPath,
     mirror: mirrorUrl(config),
     mirrorPort: config.mirrorListen.port,
     ops: `http://${formatHostPort(onThisNode(config.opsListen))}`,
-    flags: configureFlags(config, registries),
+    flags: configureFlags(config, configured),
     node: hostname(),
     dataDirectory: config.dataDir,
     secretFile: config.clusterSecretFile,
@@ -155,13 +163,16 @@ function settingsOf(config: AgentConfig, registries: readonly string[]): NodeSet
   }
 }
 
-function configureFlags(config: AgentConfig, registries: readonly string[]): string {
+function configureFlags(config: AgentConfig, configured: Configured): string {
+  const { mirroredRegistries: registries, resolveTags, dataDirOwner } = configured
   const flags = {
     'containerd-registry-config-path': config.containerdRegistryConfigPath,
     'data-dir': config.dataDir,
     'mirror-listen': formatHostPort(config.mirrorListen),
     ...(config.mirrorProtocol === 'https' ? {} : { 'mirror-protocol': config.mirrorProtocol }),
     ...(registries.length === 0 ? {} : { 'mirrored-registries': registries.join(',') }),
+    ...(resolveTags ? {} : { 'resolve-tags': false }),
+    ...(dataDirOwner === undefined ? {} : { 'data-dir-owner': dataDirOwner }),
   }
   return Object.entries(flags)
     .map(([name, value]) => `--${name} ${value}`)

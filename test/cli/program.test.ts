@@ -83,6 +83,17 @@ describe('shoal doctor', () => {
     )
   })
 
+  test('what it says to paste configures the node as it was told to', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'shoal-program-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const places = `--containerd-registry-config-path ${directory}/certs.d --data-dir ${directory} --mirror-listen 127.0.0.1:1`
+    const told = '--mirrored-registries a.b --resolve-tags false --data-dir-owner 65532'
+    const { run, seen } = world()
+    const others = '--standalone --ops-listen 127.0.0.1:1 --unlisted-origins refused'
+    expect(await run('doctor', ...`${places} ${told} ${others}`.split(' '))).toBe(1)
+    expect(seen.out).toContain(`\n            shoal configure ${places} ${told}\n`)
+  })
+
   test.each(['', 'A', 'a.b/', 'a:b:c', 'a@b', `a@sha256:0`, 'http://a.b/c', '-/a', 'a.b:99999/c'])(
     '%j is no image',
     async (image) => {
