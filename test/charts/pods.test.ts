@@ -254,7 +254,7 @@ async function agentConfigOf(container: Container, file: string, address = '10.0
     version: '0',
     print: () => {},
     printError: (text) => (said += text),
-    onSignal: (listener) => listener('SIGTERM'),
+    onSignal: (listener) => void started.promise.then(() => listener('SIGTERM')),
     exit: () => {},
     runAgent: async (config) => {
       started.resolve(config)
