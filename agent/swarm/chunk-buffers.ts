@@ -10,6 +10,8 @@ import type { BufferPool } from './buffer-pool.ts'
 interface Source {
   readonly bytes: Uint8Array
   received: number
+  /** So many of its bytes the swarm knows of, and may go on from: more of them once it has ended. */
+  known: number
   hasEnded: boolean
 }
 
@@ -37,7 +39,7 @@ export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
     const sources = chunks.get(chunk) ?? new Map<string, Source>()
     const bytes = pool.take(length)
     if (offset > 0) bytes.set(prefixOf(sources, offset))
-    sources.set(source, { bytes, received: offset, hasEnded: false })
+    sources.set(source, { bytes, received: offset, known: offset, hasEnded: false })
     chunks.set(chunk, sources)
     total += length
     letGo(chunk, sources)
@@ -55,6 +57,7 @@ export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
     const ended = sources?.get(source)
     if (sources === undefined || ended === undefined) return
     ended.received = received
+    ended.known = received
     ended.hasEnded = true
     letGo(chunk, sources)
   }
@@ -62,13 +65,13 @@ export function createChunkBuffers(pool: BufferPool): ChunkBuffers {
   /** A chunk that many are asked for in vain would else hold as many buffers. */
   function letGo(chunk: string, sources: Map<string, Source>): void {
     let later = 0
-    for (const [source, { bytes, hasEnded, received }] of [...sources].toReversed()) {
-      if (hasEnded && received <= later) {
+    for (const [source, { bytes, hasEnded, known }] of [...sources].toReversed()) {
+      if (hasEnded && known <= later) {
         sources.delete(source)
         total -= bytes.length
         pool.give(bytes)
       }
-      later = Math.max(later, received)
+      later = Math.max(later, known)
     }
     if (sources.size === 0) chunks.delete(chunk)
   }

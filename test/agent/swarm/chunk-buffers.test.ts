@@ -108,3 +108,16 @@ test('a chunk for which peers are asked in vain, or that nobody wants any more, 
   carryOut()
   expect(buffers.sizeBytes()).toBe(0)
 })
+
+test('who has ended is gone on from where another has more, of which the swarm was never told', () => {
+  const buffers = createChunkBuffers(createBufferPool())
+  buffers.begin('c', 'a', 0, 8)
+  buffers.begin('c', 'b', 0, 8)
+  buffers.append('c', 'a', bytes(1, 2, 3))
+  buffers.append('c', 'b', bytes(1, 2, 3, 4, 5))
+  buffers.end('c', 'a', 3)
+  buffers.end('c', 'b', 2)
+  buffers.begin('c', 'd', 3, 8)
+  buffers.append('c', 'd', bytes(4, 5, 6, 7, 8))
+  expect(buffers.complete('c')).toEqual(Buffer.from([1, 2, 3, 4, 5, 6, 7, 8]))
+})
