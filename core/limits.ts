@@ -71,7 +71,7 @@ export const limits = {
   prefetchesMax: 16,
 
   // Origins: connections and requests
-  /** Connections to one host: a node leads a handful of fetches at a time, next to its manifest requests. */
+  /** Connections to one host for blobs, as a node leads a handful of fetches at a time; and as many for all else, as its manifest requests. */
   originConnectionsMax: 16,
   /** Hosts with open connections; anybody on the node may name a host, and each costs sockets. */
   originHostsMax: 256,

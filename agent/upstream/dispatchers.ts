@@ -22,8 +22,11 @@ export interface DispatcherOptions {
 }
 
 export interface Dispatchers {
-  /** Connections to `target` for a request on behalf of `site`, checked against the CAs of `site`. */
-  for(target: Target, site: Site): Dispatcher
+  /**
+   * Connections to `target` for a request on behalf of `site`, checked against the CAs of `site`. `isContent`: what may take long has
+   * connections of its own, so that no question waits behind as many slow blobs.
+   */
+  for(target: Target, site: Site, isContent: boolean): Dispatcher
   /** Ends all connections, those in use too. */
   close(): Promise<void>
 }
@@ -51,9 +54,9 @@ export function createDispatchers(resolve: Resolve, options: DispatcherOptions):
   }
 
   return {
-    for({ url, reach }, { caFiles }) {
+    for({ url, reach }, { caFiles }, isContent) {
       const proxyUrl = proxyFor(url)
-      const key = JSON.stringify([reach, proxyUrl, caFiles])
+      const key = JSON.stringify([reach, proxyUrl, caFiles, isContent])
       const pool = pools.get(key) ?? open(reach, caFiles, proxyUrl)
       pools.set(key, pool)
       return pool

@@ -63,7 +63,8 @@ export function createSend(dispatchers: Dispatchers, onRequest: OnOriginRequest)
     const { url } = target
     let status: number | undefined
     try {
-      const response = await dispatchers.for(target, site).request({
+      const isContent = message.method === 'GET' && url.pathname.includes('/blobs/')
+      const response = await dispatchers.for(target, site, isContent).request({
         origin: url.origin,
         path: url.pathname + url.search,
         method: message.method,

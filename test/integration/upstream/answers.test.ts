@@ -184,6 +184,18 @@ describe('slowness', () => {
     expect(server.connections.size).toBe(0)
   })
 
+  test('as many blobs as there are connections hold up no manifest', async () => {
+    const server = await origin({
+      answer: (request, response) =>
+        request.url?.includes('/manifests/') === true
+          ? sendsManifest('{"schemaVersion":2}')(request, response)
+          : stalls(request, response),
+    })
+    const { client } = plainWorld([server])
+    await Promise.all(Array.from({ length: limits.originConnectionsMax }, () => fetch(client, server)))
+    expect(await client.headManifest(at(server), 'v1', anonymous, never)).toMatchObject({ mediaType: manifestType })
+  })
+
   test('a blob that nobody watches', async () => {
     const server = await origin({ answer: breaksOffNever })
     const { client } = plainWorld([server], { bodyIdleTimeoutMs: 200 })
