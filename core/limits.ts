@@ -330,7 +330,14 @@ export const limits = {
    * A host that has had places for so long, all its uploads together, and taken no chunk whole, is left to others; with large chunks
    * for longer, as at half a Mbit/s. A peer that hangs loses its connection sooner.
    */
-  idleTakerMs: 10 * second,
+  idleTakerMs: 5 * second,
+  /**
+   * An upload that takes so many times as long as they usually do, and so long at least, has a place beside those that there are for others;
+   * so many at a time, of 4 MiB at most each. Two liars that take nothing would else hold up all whom a seed serves.
+   */
+  uploadHeldUpTimes: 4,
+  uploadHeldUpMs: 1 * second,
+  uploadsHeldUpMax: 4,
   /** For so long; then for twice as long, up to `banMs`. It may be honest, behind a link that drops large packets. */
   idleTakerRestMs: 30 * second,
   /** Rare chunks leave first; each such time of waiting counts as much as one copy less, so that none waits for ever. */

@@ -6,11 +6,14 @@
 import type { PeerId } from '../ports.ts'
 import { hostOf } from './hosts.ts'
 import { slowChunkMs } from './link.ts'
-import type { Host, SwarmState, Upload } from './state.ts'
+import { lengthOf } from './session.ts'
+import { type Host, smoothed, type SwarmState, type Upload } from './state.ts'
 
-/** It has taken a chunk whole. */
-export function noteTaken(state: SwarmState, peer: PeerId): void {
-  const host = hostOfPeer(state, peer)
+/** A chunk was taken whole. */
+export function noteTaken(state: SwarmState, upload: Upload): void {
+  const bytes = bytesOf(state, upload)
+  if (bytes > 0) state.uploads.takenByteMs = smoothed(state.uploads.takenByteMs, placeMs(state, upload) / bytes)
+  const host = hostOfPeer(state, upload.peer)
   if (host === undefined) return
   host.idleMs = 0
   host.idleRests = 0
@@ -20,6 +23,24 @@ export function noteTaken(state: SwarmState, peer: PeerId): void {
 export function noteUntaken(state: SwarmState, upload: Upload): void {
   const host = hostOfPeer(state, upload.peer)
   if (host !== undefined && !isResting(state, host)) host.idleMs += placeMs(state, upload)
+}
+
+/**
+ * How many uploads have their places. Those that take several times as long as usual leave theirs to others, a few at a time, as
+ * each has a chunk in memory: until they are found to be taken by nobody, or end after all.
+ */
+export function placesTaken(state: SwarmState): number {
+  const { active } = state.uploads
+  let heldUp = 0
+  for (const upload of active) if (isHeldUp(state, upload)) heldUp++
+  return active.length - Math.min(heldUp, state.limits.uploadsHeldUpMax)
+}
+
+function isHeldUp(state: SwarmState, upload: Upload): boolean {
+  const { limits, uploads } = state
+  const byteMs =
+    uploads.takenByteMs === 0 ? 1 / limits.leaseStarvedBytesPerMs : limits.uploadHeldUpTimes * uploads.takenByteMs
+  return placeMs(state, upload) >= Math.max(limits.uploadHeldUpMs, bytesOf(state, upload) * byteMs)
 }
 
 /** It was given places in vain, and is left to others now. */
@@ -62,6 +83,12 @@ function patienceFor(state: SwarmState, { digest }: Upload): number {
 /** While this node itself was held up nobody could take anything. */
 function placeMs({ link }: SwarmState, { startedAtMs }: Upload): number {
   return link.silenceMs - startedAtMs
+}
+
+/** What of the chunk was asked for; 0 where its blob is forgotten. */
+function bytesOf({ sessions }: SwarmState, { digest, index, offset }: Upload): number {
+  const session = sessions.get(digest)
+  return session === undefined ? 0 : lengthOf(session, index) - offset
 }
 
 function hostOfPeer(state: SwarmState, id: PeerId): Host | undefined {

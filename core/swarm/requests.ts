@@ -201,12 +201,16 @@ export function onBusy(state: SwarmState, peer: PeerId, id: number, hints: reado
   rest(state, transfer.peer, restMs)
   notePromise(state, transfer)
   withdrawTransfer(state, transfer)
-  if (transfer.peer.busies >= state.limits.busiesMax && isWaitedFor(state, session, state.limits.starvedMs))
-    withholds(state, transfer.peer)
+  if (transfer.peer.busies >= state.limits.busiesMax && isKeptWaiting(state, session)) withholds(state, transfer.peer)
   for (const hint of hints.slice(0, busyHintsMax)) {
     const neighbour = session.neighbours.get(hint)
     if (neighbour?.joinReceived === true && !neighbour.foreign) gainByHearsay(neighbour, index)
   }
+}
+
+/** It may be the only one that has what all wait for, and has had it for less long than they wait. */
+function isKeptWaiting({ clock, limits }: SwarmState, session: Session): boolean {
+  return isDemanded(session) && clock.now() - waitsSinceMs(session) >= limits.starvedMs
 }
 
 export function onMissing(state: SwarmState, peer: PeerId, id: number): void {
@@ -318,9 +322,9 @@ function isWithheld(state: SwarmState, transfer: Transfer): boolean {
   return isLate(state, transfer, ms) && isWaitedFor(state, transfer.session, ms)
 }
 
-/** Nothing has come for the readers of a blob, though others have what they lack, for so long that these are to blame. */
+/** Nothing has come for the readers of a blob for so long that its holders are to blame. */
 function isWaitedFor({ clock }: SwarmState, session: Session, ms: number): boolean {
-  return isDemanded(session) && clock.now() - waitsSinceMs(session) >= ms
+  return isDemanded(session) && clock.now() - session.progressAtMs >= ms
 }
 
 /** It has just been asked for, or frames come. */

@@ -380,6 +380,8 @@ export interface Uploads {
   soleByteMs: number
   /** When such a chunk last left. */
   soleLeftAtMs: number
+  /** Usual time that a byte takes from the moment its upload has a place, smoothed; 0: unknown (idle-takers.ts). */
+  takenByteMs: number
 }
 
 /** A request of a peer. */
@@ -490,7 +492,7 @@ export function createState(components: SwarmComponents, options: SwarmOptions):
     transfers: new Set(),
     fetches: new Map(),
     nextId: 1,
-    uploads: { active: [], waiting: [], soleByteMs: 0, soleLeftAtMs: 0 },
+    uploads: { active: [], waiting: [], soleByteMs: 0, soleLeftAtMs: 0, takenByteMs: 0 },
     flightBytes: 0,
     queuedBytes: 0,
     settlingBytes: 0,

@@ -3,7 +3,7 @@ import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
 import { activePlaces, waitingPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
-import { isLeftToOthers, leaveIdleTakers, noteTaken, noteUntaken } from './idle-takers.ts'
+import { isLeftToOthers, leaveIdleTakers, noteTaken, noteUntaken, placesTaken } from './idle-takers.ts'
 import { lengthOf } from './session.ts'
 import { noteLeft } from './spreading.ts'
 import { insteadOf, suggest } from './suggestions.ts'
@@ -124,7 +124,7 @@ function startUploads(state: SwarmState): void {
 
 function mayStart(state: SwarmState, { digest }: Upload): boolean {
   const chunkSize = state.sessions.get(digest)?.chunkSize ?? 0
-  return state.uploads.active.length < activePlaces(state, chunkSize)
+  return placesTaken(state) < activePlaces(state, chunkSize)
 }
 
 function nextUpload(state: SwarmState): number {
@@ -207,15 +207,16 @@ export function onUploaded(state: SwarmState, peer: PeerId, id: number, ok: bool
   const upload = state.uploads.active.find((one) => one.peer === peer && one.id === id)
   if (upload === undefined) return
   remove(state.uploads.active, upload)
-  if (ok) noteTaken(state, peer)
+  if (ok) noteTaken(state, upload)
   if (ok) noteLeft(state, upload)
   if (!ok) state.emit({ type: 'send', peer, message: { type: 'missing', id } })
   startUploads(state)
 }
 
-/** Whoever has had places in vain for too long gives them to others. */
+/** Whoever has had places in vain for too long gives them to others, and who takes long now lets others have theirs beside it. */
 export function turnAwayIdle(state: SwarmState): void {
   if (state.uploads.active.length === 0) return
+  startUploads(state)
   const idle = leaveIdleTakers(state)
   if (idle.length === 0) return
   const ofIdle = [...state.uploads.active, ...state.uploads.waiting].filter(({ peer }) => isLeftToOthers(state, peer))

@@ -109,6 +109,7 @@ function upload(node: SimNode, command: CommandOf<'upload'>): void {
   const kept = node.disk.of(digest)
   if (life === undefined || kept?.entries[index] === undefined || receiver === undefined)
     return later(node, 0, () => handle(node, { type: 'uploaded', peer, id, ok: false }))
+  if (receiver.takesNothing) return
   const { blob } = kept
   const entry = entryFor(node, kept, index)
   const pieces = kept.pieces[index]!

@@ -16,7 +16,6 @@ const knownWorlds = [
   'dusk4-57',
   'dusk3cpu-114',
   'dusk5-121',
-  'fu-207',
   'eve-166',
   'dusk6-8',
   'dusk3cpu-209',

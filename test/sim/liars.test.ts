@@ -99,6 +99,32 @@ describe.each([1, 2])('who has fetched a part of a blob, and hands on none of it
   })
 })
 
+/** How long three take for an image of a seed's, beside one that asked for it before, and what the origin sends. */
+function besideTaker(isIdle: boolean, seed: string): { ms: number; copies: number } {
+  const story = tell({ nodes: 5, layerBytes: [12 * MiB, 12 * MiB] }, {}, seed)
+  const [taker, ...others] = [1, 2, 3, 4].map((number) => story.pull(number))
+  story.seed(0)
+  story.begin([])
+  if (isIdle) {
+    makeLiar(story.node(1), 'takes nothing')
+    taker!.begin()
+  }
+  story.wait(3000)
+  const beganMs = story.nowMs()
+  for (const pull of others) pull.begin()
+  expect(story.sim.engine.run(60_000, () => others.every(({ doneAtMs }) => doneAtMs !== undefined))).toBe(true)
+  return { ms: story.nowMs() - beganMs, copies: story.originRatio() }
+}
+
+it.each(['a', 'b', 'c'])(
+  'who takes nothing of what it asked for delays others by less than three seconds (seed %s)',
+  (seed) => {
+    const { copies, ms } = besideTaker(true, seed)
+    expect(ms - besideTaker(false, seed).ms).toBeLessThan(3000)
+    expect(copies).toBe(0)
+  },
+)
+
 /** Five layers that a forger says to have whole, and honest seeds as well; the nodes that pulled. */
 function pullBesideForger(lie: Lie, witnesses: number, honestSeeds: number, seed: number): [Story, SimNode[]] {
   const layerBytes = [1, 2, 3, 4, 5].map((size) => (size + seed / 4) * MiB)

@@ -51,6 +51,8 @@ export function makeLiar(node: SimNode, lie: Lie): void {
       return wake(node)
     case 'floods':
       return flood(node)
+    case 'takes nothing':
+      return takeNothing(node)
     case 'grants everybody':
       return answerInstead(node, grantAlways)
     case 'grants nobody':
@@ -83,6 +85,15 @@ function instead<Type extends SwarmCommand['type']>(
   const before = node.obey
   const isIt = (command: SwarmCommand): command is CommandOf<Type> => command.type === type
   node.obey = (of, command) => (isIt(command) ? act(command) : before(of, command))
+}
+
+/** Nor gives up what it has asked for. */
+function takeNothing(node: SimNode): void {
+  const before = node.obey
+  node.takesNothing = true
+  instead(node, 'send', (command) => {
+    if (command.message.type !== 'cancel') before(node, command)
+  })
 }
 
 function uploadInstead(node: SimNode, act: (command: CommandOf<'upload'>) => void): void {

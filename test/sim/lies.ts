@@ -46,6 +46,8 @@ export const lies = [
   ...liesOfNames,
   /** Thousands of requests a second. */
   'floods',
+  /** Asks for chunks, and reads nothing of what is sent. */
+  'takes nothing',
   ...liesOfHosts,
 ] as const
 

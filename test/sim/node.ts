@@ -113,6 +113,8 @@ export interface SimNode {
   behaviour: Behaviour
   /** Of whom it cautions others, whatever it has found out; undefined: it does not lie so (liars.ts). */
   slander: readonly Caution[] | undefined
+  /** What is uploaded to it waits in the sender's kernel for ever. */
+  takesNothing: boolean
   /** Of the last token that its containerd brought. */
   tokenEndsAtMs: number
   /** Its machine is gone: it does not even refuse. */
@@ -226,6 +228,7 @@ export function createNode(world: World, random: Random, options: NodeOptions, o
     ownOnly: new Set(),
     behaviour: 'honest',
     slander: undefined,
+    takesNothing: false,
     tokenEndsAtMs: Infinity,
     isSilent: false,
     lives: 0,

@@ -156,7 +156,7 @@ describe('the next turn', () => {
     bench.joins('x', [2])
     for (const [at, peer] of ['a', 'b', 'c'].entries()) bench.says(peer, request(at))
     bench.take('upload')
-    bench.pass(3000)
+    bench.pass(2000)
     bench.says('d', request(3))
     bench.handle({ type: 'uploaded', peer: 'a', id: 0, ok: true })
     expect(bench.take('upload').map(({ index }) => index)).toEqual([3])
@@ -190,6 +190,38 @@ describe('a peer that takes no chunk whole', () => {
     expect(bench.take('upload')).toMatchObject([{ peer: 'honest', id: 3 }])
   })
 
+  it('has them beside those of others once it takes longer than at half a Mbit/s', () => {
+    const bench = createHeldUp()
+    const slowMs = limits.chunkSizeMinBytes / limits.leaseStarvedBytesPerMs
+    bench.pass(slowMs - 2 * limits.tickMs)
+    expect(bench.take('upload')).toEqual([])
+    bench.pass(3 * limits.tickMs)
+    expect(bench.take('upload')).toMatchObject([{ peer: 'honest', id: 3 }])
+    expect(bench.take('stop-upload')).toEqual([])
+  })
+
+  it('has them beside those of others once it takes several times longer than is usual', () => {
+    const bench = createSeed()
+    bench.says('quick', request(1))
+    bench.pass(10)
+    bench.handle({ type: 'uploaded', peer: 'quick', id: 1, ok: true })
+    for (const id of [1, 2]) bench.says('idle', request(id))
+    bench.says('honest', request(3))
+    bench.take('upload')
+    bench.pass(limits.uploadHeldUpMs - 2 * limits.tickMs)
+    expect(bench.take('upload')).toEqual([])
+    bench.pass(3 * limits.tickMs)
+    expect(bench.take('upload')).toMatchObject([{ peer: 'honest', id: 3 }])
+  })
+
+  it('has so beside a few only', () => {
+    const bench = createSeed()
+    const many = limits.uploadsActiveMax + limits.uploadsHeldUpMax
+    for (const id of span(0, many + 2)) bench.says(`p${id}`, request(id))
+    bench.pass(10 * second)
+    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: many, uploadsWaiting: 2 })
+  })
+
   it('is turned away for a while, and longer each time', () => {
     const bench = createHeldUp()
     bench.handle({ type: 'peer-disconnected', peer: 'honest' })
@@ -208,14 +240,14 @@ describe('a peer that takes no chunk whole', () => {
   it('gains nothing by cancels and new requests', () => {
     const bench = createHeldUp()
     bench.handle({ type: 'peer-disconnected', peer: 'honest' })
-    const everySecond = limits.idleTakerMs / 2 / second
-    for (const round of span(0, everySecond - 1)) {
-      bench.pass(1 * second)
+    const stepMs = withinMs / 5
+    for (const round of span(0, 4)) {
+      bench.pass(stepMs)
       for (const id of [1, 2]) bench.says('idle', { type: 'cancel', id })
       for (const id of [1, 2]) bench.says('idle', request(id, round))
     }
     expect(bench.told('busy', 'idle')).toEqual([])
-    bench.pass(1 * second)
+    bench.pass(stepMs)
     expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([1, 2])
     bench.says('idle', request(3))
     expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([3])
