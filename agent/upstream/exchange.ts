@@ -158,7 +158,7 @@ export function createExchange({ egress, send, tokens, pauses }: ExchangeCompone
   }
 
   return async (ask, signal) => {
-    pauses.check(ask.site, ask.credential)
+    pauses.check(ask.site, ask.credential, [])
     const first = await follow(ask, signal)
     const answer = ask.method === 'GET' && mayHaveExpired(first) ? await follow(ask, signal) : first
     if (answer.status === 429) pauses.note(ask.site, ask.credential, answerError(answer))

@@ -7,8 +7,8 @@ import type { Site } from './egress.ts'
 import { OriginError } from './origin-error.ts'
 
 export interface Pauses {
-  /** Throws what `who` said, while it counts. */
-  check(who: Limiter, credential: Credential): void
+  /** Throws what `who` said, while it counts, with the challenges that this request met: those of then name another repository. */
+  check(who: Limiter, credential: Credential, challenges: readonly string[]): void
   note(who: Limiter, credential: Credential, error: OriginError): void
 }
 
@@ -24,10 +24,10 @@ export function createPauses(clock: Clock): Pauses {
   const pauses = createBoundedMap<string, Pause>(limits.accessRecordsMax)
 
   return {
-    check(who, credential) {
+    check(who, credential, challenges) {
       const pause = pauses.get(keyOf(who, credential))
       if (pause === undefined || clock.now() >= pause.untilMs) return
-      const { status, challenges, body, detail } = pause.error
+      const { status, body, detail } = pause.error
       const details = { status, challenges, body, retryAfterMs: pause.untilMs - clock.now(), isUnasked: true }
       throw new OriginError('rate-limited', detail, details)
     },

@@ -70,7 +70,7 @@ export function createTokens({ clock, egress, send, pauses, logger }: Components
     { target, message, authorization }: TokenRequest,
     signal: AbortSignal,
   ): Promise<TokenAnswer | undefined> {
-    pauses.check(target.url, credential)
+    pauses.check(target.url, credential, challenges)
     const answer = await send(site, target, { ...message, credential }, authorization, signal)
     if (answer.status === 200) return parseToken(answer)
     discard(answer.body)

@@ -14,13 +14,15 @@ function head(client: OriginClient, server: HostileOrigin, repository = 'team/ap
   return client.headManifest({ origin: server.host, repository }, 'v1', credential, never)
 }
 
-const challenge = (realm: string) => `Bearer realm="${realm}",service="test registry",scope="repository:team/app:pull"`
+const challenge = (realm: string, repository = 'team/app') =>
+  `Bearer realm="${realm}",service="test registry",scope="repository:${repository}:pull"`
 
 /** Whoever has not the token `wanted` is sent to `realm` for it. */
 function wantsToken(realm: string, wanted: () => string): Respond {
   return (request, response) => {
+    const [, repository] = /^\/v2\/(.+)\/manifests\//.exec(request.url ?? '') ?? []
     if (request.headers.authorization === `Bearer ${wanted()}`) sendTiny(request, response)
-    else plain(401, { 'www-authenticate': challenge(realm) })(request, response)
+    else plain(401, { 'www-authenticate': challenge(realm, repository) })(request, response)
   }
 }
 
@@ -221,9 +223,14 @@ describe('hostile token services', () => {
     )
     const { client } = plainWorld([registry], {}, clock)
     const asked = () => paths(registry).filter((path) => path === '/token').length
-    const limited = { kind: 'rate-limited', status: 429, challenges: [challenge(`${registry.url}/token`)] }
+    const limitedAt = (repository: string) => ({
+      kind: 'rate-limited',
+      status: 429,
+      challenges: [challenge(`${registry.url}/token`, repository)],
+    })
     for (const repository of ['team/app', 'team/app', 'team/other'])
-      await expect(head(client, registry, repository)).rejects.toMatchObject(limited)
+      await expect(head(client, registry, repository)).rejects.toMatchObject(limitedAt(repository))
+    const limited = limitedAt('team/app')
     expect(asked()).toBe(1)
     const account = createAccountCredential({ kind: 'identity-token', token: 'canary' }, new Uint8Array(32))
     await expect(head(client, registry, 'team/app', account)).rejects.toMatchObject(limited)
