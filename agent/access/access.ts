@@ -15,7 +15,7 @@ import { ShoalError } from '../../core/errors.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import { anonymous, type Credential } from '../upstream/credential.ts'
-import { isOriginError, isOutage, OriginError } from '../upstream/origin-error.ts'
+import { isOfContent, isOriginError, isOutage, OriginError } from '../upstream/origin-error.ts'
 import { createSingleFlight } from '../upstream/single-flight.ts'
 import type { KnownChallenges } from './challenges.ts'
 import type { CredentialLives } from './credential-lives.ts'
@@ -130,7 +130,7 @@ export function createAccess(components: AccessComponents): Access {
   function noteRefusal(credential: Credential, subject: Subject, error: unknown): void {
     if (!isOriginError(error)) return
     challenges.note(subject, error.challenges)
-    if (isOriginError(error, 'unauthorized', 'denied')) grants.forget(credential, subject)
+    if (isOfRepository(error)) grants.forget(credential, subject)
   }
 
   /** As `confirm`, for nobody: an error where it rejects, and a recent no is not asked for again. */
@@ -202,9 +202,8 @@ export function createAccess(components: AccessComponents): Access {
   return { authorize }
 }
 
-/** By 412 (Harbor) and 451 registries withhold one image from everybody: what is beside it may be open. */
 function isOfRepository(error: OriginError): boolean {
-  return isOriginError(error, 'unauthorized', 'denied') && error.status !== 412 && error.status !== 451
+  return isOriginError(error, 'unauthorized', 'denied') && !isOfContent(error)
 }
 
 function repositoryOf({ origin, repository }: Subject): string {

@@ -3,15 +3,15 @@ import type { Digest } from '../../core/oci/digest.ts'
 import { parseReference, type Reference, referenceText } from '../../core/oci/reference.ts'
 import type { Credential } from '../upstream/credential.ts'
 import type { OriginClient } from '../upstream/origin-client.ts'
-import { isOriginError } from '../upstream/origin-error.ts'
+import { isOfContent, isOriginError } from '../upstream/origin-error.ts'
 import type { Grants } from './grants.ts'
 import { manifestText, type Subject } from './subject.ts'
 
 export type ProvingOrigin = Pick<OriginClient, 'headManifest' | 'headBlob' | 'passThrough'>
 
 /**
- * Asks the origin, and remembers its yes for `lifeMs` at most. Rejects with its no; a 404 ends what it said before of the
- * repository, unless that shows something else still. `thisContent`: another content of the repository proves nothing.
+ * Asks the origin, and remembers its yes for `lifeMs` at most. Rejects with its no; one to this content (404, 412) ends
+ * what it said before of the repository, unless that shows something else still. `thisContent`: another content of the repository proves nothing.
  */
 export type Prove = (
   subject: Subject,
@@ -71,7 +71,7 @@ export function createProve({ origin, grants }: { origin: ProvingOrigin; grants:
     try {
       await ask(...question)
     } catch (error) {
-      if (isOriginError(error, 'not-found')) await forgetHidden(...question)
+      if (isOfContent(error)) await forgetHidden(...question)
       throw error
     }
   }

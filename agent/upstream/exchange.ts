@@ -202,6 +202,7 @@ export function answerError({ status, headers, challenges, errorText, host, else
     status,
     challenges,
     retryAfterMs: heldBackMs,
+    elsewhere,
     body: parseErrorBody(errorText),
   })
 }

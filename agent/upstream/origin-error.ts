@@ -46,6 +46,8 @@ export interface OriginErrorDetails {
   readonly retryAfterMs?: number | undefined
   /** Known from an earlier try, without asking anew: another one now would end the same way. */
   readonly isUnasked?: boolean | undefined
+  /** Said by another host, to which the origin had sent the request. */
+  readonly elsewhere?: boolean | undefined
   readonly body?: OriginErrorBody | undefined
   readonly cause?: unknown
 }
@@ -57,6 +59,7 @@ export class OriginError extends ShoalError {
   readonly challenges: readonly string[]
   readonly retryAfterMs: number | undefined
   readonly isUnasked: boolean
+  readonly elsewhere: boolean
   readonly body: OriginErrorBody | undefined
 
   constructor(kind: OriginErrorKind, detail: string, details: OriginErrorDetails = {}) {
@@ -67,12 +70,22 @@ export class OriginError extends ShoalError {
     this.challenges = details.challenges ?? []
     this.retryAfterMs = details.retryAfterMs
     this.isUnasked = details.isUnasked ?? false
+    this.elsewhere = details.elsewhere ?? false
     this.body = details.body
   }
 }
 
 export function isOriginError(error: unknown, ...kinds: readonly OriginErrorKind[]): error is OriginError {
   return error instanceof OriginError && (kinds.length === 0 || kinds.includes(error.kind))
+}
+
+/**
+ * Is it a no to this content only, beside which others of the repository may be read? By 412 (Harbor) and 451 registries withhold one
+ * image from everybody; and whom a registry sends elsewhere it has let in.
+ */
+export function isOfContent(error: unknown): boolean {
+  if (isOriginError(error, 'denied')) return error.elsewhere || error.status === 412 || error.status === 451
+  return isOriginError(error, 'not-found')
 }
 
 /** Is the origin down, as this node itself sees it: no connection, no answer in time, or 5xx? Never 408 or 429. */

@@ -19,8 +19,8 @@ type Whose = 'all' | 'nobody' | 'somebody'
 export interface MemoryOrigin extends OriginClient {
   /** What was asked, oldest first. */
   readonly calls: readonly MemoryOriginCall[]
-  /** Every request, or every one of nobody, or of somebody, fails like this from now on; undefined: none does. */
-  fail(error: OriginError | undefined, whose?: Whose): void
+  /** Every request, or every one of nobody, or of somebody, or for one reference, fails like this from now on; undefined: none does. */
+  fail(error: OriginError | undefined, whose?: Whose, reference?: string): void
   /** What the origins hold from now on. */
   hold(origins: Readonly<Record<string, Repositories>>): void
 }
@@ -30,6 +30,7 @@ export function createMemoryOrigin(origins: Readonly<Record<string, Repositories
   let held = origins
   let failure: OriginError | undefined
   let fails: Whose = 'all'
+  let failing: string | undefined
   const calls: MemoryOriginCall[] = []
 
   function site(text: string): { readonly origin: string } {
@@ -51,8 +52,8 @@ export function createMemoryOrigin(origins: Readonly<Record<string, Repositories
     const { origin } = site(at.origin)
     const authorization = revealAuthorization(credential)
     calls.push({ method, repository: at.repository, reference, authorization })
-    if (failure !== undefined && (fails === 'all' || (fails === 'nobody') === (authorization === undefined)))
-      throw failure
+    const isMeant = fails === 'all' || (fails === 'nobody') === (authorization === undefined)
+    if (failure !== undefined && isMeant && (failing ?? reference) === reference) throw failure
     const found = held[origin]?.[repositoryAt(origin, at.repository)]
     if (found === undefined) throw answered(404)
     if (found.authorization !== undefined && found.authorization !== authorization) {
@@ -63,9 +64,10 @@ export function createMemoryOrigin(origins: Readonly<Record<string, Repositories
 
   return {
     calls,
-    fail(error, whose = 'all') {
+    fail(error, whose = 'all', reference) {
       failure = error
       fails = whose
+      failing = reference
     },
     hold(next) {
       held = next

@@ -144,6 +144,27 @@ describe('an image that a policy of the registry withholds', () => {
     registry.fail(undefined)
     expect(await authorize(blobOf('team/open'))).toBeUndefined()
   })
+
+  test.each([412, 451])('by %i, leaves them open while the registry is down, too', async (status) => {
+    const { registry, clock, authorize } = world()
+    await authorize(manifestOf('team/open'))
+    clock.advance(limits.accessOpenMs)
+    registry.fail(new OriginError('denied', 'by policy', { status }), 'all', 'v2')
+    await expect(authorize(manifestOf('team/open', 'v2'))).rejects.toMatchObject({ kind: 'denied', status })
+    clock.advance(limits.accessOpenMs)
+    registry.fail(down)
+    expect(await authorize(manifestOf('team/open'))).toBeUndefined()
+  })
+})
+
+describe('a content that the storage of the registry refuses', () => {
+  test.each([401, 403])('by %i, leaves the others of its repository open', async (status) => {
+    const { registry, authorize } = world()
+    registry.fail(new OriginError('denied', 'by the storage', { status, elsewhere: true }))
+    await expect(authorize(blobOf('team/open'))).rejects.toMatchObject({ kind: 'denied', status })
+    registry.fail(undefined)
+    expect(await authorize(manifestOf('team/open'))).toBeUndefined()
+  })
 })
 
 describe('a repository that is not open', () => {

@@ -82,6 +82,7 @@ describe('another host that asks for a credential', () => {
           kind: 'denied',
           status: 401,
           challenges: [],
+          elsewhere: true,
         })
       expect(new Set(storage.seen.map(({ headers: { authorization } }) => authorization))).toEqual(new Set([undefined]))
     },
