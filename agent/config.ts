@@ -637,8 +637,7 @@ function unreachable({ peersListen, advertiseAddress }: ParsedOptions): string[]
   if (isIP(peersListen.host) === 0)
     return [`peersListen ${formatHostPort(peersListen)} needs an IP address, as 0.0.0.0:${peersListen.port}`]
   const address = advertiseAddress ?? ownAddress(peersListen.host)
-  const isOfNode = !['unspecified', 'broadcast', 'multicast', 'linkLocal'].includes(ipaddr.process(address).range())
-  return isOfNode
+  return mayBeDialled(address)
     ? []
     : [`advertiseAddress ${address} is no address under which others reach this node: give one that is`]
 }
@@ -655,9 +654,14 @@ function isLoopback(host: string): boolean {
 export function ownAddress(host: string, interfaces = networkInterfaces()): string {
   if (host !== '0.0.0.0' && host !== '::') return host
   const outward = Object.values(interfaces).flatMap((addresses) =>
-    (addresses ?? []).filter(({ internal }) => !internal),
+    // Link-local ones, as of a DNS cache of the node or of who found no DHCP, are none to others.
+    (addresses ?? []).filter(({ internal, address }) => !internal && mayBeDialled(address)),
   )
-  const best =
-    outward.find(({ address }) => isIPv4(address)) ?? outward.find(({ address }) => !address.startsWith('fe80:'))
+  const best = outward.find(({ address }) => isIPv4(address)) ?? outward[0]
   return best?.address ?? '127.0.0.1'
+}
+
+/** By other nodes. */
+function mayBeDialled(address: string): boolean {
+  return !['unspecified', 'broadcast', 'multicast', 'linkLocal'].includes(ipaddr.process(address).range())
 }

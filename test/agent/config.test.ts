@@ -14,6 +14,9 @@ test('what others dial is the listen address, else the first that leaves the hos
   expect(ownAddress('10.9.9.9', interfaces)).toBe('10.9.9.9')
   expect(ownAddress('0.0.0.0', interfaces)).toBe('10.0.0.7')
   expect(ownAddress('::', { lo: interfaces.lo, eth0: [address('fe80::1'), address('fd00::7')] })).toBe('fd00::7')
+  expect(ownAddress('0.0.0.0', { nodelocaldns: [address('169.254.20.10')], ...interfaces })).toBe('10.0.0.7')
+  expect(ownAddress('0.0.0.0', { eth0: [address('fd00::7'), address('169.254.3.4')] })).toBe('fd00::7')
+  expect(ownAddress('0.0.0.0', { lo: interfaces.lo, eth0: [address('169.254.3.4')] })).toBe('127.0.0.1')
   expect(ownAddress('0.0.0.0', { lo: interfaces.lo })).toBe('127.0.0.1')
 })
 
