@@ -1,5 +1,5 @@
 /** `shoal configure` and `shoal cleanup`: containerd asks this node's mirror first, and no longer. */
-import { stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { codeOf, namesIn } from '../../agent/kept-file.ts'
 import { openMirrorKeys } from '../../agent/mirror-tls/mirror-keys.ts'
@@ -31,11 +31,7 @@ export async function configure(options: ConfigureOptions): Promise<HostsChange[
   for (const directory of directories) {
     plans.push(await naming(directory, () => planDirectory(directory, mirror, keys?.authority.cert)))
   }
-  // Those of registries that were named before, or of all.
-  const others = (await subdirectories(options.containerdRegistryConfigPath)).filter(
-    (each) => !directories.includes(each),
-  )
-  const { changes, made } = await restoreAll(others)
+  const { changes, made } = await restoreAll(await othersThan(directories, options.containerdRegistryConfigPath))
   for (const plan of plans) {
     const { directory } = plan
     const changed = await naming(directory, () => writeHosts(plan, made))
@@ -100,6 +96,24 @@ async function directoriesToConfigure(options: ConfigureOptions): Promise<string
     const [first = '', second = ''] = directoryNames(registry).map((name) => path.join(root, name))
     return there.includes(first) ? first : second
   })
+}
+
+/** Those of registries that were named before, or of all; a link to one of `directories` is none of them. */
+async function othersThan(directories: readonly string[], root: string): Promise<string[]> {
+  const meant = new Set(await Promise.all(directories.map(realPathOf)))
+  const others = []
+  for (const each of await subdirectories(root)) if (!meant.has(await realPathOf(each))) others.push(each)
+  return others
+}
+
+/** Of a directory that may be made yet, its own. */
+function realPathOf(directory: string): Promise<string> {
+  return naming(directory, () =>
+    realpath(directory).catch((error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error
+      return directory
+    }),
+  )
 }
 
 async function subdirectories(root: string): Promise<string[]> {

@@ -4,7 +4,7 @@
  * can be repeated after a crash at any of them.
  */
 import { randomBytes } from 'node:crypto'
-import { link, lstat, mkdir, rename, rm, rmdir } from 'node:fs/promises'
+import { link, lstat, mkdir, realpath, rename, rm, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import { codeOf, namesIn, readIfThere, replaceDurably, syncDirectory } from '../../agent/kept-file.ts'
 import {
@@ -128,8 +128,9 @@ export async function restoreDirectory(directory: string): Promise<RestoredDirec
 /** Where somebody else has put something into it since, or it is gone, it stays so. */
 export async function removeIfEmpty(directory: string): Promise<void> {
   try {
-    await rmdir(directory)
-    await syncDirectory(path.dirname(directory))
+    const real = await realpath(directory)
+    await rmdir(real)
+    await syncDirectory(path.dirname(real))
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(codeOf(error))) throw error
   }

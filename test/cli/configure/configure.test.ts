@@ -189,6 +189,16 @@ describe('on a node that has mirrors', () => {
   })
 })
 
+test('a registry that is named is not put back under another name of its directory', async () => {
+  const mirroredRegistries = ['docker.io']
+  await run({ mirroredRegistries })
+  await symlink('docker.io', at('aliases.io'))
+  expect(await run({ mirroredRegistries })).toEqual([{ directory: at('docker.io'), result: 'unchanged' }])
+  expect(await hostsOf('aliases.io')).toEqual(['https://127.0.0.1:5050'])
+  await undo()
+  expect(await readdir(root)).toEqual(['aliases.io'])
+})
+
 describe('a crash at any step', () => {
   const keptFile = '_default/hosts.toml.before-shoal'
   const steps: Record<string, () => Promise<void>> = {
