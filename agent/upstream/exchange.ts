@@ -18,6 +18,8 @@ export interface Message {
   readonly repository: string
   readonly accept?: string
   readonly range?: string
+  /** Is a body that may take long asked for, here or wherever this is redirected to? */
+  readonly isContent?: boolean
   /** The body of a POST. */
   readonly form?: URLSearchParams
   /** On whose behalf; nobody's unless given. What is shown of it is not told here. */
@@ -63,8 +65,7 @@ export function createSend(dispatchers: Dispatchers, onRequest: OnOriginRequest)
     const { url } = target
     let status: number | undefined
     try {
-      const isContent = message.method === 'GET' && url.pathname.includes('/blobs/')
-      const response = await dispatchers.for(target, site, isContent).request({
+      const response = await dispatchers.for(target, site, message.isContent === true).request({
         origin: url.origin,
         path: url.pathname + url.search,
         method: message.method,

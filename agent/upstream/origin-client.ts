@@ -241,8 +241,9 @@ export function createOriginClient(
     checkRange(wanted)
     const message = { method: 'GET', accept: wanted.kind === 'manifest' ? manifestTypes : '*/*' } as const
     // The range of an empty content can't be expressed; all of it can.
-    const range = wanted.size === 0 ? message : { ...message, range: `bytes=${wanted.start}-${wanted.end - 1}` }
-    const request = asking(wanted, `${wanted.kind}s/${wanted.digest}`, range, credential)
+    const range = wanted.size === 0 ? {} : { range: `bytes=${wanted.start}-${wanted.end - 1}` }
+    const isContent = wanted.kind === 'blob'
+    const request = asking(wanted, `${wanted.kind}s/${wanted.digest}`, { ...message, ...range, isContent }, credential)
     // A 429 concerns all agents: the swarm hears of it at once.
     const answer = await ask(request, [200, 206], signal, ['unavailable'])
     const ranged = answer.status === 206

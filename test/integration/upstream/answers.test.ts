@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { anonymous } from '../../../agent/upstream/credential.ts'
 import type { OriginClient, RangeAnswer } from '../../../agent/upstream/origin-client.ts'
 import { limits } from '../../../core/limits.ts'
-import { MiB, second } from '../../../core/units.ts'
-import { type HostileOrigin, inTurn, plain, type Respond, sendBytes } from '../../support/hostile-origin.ts'
+import { hour, MiB, second } from '../../../core/units.ts'
+import { type HostileOrigin, inTurn, plain, redirectTo, type Respond, sendBytes } from '../../support/hostile-origin.ts'
 import { digestOf, manifestType, someBytes } from '../../support/registry-content.ts'
 import { allClosed, never, origin, plainWorld, world } from './client-world.ts'
 
@@ -184,17 +184,24 @@ describe('slowness', () => {
     expect(server.connections.size).toBe(0)
   })
 
-  test('as many blobs as there are connections hold up no manifest', async () => {
-    const server = await origin({
-      answer: (request, response) =>
-        request.url?.includes('/manifests/') === true
-          ? sendsManifest('{"schemaVersion":2}')(request, response)
-          : stalls(request, response),
-    })
-    const { client } = plainWorld([server])
-    await Promise.all(Array.from({ length: limits.originConnectionsMax }, () => fetch(client, server)))
-    expect(await client.headManifest(at(server), 'v1', anonymous, never)).toMatchObject({ mediaType: manifestType })
-  })
+  // Google's registries redirect to the same host.
+  test.each([stalls, redirectTo('/downloads/1')])(
+    'as many blobs as there are connections hold up no manifest, nor the size of a blob (%#)',
+    async (blobs) => {
+      const server = await origin({
+        answer: (request, response) => {
+          if (request.url?.includes('/manifests/') === true)
+            return sendsManifest('{"schemaVersion":2}')(request, response)
+          if (request.url?.includes('/blobs/') !== true) return stalls(request, response)
+          return (request.method === 'HEAD' ? plain(405) : blobs)(request, response)
+        },
+      })
+      const { client } = plainWorld([server], { bodyIdleTimeoutMs: hour })
+      await Promise.all(Array.from({ length: limits.originConnectionsMax }, () => fetch(client, server)))
+      expect(await client.headManifest(at(server), 'v1', anonymous, never)).toMatchObject({ mediaType: manifestType })
+      expect(await client.headBlob(at(server), digest, anonymous, never)).toEqual({ size: layer.length })
+    },
+  )
 
   test('a blob that nobody watches', async () => {
     const server = await origin({ answer: breaksOffNever })
