@@ -6,7 +6,8 @@ export const configureSchema = z.strictObject({
   containerdRegistryConfigPath: configSchema.shape.containerdRegistryConfigPath,
   mirroredRegistries: note(z.array(hostName).default([]), {
     group: 'containerd',
-    description: 'Registries whose images are pulled through the mirror, as image names have them.',
+    description:
+      'Registries whose images are pulled through the mirror, as image names have them. Those that an earlier run named, and this one does not, go past it again.',
     text: 'list',
     value: 'host',
     otherwise: 'all',
