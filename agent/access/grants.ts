@@ -18,6 +18,8 @@ export interface Grants {
   extend(credential: Credential, subject: Subject, reach: Reach): void
   /** The origin says no: whatever it said before counts no more, so that an outage can't bring that back. */
   forget(credential: Credential, subject: Subject): void
+  /** It says no to this only: what it said of others of the repository counts on. */
+  forgetContent(credential: Credential, subject: Subject): void
   /** The manifest that was last shown to this credential in this repository: what proves it again without a redirect. */
   provenBy(credential: Credential, subject: Subject): string | undefined
 }
@@ -76,6 +78,7 @@ export function createGrants(clock: Clock): Grants {
       repositories.delete(repositoryKey(credential, subject))
       registries.delete(registryKey(credential, subject))
     },
+    forgetContent: (credential, subject) => images.delete(imageKey(credential, subject)),
     provenBy: (credential, subject) => repositories.get(repositoryKey(credential, subject))?.manifest,
   }
 }

@@ -59,12 +59,13 @@ export function createProve({ origin, grants }: { origin: ProvingOrigin; grants:
   /** Some origins hide what is private; where one only lacks this, what proved the repository before proves it again. */
   async function forgetHidden(...[subject, credential, { lifeMs }, signal]: Parameters<Prove>): Promise<void> {
     const provenBy = grants.provenBy(credential, subject)
-    grants.forget(credential, subject)
     const reference = provenBy === manifestText(subject) ? undefined : parseReference(provenBy ?? '')
-    if (reference === undefined) return
+    if (reference === undefined) return grants.forget(credential, subject)
+    grants.forgetContent(credential, subject)
     const shown: Subject = { ...subject, content: { kind: 'manifest', reference } }
     const isThere = await stillThere(shown, referenceText(reference), credential, signal).catch(() => false)
     if (isThere) grants.remember(credential, shown, lifeMs)
+    else grants.forget(credential, subject)
   }
 
   return async (...question) => {

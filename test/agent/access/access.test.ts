@@ -279,6 +279,32 @@ describe('while the origin is down', () => {
     await expect(authorize(manifestOf('team/open'))).rejects.toMatchObject({ kind: 'unavailable' })
   })
 
+  test('all of an image counts on though somebody asked for a tag that is not there, but not the tag', async () => {
+    const { registry, clock, authorize } = world({ failover: 'SameImage' })
+    const image = [manifestOf('team/shut'), manifestOf('team/shut', manifest), blobOf('team/shut')]
+    registry.hold({
+      [origin]: {
+        'team/shut': {
+          ...repositories['team/shut'],
+          tags: new Map([
+            ['v1', manifest],
+            ['v2', manifest],
+          ]),
+        },
+      },
+    })
+    for (const subject of [...image, manifestOf('team/shut', 'v2'), ...image]) await authorize(subject, secret)
+    clock.advance(limits.accessOpenMs)
+    await authorize(manifestOf('team/shut'), secret)
+    registry.hold({ [origin]: repositories })
+    clock.advance(limits.accessOpenMs)
+    await expect(authorize(manifestOf('team/shut', 'v2'), secret)).rejects.toMatchObject({ kind: 'not-found' })
+    clock.advance(limits.accessOpenMs)
+    registry.fail(down)
+    for (const subject of image) expect(await authorize(subject, secret)).toBe(secret)
+    await expect(authorize(manifestOf('team/shut', 'v2'), secret)).rejects.toMatchObject({ kind: 'unavailable' })
+  })
+
   test('that an older yes counts is told once for each repository, and that it answers again as well', async () => {
     const { registry, clock, authorize, outcomes } = world()
     await authorize(manifestOf('team/open'))
