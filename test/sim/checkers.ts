@@ -87,7 +87,7 @@ export function checkBounds(node: SimNode): void {
     if (value > most || value < 0) node.world.violated(`${node.id}: ${name} is ${value}, bounded by ${most}`)
   }
   const stats = life.swarm.stats()
-  bound('uploads active', stats.uploadsActive, limits.uploadsActiveLargeMax)
+  bound('uploads active', stats.uploadsActive, limits.uploadsActiveLargeMax + limits.uploadsHeldUpMax)
   bound('uploads waiting', stats.uploadsWaiting, limits.uploadsWaitingMax)
   bound('requests', stats.requests, stats.peersConnected * limits.requestsPerPeer)
   bound('bytes in flight', stats.inFlightBytes, limits.inFlightMaxBytes)
