@@ -289,6 +289,13 @@ function tellFormer(state: State, { digest, former }: Subject, item: AnnounceIte
   former.clear()
 }
 
+/** The host has heard what this call said; what it is owed since then, or found no room in it, it has not. */
+function settle({ owed }: State, { items, to }: Call): void {
+  const left = owed.get(to)?.left
+  for (const { digest, leaves } of items) if (leaves === true) left?.delete(digest)
+  if (left?.size === 0) owed.delete(to)
+}
+
 /** It is held again. */
 function forgetLeft({ owed }: State, digest: Digest): void {
   for (const [host, { left }] of owed) if (left.delete(digest) && left.size === 0) owed.delete(host)
@@ -492,7 +499,7 @@ function answered(state: State, id: number, answer: AnnounceAnswer): void {
   const asked = takeCall(state, id)
   if (asked === undefined) return
   noteInformed(state.informed, asked.to)
-  state.owed.delete(asked.to)
+  settle(state, asked)
   if (asked.isRoster) heedRoster(state, asked.to, answer.roster)
   else heedItems(state, asked, answer)
   state.nextMs = undefined

@@ -20,6 +20,8 @@ interface Pair {
   readonly down: Set<PeerId>
   /** Calls to these are not answered. */
   readonly hangs: Set<PeerId>
+  /** The next call to this host is answered when what this gives is called. */
+  delay(host: PeerId): () => void
   readonly client: DirectoryClient
   /** The members in this order, as hosts of any digest. */
   rank(...members: readonly PeerId[]): void
@@ -44,6 +46,7 @@ function createPair(): Pair {
   const down = new Set<PeerId>()
   const hangs = new Set<PeerId>()
   const called: PeerId[] = []
+  const delayed = new Map<PeerId, (() => void)[]>()
   const client = createDirectoryClient({
     clock,
     random: seededRandom('client'),
@@ -57,6 +60,11 @@ function createPair(): Pair {
     emit(output) {
       if (output.type !== 'call') return
       called.push(output.to)
+      const late = delayed.get(output.to)
+      if (late?.length === 0) {
+        late.push(() => client.answered(output.id, hosts.get(output.to)!.announce(output.request)))
+        return
+      }
       if (hangs.has(output.to)) return
       if (down.has(output.to)) client.failed(output.id)
       else client.answered(output.id, hosts.get(output.to)!.announce(output.request))
@@ -66,6 +74,11 @@ function createPair(): Pair {
     hosts,
     down,
     hangs,
+    delay(host) {
+      const late: (() => void)[] = []
+      delayed.set(host, late)
+      return () => late.forEach((answer) => answer())
+    },
     client,
     rank(...members) {
       ranked = [...members]
@@ -196,6 +209,25 @@ describe('what is left while a host does not answer', () => {
     pair.rank('owner', 'standby')
     expect(['owner', 'standby'].map((host) => pair.knows(host))).toEqual([false, false])
     expect(pair.calls('other')).toBe(0)
+  })
+
+  it('is said to who was its host before others came, though that answers an earlier call meanwhile', () => {
+    const pair = createPair()
+    pair.hold(whole)
+    pair.pass(3)
+    pair.rank('newcomer', 'other', 'owner', 'standby')
+    pair.pass(3)
+    pair.rank('owner')
+    const answer = pair.delay('owner')
+    pair.hold({ ...part, digest: digestOf(2) })
+    pair.pass(0.2)
+    pair.rank('newcomer', 'other', 'owner', 'standby')
+    pair.leave(digest)
+    pair.pass(0.2)
+    answer()
+    pair.pass(3)
+    pair.rank('owner', 'standby')
+    expect(pair.knows('owner')).toBe(false)
   })
 
   it('is not said to who was its host for longer than that remembers', () => {
