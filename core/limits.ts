@@ -884,7 +884,7 @@ export const limits = {
   // Cluster: messages of directory and members
   /** An announce of 128 digests at their largest takes 1.5 MiB, member records 1 MiB and at their largest just less than this. */
   clusterRequestMaxBytes: 4 * MiB,
-  /** Of all requests that are being read, to which each of a thousand connections would add as much: eight at their largest. */
+  /** Of all requests that are being read, to which each of a thousand connections would add as much: eight at their largest. Beyond, the first of them give way. */
   clusterBodiesMaxBytes: 32 * MiB,
   /** What is read of a request that is refused: more than most requests take. */
   clusterDrainMaxBytes: 64 * KiB,

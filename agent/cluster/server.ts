@@ -66,14 +66,20 @@ export function routeOf<Request, Answer>(
 interface State extends ClusterServerComponents {
   readonly epochs: Epochs
   readonly turns: Turns
-  /** Of the bodies that are being read. */
+  /** Bodies that are being read, the first one first. */
+  readonly readings: Set<Reading>
+  /** What has come of them. */
   bodiesBytes: number
+}
+
+interface Reading {
+  giveWay(): void
 }
 
 export function createClusterServer(components: ClusterServerComponents): ClusterServer {
   const { clock } = components
   const turns = createTurns({ clock, soon: setImmediate })
-  const state: State = { ...components, epochs: createEpochs(clock), turns, bodiesBytes: 0 }
+  const state: State = { ...components, epochs: createEpochs(clock), turns, readings: new Set(), bodiesBytes: 0 }
   const server = createServer(
     {
       maxHeaderSize: limits.clusterHeadersMaxBytes,
@@ -117,14 +123,14 @@ async function serve(state: State, request: IncomingMessage, response: ServerRes
   const headers = readMacHeaders(request.headers)
   const key = route && headers && authenticate(state, route, headers)
   if (route === undefined || headers === undefined || key === undefined) {
-    await refuse(state, request, response, route === undefined ? 404 : 401)
+    await refuse(request, response, route === undefined ? 404 : 401)
     return
   }
   if (route.inTurn(headers.from)) await new Promise<void>((resolve) => state.turns.wait(resolve))
   const admission = state.epochs.admit(headers.epoch, headers.nonce)
   const body = admission === 'replayed' ? undefined : await readBody(state, request)
   if (body === undefined || hashOf(body) !== headers.bodyHash) {
-    await refuse(state, request, response, 401)
+    await refuse(request, response, 401)
     return
   }
   const asked = route.sealed === 'both' ? unseal(key, body) : body
@@ -153,24 +159,31 @@ function authenticate(state: State, route: ClusterRoute, headers: MacHeaders): M
   return isMeant ? key : undefined
 }
 
-/** Undefined when it is too large or cut off, or all that are being read are together. */
+/**
+ * Undefined when it is too large or cut off, or gives way: where all that are being read are too much together, the one that began
+ * first ends, since those of whoever sends slowly on purpose would else keep out all others.
+ */
 async function readBody(state: State, request: IncomingMessage): Promise<Buffer | undefined> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   // Cut off while it waited for its turn: it says no more.
   if (request.destroyed) resolve(false)
+  const reading: Reading = { giveWay: () => resolve(false) }
+  state.readings.add(reading)
   const parts: Buffer[] = []
   let length = 0
   const onData = (part: Buffer): void => {
     parts.push(part)
     length += part.length
     state.bodiesBytes += part.length
-    if (length > limits.clusterRequestMaxBytes || state.bodiesBytes > limits.clusterBodiesMaxBytes) resolve(false)
+    if (length > limits.clusterRequestMaxBytes) resolve(false)
+    if (state.bodiesBytes > limits.clusterBodiesMaxBytes) for (const first of state.readings) return first.giveWay()
   }
   request.on('data', onData)
   request.on('end', () => resolve(true))
   request.on('error', () => resolve(false))
   const isWhole = await promise
   request.off('data', onData)
+  state.readings.delete(reading)
   state.bodiesBytes -= length
   return isWhole ? Buffer.concat(parts) : undefined
 }
@@ -184,15 +197,20 @@ function send(state: State, response: ServerResponse, key: MacKey, to: MacHeader
 }
 
 /** Says nothing. A small body is read and dropped, since closing before it would cost its sender the answer. */
-async function refuse(
-  state: State,
-  request: IncomingMessage,
-  response: ServerResponse,
-  status: 401 | 404,
-): Promise<void> {
+async function refuse(request: IncomingMessage, response: ServerResponse, status: 401 | 404): Promise<void> {
   const isSmall = Number(request.headers['content-length']) <= limits.clusterDrainMaxBytes
-  if (isSmall && !request.readableEnded) await readBody(state, request)
+  if (isSmall && !request.readableEnded) await drop(request)
   response.sendDate = false
   response.writeHead(status, { 'content-length': 0, connection: 'close' })
   response.end()
+}
+
+function drop(request: IncomingMessage): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  if (request.destroyed) resolve()
+  request.on('end', resolve)
+  request.on('error', resolve)
+  request.on('close', resolve)
+  request.resume()
+  return promise
 }
