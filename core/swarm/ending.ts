@@ -71,11 +71,17 @@ export function dropChunks(state: SwarmState, session: Session, indices: readonl
   takeBack(state, session, indices)
 }
 
-/** Some chunks are gone, from disk or of what passed by it: they must come anew. What is being fetched or kept meanwhile goes on. */
+/**
+ * Some chunks are gone, from disk or of what passed by it: they must come anew. What is being fetched or kept meanwhile goes on; the
+ * proof does not, also where nothing is gone.
+ */
 export function missChunks(state: SwarmState, session: Session, have: Uint8Array): void {
   const gone = chunksOf(session.size).filter((index) => hasBit(session.have, index) && !hasBit(have, index))
   if (gone.length > 0) session.complete = false
-  else if (!session.phase.includes(phases.passed)) return
+  else if (!session.phase.includes(phases.passed)) {
+    session.proving = false
+    return
+  }
   takeBack(state, session, gone)
 }
 

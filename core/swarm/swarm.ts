@@ -170,7 +170,10 @@ function dispatch(state: SwarmState, event: SwarmEvent): void {
     case 'evicted':
       return withSession(state, event.digest, (session) => loseChunks(state, session))
     case 'lost':
-      return withSession(state, event.digest, (session) => missChunks(state, session, event.have))
+      return withSession(state, event.digest, (session) => {
+        missChunks(state, session, event.have)
+        proveWhenWhole(state, session)
+      })
     case 'entries':
       return withSession(state, event.digest, (session) => adoptEntries(session, event))
     case 'reader-opened':

@@ -882,6 +882,18 @@ describe('a chunk that the disk refuses', () => {
     expect(new Set(bench.told('request').map(({ index }) => index))).toEqual(new Set([0, 1]))
   })
 
+  it('is proved again where the proof found another in its place, though none is lost', () => {
+    const bench = createBench({ chunks: 2 })
+    bench.read()
+    bench.joins('a', [0, 1])
+    for (const request of bench.told('request')) bench.sends(request)
+    for (const { index } of bench.take('hash')) bench.handle({ type: 'hashed', digest, index, hash: hashOf(index) })
+    for (const index of [0, 1]) bench.handle({ type: 'kept', digest, index, ok: true })
+    expect(bench.take('prove')).toHaveLength(1)
+    bench.handle({ type: 'lost', digest, have: bitsOf(2, [0, 1]) })
+    expect(bench.take('prove')).toEqual([{ type: 'prove', digest, size: sizeOf(2) }])
+  })
+
   it('comes again when what passed is let go, though the disk has lost nothing', () => {
     const bench = createBench({ chunks: 2 })
     bench.read()
