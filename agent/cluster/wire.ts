@@ -192,34 +192,52 @@ function isListener(text: string): boolean {
   return !ipaddr.isValid(host) || !refusedRanges.has(ipaddr.process(host).range())
 }
 
+const incarnation = z.int().nonnegative()
+
 /** What may be told rises with time: whoever is lied about raises its own above that, and must still be heard. */
-const incarnation = z
-  .int()
-  .nonnegative()
-  .refine((told) => told <= limits.incarnationMax + Date.now(), 'no room above it')
+function hasRoomAbove(told: number): boolean {
+  return told <= limits.incarnationMax + Date.now()
+}
 
-const memberRecord = z
-  .strictObject({
-    peer,
-    addresses,
-    cluster: z.string().max(260).refine(isListener, 'not where a member may listen'),
-    incarnation,
-    life: incarnation,
-    zone: place.exactOptional(),
-    region: place.exactOptional(),
-    state: z.enum(['alive', 'left', 'dead']),
-  })
-  .refine((record) => Buffer.byteLength(JSON.stringify(record)) <= limits.memberRecordMaxBytes, 'a record too large')
+const memberRecord = z.strictObject({
+  peer,
+  addresses,
+  cluster: z.string().max(260).refine(isListener, 'not where a member may listen'),
+  incarnation,
+  life: incarnation,
+  zone: place.exactOptional(),
+  region: place.exactOptional(),
+  state: z.enum(['alive', 'left', 'dead']),
+})
 
-/** Whole buckets are sent, so a message may pass `limits.membersPerMessage` by one bucket, and carries news besides. */
-const records = z.array(memberRecord).max(3 * limits.membersPerMessage)
+type WrittenRecord = z.infer<typeof memberRecord>
+
+function isTakeable(record: WrittenRecord): boolean {
+  const isShort = Buffer.byteLength(JSON.stringify(record)) <= limits.memberRecordMaxBytes
+  return isShort && hasRoomAbove(record.incarnation) && hasRoomAbove(record.life)
+}
+
+const speaker = memberRecord.refine(isTakeable, 'a record too large, or of too high an incarnation')
+
+/**
+ * Whole buckets are sent, so a message may pass `limits.membersPerMessage` by one bucket, and carries news besides. What is not
+ * takeable here is left out, and not the message: its sender may have taken it honestly, by a clock that is ahead or as an older agent.
+ */
+const records = z
+  .array(memberRecord)
+  .max(3 * limits.membersPerMessage)
+  .transform((all) => all.filter(isTakeable))
+const accusations = z
+  .array(z.strictObject({ peer, incarnation }))
+  .max(limits.memberBuckets)
+  .transform((all) => all.filter((accusation) => hasRoomAbove(accusation.incarnation)))
 const listHash = z.string().regex(/^[A-Za-z0-9_-]{22}$/)
 
 const exchangeRequest = z.strictObject({
-  from: memberRecord,
+  from: speaker,
   hash: listHash,
   news: records,
-  accusations: z.array(z.strictObject({ peer, incarnation })).max(limits.memberBuckets),
+  accusations,
   vouched: z.array(peer).max(limits.memberBuckets),
   compare: z.boolean(),
   want: z
@@ -233,7 +251,7 @@ const exchangeRequest = z.strictObject({
 })
 
 const exchangeAnswer = z.strictObject({
-  from: memberRecord,
+  from: speaker,
   hash: listHash,
   news: records,
   buckets: z

@@ -258,7 +258,7 @@ it('takes a member that listens at a name', () => {
   expect(exchangeCall.readRequest(written)?.from.cluster).toBe('shoal-0.shoal.svc:5052')
 })
 
-it('refuses a member that says so much of itself that a message full of such members would be refused', () => {
+it('leaves out a member that says so much of itself that a message full of such members would be refused', () => {
   const name = 'z'.repeat(limits.placeMaxLength)
   const named = { ...record, zone: name, region: name }
   const spare = limits.memberRecordMaxBytes - JSON.stringify(named).length
@@ -266,7 +266,11 @@ it('refuses a member that says so much of itself that a message full of such mem
   const readsAs = (news: MemberRecord[]): ExchangeRequest | undefined =>
     exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, news }))
   expect(readsAs([fits])?.news).toEqual([fits])
-  for (const zone of [`${name.slice(1)}é`, `${name.slice(1)}\n`]) expect(readsAs([{ ...fits, zone }])).toBeUndefined()
+  for (const zone of [`${name.slice(1)}é`, `${name.slice(1)}\n`]) {
+    const large = { ...fits, zone }
+    expect(readsAs([large, record])?.news).toEqual([record])
+    expect(exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, from: large }))).toBeUndefined()
+  }
   // News, and whole buckets until they are as many: the last may be full.
   const news = Array.from({ length: 2 * limits.membersPerMessage + limits.membersPerBucketMax }, () => fits)
   expect(readsAs(news)?.news).toHaveLength(news.length)
@@ -281,9 +285,13 @@ it('refuses a member that says so much of itself that a message full of such mem
   expect(exchangeCall.writeRequest(fullest).length).toBeLessThan(limits.clusterRequestMaxBytes)
 })
 
-it('refuses a member whose incarnation leaves no room above it', () => {
-  const written = exchangeCall.writeRequest({ ...exchange, news: [{ ...record, incarnation: 2 ** 53 - 1 }] })
-  expect(exchangeCall.readRequest(written)).toBeUndefined()
+it('refuses a member whose incarnation leaves no room above it, and leaves out others’ word of one', () => {
+  const none = { ...record, incarnation: 2 ** 53 - 1 }
+  expect(exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, from: none }))).toBeUndefined()
+  const news = [none, { ...record, life: 2 ** 53 - 1 }, record]
+  const accusations = [none, record].map((of) => ({ peer, incarnation: of.incarnation }))
+  const read = exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, news, accusations }))
+  expect(read).toEqual({ ...exchange, news: [record], accusations: [{ peer, incarnation: record.incarnation }] })
 })
 
 describe('a lie about the incarnation of a member', () => {
@@ -300,7 +308,7 @@ describe('a lie about the incarnation of a member', () => {
       return exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, news, accusations: [] }))
     }
     const highest = limits.incarnationMax + Date.now()
-    expect(lieOf(highest + 1)).toBeUndefined()
+    expect(lieOf(highest + 1)?.news).toEqual([])
     const refuted = victim.handle(lieOf(highest)!)
     vi.advanceTimersByTime(1)
     const read = exchangeCall.readAnswer(exchangeCall.writeAnswer(refuted))
