@@ -510,7 +510,7 @@ export const limits = {
   /** An announcer unheard for this long, and for so many of its intervals, has gone (DESIGN, Members: dead within 5 s). */
   announcerSilentMs: 5 * second,
   announcerSilentIntervals: 3,
-  /** Hosts that are to hear what is left though their call failed, `announceItemsMax` of it each: more than are hung at once in any cluster that works. */
+  /** Hosts that are to hear what is left though their call failed, `leftDigestsMax` in all: more than are hung at once in any cluster that works. */
   owedHostsMax: 160,
   /** Digests in one host's directory: its share of all digests times two; a table takes 4 bytes a chunk, 4 KiB of a large layer. */
   directoryDigestsMax: 20_000,

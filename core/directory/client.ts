@@ -267,8 +267,15 @@ const rememberedMs = limits.announcerSilentIntervals * limits.announceIdleMs
 function owe({ owed }: State, host: PeerId, left: readonly AnnounceItem[], untilMs: number): void {
   if (owed.size >= limits.owedHostsMax) return
   const known = owed.get(host) ?? { untilMs, left: new Map() }
-  owed.set(host, known)
-  for (const item of left) if (known.left.size < limits.announceItemsMax) known.left.set(item.digest, item)
+  let room = limits.leftDigestsMax - countOwed(owed)
+  for (const item of left) if (known.left.has(item.digest) || room-- > 0) known.left.set(item.digest, item)
+  if (known.left.size > 0) owed.set(host, known)
+}
+
+function countOwed(owed: ReadonlyMap<PeerId, Owed>): number {
+  let count = 0
+  for (const { left } of owed.values()) count += left.size
+  return count
 }
 
 /** Other members come before it, until one of them is gone again. */

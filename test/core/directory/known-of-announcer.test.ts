@@ -4,6 +4,7 @@ import { createDirectoryClient } from '../../../core/directory/client.ts'
 import type { DirectoryClient } from '../../../core/directory/client.ts'
 import type { Directory } from '../../../core/directory/directory.ts'
 import type { AnnounceItem } from '../../../core/directory/messages.ts'
+import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import type { PeerId } from '../../../core/ports.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
@@ -33,7 +34,7 @@ interface Pair {
   /** How often it was called. */
   calls(host: PeerId): number
   /** Does the host name the announcer as a holder? */
-  knows(host: PeerId): boolean
+  knows(host: PeerId, of?: Digest): boolean
 }
 
 function createPair(): Pair {
@@ -105,8 +106,8 @@ function createPair(): Pair {
       }
     },
     calls: (host) => called.filter((one) => one === host).length,
-    knows: (host) =>
-      hosts.get(host)!.locate({ from: 'asker', digest, origin: 'registry.example', except: [] }).size !== undefined,
+    knows: (host, of = digest) =>
+      hosts.get(host)!.locate({ from: 'asker', digest: of, origin: 'registry.example', except: [] }).size !== undefined,
   }
 }
 
@@ -161,6 +162,20 @@ describe('what is left while a host does not answer', () => {
     pair.down.delete('owner')
     pair.pass(3)
     expect(pair.knows('owner')).toBe(false)
+  })
+
+  it('is forgotten by it, however much that is', () => {
+    const pair = createPair()
+    const digests = Array.from({ length: 3 * limits.announceItemsMax }, (_, number) => digestOf(number))
+    for (const of of digests) pair.hold({ ...whole, digest: of })
+    pair.pass(5)
+    expect(digests.filter((of) => !pair.knows('owner', of))).toEqual([])
+    pair.down.add('owner')
+    for (const of of digests) pair.leave(of)
+    pair.pass(3)
+    pair.down.delete('owner')
+    pair.pass(5)
+    expect(digests.filter((of) => pair.knows('owner', of))).toEqual([])
   })
 
   it('is not said of what is held again by then', () => {
