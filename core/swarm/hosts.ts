@@ -7,7 +7,7 @@ export function hostOf(state: SwarmState, { address, connected, leftAtMs }: Peer
   if (address === undefined || (!connected && state.clock.now() - leftAtMs > state.limits.banMs)) return undefined
   const known = state.hosts.get(address)
   if (known !== undefined) return known
-  const host: Host = { address, strikes: 0, struckAtMs: 0, bannedUntilMs: 0, idleMs: 0, idleRests: 0, idleUntilMs: 0 }
+  const host: Host = { address, strikes: 0, struckAtMs: 0, bannedUntilMs: 0, idleRests: 0, idleUntilMs: 0 }
   state.hosts.set(address, host)
   return host
 }

@@ -1,7 +1,6 @@
 /**
- * Who asks for chunks and takes none keeps places from all others: it may not read what it is sent, or cancel it in its midst, again
- * and again. How long a host has had places since it last took a chunk whole is counted, and beyond what a slow link takes it is left
- * to others for a while; by address, since peer IDs are made at will.
+ * Who asks for chunks and reads nothing of what it is sent keeps places from all others. Who has places for longer than a slow link
+ * takes for a chunk is left to others for a while, as far as these ask for them; by address, since peer IDs are made at will.
  */
 import type { PeerId } from '../ports.ts'
 import { hostOf } from './hosts.ts'
@@ -14,15 +13,7 @@ export function noteTaken(state: SwarmState, upload: Upload): void {
   const bytes = bytesOf(state, upload)
   if (bytes > 0) state.uploads.takenByteMs = smoothed(state.uploads.takenByteMs, placeMs(state, upload) / bytes)
   const host = hostOfPeer(state, upload.peer)
-  if (host === undefined) return
-  host.idleMs = 0
-  host.idleRests = 0
-}
-
-/** An upload ends before all of it was taken. */
-export function noteUntaken(state: SwarmState, upload: Upload): void {
-  const host = hostOfPeer(state, upload.peer)
-  if (host !== undefined && !isResting(state, host)) host.idleMs += placeMs(state, upload)
+  if (host !== undefined) host.idleRests = 0
 }
 
 /**
@@ -59,7 +50,7 @@ export function leaveIdleTakers(state: SwarmState): Host[] {
   for (const upload of state.uploads.active) {
     const host = hostOfPeer(state, upload.peer)
     if (host === undefined) continue
-    const { ms, patienceMs } = held.get(host) ?? { ms: host.idleMs, patienceMs: 0 }
+    const { ms, patienceMs } = held.get(host) ?? { ms: 0, patienceMs: 0 }
     held.set(host, { ms: ms + placeMs(state, upload), patienceMs: Math.max(patienceMs, patienceFor(state, upload)) })
   }
   const idle = [...held].flatMap(([host, { ms, patienceMs }]) => (ms >= patienceMs ? [host] : []))
@@ -70,7 +61,6 @@ export function leaveIdleTakers(state: SwarmState): Host[] {
 function rest({ clock, limits }: SwarmState, host: Host): void {
   host.idleUntilMs = clock.now() + Math.min(limits.idleTakerRestMs * 2 ** host.idleRests, limits.banMs)
   host.idleRests++
-  host.idleMs = 0
 }
 
 /** A chunk's time at half a Mbit/s for each of its two requests. */

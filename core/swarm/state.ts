@@ -319,8 +319,7 @@ export interface Host {
   strikes: number
   struckAtMs: number
   bannedUntilMs: number
-  /** How long it has had places for uploads since it last took a chunk whole, and how often it was left to others for that, until when (idle-takers.ts). */
-  idleMs: number
+  /** How often it was left to others since it last took a chunk whole, and until when (idle-takers.ts). */
   idleRests: number
   idleUntilMs: number
 }

@@ -3,7 +3,7 @@ import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
 import { activePlaces, waitingPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
-import { isLeftToOthers, leaveIdleTakers, noteTaken, noteUntaken, placesTaken } from './idle-takers.ts'
+import { isLeftToOthers, leaveIdleTakers, noteTaken, placesTaken } from './idle-takers.ts'
 import { lengthOf } from './session.ts'
 import { noteLeft } from './spreading.ts'
 import { insteadOf, suggest } from './suggestions.ts'
@@ -32,7 +32,8 @@ export function onRequest(
     toldAtMs: 0,
     startedAtMs: Infinity,
   }
-  if (requestsOf(state, peer) >= state.limits.uploadsPerPeer || isLeftToOthers(state, peer)) {
+  const isLeft = isLeftToOthers(state, peer) && !mayStart(state, upload)
+  if (requestsOf(state, peer) >= state.limits.uploadsPerPeer || isLeft) {
     turnAway(state, upload)
     return false
   }
@@ -198,7 +199,6 @@ function withdraw(state: SwarmState, upload: Upload): void {
   remove(state.uploads.active, upload)
   remove(state.uploads.waiting, upload)
   if (!wasActive) return
-  noteUntaken(state, upload)
   state.emit({ type: 'stop-upload', peer: upload.peer, id: upload.id })
   startUploads(state)
 }
@@ -213,10 +213,11 @@ export function onUploaded(state: SwarmState, peer: PeerId, id: number, ok: bool
   startUploads(state)
 }
 
-/** Whoever has had places in vain for too long gives them to others, and who takes long now lets others have theirs beside it. */
+/** Whoever has had places in vain for too long gives them to others that wait, and who takes long now lets others have theirs beside it. */
 export function turnAwayIdle(state: SwarmState): void {
   if (state.uploads.active.length === 0) return
   startUploads(state)
+  if (!state.uploads.waiting.some(({ peer }) => !isLeftToOthers(state, peer))) return
   const idle = leaveIdleTakers(state)
   if (idle.length === 0) return
   const ofIdle = [...state.uploads.active, ...state.uploads.waiting].filter(({ peer }) => isLeftToOthers(state, peer))

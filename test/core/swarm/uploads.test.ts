@@ -3,7 +3,7 @@ import { limits } from '../../../core/limits.ts'
 import { fullBitfield } from '../../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../../core/swarm/chunks.ts'
 import type { PeerMessage } from '../../../core/swarm/messages.ts'
-import { GiB, MiB, second } from '../../../core/units.ts'
+import { GiB, MiB, minute, second } from '../../../core/units.ts'
 import { allOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
 /** A node that holds the whole blob. */
@@ -163,12 +163,17 @@ describe('the next turn', () => {
   })
 })
 
-/** One peer has both places of a seed, and another waits. */
-function createHeldUp(): Bench {
+/** The peer, alone at its address, asks for a chunk. */
+function asks(bench: Bench, peer: string, id: number): void {
+  bench.handle({ type: 'peer-connected', peer, address: `host of ${peer}` })
+  bench.says(peer, request(id))
+}
+
+/** One peer has both places of a seed, and others wait. */
+function createHeldUp(others = ['honest']): Bench {
   const bench = createSeed()
-  for (const peer of ['idle', 'honest']) bench.handle({ type: 'peer-connected', peer, address: `host of ${peer}` })
-  for (const id of [1, 2]) bench.says('idle', request(id))
-  bench.says('honest', request(3))
+  for (const id of [1, 2]) asks(bench, 'idle', id)
+  for (const peer of others) asks(bench, peer, 3)
   bench.take('upload')
   bench.told('queued')
   return bench
@@ -176,9 +181,10 @@ function createHeldUp(): Bench {
 
 describe('a peer that takes no chunk whole', () => {
   const withinMs = limits.idleTakerMs / 2
+  const many = ['a', 'b', 'c']
 
-  it('keeps its places until that has lasted, and leaves them to others then', () => {
-    const bench = createHeldUp()
+  it('keeps its places until that has lasted, and leaves them to others that wait', () => {
+    const bench = createHeldUp(many)
     bench.pass(withinMs - limits.tickMs)
     expect(bench.take('stop-upload')).toEqual([])
     bench.pass(limits.tickMs)
@@ -187,7 +193,13 @@ describe('a peer that takes no chunk whole', () => {
       { peer: 'idle', id: 2 },
     ])
     expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([1, 2])
-    expect(bench.take('upload')).toMatchObject([{ peer: 'honest', id: 3 }])
+  })
+
+  it('keeps its places for as long as nobody waits for them', () => {
+    const bench = createHeldUp([])
+    bench.pass(minute)
+    expect(bench.take('stop-upload')).toEqual([])
+    expect(bench.told('busy')).toEqual([])
   })
 
   it('has them beside those of others once it takes longer than at half a Mbit/s', () => {
@@ -216,41 +228,38 @@ describe('a peer that takes no chunk whole', () => {
 
   it('has so beside a few only', () => {
     const bench = createSeed()
-    const many = limits.uploadsActiveMax + limits.uploadsHeldUpMax
-    for (const id of span(0, many + 2)) bench.says(`p${id}`, request(id))
+    const most = limits.uploadsActiveMax + limits.uploadsHeldUpMax
+    for (const id of span(0, most + 2)) bench.says(`p${id}`, request(id))
     bench.pass(10 * second)
-    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: many, uploadsWaiting: 2 })
+    expect(bench.swarm.stats()).toMatchObject({ uploadsActive: most, uploadsWaiting: 2 })
   })
 
-  it('is turned away for a while, and longer each time', () => {
-    const bench = createHeldUp()
-    bench.handle({ type: 'peer-disconnected', peer: 'honest' })
+  it('is turned away for a while, and longer each time, as long as others have the places', () => {
+    const bench = createHeldUp(many)
     for (const restMs of [limits.idleTakerRestMs, 2 * limits.idleTakerRestMs, 4 * limits.idleTakerRestMs]) {
       bench.pass(withinMs)
+      expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([1, 2])
+      for (const peer of many) bench.handle({ type: 'peer-disconnected', peer })
+      bench.pass(restMs - 2 * limits.tickMs)
+      for (const peer of many) asks(bench, peer, 3)
+      asks(bench, 'idle', 4)
+      expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([4])
+      for (const peer of many) bench.handle({ type: 'peer-disconnected', peer })
+      bench.pass(2 * limits.tickMs)
       bench.take('upload')
-      bench.pass(restMs - limits.tickMs)
-      bench.says('idle', request(4))
-      expect(bench.take('upload')).toEqual([])
-      bench.pass(limits.tickMs)
-      for (const id of [1, 2]) bench.says('idle', request(id))
+      for (const id of [1, 2]) asks(bench, 'idle', id)
       expect(bench.take('upload')).toHaveLength(2)
+      for (const peer of many) asks(bench, peer, 3)
     }
   })
 
-  it('gains nothing by cancels and new requests', () => {
-    const bench = createHeldUp()
-    bench.handle({ type: 'peer-disconnected', peer: 'honest' })
-    const stepMs = withinMs / 5
-    for (const round of span(0, 4)) {
-      bench.pass(stepMs)
-      for (const id of [1, 2]) bench.says('idle', { type: 'cancel', id })
-      for (const id of [1, 2]) bench.says('idle', request(id, round))
-    }
-    expect(bench.told('busy', 'idle')).toEqual([])
-    bench.pass(stepMs)
-    expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([1, 2])
-    bench.says('idle', request(3))
-    expect(bench.told('busy', 'idle').map(({ id }) => id)).toEqual([3])
+  it('is given a place meanwhile that nobody else wants', () => {
+    const bench = createHeldUp(many)
+    bench.pass(withinMs)
+    for (const peer of many) bench.handle({ type: 'peer-disconnected', peer })
+    bench.take('upload')
+    asks(bench, 'idle', 4)
+    expect(bench.take('upload')).toMatchObject([{ peer: 'idle', id: 4 }])
   })
 
   it('of large chunks has the time that these take at half a Mbit/s', () => {
@@ -258,12 +267,12 @@ describe('a peer that takes no chunk whole', () => {
     const size = 4 * GiB
     const have = fullBitfield(chunkCountOf(size))
     bench.handle({ type: 'held', digest, size, have, complete: true })
-    bench.handle({ type: 'peer-connected', peer: 'slow', address: 'host of slow' })
-    bench.says('slow', request(1))
+    asks(bench, 'slow', 1)
+    for (const id of span(0, 9)) asks(bench, `p${id}`, 3)
     bench.pass((2 * (4 * MiB)) / limits.leaseStarvedBytesPerMs - 1 * second)
     expect(bench.take('stop-upload')).toEqual([])
     bench.pass(2 * second)
-    expect(bench.take('stop-upload')).toHaveLength(1)
+    expect(bench.take('stop-upload')).toHaveLength(limits.uploadsActiveLargeMax)
   })
 
   it('is slow and honest where it takes one now and then', () => {
