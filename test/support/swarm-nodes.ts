@@ -7,13 +7,14 @@ import { createPossession } from '../../agent/access/possession.ts'
 import { createSparingOrigin } from '../../agent/access/sparing-origin.ts'
 import { askContent, type AskContentComponents, askSize } from '../../agent/cluster/ask-content.ts'
 import { createNotary } from '../../agent/identity/notary.ts'
-import { createIdentity } from '../../agent/identity/identity.ts'
+import { createIdentity, type Identity } from '../../agent/identity/identity.ts'
 import { createLogger } from '../../agent/logging.ts'
 import type { Blobs, Want } from '../../agent/registry/ports.ts'
 import { createBlobs } from '../../agent/swarm/blobs.ts'
 import { createRunner, type Runner } from '../../agent/swarm/runner.ts'
 import { createSmallContents, type SmallContents } from '../../agent/swarm/small-contents.ts'
 import { systemClock } from '../../agent/system/clock.ts'
+import type { PeerTransport } from '../../agent/transport/peer-transport.ts'
 import { anonymous } from '../../agent/upstream/credential.ts'
 import type { OriginClient } from '../../agent/upstream/origin-client.ts'
 import { type Sleep, sleepBySystem } from '../../agent/upstream/retry.ts'
@@ -66,6 +67,8 @@ export interface SwarmNodesOptions {
   /** The time by which rate limits are kept, and how to wait for it. Default: the system's. */
   readonly rateClock?: Clock
   readonly sleep?: Sleep
+  /** Default: a twin, at an address of its own. */
+  readonly transport?: (identity: Identity) => Promise<PeerTransport>
 }
 
 /** Each node has an address of its own. */
@@ -117,7 +120,8 @@ export function createSwarmNodes(
       ask: async (question) => hosting.possession({ from, ...question, tells: [] }),
     })
     const onFetched = (want: Want): void => findings.noteHeld(want)
-    const transport = network.create(identity.peer, `127.0.0.${nodes.length + 1}`)
+    const transport =
+      (await options.transport?.(identity)) ?? network.create(identity.peer, `127.0.0.${nodes.length + 1}`)
     const received = { origin: 0, peer: 0 }
     const counts = { bans: 0, escapes: 0 }
     const notary = createNotary(identity)
