@@ -634,7 +634,10 @@ export const limits = {
   frameHeadMaxBytes: 9,
   /** Control messages that wait for one peer; one that takes none for so long is not keeping up and is let go. */
   controlQueueMaxBytes: 1 * MiB,
-  /** The same on its lane for chunks: a frame for each of its two requests, and the heads, of some 200 bytes, of hundreds that it has cancelled since it took one. */
+  /**
+   * The same on its lane for chunks: a frame for each of its two requests, and the heads, of some 200 bytes, of hundreds that it has
+   * cancelled since it took one.
+   */
   laneQueueMaxBytes: 256 * KiB,
   /** A control stream that just opened says hello within this time, and a link's lanes open within as much. */
   helloMs: 5 * second,
@@ -884,7 +887,10 @@ export const limits = {
   // Cluster: messages of directory and members
   /** An announce of 128 digests at their largest takes 1.5 MiB, member records 1 MiB and at their largest just less than this. */
   clusterRequestMaxBytes: 4 * MiB,
-  /** Of all requests that are being read, to which each of a thousand connections would add as much: eight at their largest. Beyond, the first of them give way. */
+  /**
+   * Of all requests that are being read, to which each of a thousand connections would add as much: eight at their largest. Beyond, the
+   * first of them give way.
+   */
   clusterBodiesMaxBytes: 32 * MiB,
   /** What is read of a request that is refused: more than most requests take. */
   clusterDrainMaxBytes: 64 * KiB,

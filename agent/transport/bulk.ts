@@ -86,7 +86,10 @@ function* framesIn(piece: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-/** Resolves when the kernel has taken all of `parts`, so that at most one frame per upload waits here; rejects with `PEER_GONE` or the signal's reason. */
+/**
+ * Resolves when the kernel has taken all of `parts`, so that at most one frame per upload waits here. Rejects with `PEER_GONE` or the
+ * signal's reason.
+ */
 function put(lane: TLSSocket, peer: PeerId, parts: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   if (signal.aborted) reject(signal.reason)

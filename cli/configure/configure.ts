@@ -17,7 +17,8 @@ export interface HostsChange {
 }
 
 /**
- * All directories are read before the first is written; those that are meant no longer are put back. Rejects with `CONFIG_INVALID`, `HOSTS_INVALID`, `HOSTS_FAILED`,
+ * All directories are read before the first is written; those that are meant no longer are put back. Rejects with
+ * `CONFIG_INVALID`, `HOSTS_INVALID`, `HOSTS_FAILED`,
  * `MIRROR_KEYS_INVALID` or `STORE_DIRECTORY_INVALID`.
  */
 export async function configure(options: ConfigureOptions): Promise<HostsChange[]> {

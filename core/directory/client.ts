@@ -21,6 +21,7 @@ import type {
   RosterAnswer,
   TimedAnswer,
 } from './messages.ts'
+import { createOwed, type Owed } from './owed.ts'
 import { createRoster, isAtRest, type Roster } from './rosters.ts'
 
 export type DirectoryClientOutput =
@@ -124,12 +125,6 @@ interface Standing {
   dueMs: number
 }
 
-/** Is said to a host even if there is nothing else to say, until it would have forgotten it anyway. */
-interface Owed {
-  readonly untilMs: number
-  readonly left: Map<Digest, AnnounceItem>
-}
-
 interface State extends DirectoryClientComponents {
   readonly subjects: Map<Digest, Subject>
   readonly standings: Map<PeerId, Standing>
@@ -139,8 +134,7 @@ interface State extends DirectoryClientComponents {
   readonly silent: Map<PeerId, number>
   /** Hosts that have answered since they last failed to, or came: all others may know what is so no more. */
   readonly informed: Set<PeerId>
-  /** What is left, by hosts that may not have heard so. */
-  readonly owed: Map<PeerId, Owed>
+  readonly owed: Owed
   /** When a host was last called. */
   readonly lastMs: Map<PeerId, number>
   nextId: number
@@ -156,7 +150,7 @@ export function createDirectoryClient(components: DirectoryClientComponents): Di
     calls: new Map(),
     silent: new Map(),
     informed: new Set(),
-    owed: new Map(),
+    owed: createOwed(),
     lastMs: new Map(),
     nextId: 0,
     nextMs: undefined,
@@ -182,7 +176,7 @@ function announce(state: State, digest: Digest, now: boolean): void {
   if (subject === undefined) {
     subject = createSubject(digest)
     state.subjects.set(digest, subject)
-    forgetLeft(state, digest)
+    state.owed.forget(digest)
     retarget(state, subject, now ? 0 : limits.announceMs)
   }
   if (now) for (const host of urgentHosts(state, subject)) setLine(state, subject, host, nowMs)
@@ -256,27 +250,13 @@ function memberCame(state: State, peer: PeerId): void {
   state.nextMs = undefined
 }
 
-function noteUnheard(state: State, { items, to }: Call): void {
+function noteUnheard({ clock, owed }: State, { items, to }: Call): void {
   const left = items.filter(({ leaves }) => leaves === true)
-  if (left.length > 0) owe(state, to, left, state.clock.now() + rememberedMs)
+  if (left.length > 0) owed.add(to, left, clock.now() + rememberedMs)
 }
 
 /** A host names who holds a digest and says no more of it for so long. */
 const rememberedMs = limits.announcerSilentIntervals * limits.announceIdleMs
-
-function owe({ owed }: State, host: PeerId, left: readonly AnnounceItem[], untilMs: number): void {
-  if (owed.size >= limits.owedHostsMax) return
-  const known = owed.get(host) ?? { untilMs, left: new Map() }
-  let room = limits.leftDigestsMax - countOwed(owed)
-  for (const item of left) if (known.left.has(item.digest) || room-- > 0) known.left.set(item.digest, item)
-  if (known.left.size > 0) owed.set(host, known)
-}
-
-function countOwed(owed: ReadonlyMap<PeerId, Owed>): number {
-  let count = 0
-  for (const { left } of owed.values()) count += left.size
-  return count
-}
 
 /** Other members come before it, until one of them is gone again. */
 function noteFormer({ clock }: State, { former }: Subject, host: PeerId): void {
@@ -291,26 +271,14 @@ function tellFormer(state: State, { digest, former }: Subject, item: AnnounceIte
   const nowMs = state.clock.now()
   for (const host of former.size === 0 ? [] : state.hosts(digest)) {
     const untilMs = former.get(host) ?? nowMs
-    if (untilMs > nowMs) owe(state, host, [item], untilMs)
+    if (untilMs > nowMs) state.owed.add(host, [item], untilMs)
   }
   former.clear()
 }
 
-/** The host has heard what this call said; what it is owed since then, or found no room in it, it has not. */
-function settle({ owed }: State, { items, to }: Call): void {
-  const left = owed.get(to)?.left
-  for (const { digest, leaves } of items) if (leaves === true) left?.delete(digest)
-  if (left?.size === 0) owed.delete(to)
-}
-
-/** It is held again. */
-function forgetLeft({ owed }: State, digest: Digest): void {
-  for (const [host, { left }] of owed) if (left.delete(digest) && left.size === 0) owed.delete(host)
-}
-
 /** Hosts to which something is owed, and that may hear it now. */
 function* creditors({ owed, silent }: State): Iterable<PeerId> {
-  for (const host of owed.keys()) if (!silent.has(host)) yield host
+  for (const host of owed.hosts()) if (!silent.has(host)) yield host
 }
 
 function createSubject(digest: Digest): Subject {
@@ -412,7 +380,7 @@ function hearAgain(state: State, nowMs: number): void {
 /** What is due, by host; whatever is nearly due for a host that is called anyway goes along. */
 function dueByHost(state: State, nowMs: number): Map<PeerId, Subject[]> {
   const due = new Map<PeerId, Subject[]>()
-  for (const [host, { untilMs }] of state.owed) if (untilMs <= nowMs) state.owed.delete(host)
+  state.owed.expire(nowMs)
   for (const host of creditors(state)) if (mayCall(state, host, nowMs)) due.set(host, [])
   for (const subject of state.subjects.values()) {
     for (const [host, dueMs] of subject.lines) if (dueMs <= nowMs && mayCall(state, host, nowMs)) due.set(host, [])
@@ -453,7 +421,7 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
     tellFormer(state, subject, item)
     hangUp(state, subject, to)
   }
-  const left = [...(state.owed.get(to)?.left.values() ?? [])]
+  const left = state.owed.of(to)
   items.push(...left.slice(0, limits.announceItemsMax - items.length))
   if (items.length > 0) callHost(state, to, { items }, nowMs)
 }
@@ -506,7 +474,7 @@ function answered(state: State, id: number, answer: AnnounceAnswer): void {
   const asked = takeCall(state, id)
   if (asked === undefined) return
   noteInformed(state.informed, asked.to)
-  settle(state, asked)
+  state.owed.settle(asked.to, asked.items)
   if (asked.isRoster) heedRoster(state, asked.to, answer.roster)
   else heedItems(state, asked, answer)
   state.nextMs = undefined

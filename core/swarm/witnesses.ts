@@ -132,7 +132,10 @@ function isSettled(state: SwarmState, session: Session): boolean {
   return session.buffers.size === 0 && session.supply.leases.size === 0 && !wantsMore(state, session)
 }
 
-/** Those who hold the whole blob have proved it, if they are honest. Each address is asked once for each part: a second word from there counts for nothing. */
+/**
+ * Those who hold the whole blob have proved it, if they are honest. Each address is asked once for each part: a second word from there
+ * counts for nothing.
+ */
 export function askWitnesses(state: SwarmState, session: Session, index: number, nowMs: number): void {
   if (nowMs - session.doubtedAtMs < state.limits.doubtAgainMs) return
   const start = index - (index % state.limits.vouchChunks)
@@ -147,7 +150,10 @@ export function askWitnesses(state: SwarmState, session: Session, index: number,
   }
 }
 
-/** Itself, or another at its address who has told or may yet: else who makes peer IDs at will is asked by each of them before anybody else, and remembered. */
+/**
+ * Itself, or another at its address who has told or may yet: else who makes peer IDs at will is asked by each of them before anybody
+ * else, and remembered.
+ */
 function isAsked(state: SwarmState, { doubts, neighbours, vouches }: Session, peer: Peer, start: number): boolean {
   for (const [id, parts] of doubts) {
     if (!parts.has(start)) continue
