@@ -247,7 +247,7 @@ export const configSchema = z.strictObject({
     description: 'The IP address under which other agents reach this node.',
     text: 'plain',
     value: 'address',
-    otherwise: 'the address of peers-listen, or the first that is not loopback where that is 0.0.0.0 or ::',
+    otherwise: 'the address of peers-listen, or the first that others can dial where that is 0.0.0.0 or ::',
     examples: ['10.0.0.7'],
   }),
   seeds: note(z.array(hostPort(1)).prefault([]), {
