@@ -73,6 +73,15 @@ function describeChart(helm: Helm): void {
     expect(text).toContain(`--daemonset=shoal-system/shoal-cleanup\n        - --timeout=${said}\n`)
   })
 
+  test('a quota admits the priority class of each pool', async () => {
+    const pools = 'pools.a.nodeSelector.x=y,pools.a.priorityClassName=system-cluster-critical,pools.b.nodeSelector.x=z'
+    const objects = await helm.template('--set', `resourceQuota.enabled=true,${pools}`)
+    const values = ['system-node-critical', 'system-cluster-critical']
+    const matchExpressions = [{ scopeName: 'PriorityClass', operator: 'In', values }]
+    for (const name of ['shoal-agent', 'shoal-cleanup'])
+      expect(objects[`ResourceQuota/${name}`]).toMatchObject({ spec: { scopeSelector: { matchExpressions } } })
+  })
+
   test('null takes an option away from a pool too', async () => {
     const pools = { a: { nodeSelector: { x: 'y' }, config: { containerdContentDir: null, prefetchLayers: 0 } } }
     const objects = await helm.template('--set-json', `pools=${JSON.stringify(pools)}`)

@@ -91,5 +91,9 @@ spec:
     matchExpressions:
       - scopeName: PriorityClass
         operator: In
-        values: [{{ .root.Values.agent.priorityClassName }}]
+        {{- $classes := list .root.Values.agent.priorityClassName }}
+        {{- range (include "shoal.pools" .root | fromYaml).pools }}
+        {{- $classes = append $classes .agent.priorityClassName }}
+        {{- end }}
+        values: [{{ uniq $classes | join ", " }}]
 {{- end }}
