@@ -4,42 +4,75 @@
  * across the border if one does: the origin sends each chunk about once, and each chunk crosses into each area about once.
  */
 import type { Digest } from '../oci/digest.ts'
-import { holds, isFetched, isHeld, type Announcer, type Table } from './table.ts'
+import { bytesOf, holds, isFetched, isHeld, type Announcer, type Table } from './table.ts'
 
 export interface Tables {
   readonly size: number
+  /** What all of them take, as large as each was when last touched or measured. */
+  readonly bytes: number
   get(digest: Digest, area: string): Table | undefined
   /** Those of the digest in all areas. */
   of(digest: Digest): Iterable<Table>
   /** Keeps it, as the one that was used last. */
   touch(table: Table): void
+  /** One that is kept takes more or less than it did. */
+  measure(table: Table): void
   delete(table: Table): void
   /** The longest unused first. */
   values(): Iterable<Table>
+  /** Undefined: there is none. */
+  largest(): Table | undefined
 }
 
 export function createTables(): Tables {
-  const byUse = new Set<Table>()
+  /** With what each takes. */
+  const byUse = new Map<Table, number>()
   const byDigest = new Map<Digest, Map<string, Table>>()
+  let bytes = 0
+
+  function drop(table: Table): void {
+    bytes -= byUse.get(table) ?? 0
+    byUse.delete(table)
+  }
+
+  function measure(table: Table): void {
+    const size = bytesOf(table)
+    bytes += size - (byUse.get(table) ?? 0)
+    byUse.set(table, size)
+  }
+
   return {
     get size() {
       return byUse.size
+    },
+    get bytes() {
+      return bytes
     },
     get: (digest, area) => byDigest.get(digest)?.get(area),
     of: (digest) => byDigest.get(digest)?.values() ?? [],
     touch(table) {
       const areas = byDigest.get(table.digest) ?? new Map<string, Table>()
       byDigest.set(table.digest, areas.set(table.area, table))
-      byUse.delete(table)
-      byUse.add(table)
+      drop(table)
+      measure(table)
     },
+    measure,
     delete(table) {
-      byUse.delete(table)
+      drop(table)
       const areas = byDigest.get(table.digest)
       areas?.delete(table.area)
       if (areas?.size === 0) byDigest.delete(table.digest)
     },
-    values: () => byUse,
+    values: () => byUse.keys(),
+    largest() {
+      let largest: Table | undefined
+      let most = -1
+      for (const [table, size] of byUse) {
+        if (size > most) largest = table
+        most = Math.max(most, size)
+      }
+      return largest
+    },
   }
 }
 

@@ -66,6 +66,8 @@ export interface DirectoryComponents {
 export interface DirectoryOptions {
   /** Most digests kept; the longest unheard is forgotten first. Default `limits.directoryDigestsMax`. */
   readonly digestsMax?: number
+  /** Most memory for chunks over all digests; the largest is forgotten first. Default `limits.directoryBytesMax`. */
+  readonly bytesMax?: number
   /** Most announcers kept over all digests; further ones are answered but not noted. Default `limits.directoryAnnouncersMax`. */
   readonly announcersMax?: number
   /** Peers named to a leech. Default `limits.neighboursNamed`. */
@@ -97,6 +99,7 @@ export interface Directory {
 
 interface State extends DirectoryComponents {
   readonly digestsMax: number
+  readonly bytesMax: number
   readonly announcersMax: number
   readonly neighboursNamed: number
   readonly places: Places
@@ -121,6 +124,7 @@ export function createDirectory(components: DirectoryComponents, options: Direct
   const state: State = {
     ...components,
     digestsMax: options.digestsMax ?? limits.directoryDigestsMax,
+    bytesMax: options.bytesMax ?? limits.directoryBytesMax,
     announcersMax: options.announcersMax ?? limits.directoryAnnouncersMax,
     neighboursNamed: options.neighboursNamed ?? limits.neighboursNamed,
     places: options.places ?? nowhere,
@@ -304,7 +308,9 @@ function answerItem(state: State, from: PeerAddress, item: AnnounceItem): TimedA
   const table = tableFor(state, from.peer, area, item, rank === 0)
   if (table === undefined) return nobody
   const announcer = table.size === item.size ? noted(state, table, from, item) : undefined
-  if (announcer === undefined) return { ...nobody, size: table.size, ...later(item, nobody.announceAfterMs) }
+  evictLargest(state)
+  if (announcer === undefined || state.tables.get(digest, area) !== table)
+    return { ...nobody, size: table.size, ...later(item, nobody.announceAfterMs) }
   noteTrouble(state, table, item)
   const grants = rank === 0 || (item.lease?.instead === true && isNeglected(state, table))
   const lease = grants ? leaseFor(state, table, announcer, item) : later(item, limits.announceMs)
@@ -353,7 +359,8 @@ function tableFor(state: State, peer: PeerId, area: string, item: AnnounceItem, 
   const learningMs = first ? state.learningMs(item.digest) : limits.directoryLearnMs
   table ??= createTable(item.digest, area, item.size, state.clock.now() + learningMs, state.clock.now())
   state.tables.touch(table)
-  if (state.tables.size > state.digestsMax) evictOldest(state)
+  const [oldest] = state.tables.size > state.digestsMax ? state.tables.values() : []
+  if (oldest !== undefined) evict(state, oldest)
   return table
 }
 
@@ -365,12 +372,18 @@ function isOutvoted(state: State, table: Table, peer: PeerId, size: number): boo
   return votes > table.announcers.size
 }
 
-function evictOldest(state: State): void {
-  for (const table of state.tables.values()) {
-    state.announcers -= table.announcers.size
-    for (const peer of table.announcers.keys()) leaveRoster(state.rosters, peer, table.digest)
-    state.tables.delete(table)
-    return
+function evict(state: State, table: Table): void {
+  state.announcers -= table.announcers.size
+  for (const peer of table.announcers.keys()) leaveRoster(state.rosters, peer, table.digest)
+  state.tables.delete(table)
+}
+
+/** The largest tables go first: one of them makes room for hundreds, and who fills memory on purpose makes it. */
+function evictLargest(state: State): void {
+  while (state.tables.bytes > state.bytesMax) {
+    const largest = state.tables.largest()
+    if (largest === undefined) return
+    evict(state, largest)
   }
 }
 
@@ -389,6 +402,7 @@ function noted(state: State, table: Table, from: PeerAddress, item: AnnounceItem
   announcer.place = state.places.placeOf(from.peer)
   updateAnnouncer(table, announcer, item, nowMs)
   noteRest(state, from.peer, item)
+  state.tables.measure(table)
   return announcer
 }
 
@@ -529,6 +543,7 @@ function tick(state: State): void {
       if (nowMs - announcer.heardMs > silentAfterMs(announcer)) forget(state, table, announcer.peer)
     }
     if (table.announcers.size === 0) state.tables.delete(table)
+    else state.tables.measure(table)
   }
   forgetBefore(state.callers, nowMs - 2 * loadIntervalMs(state, limits.announceWantMaxMs))
   forgetBefore(state.fetchers, nowMs - limits.leaseTtlMs)

@@ -77,6 +77,8 @@ export interface Table {
   completes: number
   /** Active claims per chunk. */
   readonly claimed: Uint16Array
+  /** Claims of all announcers, those that have lapsed too. */
+  claims: number
   /** Announcers with active claims. */
   readonly fetchers: Set<Announcer>
   /** Chunks that leases have just brought, to whom and when, longest ago first. */
@@ -108,6 +110,7 @@ export function createTable(digest: Digest, area: string, size: number, learnUnt
     partial: new Uint16Array(chunks),
     completes: 0,
     claimed: new Uint16Array(chunks),
+    claims: 0,
     fetchers: new Set(),
     brought: new Map(),
     waiting: new Map(),
@@ -117,6 +120,12 @@ export function createTable(digest: Digest, area: string, size: number, learnUnt
     whole: undefined,
     providers: new Map(),
   }
+}
+
+/** What it takes of memory that grows with the blob: two counts and perhaps claims for each chunk, and a bit for each announcer. */
+export function bytesOf({ announcers, chunks, claimed, claims, mourned, partial }: Table): number {
+  const bitfields = (announcers.size + mourned.size) * Math.ceil(chunks / 8)
+  return partial.byteLength + claimed.byteLength + bitfields + claims * limits.claimBytes
 }
 
 export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announcer {
@@ -273,6 +282,7 @@ export function addClaim(
   dropClaim(table, announcer, index)
   announcer.claims.set(index, { lease, sinceMs, endsAtMs, lapsed: false })
   announcer.active++
+  table.claims++
   table.claimed[index]!++
   table.fetchers.add(announcer)
 }
@@ -282,6 +292,7 @@ function dropClaim(table: Table, announcer: Announcer, index: number): void {
   if (claim === undefined) return
   lapse(table, announcer, index, claim)
   announcer.claims.delete(index)
+  table.claims--
 }
 
 function lapse(table: Table, announcer: Announcer, index: number, claim: Claim): void {

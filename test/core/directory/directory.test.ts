@@ -1297,6 +1297,36 @@ describe('load', () => {
     expect(world.say('b', { digest: digestOf(1) }).peers).toHaveLength(1)
   })
 
+  it('keeps tables of a bounded size, forgetting the largest', () => {
+    const world = createWorld({ directory: { bytesMax: 10_000 } })
+    world.say('a')
+    for (const number of span(2, 10)) {
+      const huge = { digest: digestOf(number), size: sizeOf(400) }
+      const fetching = { ...huge, fetching: [{ start: 0, end: 400 }] }
+      expect(world.say('liar', fetching)).toEqual({ ...huge, peers: [] })
+    }
+    expect(world.directory.stats()).toEqual({ digests: 1, announcers: 1, leases: 0 })
+    expect(world.say('b').peers).toHaveLength(1)
+  })
+
+  it('counts tables of which it has noted nobody, too', () => {
+    const world = createWorld({ directory: { bytesMax: 10_000, announcersMax: 1 } })
+    world.say('a')
+    for (const number of span(2, 20)) world.say('liar', { digest: digestOf(number), size: sizeOf(400) })
+    expect(world.directory.stats()).toEqual({ digests: 6, announcers: 1, leases: 0 })
+  })
+
+  it('measures at each tick what tables take by then', () => {
+    const world = createWorld({ directory: { bytesMax: 10_000 } })
+    const fetches = { fetching: [{ start: 0, end: 50 }] }
+    world.say('a', fetches)
+    world.say('b')
+    world.say('a', { leaves: true })
+    world.directory.tick()
+    world.say('c', { digest: digestOf(2), ...fetches })
+    expect(world.directory.stats()).toEqual({ digests: 2, announcers: 2, leases: 1 })
+  })
+
   it('answers but does not note announcers beyond its bound', () => {
     const world = createWorld({ directory: { announcersMax: 1 } })
     world.say('a')
