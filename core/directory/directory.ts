@@ -258,9 +258,12 @@ function isBusy(item: AnnounceItem): boolean {
   return item.wants || item.fetching.length > 0
 }
 
+/** There are no more members: whoever knows the secret may speak for any number of others. */
 function noteLast(heard: Map<PeerId, number>, peer: PeerId, nowMs: number): void {
   heard.delete(peer)
   heard.set(peer, nowMs)
+  const [oldest] = heard.size > limits.membersMax ? heard.keys() : []
+  if (oldest !== undefined) heard.delete(oldest)
 }
 
 function forgetBefore(heard: Map<PeerId, number>, sinceMs: number): void {

@@ -1297,6 +1297,12 @@ describe('load', () => {
     expect(world.say('b', { digest: digestOf(1) }).peers).toHaveLength(1)
   })
 
+  it('counts no more callers than there may be members, whatever names a liar has', () => {
+    const world = createWorld()
+    for (const number of span(0, limits.membersMax + 1000)) world.say(`name-${number}`, { isConnected: true })
+    expect(world.sayAgainMs('a')).toBeCloseTo(limits.membersMax * 3, 6)
+  })
+
   it('keeps tables of a bounded size, forgetting the largest', () => {
     const world = createWorld({ directory: { bytesMax: 10_000 } })
     world.say('a')
