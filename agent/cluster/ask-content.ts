@@ -98,7 +98,8 @@ async function locate(
 ): Promise<LocateAnswer> {
   const request = { from: components.self, digest, origin, except }
   const answer = await askHosts(components.hosts(digest), (host) => components.locate(host, request))
-  return answer ?? silence
+  // Who was named passes it on in turn: the members' lists do not agree yet, and it is nobody's turn.
+  return answer?.ask === undefined ? (answer ?? silence) : silence
 }
 
 interface Question {

@@ -84,6 +84,16 @@ it('asks the standby when the owner is silent, and follows a host that names ano
   expect(world.asked).toEqual(['owner', 'standby', 'elsewhere', 'a'])
 })
 
+it('asks again while who is named names another in turn, instead of the origin with all others', async () => {
+  const answers: LocateAnswer[] = [{ ask: 'third' }, { relay: 'a' }]
+  const world = createWorld({
+    hosts: { owner: () => ({ ask: 'elsewhere' }), elsewhere: () => answers.shift() ?? {} },
+    peers: { a: () => content },
+  })
+  expect(await world.ask()).toEqual(content)
+  expect(world.asked).toEqual(['owner', 'elsewhere', 'owner', 'elsewhere', 'a'])
+})
+
 it('is told to fetch what nobody has', async () => {
   expect(await createWorld({ hosts: { owner: () => ({}) } }).ask()).toEqual({ kind: 'fetch' })
 })
