@@ -517,12 +517,13 @@ export const limits = {
   /** Announcers over all digests of one host: about 0.5 KiB each, so 25 MiB. */
   directoryAnnouncersMax: 50_000,
   /**
-   * What the tables of one host take for chunks, and one claim of a chunk (measured): the 20,000 digests of a large cluster, mostly of a
-   * few chunks, take less than half of it, a thousand nodes that pull a blob of `blobSizeMaxBytes` 15 MiB. One announce of 128 such blobs
+   * What the tables of one host take beside their announcers; a claim of a chunk (measured); and the name of who says another size. The
+   * 20,000 digests of a large cluster, mostly of a few chunks, take less than half of it, a thousand nodes that pull a blob of `blobSizeMaxBytes` 15 MiB. One announce of 128 such blobs
    * would take 1.3 GiB.
    */
   directoryBytesMax: 64 * MiB,
   claimBytes: 160,
+  dissenterBytes: 120,
   /** The largest blob that is shared: 65,536 chunks; counts of one answer stay within 64 KiB. */
   blobSizeMaxBytes: 256 * GiB,
   /** Seeds per digest that write DHT records (DESIGN, Members). */

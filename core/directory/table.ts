@@ -122,10 +122,14 @@ export function createTable(digest: Digest, area: string, size: number, learnUnt
   }
 }
 
-/** What it takes of memory that grows with the blob: two counts and perhaps claims for each chunk, and a bit for each announcer. */
-export function bytesOf({ announcers, chunks, claimed, claims, mourned, partial }: Table): number {
+/**
+ * What it takes of memory beside its announcers: two counts and perhaps claims for each chunk, a bit for each announcer, and who says that
+ * the blob has another size.
+ */
+export function bytesOf({ announcers, chunks, claimed, claims, dissenters, mourned, partial }: Table): number {
   const bitfields = (announcers.size + mourned.size) * Math.ceil(chunks / 8)
-  return partial.byteLength + claimed.byteLength + bitfields + claims * limits.claimBytes
+  const notes = claims * limits.claimBytes + dissenters.size * limits.dissenterBytes
+  return partial.byteLength + claimed.byteLength + bitfields + notes
 }
 
 export function addAnnouncer(table: Table, peer: PeerId, nowMs: number): Announcer {

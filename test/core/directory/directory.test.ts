@@ -1322,6 +1322,15 @@ describe('load', () => {
     expect(world.directory.stats()).toEqual({ digests: 6, announcers: 1, leases: 0 })
   })
 
+  it('counts who says another size', () => {
+    const world = createWorld({ directory: { bytesMax: 10_000 } })
+    for (const peer of ['a', 'b']) world.say(peer)
+    for (const peer of ['liar', 'other']) world.say(peer, { digest: digestOf(2) })
+    for (const number of span(0, 80)) world.say(`name-${number}`, { digest: digestOf(2), size: sizeOf(number) })
+    expect(world.say('c').peers).toHaveLength(2)
+    expect(world.say('liar', { digest: digestOf(2) }).peers).toEqual([])
+  })
+
   it('measures at each tick what tables take by then', () => {
     const world = createWorld({ directory: { bytesMax: 10_000 } })
     const fetches = { fetching: [{ start: 0, end: 50 }] }
