@@ -521,7 +521,7 @@ export const limits = {
    * 20,000 digests of a large cluster, mostly of a few chunks, take less than half of it, a thousand nodes that pull a blob of `blobSizeMaxBytes` 15 MiB. One announce of 128 such blobs
    * would take 1.3 GiB.
    */
-  directoryBytesMax: 64 * MiB,
+  directoryBytesMax: 32 * MiB,
   claimBytes: 160,
   dissenterBytes: 120,
   /** The largest blob that is shared: 65,536 chunks; counts of one answer stay within 64 KiB. */
