@@ -518,8 +518,8 @@ export const limits = {
   directoryAnnouncersMax: 50_000,
   /**
    * What the tables of one host take beside their announcers; a claim of a chunk (measured); and the name of who says another size. The
-   * 20,000 digests of a large cluster, mostly of a few chunks, take less than half of it, a thousand nodes that pull a blob of `blobSizeMaxBytes` 15 MiB. One announce of 128 such blobs
-   * would take 1.3 GiB.
+   * 20,000 digests of a large cluster, mostly of a few chunks, take less than half of it, a thousand nodes that pull a blob of
+   * `blobSizeMaxBytes` 15 MiB. One announce of 128 such blobs would take 1.3 GiB.
    */
   directoryBytesMax: 32 * MiB,
   claimBytes: 160,
