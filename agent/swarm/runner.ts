@@ -321,7 +321,11 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   }
 
   async function prove(digest: Digest, size: number): Promise<void> {
-    const session = await sessions.acquire(digest, size)
+    const session = await sessions.acquire(digest, size).catch((error: unknown) => {
+      logger.warn({ err: error }, 'a blob that is to be proved can not be opened')
+    })
+    // As good as gone: who wants it later has it brought anew, and proved then.
+    if (session === undefined) return post({ type: 'evicted', digest })
     // Stopped, as chunks were dropped meanwhile: the swarm asks again when all are here.
     const ok = await proofs.result(session).catch(() => undefined)
     if (ok === true)

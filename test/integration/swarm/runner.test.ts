@@ -6,9 +6,9 @@ import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import { ShoalError } from '../../../core/errors.ts'
 import { clearBit } from '../../../core/swarm/bitfield.ts'
 import { chunkCountOf, chunkSizeOf } from '../../../core/swarm/chunks.ts'
-import { flipped } from '../../support/content.ts'
+import { contentOf, fill, flipped } from '../../support/content.ts'
 import { createMemoryOrigin } from '../../support/memory-origin.ts'
-import { createMemoryStore } from '../../support/memory-store.ts'
+import { createMemoryStore, type MemoryStore } from '../../support/memory-store.ts'
 import { digestOf, someBytes } from '../../support/registry-content.ts'
 import { createSwarmNodes, originsWith, readBytes, type SwarmNodes, wantOf } from '../../support/swarm-nodes.ts'
 
@@ -174,6 +174,24 @@ test('a chunk that rots on disk is fetched again before it is served', async () 
   const after = await nodes.add(origin, store)
   expect(await readBytes(after, want)).toEqual(Buffer.from(bytes))
   expect(after.received.origin).toBe(chunkSize)
+})
+
+test('a blob that is to be proved and can not be opened is proved once somebody wants it who can open it', async () => {
+  const store = createMemoryStore()
+  const blob = await store.open(want.digest, bytes.length)
+  await fill(blob, contentOf(Buffer.from(bytes)))
+  await blob.close()
+  store.restart()
+  let isBroken = true
+  const open: MemoryStore['open'] = async (digest, size) => {
+    if (isBroken) throw new ShoalError('DISK_FAILED', 'the test refuses to open')
+    return store.open(digest, size)
+  }
+  const node = await nodes.add(originWith(bytes), { ...store, open })
+  await expect(readBytes(node, want)).rejects.toMatchObject({ code: 'DISK_FAILED' })
+  isBroken = false
+  expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
+  await expect.poll(() => store.state(want.digest)?.complete).toBe(true)
 })
 
 test("a copy of containerd's that rots is given up for what the origin has, which passes through", async () => {
