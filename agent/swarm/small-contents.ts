@@ -129,8 +129,9 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     const session = await runner.sessions.acquire(digest, bytes.length)
     try {
       if (isHere(session) || countBits(session.stored.have) > 0) return
-      const kept = await Promise.all(chunked(bytes).map((chunk, index) => keepChunk(session, chunk, index)))
+      // Before it is written: another chunk, of which the swarm's write is under way, goes when that ends.
       session.proved = true
+      const kept = await Promise.all(chunked(bytes).map((chunk, index) => keepChunk(session, chunk, index)))
       session.changed.notify()
       if (!kept.every(Boolean)) return
       await session.stored.markComplete()
@@ -147,6 +148,8 @@ export function createSmallContents(components: SmallContentComponents): SmallCo
     const entry: Entry = { ...fields, signer: notary.self, signature }
     try {
       await session.stored.write(index, [chunk], entry)
+      if (session.stored.hash(index) !== entry.hash)
+        throw new ShoalError('CHUNK_CORRUPT', `another chunk ${index} of ${session.digest} was being written`)
       return true
     } catch (error) {
       logger.debug({ err: error }, 'a small content passes through unkept')

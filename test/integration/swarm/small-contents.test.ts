@@ -1,13 +1,24 @@
 /** agent/swarm/small-contents.ts: what goes whole from node to node, on real time with the twins of disk and origin. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { OriginClient } from '../../../agent/upstream/origin-client.ts'
 import { OriginError } from '../../../agent/upstream/origin-error.ts'
 import type { Want } from '../../../agent/registry/ports.ts'
+import { type Disk, realDisk } from '../../../agent/store/disk.ts'
 import { pruneUnkept } from '../../../agent/swarm/sessions.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
+import { flipped } from '../../support/content.ts'
+import { directoryForTest, openTestStore } from '../../support/disk-store.ts'
 import { createMemoryOrigin, type MemoryOrigin } from '../../support/memory-origin.ts'
 import { digestOf, repository, someBytes } from '../../support/registry-content.ts'
-import { createSwarmNodes, readBytes, type SwarmNode, type SwarmNodes, wantOf } from '../../support/swarm-nodes.ts'
+import {
+  createSwarmNodes,
+  originsWith,
+  readBytes,
+  type SwarmNode,
+  type SwarmNodes,
+  wantOf,
+} from '../../support/swarm-nodes.ts'
 
 const bytes = someBytes(300_000)
 const small = wantOf(digestOf(bytes), bytes.length)
@@ -146,4 +157,42 @@ test('a larger blob goes by the swarm', async () => {
   const peer = await nodes.add(down())
   await readBytes(peer, want)
   expect(peer.runner.swarm.stats().peersConnected).toBe(1)
+})
+
+const patience = { timeout: 10_000 }
+
+test('a wrong chunk that is being written when the right content comes is not kept as part of it', async () => {
+  const content = someBytes(100_000)
+  const want = wantOf(digestOf(content), content.length)
+  const originWith = (blob: Uint8Array) => createMemoryOrigin(originsWith(blob, want.digest))
+  const held = Promise.withResolvers<void>()
+  let isWriting = false
+  const disk: Disk = {
+    ...realDisk,
+    async write(fd, parts, position) {
+      if (parts[0]?.length === content.length) {
+        isWriting = true
+        await held.promise
+      }
+      return realDisk.write(fd, parts, position)
+    },
+  }
+  const store = await openTestStore(directoryForTest(), { disk })
+  const [wrong, right] = [originWith(flipped(content, 100)), originWith(content)]
+  const mended: OriginClient = { ...wrong, fetchRange: (...asked) => (isWriting ? right : wrong).fetchRange(...asked) }
+  const node = await nodes.addOn(mended, store)
+  const deceived = readBytes(node, want)
+  deceived.catch(() => {})
+  await expect.poll(() => isWriting, patience).toBe(true)
+  const { origin } = node.received
+  const reading = readBytes(node, want)
+  reading.catch(() => {})
+  await expect.poll(() => node.received.origin, patience).toBe(origin + content.length)
+  held.resolve()
+  expect(await reading).toEqual(Buffer.from(content))
+  await deceived.catch(() => {})
+  await node.runner.sessions.sweep(0)
+  expect(await readBytes(node, want)).toEqual(Buffer.from(content))
+  await node.stop()
+  await store.stop()
 })
