@@ -3,7 +3,7 @@
  * finds what the watch missed, since the kernel drops events that come too fast and tells a watch nothing of a directory
  * that has taken the place of the watched one.
  */
-import { watch, type BigIntStats, type FSWatcher } from 'node:fs'
+import { watch as watchDirectory, type BigIntStats, type FSWatcher } from 'node:fs'
 import { lstat, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { limits } from '../../core/limits.ts'
@@ -22,6 +22,12 @@ export interface ContainerdFilesComponents {
   readonly logger: StoreLogger
   /** The file of this digest is new, another one, or (undefined) gone. May be told of the same file again. */
   readonly onSeen: (digest: Digest, file: SeenFile | undefined) => void
+  /** Another one than the system's only where a test needs one that fails. */
+  readonly watch?: (
+    directory: string,
+    options: { readonly persistent: boolean },
+    listener: (event: string, name: string | null) => void,
+  ) => FSWatcher
 }
 
 export interface ContainerdFilesOptions {
@@ -43,7 +49,7 @@ export interface ContainerdFiles {
 }
 
 export function createContainerdFiles(
-  { logger, onSeen }: ContainerdFilesComponents,
+  { logger, onSeen, watch = watchDirectory }: ContainerdFilesComponents,
   {
     directory,
     lookMs = limits.storeContainerdLookMs,
@@ -61,6 +67,7 @@ export function createContainerdFiles(
   /** What was said last, so that it is said once. */
   let trouble: string | undefined
   let hasSaidFull = false
+  let hasSaidUnwatched = false
 
   async function look(): Promise<void> {
     const there = await list()
@@ -78,7 +85,7 @@ export function createContainerdFiles(
   async function list(): Promise<Set<Digest>> {
     try {
       const { dev, ino } = await stat(directory)
-      watchAs(`${dev}:${ino}`)
+      tryToWatchAs(`${dev}:${ino}`)
       const there = digestsOf(await readdir(directory))
       if (trouble !== undefined) logger.info({ directory }, "containerd's content can be read now")
       trouble = undefined
@@ -93,6 +100,17 @@ export function createContainerdFiles(
     if (trouble === errno) return
     trouble = errno
     logger.warn({ directory, errno }, "containerd's content can not be read: its copies are not used until it can")
+  }
+
+  /** A node has only so many inotify instances, and others may have them all: listings still find what is there. */
+  function tryToWatchAs(inode: string): void {
+    try {
+      watchAs(inode)
+    } catch (error) {
+      const message = "containerd's content can not be watched: what comes is found when it is listed next"
+      if (!hasSaidUnwatched) logger.warn({ directory, errno: errnoOf(error) }, message)
+      hasSaidUnwatched = true
+    }
   }
 
   /** Before it is listed: what comes in between is told twice rather than never. */

@@ -2,7 +2,7 @@
 import { mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createContainerdFiles } from '../../../agent/store/containerd-files.ts'
+import { type ContainerdFilesComponents, createContainerdFiles } from '../../../agent/store/containerd-files.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
 import { hour } from '../../../core/units.ts'
 import { type Content, contentOf } from '../../support/content.ts'
@@ -21,15 +21,26 @@ const [first, second, third] = ['one', 'two', 'three'].map((text) => contentOf(B
 ]
 
 /** What is there, as it was told; listed every few milliseconds, unless told otherwise. */
-function watchForTest(contentDirectory: string, options: { blobsMax?: number; lookMs?: number } = {}) {
+function watchForTest(
+  contentDirectory: string,
+  { watch, ...options }: { blobsMax?: number; lookMs?: number } & Pick<ContainerdFilesComponents, 'watch'> = {},
+) {
   const there = new Set<Digest>()
   const { lines, logger } = logLines()
   const files = createContainerdFiles(
-    { logger, onSeen: (digest, file) => (file === undefined ? there.delete(digest) : there.add(digest)) },
+    {
+      logger,
+      onSeen: (digest, file) => (file === undefined ? there.delete(digest) : there.add(digest)),
+      ...(watch === undefined ? {} : { watch }),
+    },
     { directory: join(contentDirectory, 'blobs', 'sha256'), lookMs: 5, retryMs: 5, ...options },
   )
   onTestFinished(() => files.stop())
   return { files, there, lines }
+}
+
+function failToWatch(): never {
+  throw Object.assign(new Error('too many open files'), { code: 'EMFILE' })
 }
 
 describe('a directory', () => {
@@ -79,5 +90,16 @@ describe('a directory', () => {
     renameSync(join(contentDirectory, 'blobs/sha256', String(gone).slice(7)), join(contentDirectory, 'gone'))
     await eventually(() => left.every(({ digest }) => there.has(digest)))
     expect(there.size).toBe(2)
+  })
+
+  test('that can not be watched, as others have all of inotify, is listed all the same', async () => {
+    const contentDirectory = makeContentDirectory(directoryForTest())
+    commitContent(contentDirectory, first.bytes)
+    const { files, lines, there } = watchForTest(contentDirectory, { watch: failToWatch })
+    await files.start()
+    expect(there).toEqual(new Set([first.digest]))
+    commitContent(contentDirectory, second.bytes)
+    await eventually(() => there.has(second.digest))
+    expect(lines).toEqual(["warn: containerd's content can not be watched: what comes is found when it is listed next"])
   })
 })
