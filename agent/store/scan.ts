@@ -28,7 +28,7 @@ export interface ScanComponents {
 /** Files whose names are not ours, and anything that is not a plain file, are left alone. */
 export async function scanBlobs({ disk, logger }: ScanComponents, directory: string): Promise<FoundBlob[]> {
   const { logs, orphans } = await listBlobs(directory)
-  for (const digest of orphans) await disk.remove(blobPaths(directory, digest).data)
+  for (const digest of orphans) await removeUseless(logger, digest, disk.remove(blobPaths(directory, digest).data))
   if (orphans.length > 0) logger.info({ blobs: orphans.length }, 'removed data files that have no log')
   const found: FoundBlob[] = []
   const next = logs.values()
@@ -70,10 +70,15 @@ async function scanBlob(
     }
     logger.warn({ digest }, 'dropped a blob: its data file is gone')
   }
-  await removeBlobFiles(disk, paths).catch((error: unknown) => {
+  await removeUseless(logger, digest, removeBlobFiles(disk, paths))
+  return undefined
+}
+
+/** One file that stays keeps no other blob out. */
+async function removeUseless(logger: StoreLogger, digest: Digest, removal: Promise<void>): Promise<void> {
+  await removal.catch((error: unknown) => {
     logger.error({ digest, errno: errnoOf(error) }, 'could not remove the files of a dropped blob')
   })
-  return undefined
 }
 
 function whyUseless(view: LogView | undefined, digest: Digest): string | undefined {

@@ -559,3 +559,22 @@ describe('pass-through', () => {
     expect(held(store)).toEqual([])
   })
 })
+
+async function failToRemove(): Promise<never> {
+  throw Object.assign(new Error('immutable'), { code: 'EPERM' })
+}
+
+test('a data file without a log that can not be removed keeps no other blob out', async () => {
+  const directory = directoryForTest()
+  const before = await openTestStore(directory)
+  const blob = await before.open(digest, size)
+  await fill(blob, content)
+  await blob.close()
+  await before.stop()
+  const orphan = contentFrom('orphan', 1000)
+  writeFileSync(dataPath(directory, orphan.digest), orphan.bytes)
+  const after = await openTestStore(directory, { disk: { ...realDisk, remove: failToRemove } })
+  onTestFinished(() => after.stop())
+  expect(after.stats().mode).toBe('disk')
+  expect(held(after)).toEqual([digest])
+})
