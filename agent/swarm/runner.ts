@@ -90,11 +90,13 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
   const { lessons, lives, store, transport, rates, logger, observer } = components
   const pool = createBufferPool()
   const recent = createRecentChunks(pool)
-  const sessions = createSessions({ ...components, pool, recent, onOpened: tellEntries, onLost })
+  const sessions = createSessions({ ...components, pool, recent, onOpened, onLost })
   const buffers = createChunkBuffers(pool)
   const queue: SwarmEvent[] = []
   const expected = new Map<PeerId, Map<number, Expected>>()
   const departed = Promise.withResolvers<void>()
+  /** Blobs that could not be opened when they were to be proved. */
+  const unopened = new Set<Digest>()
   let readers = 0
   let draining = false
   let learning = Promise.resolve()
@@ -297,6 +299,13 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     tellEntries(session)
   }
 
+  function onOpened(session: BlobSession): void {
+    const { digest, size, stored } = session
+    if (unopened.delete(digest))
+      post({ type: 'held', digest, size, have: stored.have.slice(), complete: stored.complete })
+    tellEntries(session)
+  }
+
   /** Under what the chunks of an unproven blob were kept is in its log: a restart has forgotten it. */
   function tellEntries({ digest, size, stored }: BlobSession): void {
     if (stored.complete || countBits(stored.have) === 0) return
@@ -324,8 +333,11 @@ export function createRunner(components: RunnerComponents, options: RunnerOption
     const session = await sessions.acquire(digest, size).catch((error: unknown) => {
       logger.warn({ err: error }, 'a blob that is to be proved can not be opened')
     })
-    // As good as gone: who wants it later has it brought anew, and proved then.
-    if (session === undefined) return post({ type: 'evicted', digest })
+    if (session === undefined) {
+      // As good as gone, until somebody who wants it can open it.
+      unopened.add(digest)
+      return post({ type: 'evicted', digest })
+    }
     // Stopped, as chunks were dropped meanwhile: the swarm asks again when all are here.
     const ok = await proofs.result(session).catch(() => undefined)
     if (ok === true)

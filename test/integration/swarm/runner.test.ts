@@ -192,6 +192,7 @@ test('a blob that is to be proved and can not be opened is proved once somebody 
   isBroken = false
   expect(await readBytes(node, want)).toEqual(Buffer.from(bytes))
   await expect.poll(() => store.state(want.digest)?.complete).toBe(true)
+  expect(node.received.origin).toBe(0)
 })
 
 test("a copy of containerd's that rots is given up for what the origin has, which passes through", async () => {
