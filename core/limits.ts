@@ -331,6 +331,8 @@ export const limits = {
    * for longer, as at half a Mbit/s. A peer that hangs loses its connection sooner.
    */
   idleTakerMs: 5 * second,
+  /** For so long; then for twice as long, up to `banMs`. It may be honest, behind a link that drops large packets. */
+  idleTakerRestMs: 30 * second,
   /**
    * An upload that takes so many times as long as they usually do, and so long at least, has a place beside those that there are for others;
    * so many at a time, of 4 MiB at most each. Two liars that take nothing would else hold up all whom a seed serves.
@@ -338,8 +340,6 @@ export const limits = {
   uploadHeldUpTimes: 4,
   uploadHeldUpMs: 1 * second,
   uploadsHeldUpMax: 4,
-  /** For so long; then for twice as long, up to `banMs`. It may be honest, behind a link that drops large packets. */
-  idleTakerRestMs: 30 * second,
   /** Rare chunks leave first; each such time of waiting counts as much as one copy less, so that none waits for ever. */
   uploadAgeMs: 100,
   /**

@@ -44,8 +44,8 @@ function isResting({ clock }: SwarmState, { idleUntilMs }: Host): boolean {
   return idleUntilMs > clock.now()
 }
 
-/** Hosts that have places for too long in vain: they rest from now on, twice as long each time until they take a chunk. */
-export function leaveIdleTakers(state: SwarmState): Host[] {
+/** Hosts that have places for too long in vain rest from now on, twice as long each time until they take a chunk. Is there any? */
+export function leaveIdleTakers(state: SwarmState): boolean {
   const held = new Map<Host, { ms: number; patienceMs: number }>()
   for (const upload of state.uploads.active) {
     const host = hostOfPeer(state, upload.peer)
@@ -53,9 +53,9 @@ export function leaveIdleTakers(state: SwarmState): Host[] {
     const { ms, patienceMs } = held.get(host) ?? { ms: 0, patienceMs: 0 }
     held.set(host, { ms: ms + placeMs(state, upload), patienceMs: Math.max(patienceMs, patienceFor(state, upload)) })
   }
-  const idle = [...held].flatMap(([host, { ms, patienceMs }]) => (ms >= patienceMs ? [host] : []))
-  for (const host of idle) rest(state, host)
-  return idle
+  const idle = [...held].filter(([, { ms, patienceMs }]) => ms >= patienceMs)
+  for (const [host] of idle) rest(state, host)
+  return idle.length > 0
 }
 
 function rest({ clock, limits }: SwarmState, host: Host): void {

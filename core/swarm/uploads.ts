@@ -207,9 +207,10 @@ export function onUploaded(state: SwarmState, peer: PeerId, id: number, ok: bool
   const upload = state.uploads.active.find((one) => one.peer === peer && one.id === id)
   if (upload === undefined) return
   remove(state.uploads.active, upload)
-  if (ok) noteTaken(state, upload)
-  if (ok) noteLeft(state, upload)
-  if (!ok) state.emit({ type: 'send', peer, message: { type: 'missing', id } })
+  if (ok) {
+    noteTaken(state, upload)
+    noteLeft(state, upload)
+  } else state.emit({ type: 'send', peer, message: { type: 'missing', id } })
   startUploads(state)
 }
 
@@ -218,8 +219,7 @@ export function turnAwayIdle(state: SwarmState): void {
   if (state.uploads.active.length === 0) return
   startUploads(state)
   if (!state.uploads.waiting.some(({ peer }) => !isLeftToOthers(state, peer))) return
-  const idle = leaveIdleTakers(state)
-  if (idle.length === 0) return
+  if (!leaveIdleTakers(state)) return
   const ofIdle = [...state.uploads.active, ...state.uploads.waiting].filter(({ peer }) => isLeftToOthers(state, peer))
   for (const upload of ofIdle) {
     turnAway(state, upload)

@@ -111,14 +111,20 @@ function createPair(): Pair {
   }
 }
 
+/** The hosts have heard of what it holds. */
+function holding(item = whole): Pair {
+  const pair = createPair()
+  pair.hold(item)
+  pair.pass(3)
+  return pair
+}
+
 describe('a host that restarts before anybody misses it', () => {
   it.each([
     ['a whole blob', whole],
     ['a part of one', part],
   ])('hears within seconds of %s that is at rest', (_what, item) => {
-    const pair = createPair()
-    pair.hold(item)
-    pair.pass(3)
+    const pair = holding(item)
     pair.restart('owner')
     expect(pair.knows('owner')).toBe(false)
     pair.pass(2)
@@ -128,9 +134,7 @@ describe('a host that restarts before anybody misses it', () => {
   it.each([1, 2])(
     'and was told all before the news of it came forgets nothing, whatever is said next (digest %d)',
     (next) => {
-      const pair = createPair()
-      pair.hold(whole)
-      pair.pass(3)
+      const pair = holding()
       pair.client.memberCame('owner')
       pair.client.membersChanged()
       pair.hold({ ...whole, digest: digestOf(next) })
@@ -145,9 +149,7 @@ describe('a host that restarts before anybody misses it', () => {
 
 /** The owner was told of `item`, which went while it was out of order. */
 function leftWhileDown(item: AnnounceItem = whole): Pair {
-  const pair = createPair()
-  pair.hold(item)
-  pair.pass(3)
+  const pair = holding(item)
   pair.down.add('owner')
   pair.leave(digest)
   return pair
@@ -214,9 +216,7 @@ describe('what is left while a host does not answer', () => {
   })
 
   it('is said to who was its host before others came, and to nobody else', () => {
-    const pair = createPair()
-    pair.hold(whole)
-    pair.pass(3)
+    const pair = holding()
     pair.rank('newcomer', 'owner', 'standby', 'other')
     pair.pass(3)
     pair.leave(digest)
@@ -227,9 +227,7 @@ describe('what is left while a host does not answer', () => {
   })
 
   it('is said to who was its host before others came, though that answers an earlier call meanwhile', () => {
-    const pair = createPair()
-    pair.hold(whole)
-    pair.pass(3)
+    const pair = holding()
     pair.rank('newcomer', 'other', 'owner', 'standby')
     pair.pass(3)
     pair.rank('owner')
@@ -246,9 +244,7 @@ describe('what is left while a host does not answer', () => {
   })
 
   it('is not said to who was its host for longer than that remembers', () => {
-    const pair = createPair()
-    pair.hold(whole)
-    pair.pass(3)
+    const pair = holding()
     const before = pair.calls('standby')
     pair.rank('newcomer', 'owner', 'standby')
     pair.pass(200)
