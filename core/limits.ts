@@ -519,7 +519,7 @@ export const limits = {
   /**
    * What the tables of one host take beside their announcers; a claim of a chunk (measured); and the name of who says another size. The
    * 20,000 digests of a large cluster, mostly of a few chunks, take less than half of it, a thousand nodes that pull a blob of
-   * `blobSizeMaxBytes` 15 MiB. One announce of 128 such blobs would take 1.3 GiB.
+   * `blobSizeMaxBytes` 15 MiB. Announces of 128 such blobs would take 1.3 GiB.
    */
   directoryBytesMax: 32 * MiB,
   claimBytes: 160,
@@ -607,6 +607,11 @@ export const limits = {
   announceBatchMs: 100,
   /** Digests in one call: a full bitfield each stays within 25 KiB, the answers within 1 MiB. */
   announceItemsMax: 128,
+  /**
+   * And their chunks: one blob of `blobSizeMaxBytes`, or as many usual ones as the above. Whoever said in a few KiB that it fetches all of 128
+   * blobs of that size held its host's event loop for 11 s.
+   */
+  announceChunksMax: 65_536,
   /** No host can send an agent away for longer, and no back-off grows further. */
   announceWaitMaxMs: 2 * minute,
   /** Digests that are merely held find a new host within this time, spread at random: half of what it listens before it grants (`directoryLearnMs`), the other half being the news of it. */

@@ -1,6 +1,7 @@
 /** Announces and exchanges as JSON, checked strictly on the way in: whoever reads them inside trusts the types. */
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { chunksTold } from '../../core/directory/announce-length.ts'
 import type {
   AnnounceAnswer,
   AnnounceRequest,
@@ -96,7 +97,13 @@ const announceItem = z
 
 const announceRequest = z.strictObject({
   from: address,
-  items: z.array(announceItem).max(limits.announceItemsMax),
+  items: z
+    .array(announceItem)
+    .max(limits.announceItemsMax)
+    .refine(
+      (items) => items.reduce((chunks, item) => chunks + chunksTold(item), 0) <= limits.announceChunksMax,
+      'blobs of more chunks than one announce may tell of',
+    ),
   asBefore: z.strictObject({ count, low: word, high: word }).exactOptional(),
   anew: z.boolean().exactOptional(),
 })

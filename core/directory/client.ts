@@ -10,6 +10,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Clock, PeerId, Random } from '../ports.ts'
 import { countBits, hasBit } from '../swarm/bitfield.ts'
 import { chunkSizeOf } from '../swarm/chunks.ts'
+import { chunksTold } from './announce-length.ts'
 import type {
   AnnounceAnswer,
   AnnounceItem,
@@ -407,6 +408,7 @@ function freeMs(state: State, host: PeerId): number {
 
 function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: number): void {
   const items: AnnounceItem[] = []
+  let chunks = 0
   for (const subject of subjects) {
     const item = state.state(subject.digest)
     if (item === undefined) {
@@ -414,6 +416,9 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
       state.subjects.delete(subject.digest)
       continue
     }
+    chunks += chunksTold(item)
+    // The rest is due still, and goes with the next call.
+    if (chunks > limits.announceChunksMax) break
     noteWish(subject, item, nowMs)
     items.push(itemFor(subject, to, item))
     setLine(state, subject, to, Number.POSITIVE_INFINITY)

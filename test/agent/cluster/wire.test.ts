@@ -236,6 +236,17 @@ it('refuses an announce from an RSA peer, or of too many digests, or of no JSON'
   expect(announceCall.readRequest(Buffer.from('{"from":'))).toBeUndefined()
 })
 
+it('reads no more chunks in one announce than those of one largest blob, but all that is left', () => {
+  const plain: { items: object[] } = JSON.parse(announceCall.writeRequest(request).toString())
+  const whole = { ...plain.items[0], size: 256 * GiB, have: { complete: true }, fetching: [] }
+  const small = { ...whole, size: 1 }
+  const isRead = (...items: object[]): boolean =>
+    announceCall.readRequest(Buffer.from(JSON.stringify({ ...plain, items }))) !== undefined
+  expect(isRead(whole)).toBe(true)
+  expect(isRead(whole, small)).toBe(false)
+  expect(isRead({ ...whole, leaves: true }, whole)).toBe(true)
+})
+
 it.each([
   '169.254.169.254:80',
   '[fe80::1]:5052',

@@ -260,6 +260,22 @@ describe('announces', () => {
     expect(sizes).toEqual([limits.announceItemsMax, 1])
   })
 
+  it('tell of as many chunks in one call at most as the largest blob has; the others follow', () => {
+    const bench = createBench()
+    for (const host of ['owner', 'standby']) bench.replies.set(host, { announceAfterMs: minute })
+    const sizes = [limits.blobSizeMaxBytes / 2, limits.blobSizeMaxBytes / 2, 1, limits.blobSizeMaxBytes]
+    for (const [at, size] of sizes.entries()) {
+      const one = digestOf(at)
+      bench.items.set(one, itemOf({ digest: one, size, have: { complete: true } }))
+      bench.client.announce(one, true)
+    }
+    bench.pass(2 * limits.announceGapMs + 5)
+    const told = bench
+      .calls()
+      .flatMap(({ to, request }) => (to === 'owner' ? [request.items.map(({ size }) => size)] : []))
+    expect(told).toEqual([sizes.slice(0, 2), [1], [limits.blobSizeMaxBytes]])
+  })
+
   it('come again after two minutes, however long a host says', () => {
     const bench = createBench()
     for (const call of start(bench)) bench.client.answered(call.id, answerTo(call, { announceAfterMs: hour }))
