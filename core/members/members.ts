@@ -460,7 +460,10 @@ function look(state: State, peer: PeerId): void {
 }
 
 function suspectAnew(state: State, peer: PeerId, contact: Contact): void {
+  const isWatched = !contact.suspected && watched(state).includes(peer)
   contact.suspected = true
+  // Whoever it watches over may have died with it, and has nobody else who notices.
+  if (isWatched) watch(state)
   contact.lookMs = state.clock.now() + limits.memberAgainMs
   if (!state.health.doubtsItself() || contact.refusals > 0) accuse(state, peer, contact)
 }
@@ -582,19 +585,29 @@ function noteLag(state: State, nowMs: number): void {
 function round(state: State, nowMs: number): void {
   state.roundMs = nowMs + limits.exchangeMs
   state.list.forgetDeparted(nowMs)
-  const successor = state.list.successor(state.self.peer, (peer) => isReachable(state, peer))
-  if (successor === undefined) return
-  const isOther = (peer: PeerId): boolean => peer !== successor && isReachable(state, peer)
-  const isUnheard = (peer: PeerId, ms: number): boolean => nowMs - contactOf(state, peer).heardMs >= ms
-  const isFree = (peer: PeerId): boolean => !isCalled(state, peer)
-  const second = state.list.successor(state.self.peer, isOther)
-  const isSecondDue = second !== undefined && isUnheard(second, limits.exchangeMs) && isFree(second)
-  if (isSecondDue) exchangeWith(state, second, { compare: true })
-  const other = state.list.pick(state.random, (peer) => isOther(peer) && isFree(peer))
-  // However much is heard from the only one that is left: its list may be another.
-  const isDue = isUnheard(successor, limits.exchangeMs / 2) || second === undefined
-  if (isDue && isFree(successor)) exchangeWith(state, successor, { compare: true })
+  const [first] = watched(state)
+  watch(state)
+  const isOther = (peer: PeerId): boolean => peer !== first && isReachable(state, peer) && !isCalled(state, peer)
+  const other = state.list.pick(state.random, isOther)
   if (other !== undefined) exchangeWith(state, other, { compare: true })
+}
+
+/** The next two on the ring of whom this member thinks that they live. */
+function watched(state: State): readonly (PeerId | undefined)[] {
+  const first = state.list.successor(state.self.peer, (peer) => isReachable(state, peer))
+  const second = state.list.successor(state.self.peer, (peer) => peer !== first && isReachable(state, peer))
+  return [first, second]
+}
+
+/** Calls them, where they have not just been heard. */
+function watch(state: State): void {
+  const [first, second] = watched(state)
+  const isDue = (peer: PeerId, ms: number): boolean =>
+    state.clock.now() - contactOf(state, peer).heardMs >= ms && !isCalled(state, peer)
+  if (second !== undefined && isDue(second, limits.exchangeMs)) exchangeWith(state, second, { compare: true })
+  // However much is heard from the only one that is left: its list may be another.
+  const leastMs = second === undefined ? 0 : limits.exchangeMs / 2
+  if (first !== undefined && isDue(first, leastMs)) exchangeWith(state, first, { compare: true })
 }
 
 function pushNews(state: State): void {

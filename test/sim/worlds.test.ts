@@ -13,6 +13,7 @@ const knownSeeds = [2, 15, 30, 37, 52, 60, 67, 70, 101, 218, 'a-48', '91c1c8d641
 /** Likewise, of twelve nodes. */
 const knownSmallWorlds = [
   'final12-178',
+  'g20b-463',
   'final12-293',
   'tl-7',
   'tl-110',

@@ -621,8 +621,28 @@ describe('a round', () => {
   })
 
   it('passes over who is silent', () => {
-    const called = calledIn(0, (bench) => bench.members.failed(callTo(bench, first).id, true))
+    const called = calledIn(0, (bench) => {
+      bench.members.failed(callTo(bench, first).id, true)
+      for (const peer of ring.slice(2)) bench.members.heard(peer)
+    })
     expect(called).toEqual([third, second, last])
+  })
+
+  it.each<[string, string, string[]]>([
+    ['the next is silent', first, [third, second]],
+    ['the one after it is silent', second, [third, first]],
+    ['another is silent', last, []],
+  ])('is with the two who come next once more at once when %s', (_, silent, expected) => {
+    const bench = createBench(longest)
+    tell(bench, first, ...ring.slice(2).map((peer) => recordOf(peer)))
+    bench.clock.advance(limits.contactFreshMs - limits.memberSilentMs)
+    bench.members.suspect(silent)
+    for (const peer of names) if (peer !== silent) bench.members.heard(peer)
+    bench.clock.advance(limits.memberSilentMs)
+    bench.taken()
+    bench.members.failed(callTo(bench, silent).id, true)
+    const called = exchangesOf(bench).flatMap(({ peer, request }) => (request.compare ? [peer] : []))
+    expect(called).toEqual(expected)
   })
 
   it('is first at a random moment within a second, and then each second', () => {
