@@ -45,8 +45,13 @@ export interface Space {
   hasRoomFor(bytes: number): boolean
   /** Asks the filesystem how full it is, and shrinks if that is too full. */
   look(): Promise<void>
-  /** The filesystem refused `bytes`, whatever it said before: makes room for at least so much. */
-  refused(bytes: number): Promise<void>
+  /** How often room was made for what the filesystem refused. */
+  readonly roomsMade: number
+  /**
+   * The filesystem refused `bytes`, whatever it said before: makes room for at least so much, unless what was made since its write
+   * began, when `roomsMade` was `roomsBefore`, does for it too.
+   */
+  refused(bytes: number, roomsBefore: number): Promise<void>
   /** A disk call failed: when the disk itself is to blame, nothing is reserved for a while. */
   failed(error: unknown): void
   /** Nothing is ever reserved again. */
@@ -65,6 +70,9 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
   let isFull = false
   let refusedAtMs = -Infinity
   let making: Promise<void> = Promise.resolve()
+  let roomsMade = 0
+  /** Of the room last made for what was refused: what no refused write has been told to take yet. */
+  let spareBytes = 0
 
   async function measure(): Promise<void> {
     writtenSinceLook = 0
@@ -106,6 +114,20 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
     if (fits(bytes)) return
     await components.evict(excessFor(waitingBytes))
     await measure()
+  }
+
+  /** A blob frees far more than a chunk takes, and a disk that is full refuses many at once: they share what is made for the first. */
+  async function makeRoomForRefused(previous: Promise<void>, bytes: number, roomsBefore: number): Promise<void> {
+    await previous.catch(() => {})
+    if (roomsBefore === roomsMade) spareBytes = 0
+    if (spareBytes < bytes) {
+      const usedBefore = usedBytes
+      await components.evict({ bytes: bytes - spareBytes, blobs: 0 })
+      spareBytes += Math.max(0, usedBefore - usedBytes)
+      roomsMade++
+      await measure()
+    }
+    spareBytes = Math.max(0, spareBytes - bytes)
   }
 
   function noteFullness(nowFull: boolean): void {
@@ -153,9 +175,12 @@ export function createSpace(components: SpaceComponents, options: SpaceOptions):
       if (!fits(0)) await makeRoom(0)
       noteFullness(!fits(0) || clock.now() - refusedAtMs < limits.storeFullMs)
     },
-    async refused(bytes) {
-      await components.evict({ bytes, blobs: 0 })
-      await measure()
+    get roomsMade() {
+      return roomsMade
+    },
+    refused(bytes, roomsBefore) {
+      making = makeRoomForRefused(making, bytes, roomsBefore)
+      return making
     },
     failed(error) {
       if (!isDiskBroken(error)) return

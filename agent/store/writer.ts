@@ -34,12 +34,13 @@ export function createWriter(
     const { discards } = used.blob
     const length = chunkLengthOf(size, index)
     const free = await space.reserve(length)
+    const { roomsMade } = space
     try {
       if (used.blob.discards !== discards) throw discardedMeanwhile(digest, index)
       await used.blob.write(index, parts, entry)
     } catch (error) {
       if (!isFull(error)) throw error
-      await space.refused(length)
+      await space.refused(length, roomsMade)
       if (used.blob.discards !== discards) throw discardedMeanwhile(digest, index)
       await used.blob.write(index, parts, entry)
     } finally {

@@ -8,8 +8,8 @@ import { virtualClock } from '../../support/virtual-clock.ts'
 
 const full = { code: 'DISK_FULL' }
 
-/** A filesystem of 1000 bytes, and a store of at most 400 that evicts what it is told to, or `freesMax` of it. */
-function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity) {
+/** A filesystem of 1000 bytes, and a store of at most 400 that evicts what it is told to in whole blobs, or `freesMax` of it. */
+function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity, blobBytes = 1) {
   const filesystem = { sizeBytes: 1000, availableBytes: 1000, inodes: 100, inodesFree: 100, ...usage }
   const evictions: Excess[] = []
   const { lines, logger } = logLines()
@@ -24,7 +24,7 @@ function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity) {
       logger,
       async evict(excess) {
         evictions.push(excess)
-        const freed = Math.min(freesMax, excess.bytes, space.usedBytes)
+        const freed = Math.min(freesMax, Math.ceil(excess.bytes / blobBytes) * blobBytes, space.usedBytes)
         space.add(-freed)
         filesystem.availableBytes += freed
         filesystem.inodesFree += 2 * excess.blobs
@@ -40,6 +40,12 @@ function world(usage: Partial<FilesystemUsage> = {}, freesMax = Infinity) {
     free()
   }
   return { space, filesystem, evictions, write, comers, lines, clock }
+}
+
+async function filledWithBlobs() {
+  const { space, write, evictions } = world({}, Infinity, 100)
+  await write(300)
+  return { space, evictions }
 }
 
 describe('the space of the store', () => {
@@ -145,6 +151,23 @@ describe('the space of the store', () => {
     await expect(space.reserve(41)).rejects.toMatchObject(full)
     free()
     await space.reserve(41)
+  })
+
+  describe('where the filesystem refused what it said it has room for', () => {
+    test('serves all writes that began before it was made, as far as it goes', async () => {
+      const { space, evictions } = await filledWithBlobs()
+      const { roomsMade } = space
+      await Promise.all([60, 40, 50].map((bytes) => space.refused(bytes, roomsMade)))
+      await space.refused(50, roomsMade)
+      expect(evictions).toEqual([60, 50].map((bytes) => ({ bytes, blobs: 0 })))
+    })
+
+    test('is made again for a write that was refused in spite of it', async () => {
+      const { space, evictions } = await filledWithBlobs()
+      await space.refused(60, space.roomsMade)
+      await space.refused(10, space.roomsMade)
+      expect(evictions).toEqual([60, 10].map((bytes) => ({ bytes, blobs: 0 })))
+    })
   })
 
   test('writes nothing for a while after the disk failed', async () => {

@@ -394,6 +394,20 @@ describe('a failing disk', () => {
     expect(held(store)).toEqual([other.digest])
   })
 
+  test('that refuses many writes at once, is rid of no more than makes room for all of them', async () => {
+    const { faults, store } = await openFaulty()
+    for (const each of several) await keep(store, each)
+    faults.write = 'ENOSPC'
+    store.onEvicted(() => {
+      faults.write = undefined
+    })
+    const blob = await store.open(digest, size)
+    await Promise.all([0, 1, 2].map((index) => fill(blob, content, [index])))
+    await blob.close()
+    expect(new Set(held(store))).toEqual(new Set([digest, ...several.slice(1).map((each) => each.digest)]))
+    expect(store.stats()).toMatchObject({ evictedBlobs: 1, refusedFull: 0 })
+  })
+
   test('that is full for good, refuses the chunk and leaves no half state', async () => {
     const { faults, store, directory } = await openFaulty()
     const blob = await store.open(digest, size)
