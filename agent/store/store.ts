@@ -62,7 +62,7 @@ export interface StoreStats {
 export interface DiskStore extends BlobStore {
   /** Begins to watch the filesystem's fullness and containerd's directory; listeners should be there by then. */
   start(): Promise<void>
-  /** Makes everything durable and lets the directory go. Open blobs can not be read any more. */
+  /** Waits for what is under way, makes everything durable and lets the directory go. Open blobs can not be read any more. */
   stop(): Promise<void>
   /** Could so much more be kept, and no blob need go for it? */
   hasRoomFor(bytes: number): boolean
@@ -131,6 +131,8 @@ function createStore(
   const arrived: ((state: StoredBlobState) => void)[] = []
   let lookTimer: NodeJS.Timeout | undefined
   let isStopped = false
+  /** What is being done with blobs: until it ends, files may be opened and written. */
+  const underWay = new Set<Promise<unknown>>()
 
   const space = createSpace({ clock, disk, logger, evict: (excess) => eviction.evict(excess) }, options)
   const onFailed = (error: unknown): void => space.failed(error)
@@ -204,8 +206,19 @@ function createStore(
 
   async function open(digest: Digest, size: number): Promise<StoredBlob> {
     if (!Number.isSafeInteger(size) || size < 0) throw new RangeError(`a blob of ${size} bytes`)
+    return whileRunning(async () => (await openContainerd(digest, size)) ?? handleOf(await shelves.use(digest, size)))
+  }
+
+  /** Begins nothing once the store has been told to stop, and has it wait for what had begun. */
+  async function whileRunning<Result>(work: () => Promise<Result>): Promise<Result> {
     if (isStopped) throw stopped()
-    return (await openContainerd(digest, size)) ?? handleOf(await shelves.use(digest, size))
+    const working = work()
+    underWay.add(working)
+    try {
+      return await working
+    } finally {
+      underWay.delete(working)
+    }
   }
 
   async function openContainerd(digest: Digest, size: number): Promise<StoredBlob | undefined> {
@@ -223,13 +236,14 @@ function createStore(
     /** A user of its own, so that closing the handle meanwhile takes nothing away from `work`. */
     async function whileOpen<Result>(work: () => Promise<Result>): Promise<Result> {
       if (!isOpen) throw new TypeError(`${shelf.digest} was closed`)
-      if (isStopped) throw stopped()
-      shelf.users++
-      try {
-        return await work()
-      } finally {
-        shelves.release(shelf)
-      }
+      return whileRunning(async () => {
+        shelf.users++
+        try {
+          return await work()
+        } finally {
+          shelves.release(shelf)
+        }
+      })
     }
 
     return {
@@ -287,8 +301,8 @@ function createStore(
     onEvicted: (listener) => void evicted.push(listener),
     onFound: (listener) => void arrived.push(listener),
     async start() {
-      lookTimer = setInterval(() => void space.look(), limits.storeSpaceLookMs).unref()
-      await space.look()
+      lookTimer = setInterval(() => void whileRunning(() => space.look()), limits.storeSpaceLookMs).unref()
+      await whileRunning(() => space.look())
       await containerd?.start()
     },
     async stop() {
@@ -297,6 +311,7 @@ function createStore(
       space.close()
       clearInterval(lookTimer)
       await containerd?.stop()
+      await Promise.allSettled(underWay)
       await syncer.stop()
       await shelves.stop()
       lock?.release()

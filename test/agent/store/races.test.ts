@@ -1,5 +1,5 @@
 /** What a store on a real disk does while two things happen to a blob at once; the disk waits wherever a test tells it to. */
-import { existsSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Disk, realDisk } from '../../../agent/store/disk.ts'
 import type { DiskStore } from '../../../agent/store/store.ts'
@@ -23,7 +23,11 @@ interface Before {
   remove?: ((path: string) => Promise<void>) | undefined
 }
 
-const pathOf = (fd: number): string => readlinkSync(`/proc/self/fd/${fd}`)
+const pathOf = (fd: number | string): string => readlinkSync(`/proc/self/fd/${fd}`)
+
+/** The descriptor by which they are listed is gone by then. */
+const openFiles = (): string[] =>
+  readdirSync('/proc/self/fd').flatMap((fd) => (existsSync(`/proc/self/fd/${fd}`) ? pathOf(fd) : []))
 
 async function openForTest() {
   const before: Before = {}
@@ -228,6 +232,27 @@ test('a blob that loses a chunk while its proof is noted is not complete, and it
   expect(blob).toMatchObject({ complete: false, have: Uint8Array.of(0b111) })
   await blob.close()
   expect((await restarted()).state(digest)).toMatchObject({ complete: false, have: Uint8Array.of(0b111) })
+})
+
+test.each([
+  ['the files of its blob are created', logPath],
+  ['its bytes are written', dataPath],
+])('a chunk that is being kept when the store stops is kept before it has stopped: %s', async (_when, pathIn) => {
+  const { before, directory, restarted, store } = await openForTest()
+  const gate = createGate()
+  const blob = await store.open(digest, size)
+  before.write = (path) => (path === pathIn(directory, digest) ? gate.pass() : Promise.resolve())
+  const written = fill(blob, content, [0])
+  await gate.reached
+  const stopping = store.stop()
+  // Long enough for a store that did not wait to have stopped by then.
+  const another = await openTestStore(directoryForTest())
+  await keep(another, other)
+  await another.stop()
+  gate.open()
+  await Promise.all([written, stopping])
+  expect(openFiles().filter((path) => path.startsWith(directory))).toEqual([])
+  expect((await restarted()).state(digest)?.have).toEqual(Uint8Array.of(0b001))
 })
 
 describe('while the files of a blob are deleted', () => {
