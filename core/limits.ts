@@ -791,6 +791,12 @@ export const limits = {
   storeContainerdLookMs: 1 * minute,
   /** While it can not be read it is tried this often: containerd makes it when it first pulls something. */
   storeContainerdRetryMs: 2 * second,
+  /**
+   * A copy of containerd's that could not be read is hashed again after this long, and then after twice as long each time, so often:
+   * network disks are back within five minutes mostly, and a bad sector does not heal.
+   */
+  storeContainerdAgainMs: 10 * second,
+  storeContainerdAgainMax: 5,
   /** Files of containerd's that are known and announced: a node has hundreds to thousands, and each takes 14 KiB here (3,000 small ones: 43 MiB). */
   storeContainerdBlobsMax: 5000,
   /** What came within this time is in the page cache still, mostly, and is hashed at once. */

@@ -14,7 +14,7 @@ const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
 
 /** A copy of containerd's that this store stands for. */
 export interface VouchedCopy extends StoredBlobState {
-  /** Until it turns out to be corrupt. */
+  /** Until it turns out to be corrupt, or can't be read. */
   complete: boolean
   readonly verified: Uint8Array
   /** SHA-256 of each chunk, 32 bytes each. */
@@ -35,7 +35,7 @@ export async function isSame(fd: number, identity: string): Promise<boolean> {
 
 export interface ContainerdBlobComponents {
   readonly disk: Disk
-  /** The copy turned out to be corrupt, and is no longer stood for. */
+  /** The copy turned out to be corrupt, or (`unreadable`) can't be read, and is no longer stood for. */
   readonly onDisowned: (reason: string) => void
 }
 

@@ -3,10 +3,12 @@
  * hashed here; a file may vanish at any time, so it is opened first and then promised.
  *
  *     seen ──hashed, matches──▶ vouched ──gone, replaced or corrupt──▶ forgotten
+ *       │                              └──can not be read──▶ set aside ──in a while, a few times──▶ seen
  *       └────adopted: hashes known from our own proven copy, or kept since it was hashed before a restart; each chunk is hashed
  *            before its first read
  */
 import { join } from 'node:path'
+import { limits } from '../../core/limits.ts'
 import { digestHex, type Digest } from '../../core/oci/digest.ts'
 import type { StoredBlob, StoredBlobState } from '../../core/ports.ts'
 import { bitfieldOf, fullBitfield } from '../../core/swarm/bitfield.ts'
@@ -20,6 +22,7 @@ import type { HashResult } from './hash-worker.ts'
 import { createHasher } from './hasher.ts'
 import { createKeptHashes } from './kept-hashes.ts'
 import type { StoreLogger } from './logger.ts'
+import { unreadable } from './verified-reader.ts'
 
 export interface ContainerdComponents {
   readonly disk: Disk
@@ -35,7 +38,7 @@ export interface ContainerdContent {
   /** Begins to list, watch and hash. */
   start(): Promise<void>
   stop(): Promise<void>
-  /** A finished file is there, hashed or not, and not known to be bad. */
+  /** A finished file is there, hashed or not, and not known to be bad or unreadable. */
   holds(digest: Digest): boolean
   /** Vouched copies only. */
   state(digest: Digest): StoredBlobState | undefined
@@ -53,8 +56,10 @@ export interface ContainerdContent {
 interface Candidate {
   readonly file: SeenFile
   copy?: VouchedCopy
-  /** Its bytes are not what its name says; hashing the same file again would not help. */
-  isBad?: boolean
+  /** Its bytes are not what its name says, and hashing the same file again would not help; or it is set aside. */
+  isOut?: boolean
+  /** How often it could not be read. */
+  failures?: number
 }
 
 export function createContainerdContent(
@@ -67,6 +72,8 @@ export function createContainerdContent(
 ): ContainerdContent {
   const directory = join(options.directory, 'blobs', 'sha256')
   const candidates = new Map<Digest, Candidate>()
+  /** Of what is set aside. */
+  const waits = new Set<NodeJS.Timeout>()
   let isStopped = false
   const kept = createKeptHashes({ logger }, { directory: options.hashesDirectory })
   const hasher = createHasher()
@@ -90,13 +97,15 @@ export function createContainerdContent(
     if (await recall(digest, candidate)) return 0
     await hashCandidate(digest, candidate).catch((error: unknown) => {
       logger.warn({ digest, errno: errnoOf(error) }, "a copy of containerd's could not be hashed")
+      setAside(digest, candidate)
     })
     return candidate.file.size
   }
 
   async function recall(digest: Digest, candidate: Candidate): Promise<boolean> {
-    const { file } = candidate
-    const hashes = await kept.read(digest, file)
+    const { failures, file } = candidate
+    // What could not be read since is hashed in whole before it is vouched for again.
+    const hashes = failures === undefined ? await kept.read(digest, file) : undefined
     if (hashes === undefined || candidates.get(digest) !== candidate || !isUnknown(candidate) || isStopped) return false
     candidate.copy = copyOf(digest, file.size, hashes, bitfieldOf(chunkCountOf(file.size)))
     onVouched(digest)
@@ -106,12 +115,13 @@ export function createContainerdContent(
   async function hashCandidate(digest: Digest, candidate: Candidate): Promise<void> {
     const { size, identity } = candidate.file
     const fd = await openCandidate(digest, candidate)
-    if (fd === undefined) return
+    if (fd === undefined) return setAside(digest, candidate)
     try {
       const result = isStopped ? undefined : await hashesOf(fd, size)
       const isCurrent = (await isSame(fd, identity)) && candidates.get(digest) === candidate && isUnknown(candidate)
-      if (result === undefined || !isCurrent || isStopped) return
-      if (result.whole === digestHex(digest)) await accept(digest, candidate, result.chunks)
+      if (!isCurrent || isStopped) return
+      if (result === undefined) setAside(digest, candidate)
+      else if (result.whole === digestHex(digest)) await accept(digest, candidate, result.chunks)
       else disown(digest, candidate, 'does not match its digest')
     } finally {
       await closeFile(fd)
@@ -132,16 +142,42 @@ export function createContainerdContent(
     await kept.keep(digest, file, hashes)
   }
 
+  /** It stays out until it is another file. */
   function disown(digest: Digest, candidate: Candidate, reason: string): void {
-    if (candidate.isBad === true) return
     logger.error({ digest, reason }, "containerd's copy is corrupt and is not used: check the disk")
-    candidate.isBad = true
+    putOut(digest, candidate)
+  }
+
+  /** It can not be read, which may pass: it is hashed again in a while, but not for ever on a disk that is dying. */
+  function setAside(digest: Digest, candidate: Candidate): void {
+    const { failures = 0 } = candidate
+    candidate.failures = failures + 1
+    if (failures === limits.storeContainerdAgainMax) return disown(digest, candidate, unreadable)
+    putOut(digest, candidate)
+    const timer = setTimeout(
+      () => {
+        waits.delete(timer)
+        delete candidate.isOut
+        consider(digest)
+      },
+      limits.storeContainerdAgainMs * 2 ** failures,
+    )
+    waits.add(timer.unref())
+  }
+
+  function putOut(digest: Digest, candidate: Candidate): void {
+    candidate.isOut = true
     void kept.drop(digest)
     const { copy } = candidate
     if (copy === undefined) return
     copy.complete = false
     delete candidate.copy
     if (candidates.get(digest) === candidate) onForgotten(digest)
+  }
+
+  function consider(digest: Digest): void {
+    const candidate = candidates.get(digest)
+    if (candidate !== undefined && isUnknown(candidate)) queue.addFirst(digest)
   }
 
   async function openCandidate(digest: Digest, { file }: Candidate): Promise<number | undefined> {
@@ -158,6 +194,7 @@ export function createContainerdContent(
     },
     async stop() {
       isStopped = true
+      for (const timer of waits) clearTimeout(timer)
       const ended = queue.stop()
       await files.stop()
       await hasher.stop()
@@ -165,16 +202,13 @@ export function createContainerdContent(
     },
     holds(digest) {
       const candidate = candidates.get(digest)
-      return candidate !== undefined && candidate.isBad !== true
+      return candidate !== undefined && candidate.isOut !== true
     },
     state: (digest) => candidates.get(digest)?.copy,
     *list() {
       for (const { copy } of candidates.values()) if (copy !== undefined) yield copy
     },
-    consider(digest) {
-      const candidate = candidates.get(digest)
-      if (candidate !== undefined && isUnknown(candidate)) queue.addFirst(digest)
-    },
+    consider,
     adopt(digest, size, hashes) {
       const candidate = candidates.get(digest)
       if (candidate?.file.size !== size || !isUnknown(candidate)) return
@@ -186,7 +220,13 @@ export function createContainerdContent(
       const { copy } = candidate
       const fd = await openCandidate(digest, candidate)
       if (fd === undefined) return undefined
-      return containerdBlob({ disk, onDisowned: (reason) => disown(digest, candidate, reason) }, copy, fd)
+      function onDisowned(reason: string): void {
+        // What another handle has found out already says nothing of the copy that may have come after.
+        if (candidate?.copy !== copy) return
+        if (reason === unreadable) setAside(digest, candidate)
+        else disown(digest, candidate, reason)
+      }
+      return containerdBlob({ disk, onDisowned }, copy, fd)
     },
     get waiting() {
       return queue.waiting
@@ -194,9 +234,9 @@ export function createContainerdContent(
   }
 }
 
-/** Neither vouched for nor found bad. */
-function isUnknown({ copy, isBad }: Candidate): boolean {
-  return copy === undefined && isBad !== true
+/** Neither vouched for nor out. */
+function isUnknown({ copy, isOut }: Candidate): boolean {
+  return copy === undefined && isOut !== true
 }
 
 function copyOf(digest: Digest, size: number, hashes: Uint8Array, verified: Uint8Array): VouchedCopy {

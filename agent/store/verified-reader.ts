@@ -22,9 +22,12 @@ export interface ChunkSource {
   readonly generation: number
   hash(index: number): string | undefined
   hold(): HeldFile | undefined
-  /** Chunk `index` is not what its hash says, or can't be read. */
+  /** Chunk `index` is not what its hash says, or (`unreadable`) can't be read. */
   drop(index: number, reason: string): Promise<void>
 }
+
+/** Why a chunk is dropped of which nothing is known to be wrong. */
+export const unreadable = 'can not be read'
 
 /** Chunks `first` to `last`, both included. */
 interface ChunkRange {
@@ -96,7 +99,7 @@ export function createVerifiedReader(disk: Disk, source: ChunkSource): ReadRange
   }
 
   async function dropFrom(first: number, last: number): Promise<void> {
-    for (let index = first; index <= last; index++) await source.drop(index, 'can not be read')
+    for (let index = first; index <= last; index++) await source.drop(index, unreadable)
   }
 
   function notHeld(index: number): ShoalError {

@@ -13,12 +13,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Disk, type FilesystemUsage, realDisk } from '../../../agent/store/disk.ts'
 import type { DiskStore } from '../../../agent/store/store.ts'
 import { limits } from '../../../core/limits.ts'
 import type { Digest } from '../../../core/oci/digest.ts'
-import { KiB, MiB } from '../../../core/units.ts'
+import { hour, KiB, MiB } from '../../../core/units.ts'
 import { type Content, contentFrom, fill, flipped } from '../../support/content.ts'
 import {
   commitContent,
@@ -463,11 +463,15 @@ describe('a failing disk', () => {
   })
 })
 
-async function openWithContent() {
+async function openWithContent(disk: Disk = realDisk) {
   const directory = directoryForTest()
   const contentDirectory = makeContentDirectory(directory)
   const { lines, logger } = logLines()
-  const store = await openForTest(directory, { logger, options: { containerdContentDirectory: contentDirectory } })
+  const store = await openForTest(directory, {
+    disk,
+    logger,
+    options: { containerdContentDirectory: contentDirectory },
+  })
   return { store, contentDirectory, lines, directory }
 }
 
@@ -552,6 +556,79 @@ describe("containerd's content", () => {
     expect(blob).toMatchObject({ complete: false, have: Uint8Array.of(0) })
     expect(store.state(digest)).toBeUndefined()
     await blob.close()
+  })
+})
+
+describe("a disk that fails to read containerd's copy", () => {
+  /** One chunk: what has more is read by a thread of its own. */
+  const small = contentFrom('small', 100 * KiB)
+  const refused = { code: 'DISK_FAILED' }
+
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  async function openVouched() {
+    const reading = { tries: 0, fails: false }
+    const disk: Disk = {
+      ...realDisk,
+      async read(...args) {
+        reading.tries++
+        failWith(reading.fails ? 'EIO' : undefined)
+        return realDisk.read(...args)
+      },
+    }
+    const opened = await openWithContent(disk)
+    const { contentDirectory, store } = opened
+    commitContent(contentDirectory, small.bytes)
+    await store.start()
+    await eventually(() => isVouched(store))
+    return { ...opened, reading }
+  }
+
+  const isVouched = (store: DiskStore): boolean => store.state(small.digest)?.complete === true
+
+  async function failToRead({ reading, store }: Awaited<ReturnType<typeof openVouched>>): Promise<void> {
+    const blob = await store.open(small.digest, small.size)
+    reading.fails = true
+    await expect(blob.read(0, small.size)).rejects.toMatchObject(refused)
+    await blob.close()
+  }
+
+  test('has it hashed again in a while, and serve when that goes well', async () => {
+    const opened = await openVouched()
+    const { reading, store } = opened
+    await failToRead(opened)
+    expect(isVouched(store)).toBe(false)
+    reading.fails = false
+    await vi.advanceTimersByTimeAsync(limits.storeContainerdAgainMs)
+    await eventually(() => isVouched(store))
+    const blob = await store.open(small.digest, small.size)
+    expect(blob.source).toBe('containerd')
+    expect(small.bytes.equals(await blob.read(0, small.size))).toBe(true)
+    await blob.close()
+    expect(opened.lines).toEqual([])
+  })
+
+  test('has it tried a few times and no more', async () => {
+    const opened = await openVouched()
+    const { lines, reading, store } = opened
+    await failToRead(opened)
+    const triesBefore = reading.tries
+    for (let again = 0; again < limits.storeContainerdAgainMax; again++) {
+      await vi.advanceTimersByTimeAsync(limits.storeContainerdAgainMs * 2 ** again - 1)
+      expect(reading.tries - triesBefore).toBe(again)
+      await vi.advanceTimersByTimeAsync(1)
+      await eventually(() => lines.length > again)
+    }
+    expect(lines.at(-1)).toBe("error: containerd's copy is corrupt and is not used: check the disk")
+    reading.fails = false
+    const triesAfter = reading.tries
+    await vi.advanceTimersByTimeAsync(1 * hour)
+    const blob = await store.open(small.digest, small.size)
+    expect(blob.source).toBe('shoal')
+    await blob.close()
+    await eventually(() => store.stats().containerdWaiting === 0)
+    expect([isVouched(store), reading.tries]).toEqual([false, triesAfter])
   })
 })
 
