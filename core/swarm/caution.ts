@@ -32,11 +32,18 @@ export const unwary: Wariness = { names: new Map(), gatheredMs: Number.NEGATIVE_
 export function cautionOthers(state: SwarmState, signer: PeerId, origin?: string): void {
   const address = whereaboutsOf(state, signer)
   const name = address ?? signer
-  const before = ownCautions(state).find((one) => (one.address ?? one.peer) === name)
-  const caution = before === undefined ? cautionAgainst(signer, address, origin) : widened(before, origin)
-  state.cautions.set(name, { caution, untilMs: state.clock.now() + state.limits.banMs })
+  const before = currentCautions(state).find(({ caution }) => (caution.address ?? caution.peer) === name)
+  const caution = before === undefined ? cautionAgainst(signer, address, origin) : widened(before.caution, origin)
+  const renewed = { caution, untilMs: state.clock.now() + state.limits.banMs }
+  state.cautions.set(name, renewed)
   state.wariness = unwary
-  if (caution !== before) state.emit({ type: 'caution' })
+  if (caution !== before?.caution || isNewTerm(state, before, renewed)) state.emit({ type: 'caution' })
+}
+
+/** What is renewed is told again once in half a ban: others heed it for no less after the last lie, and no liar has all called all the time. */
+function isNewTerm({ limits }: SwarmState, before: Dated, renewed: Dated): boolean {
+  const [last, next] = [before, renewed].map(({ untilMs }) => Math.floor(untilMs / (limits.banMs / 2)))
+  return last !== next
 }
 
 function cautionAgainst(peer: PeerId, address: string | undefined, origin: string | undefined): Caution {
@@ -50,9 +57,13 @@ function widened(caution: Caution, origin: string | undefined): Caution {
 }
 
 /** Of whom this node cautions others now. */
-export function ownCautions({ cautions, clock }: SwarmState): Caution[] {
+export function ownCautions(state: SwarmState): Caution[] {
+  return currentCautions(state).map(({ caution }) => caution)
+}
+
+function currentCautions({ cautions, clock }: SwarmState): DatedCaution[] {
   const own = [...cautions].map(([, dated]) => dated)
-  return own.filter(({ untilMs }) => untilMs > clock.now()).map(({ caution }) => caution)
+  return own.filter(({ untilMs }) => untilMs > clock.now())
 }
 
 /** Others caution this node. */

@@ -1,6 +1,6 @@
 /**
  * Of whom other members caution this one. One that lies could caution of everybody: so what counts is the address that it calls
- * from, and of each address the first few cautions within `limits.banMs`.
+ * from, and of each address the first few cautions, each for `limits.banMs` after it was last said.
  */
 import { createBoundedMap } from '../bounded-map.ts'
 import { limits } from '../limits.ts'
@@ -18,7 +18,7 @@ export interface Hearsay {
 interface Place {
   caution: Caution
   by: PeerId
-  readonly untilMs: number
+  untilMs: number
 }
 
 export function createHearsay(clock: Clock): Hearsay {
@@ -31,7 +31,7 @@ export function createHearsay(clock: Clock): Hearsay {
       const untilMs = clock.now() + limits.banMs
       for (const caution of cautions) {
         const place = places.find((one) => isOfSame(one.caution, caution))
-        if (place !== undefined) Object.assign(place, { by, caution })
+        if (place !== undefined) Object.assign(place, { by, caution, untilMs })
         else if (places.length < limits.cautionsPerAddress) places.push({ by, caution, untilMs })
       }
       addresses.set(address, places)

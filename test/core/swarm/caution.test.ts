@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Caution } from '../../../core/members/messages.ts'
 import { limits } from '../../../core/limits.ts'
-import { digestFromHex } from '../../../core/oci/digest.ts'
+import { type Digest, digestFromHex } from '../../../core/oci/digest.ts'
 import {
   bitsOf,
   contradict,
@@ -211,6 +211,34 @@ describe('a node cautions others', () => {
     expect(bench.take('caution')).toEqual([{ type: 'caution' }])
     expect(bench.swarm.cautions()).toEqual([{ peer: 'liar', address: '10.0.0.66' }])
     bench.clock.advance(limits.banMs)
+    expect(bench.swarm.cautions()).toEqual([])
+  })
+
+  it('for as long after the last lie, and tells them again in time', () => {
+    const bench = createReader([])
+    const says = (from: string, of: Digest, hash: string): void => {
+      bench.joins(from, [0], of)
+      const request = bench.told('request').find((one) => one.digest === of)
+      bench.sends(request!, { bytes: 1000, signer: 'liar', hash })
+      bench.handle({ type: 'peer-disconnected', peer: from })
+    }
+    const blobs = [digest, another, third] as const
+    for (const [number, of] of blobs.entries()) {
+      bench.read({ digest: of, reader: number })
+      says('a', of, hashOf(0))
+    }
+    /** How often others are to be told when it turns out to have lied about that one too. */
+    const found = (of: Digest): number => {
+      says('b', of, hashOf(77))
+      return bench.take('caution').length
+    }
+    expect(found(digest)).toBe(1)
+    bench.clock.advance(limits.banMs / 2)
+    expect(found(another)).toBe(1)
+    expect(found(third)).toBe(0)
+    bench.clock.advance(limits.banMs - 1)
+    expect(bench.swarm.cautions()).toEqual([{ peer: 'liar' }])
+    bench.clock.advance(1)
     expect(bench.swarm.cautions()).toEqual([])
   })
 
