@@ -240,6 +240,8 @@ export const limits = {
   doubtfulLoad: 64,
   /** A reader that has waited this long for witnesses takes its next chunk from the origin (DESIGN, Integrity). */
   heldBackMs: 60 * second,
+  /** And where that failed, this long after it had: an origin that is down for a moment costs no second minute, and one that stays so is not pressed. */
+  heldBackAgainMs: 10 * second,
   /** The same for a part of a blob that is here as far as it is wanted: only whole blobs are proved. Longer than who is asked takes to answer. */
   heldBackPartMs: 1 * second,
   /** Hashes that one peer vouches for at once: 32 KiB, half of the largest control message; all chunks of most blobs. */

@@ -224,6 +224,7 @@ export function openReader(
     cursor: first,
     cursorSinceMs: nowMs,
     heldBackSinceMs: undefined,
+    escapedAt: undefined,
   }
   if (session.readers.size === 0) state.active.push(session)
   beginWaiting(state, session, nowMs)

@@ -266,6 +266,8 @@ export interface Reader {
   cursorSinceMs: number
   /** Since when what comes next is here and yet not vouched for by enough; undefined: it is not so. */
   heldBackSinceMs: number | undefined
+  /** The chunk that it last took from the origin because of that. */
+  escapedAt: number | undefined
 }
 
 /** Another agent. */

@@ -118,13 +118,20 @@ function holdBack(state: SwarmState, session: Session, reader: Reader, index: nu
     wake(session)
   }
   askWitnesses(state, session, index, nowMs)
-  const { heldBackMs, heldBackPartMs } = state.limits
-  const patienceMs = isSettled(state, session) ? heldBackPartMs : heldBackMs
-  if (nowMs - reader.heldBackSinceMs < patienceMs || reader.origin !== session.origin) return
+  const waitedMs = nowMs - reader.heldBackSinceMs
+  if (waitedMs < heldBackForMs(state, session, reader, index) || reader.origin !== session.origin) return
   // It has waited for long enough, and does so no longer than the origin rests.
   if (isResting(state, session)) return
   reader.heldBackSinceMs = undefined
+  reader.escapedAt = index
   fetchAnew(state, session, [index])
+}
+
+function heldBackForMs(state: SwarmState, session: Session, { escapedAt }: Reader, index: number): number {
+  const { heldBackAgainMs, heldBackMs, heldBackPartMs } = state.limits
+  if (isSettled(state, session)) return heldBackPartMs
+  // It took that one before, in vain.
+  return escapedAt === index ? heldBackAgainMs : heldBackMs
 }
 
 /** All that is wanted is here, and it is not the whole blob: there will be no proof. */

@@ -513,6 +513,17 @@ describe('a reader that is held back for a minute', () => {
     expect(bench.take('fetch-origin')).toMatchObject([{ start: 0, end: 1, isEscape: true }])
   })
 
+  it('takes it again soon where that has failed', () => {
+    const bench = hold()
+    const escapes = () => bench.take('fetch-origin').filter(({ isEscape }) => isEscape)
+    const [escape] = escapes()
+    bench.handle({ type: 'origin-ended', digest, fetch: escape!.fetch, failure: { kind: 'protocol' } })
+    bench.pass(limits.heldBackAgainMs)
+    expect(escapes()).toEqual([])
+    bench.pass(2 * limits.tickMs)
+    expect(escapes()).toMatchObject([{ start: 0, end: 1, isEscape: true }])
+  })
+
   it('takes no other chunk that is held, though an origin that ignores Range sends it as well', () => {
     const bench = createReader(2)
     bench.joins('a', [0, 1])
