@@ -421,6 +421,11 @@ export const limits = {
    * for this long. Several times what a healthy origin takes to its first byte.
    */
   originTurnMs: 5 * second,
+  /**
+   * Turns in which no chunk came whole are doubled, up to this: a chunk of 4 MiB at 1 Mbit/s. Nobody is held up for longer by an origin
+   * that sends next to nothing, and containerd waits five minutes for a byte unless told otherwise (facts/protocols.md).
+   */
+  originTurnMaxMs: 40 * second,
   /** How long peers may take to show a missing chunk once the origin is gone, before the readers end. */
   hopelessAfterMs: 2 * second,
   /**

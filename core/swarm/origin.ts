@@ -334,6 +334,7 @@ function countOriginFrame(state: SwarmState, lease: Lease, fetch: OriginFetch, i
   lease.remaining = lease.remaining.filter((other) => other !== index)
   lease.settling.add(index)
   lease.tries = 0
+  session.hasBrought = true
   noteRate(state, fetch)
   chunkArrived(state, session, index)
   if (isOutrun(state, lease, fetch, index)) yieldRest(state, lease)

@@ -29,6 +29,8 @@ export function createSession(digest: Digest, size: number, nowMs: number): Sess
     readers: new Map(),
     origin: undefined,
     turnedAtMs: 0,
+    shortTurns: 0,
+    hasBrought: false,
     neighbours: new Map(),
     refused: new Map(),
     spoilers: new Set(),
@@ -83,6 +85,7 @@ export function turnTo(state: SwarmState, session: Session, origin: string | und
   const { supply } = session
   session.origin = origin
   session.turnedAtMs = state.clock.now()
+  session.hasBrought = false
   if (origin === undefined || supply.origin === origin) return
   Object.assign(supply, untried, { origin })
   offerRefused(session)

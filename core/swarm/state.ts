@@ -98,6 +98,10 @@ export interface Session {
   /** The origin that is asked, and whose `fetched` entries count here: readers of several take turns (turns.ts). */
   origin: string | undefined
   turnedAtMs: number
+  /** How many turns were too short for a chunk. */
+  shortTurns: number
+  /** A chunk came whole in the present turn. */
+  hasBrought: boolean
   readonly neighbours: Map<PeerId, Neighbour>
   /** Chunks that were offered on a word that is not taken, and are still missing. */
   readonly refused: Map<number, Refusal>

@@ -20,22 +20,59 @@ function wished({ swarm }: Bench): string | undefined {
   return swarm.announceState(digest)?.origin
 }
 
-function comes(bench: Bench, fetch: number, bytes: number): void {
-  bench.handle({ type: 'origin-frame', digest, fetch, index: 0, bytes })
+function comes(bench: Bench, fetch: number, bytes: number, index = 0): void {
+  bench.handle({ type: 'origin-frame', digest, fetch, index, bytes })
+}
+
+/** For so long bytes come every half second: of chunk 0, unless it is another. */
+function drips(bench: Bench, fetch: number, ms: number, bytes: number, index = 0): void {
+  for (let passed = 0; passed < ms; passed += 500) {
+    comes(bench, fetch, bytes, index)
+    bench.pass(500)
+  }
+}
+
+/** Whoever's turn it is has a lease again. */
+function fetchAgain(bench: Bench): { fetch: number; start: number } {
+  bench.answer({ lease: { id: bench.clock.now(), start: 0, end: 4, ttlMs: 1750 } })
+  return bench.take('fetch-origin').at(-1)!
 }
 
 describe('readers of two origins', () => {
   it('take turns: one that sends little holds nobody else up for long', () => {
     const { bench, fetch } = createRivals()
-    for (let passed = 0; passed < limits.originTurnMs; passed += 500) {
-      comes(bench, fetch, 1000)
-      bench.pass(500)
-    }
+    drips(bench, fetch, limits.originTurnMs, 10_000)
     expect(bench.take('stop-fetch')).toMatchObject([{ fetch }])
     expect(wished(bench)).toBe(other)
     // Neither got anything.
     bench.pass(limits.originTurnMs)
     expect(wished(bench)).toBe(origin)
+  })
+
+  it('get longer turns where those are too short for a chunk, and each has one', () => {
+    const { bench, fetch } = createRivals()
+    const frames = 16
+    drips(bench, fetch, limits.originTurnMs, limits.chunkSizeMinBytes / frames)
+    for (const turn of [other, origin, other, origin]) {
+      expect(wished(bench)).toBe(turn)
+      const next = fetchAgain(bench)
+      drips(bench, next.fetch, 500 * frames, limits.chunkSizeMinBytes / frames, next.start)
+      expect(bench.take('hash')).toMatchObject([{ index: next.start }])
+      bench.pass(2 * limits.originTurnMs - 500 * frames)
+    }
+  })
+
+  it('are held up no longer than that by one that sends next to nothing', () => {
+    const { bench, fetch } = createRivals()
+    drips(bench, fetch, limits.originTurnMs, 1)
+    for (const turns of [2, 4, 8, 8, 8]) {
+      const turn = wished(bench)
+      const next = fetchAgain(bench)
+      drips(bench, next.fetch, turns * limits.originTurnMs - 500, 1)
+      expect(wished(bench)).toBe(turn)
+      drips(bench, next.fetch, 500, 1)
+      expect(wished(bench)).not.toBe(turn)
+    }
   })
 
   it('do not, as long as what was sent or found is good for both', () => {
