@@ -324,6 +324,11 @@ export const limits = {
   uploadLargeBytes: 1 * MiB,
   /** Chunks read for uploads at a time: those under way, and as many that were cancelled meanwhile, whose reads nothing can stop. */
   uploadReadsMax: 8,
+  /**
+   * And so many of one blob: a bad sector may hold a read up for minutes, in which peers ask again and again. Two leave places to other
+   * blobs, and to all other work of the four threads that Node.js reads files and looks names up with.
+   */
+  uploadReadsPerBlobMax: 2,
   /** Requests that wait; beyond, whoever would be served last is told `busy`. With half as many, uplinks run dry. */
   uploadsWaitingMax: 8,
   /** Requests of one peer, active and waiting. */

@@ -56,8 +56,8 @@ export function createUploads({
 }: UploadComponents): Uploads {
   const pace = createPace([rate], sleep)
   const running = new Map<string, RunningUpload>()
-  /** Chunks that are being read. A read can't be stopped: that of a cancelled upload has its memory until it ends. */
-  let reading = 0
+  /** Blobs of which a chunk is being read, one for each. A read can't be stopped: that of a cancelled upload has its memory until it ends. */
+  const reading: BlobSession[] = []
   const readEnded = createChange()
 
   function start(command: UploadCommand): void {
@@ -95,7 +95,7 @@ export function createUploads({
   async function send(session: BlobSession, command: UploadCommand, signal: AbortSignal): Promise<number> {
     const { digest, size, index, offset, peer, id } = command
     const length = chunkLengthOf(size, index) - offset
-    while (reading >= limits.uploadReadsMax) await readEnded.next(signal)
+    while (!mayRead(session)) await readEnded.next(signal)
     signal.throwIfAborted()
     const buffer = pool.take(length)
     const { generation } = session
@@ -111,12 +111,18 @@ export function createUploads({
     return length
   }
 
+  function mayRead(session: BlobSession): boolean {
+    const ofBlob = reading.filter((one) => one === session).length
+    return reading.length < limits.uploadReadsMax && ofBlob < limits.uploadReadsPerBlobMax
+  }
+
   async function read(...range: Parameters<typeof readHeld>): Promise<Uint8Array | undefined> {
-    reading++
+    const [session] = range
+    reading.push(session)
     try {
       return await readHeld(...range)
     } finally {
-      reading--
+      reading.splice(reading.indexOf(session), 1)
       readEnded.notify()
     }
   }

@@ -9,20 +9,22 @@ import { systemClock } from '../../../agent/system/clock.ts'
 import type { PeerTransport } from '../../../agent/transport/peer-transport.ts'
 import { sleepBySystem } from '../../../agent/upstream/retry.ts'
 import { limits } from '../../../core/limits.ts'
+import type { Digest } from '../../../core/oci/digest.ts'
 import type { BlobStore } from '../../../core/ports.ts'
 import { createRateLimit } from '../../../core/swarm/rate.ts'
-import { contentFrom, fill } from '../../support/content.ts'
+import { type Content, contentFrom, fill } from '../../support/content.ts'
 import { createMemoryNetwork } from '../../support/memory-transport.ts'
 import { createMemoryNotary } from '../../support/memory-notary.ts'
 import { createMemoryStore } from '../../support/memory-store.ts'
 import { until } from '../../support/until.ts'
 
 const content = contentFrom('uploads', 600_000)
-const upload = (id: number) =>
-  ({ type: 'upload', peer: 'peer', id, digest: content.digest, size: content.size, index: 0, offset: 0 }) as const
+const others = ['a', 'b', 'c', 'd'].map((seed) => contentFrom(seed, 300_000))
+const upload = (id: number, { digest, size } = content) =>
+  ({ type: 'upload', peer: 'peer', id, digest, size, index: 0, offset: 0 }) as const
 
-/** A store whose reads begin and then wait for `disk`. */
-function slowStore(store: BlobStore, disk: Promise<void>): BlobStore & { reads(): number } {
+/** A store whose reads begin and then wait for `diskOf` their blob. */
+function slowStore(store: BlobStore, diskOf: (digest: Digest) => Promise<void>): BlobStore & { reads(): number } {
   let reads = 0
   return {
     ...store,
@@ -31,7 +33,7 @@ function slowStore(store: BlobStore, disk: Promise<void>): BlobStore & { reads()
       const stored = await store.open(digest, size)
       const read: typeof stored.read = async (...range) => {
         reads++
-        await disk
+        await diskOf(digest)
         return stored.read(...range)
       }
       return Object.create(stored, { read: { value: read } })
@@ -40,10 +42,10 @@ function slowStore(store: BlobStore, disk: Promise<void>): BlobStore & { reads()
 }
 
 /** Uploads over a transport on which each waits until the test lets it end. */
-async function uploadsWithHold(disk = Promise.resolve()) {
+async function uploadsWithHold(diskOf = (_digest: Digest) => Promise.resolve()) {
   const memory = createMemoryStore()
-  await fill(await memory.open(content.digest, content.size), content)
-  const store = slowStore(memory, disk)
+  for (const each of [content, ...others]) await fill(await memory.open(each.digest, each.size), each)
+  const store = slowStore(memory, diskOf)
   const held = new Map<number, PromiseWithResolvers<void>>()
   const send: PeerTransport['upload'] = async (_peer, id, _offset, _entry, _source, signal) => {
     signal.throwIfAborted()
@@ -120,18 +122,35 @@ test('what is cancelled in the turn in which it was asked for is not read', asyn
   expect(reads()).toBe(0)
 })
 
-test('of what is asked for and cancelled again and again a few chunks are read at a time', async () => {
-  const disk = Promise.withResolvers<void>()
-  const { uploads, held, outcomes, reads } = await uploadsWithHold(disk.promise)
+/** A hundred, of these in turn, are asked for and cancelled, each when it has had time to begin to be read. */
+async function cancelHundred({ uploads }: Awaited<ReturnType<typeof uploadsWithHold>>, contents: readonly Content[]) {
   for (let id = 0; id < 100; id++) {
-    uploads.start(upload(id))
+    uploads.start(upload(id, contents[id % contents.length]))
     await setImmediate()
     uploads.stop('peer', id)
   }
+}
+
+test('of what is asked for and cancelled again and again a few chunks are read at a time', async () => {
+  const disk = Promise.withResolvers<void>()
+  const opened = await uploadsWithHold(() => disk.promise)
+  const { uploads, held, outcomes, reads } = opened
+  await cancelHundred(opened, others)
   uploads.start(upload(100))
   await until(() => outcomes.length === 100 - limits.uploadReadsMax)
   expect(reads()).toBe(limits.uploadReadsMax)
   disk.resolve()
   await until(() => held.has(100))
   expect(outcomes).toEqual(Array.from({ length: 100 }, () => 'cancelled'))
+})
+
+test('a blob that the disk does not give holds up no other', async () => {
+  const disk = Promise.withResolvers<void>()
+  const opened = await uploadsWithHold((digest) => (digest === content.digest ? disk.promise : Promise.resolve()))
+  const { uploads, held, reads } = opened
+  await cancelHundred(opened, [content])
+  for (const [index, other] of others.entries()) uploads.start(upload(100 + index, other))
+  await until(() => held.size === others.length)
+  expect(reads()).toBe(limits.uploadReadsPerBlobMax + others.length)
+  disk.resolve()
 })
