@@ -23,6 +23,8 @@ export interface ResolvedTag extends ManifestHead {
 interface KnownTag {
   readonly head: ManifestHead
   readonly saidAtMs: number
+  /** `key` of the credential that the origin said it to. */
+  readonly saidTo: string
 }
 
 export interface TagsComponents {
@@ -48,16 +50,21 @@ export function createTags({ origin, clock, policyOf, onStale }: TagsComponents)
     signal: AbortSignal,
   ): Promise<ManifestHead> {
     const head = await origin.headManifest(at, reference, credential, signal).catch((error: unknown) => {
-      if (isOriginError(error, 'not-found')) last.delete(keyOf(at, reference))
+      if (isOriginError(error, 'not-found')) forget(keyOf(at, reference), credential)
       throw error
     })
     if (head.digest !== reference) {
-      const said = { head, saidAtMs: clock.now() }
+      const said = { head, saidAtMs: clock.now(), saidTo: credential.key }
       known.set(`${keyOf(at, reference)} ${credential.key}`, said)
       last.set(keyOf(at, reference), said)
       stale.delete(keyOf(at, reference))
     }
     return head
+  }
+
+  /** Some origins hide from whom they do not let in: that a tag is gone they say to whom they have shown it. */
+  function forget(key: string, credential: Credential): void {
+    if (last.get(key)?.saidTo === credential.key) last.delete(key)
   }
 
   async function resolve(

@@ -87,9 +87,18 @@ describe('while the origin is down', () => {
     const { origin, tags } = world({ failover: 'Allow' })
     await tags.ask(at, 'v1', account, never)
     origin.hold({ [at.origin]: { [at.repository]: { ...repository('{}', []), tags: new Map() } } })
-    await expect(tags.resolve(at, 'v1', anonymous, never)).rejects.toMatchObject({ kind: 'not-found' })
+    await expect(tags.ask(at, 'v1', account, never)).rejects.toMatchObject({ kind: 'not-found' })
     origin.fail(down)
     await expect(tags.resolve(at, 'v1', anonymous, never)).rejects.toBe(down)
+  })
+
+  test('a tag that the origin hides from one means to others what it meant', async () => {
+    const { origin, tags } = world({ failover: 'Allow' })
+    const asked = await tags.ask(at, 'v1', account, never)
+    origin.fail(new OriginError('not-found', 'hidden', { status: 404 }))
+    await expect(tags.ask(at, 'v1', anonymous, never)).rejects.toMatchObject({ kind: 'not-found' })
+    origin.fail(down)
+    expect(await tags.resolve(at, 'v1', anonymous, never)).toEqual({ ...asked, staleMs: 0 })
   })
 
   test.each([
