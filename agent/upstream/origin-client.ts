@@ -108,7 +108,7 @@ export interface OriginClient {
   ): Promise<{ readonly size: number }>
   /** Resolves once the headers are here. Whoever reads the body watches it for stalls and aborts. */
   fetchRange(wanted: RangeWanted, credential: Credential, signal: AbortSignal): Promise<RangeAnswer>
-  /** `tags/list` or `referrers/<digest>`, with the query as the caller gave it, cut down to what the specification knows. */
+  /** `tags/list` or `referrers/<digest>`, with the query as the caller gave it, but for a mirror's `ns`. */
   passThrough(
     at: OriginRepository,
     path: string,
@@ -260,8 +260,9 @@ export function createOriginClient(
     credential: Credential,
     signal: AbortSignal,
   ): Promise<PassedThrough> {
+    checkList(path)
     const request = asking(at, path, { method: 'GET', accept: passThroughTypes }, credential)
-    request.url.search = knownParameters(path, query)
+    request.url.search = withoutNs(query)
     const answer = await ask(request, [200], signal)
     const body = await readSmall(answer, limits.originListMaxBytes, signal)
     return { status: answer.status, headers: passedHeaders(answer.headers, at.repository, path), body }
@@ -405,12 +406,17 @@ function lengthMismatch(headers: Headers, expected: number): string | undefined 
 }
 
 /** OCI distribution-spec 1.1, "Listing Tags" and "Listing Referrers". */
-function knownParameters(path: string, query: string): string {
-  const known = path === 'tags/list' ? ['n', 'last'] : ['artifactType', 'n', 'last']
+function checkList(path: string): void {
   if (path !== 'tags/list' && parseDigest(path.replace(/^referrers\//, '')) === undefined) {
     throw new RangeError(`not a path to pass through: ${path}`)
   }
-  return new URLSearchParams([...new URLSearchParams(query)].filter(([name]) => known.includes(name))).toString()
+}
+
+/** Registries page by names of their own (Quay's `next_page`). `ns` is a mirror's: whoever gives it has a client ask another origin. */
+function withoutNs(query: string): string {
+  const parameters = new URLSearchParams(query)
+  parameters.delete('ns')
+  return parameters.toString()
 }
 
 function passedHeaders(headers: Headers, repository: string, path: string): Record<string, string> {
@@ -426,5 +432,5 @@ function passedHeaders(headers: Headers, repository: string, path: string): Reco
 function nextPage(link: string | undefined, repository: string, path: string): string | undefined {
   const [, text] = /^<([^<>]{1,4096})>\s*;\s*rel="?next"?$/i.exec(link ?? '') ?? []
   if (text === undefined || !URL.canParse(text, 'http://origin')) return undefined
-  return `</v2/${repository}/${path}?${knownParameters(path, new URL(text, 'http://origin').search)}>; rel="next"`
+  return `</v2/${repository}/${path}?${withoutNs(new URL(text, 'http://origin').search)}>; rel="next"`
 }
