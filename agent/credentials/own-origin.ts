@@ -113,14 +113,17 @@ export function createOwnOrigin({ origin, own, lives, clock, onOwn }: OwnOriginC
 }
 
 /**
- * 401; from Amazon ECR Public 400 (aws/containers-roadmap#2835), from Amazon ECR 403 in these words. Whatever else the origin
- * denies to a credential that it knows, it denies.
+ * 401; in words of their own 400 from Amazon ECR Public (oras-project/oras-go#1227) and 403 from Amazon ECR. Whatever else the
+ * origin says to a credential that it knows is no news of that credential.
  */
 function saysExpired(error: unknown): boolean {
   if (!isOriginError(error)) return false
-  const words = error.body?.errors.some(({ message }) => /^your authorization token has expired/i.test(message))
-  return error.kind === 'unauthorized' || error.status === 400 || (error.status === 403 && words === true)
+  if (error.kind === 'unauthorized') return true
+  if (error.status !== 400 && error.status !== 403) return false
+  return error.body?.errors.some(({ message }) => expiredWords.test(message)) === true
 }
+
+const expiredWords = /^your authorization token (?:has expired|is invalid)/i
 
 type Fetch<Value> = (credential: Credential) => Promise<Value>
 

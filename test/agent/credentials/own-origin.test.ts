@@ -151,7 +151,13 @@ describe('nobody is let further than the origin let them', () => {
 
   test.each<[string, OriginError, boolean]>([
     ['401', new OriginError('unauthorized', 'no', { status: 401 }), true],
-    ['400, as Amazon ECR Public says it', new OriginError('protocol', 'no', { status: 400 }), true],
+    [
+      '400, as Amazon ECR Public says it',
+      new OriginError('protocol', 'no', { status: 400, body: said('Your Authorization Token is invalid.') }),
+      true,
+    ],
+    ['400', new OriginError('protocol', 'no', { status: 400 }), false],
+    ['400 for another reason', new OriginError('protocol', 'no', { status: 400, body: said('bad digest') }), false],
     [
       '403, as Amazon ECR says it',
       new OriginError('denied', 'no', {
