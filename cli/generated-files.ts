@@ -159,8 +159,8 @@ ${table(['Severity', 'Meaning'], rows)}
 The agent looks as well, at its start, a minute later and every five minutes, beside its work and never in the way of a pull. It sees what only it
 can know (when containerd last asked, which registries send no parts), and of the node what it may read: containerd's configuration and
 \`hosts.toml\` only where ${code('shoal configure')} has run. \`hosts.toml\` is for root alone, as it holds this node's secret: an agent without root's rights
-goes by a note of what ${code('shoal configure')} wrote (\`hosts-written.json\` in the data directory), and sees whether each file is there and still that one. It
-asks no registry for this. What it finds is in its log, in
+goes by a note of what ${code('shoal configure')} wrote (\`hosts-written.json\` in the data directory), sees whether each file is there and still that one, and says
+how to write it again with the options that it was written with. It asks no registry for this. What it finds is in its log, in
 ${code('shoal_doctor_finding')} ([metrics.md](metrics.md)) and in ${code('/readyz')}, as details of the part ${code('doctor')}; that part is not ready before the first look has ended, nor where
 no pull of the node can go through Shoal, which is said below. ${code('shoal doctor')} asks the agent too, at ${code('/doctor')} of its ops listener,
 which answers to this node alone.

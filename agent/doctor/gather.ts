@@ -15,7 +15,7 @@ import { formatHostPort, hostPort, onThisNode } from '../config-values.ts'
 import type { AgentConfig } from '../config.ts'
 import { originOptions } from '../origin-options.ts'
 import { mirrorUrl } from '../containerd/hosts-file.ts'
-import { readHostsNote } from '../containerd/hosts-note.ts'
+import { type Configured, type HostsNote, readHostsNote } from '../containerd/hosts-note.ts'
 import { type MirrorKeys, mirrorKeyFiles, readMirrorKeys } from '../mirror-tls/mirror-keys.ts'
 import { type AskedAgent, askAgent } from './ask-agent.ts'
 import { readContainerdConfig } from './containerd-config.ts'
@@ -27,14 +27,6 @@ import { descriptorsMax, newContentAgoMs } from './inside.ts'
 import { lookAtCluster } from './members.ts'
 import { lookAtOrigins } from './origins.ts'
 import { check } from './reasons.ts'
-
-/** What `shoal configure` was told beside the options that it shares with the agent. */
-interface Configured {
-  /** None: all. */
-  readonly mirroredRegistries: readonly string[]
-  readonly resolveTags: boolean
-  readonly dataDirOwner?: number | undefined
-}
 
 /** What doctor is told beside the agent's options. */
 export interface NodeQuestion {
@@ -98,13 +90,14 @@ export async function gatherSelf(
   config: AgentConfig,
   { inside, others, containerdVersion }: SelfQuestion,
 ): Promise<Facts> {
-  const settings = settingsOf(config, { mirroredRegistries: [], resolveTags: true })
-  const { containerdContentDir } = config
+  const { containerdContentDir, containerdRegistryConfigPath: root } = config
+  const note = await readHostsNote(config.dataDir, root)
+  const settings = settingsOf(config, note?.configured ?? { mirroredRegistries: [], resolveTags: true })
   const keys = config.mirrorProtocol === 'https' ? await keysOf(config.dataDir) : undefined
-  const asked = { root: settings.root, registries: [], mirror: settings.mirror, agentCa: keys?.agentCa }
+  const asked = { root, registries: [], mirror: settings.mirror, agentCa: keys?.agentCa }
   const ports = others.map((text) => hostPort(1).parse(text))
   const [hosts, disk, content, cluster, newContent, descriptors] = await Promise.all([
-    hostsSeen(config.dataDir, asked),
+    hostsSeen(note, asked),
     lookAtDisk(config.dataDir),
     containerdContentDir === undefined ? undefined : contentFacts(containerdContentDir),
     config.standalone ? undefined : lookAtCluster(config, { others: ports, isDialed: (at) => ports.includes(at) }),
@@ -118,8 +111,7 @@ export async function gatherSelf(
 }
 
 /** Where configure has run, by its own note or by what is there; elsewhere this node's containerd may not be meant. */
-async function hostsSeen(dataDirectory: string, asked: HostsQuestion): Promise<HostsDirectory[]> {
-  const note = await readHostsNote(dataDirectory, asked.root)
+async function hostsSeen(note: HostsNote | undefined, asked: HostsQuestion): Promise<HostsDirectory[]> {
   // A container may have been given the data directory, and nothing of containerd's.
   const isThere = (await check(() => stat(asked.root))).ok
   if (note !== undefined) return isThere ? lookIntoWritten(note, asked) : []

@@ -45,9 +45,10 @@ export async function configure(options: ConfigureOptions): Promise<HostsChange[
 
 /** So that an agent without root's rights sees whether what was written is still there. */
 async function noteFor(options: ConfigureOptions, plans: readonly HostsPlan[]): Promise<void> {
-  const { containerdRegistryConfigPath: root, dataDir, dataDirOwner } = options
+  const { containerdRegistryConfigPath: root, dataDir, dataDirOwner, mirroredRegistries, resolveTags } = options
+  const configured = { mirroredRegistries, resolveTags, dataDirOwner }
   const files = plans.map(({ directory }) => path.join(directory, hostsFileName))
-  const note = await naming(dataDir, () => writeHostsNote(dataDir, root, files))
+  const note = await naming(dataDir, () => writeHostsNote(dataDir, { root, configured, files }))
   if (dataDirOwner !== undefined) await giveFile(note, dataDirOwner)
 }
 

@@ -283,8 +283,10 @@ describe.skipIf(lacks('root'))('the data directory', () => {
       expect(Object.keys(note?.files ?? {})).toEqual(names.map((name) => at(name, 'hosts.toml')))
       for (const [file, identity] of Object.entries(note?.files ?? {})) expect(await identityOf(file)).toBe(identity)
     }
-    await run({ dataDirOwner: agent })
+    await run({ dataDirOwner: agent, resolveTags: false })
     await isWritten('_default')
+    const { configured } = (await readHostsNote(path.join(directory, 'data'), root)) ?? {}
+    expect(configured).toEqual({ mirroredRegistries: [], resolveTags: false, dataDirOwner: agent })
     await put('quay.io/hosts.toml', 'server = "https://quay.io"\n')
     await run({ dataDirOwner: agent, mirrorProtocol: 'http' })
     await isWritten('_default', 'quay.io')
