@@ -250,8 +250,10 @@ async function agentCommand(flags: OptionSources['flags'], surroundings: Surroun
   const config = await Promise.race([read(), stopped])
   if (config === undefined) return exitCodes.stopped
   const starting = surroundings.runAgent(config)
+  let reloaded = Promise.resolve()
   surroundings.onSignal((signal) => {
-    if (signal === 'SIGHUP') void reload(starting, read, surroundings)
+    // One after the other: what was read last is to count last.
+    if (signal === 'SIGHUP') reloaded = reloaded.then(() => reload(starting, read, surroundings))
   })
   await Promise.race([starting, stopped])
   await stopped

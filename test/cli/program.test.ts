@@ -1,6 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Running, runCommand, type Surroundings } from '../../cli/program.ts'
 import type { AgentConfig } from '../../agent/config.ts'
@@ -193,6 +195,35 @@ describe('shoal agent', () => {
     await until(() => seen.err !== '')
     expect(seen.err).toMatch(/^shoal: .*uploadLimit/)
     expect(adjusted).toHaveLength(1)
+    signal('SIGTERM')
+    expect(await ended).toBe(0)
+  })
+
+  test('of two SIGHUPs the later counts, though what the first reads comes after it', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'shoal-program-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const at = (name: string): string => path.join(directory, name)
+    const file = at('shoal.yaml')
+    await writeFile(file, 'standalone: true\n')
+    await writeFile(at('newer'), 'standalone: true\nuploadLimit: 3MiB\n')
+    await promisify(execFile)('mkfifo', [at('slow')])
+    const limits: number[] = []
+    const { run, started, signal } = world({
+      agent: { ...idle, adjust: ({ uploadLimit }) => void limits.push(uploadLimit) },
+    })
+    const ended = run('agent', '--config', file)
+    await started
+    await rename(at('slow'), file)
+    signal('SIGHUP')
+    // Opens once somebody reads it.
+    const writer = await open(file, 'w')
+    await rename(at('newer'), file)
+    signal('SIGHUP')
+    for (let reads = 0; reads < 10; reads++) await readFile(file)
+    await writer.writeFile('standalone: true\nuploadLimit: 2MiB\n')
+    await writer.close()
+    await until(() => limits.length === 2)
+    expect(limits).toEqual([2 * MiB, 3 * MiB])
     signal('SIGTERM')
     expect(await ended).toBe(0)
   })
