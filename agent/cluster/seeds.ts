@@ -26,8 +26,8 @@ export interface SeedLookup {
 }
 
 /**
- * Tells `onSeeds` where seeds are, in an order on which all agents agree, now and whenever it changes. A name that
- * gives nothing for `limits.seedGraceMs` counts as no seed; it is looked up all the same.
+ * Tells `onSeeds` where seeds are, in an order on which all agents agree, now and whenever it changes. Those that are listed wait for no
+ * name. A name that gives nothing for `limits.seedGraceMs` counts as no seed, and until then as what it gave last; it is looked up all the same.
  */
 export function watchSeeds(
   { clock, resolve }: SeedComponents,
@@ -50,10 +50,10 @@ export function watchSeeds(
   async function look(): Promise<void> {
     const found = await addressesOf(host).catch(() => [])
     if (stopped) return
-    const all = [...listed, ...[...found].toSorted().map((address) => formatHostPort({ host: address, port }))]
-    emptyMs = all.length > 0 ? undefined : (emptyMs ?? clock.now())
-    if (emptyMs === undefined || clock.now() - emptyMs >= limits.seedGraceMs) tell(all)
-    timer = setTimeout(() => void look(), all.length > 0 ? limits.seedLookupIdleMs : limits.seedLookupMs).unref()
+    const named = [...found].toSorted().map((address) => formatHostPort({ host: address, port }))
+    emptyMs = named.length > 0 ? undefined : (emptyMs ?? clock.now())
+    if (emptyMs === undefined || clock.now() - emptyMs >= limits.seedGraceMs) tell([...listed, ...named])
+    timer = setTimeout(() => void look(), named.length > 0 ? limits.seedLookupIdleMs : limits.seedLookupMs).unref()
   }
   function tell(all: readonly string[]): void {
     const text = all.join(' ')
@@ -61,6 +61,7 @@ export function watchSeeds(
     told = text
     onSeeds(all)
   }
+  if (listed.length > 0) tell(listed)
   void look()
   return {
     stop() {

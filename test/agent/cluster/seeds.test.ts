@@ -86,6 +86,26 @@ it('takes a name that ceases to give anything as no seed after ten seconds, and 
   expect(told.slice(2)).toEqual([['10.0.0.9:5052']])
 })
 
+it('tells listed seeds before the name gives anything, which is looked up until it does; its seeds come behind', async () => {
+  start({ seeds: [{ host: 'a.b', port: 1 }], seedsDns })
+  expect(told).toEqual([['a.b:1']])
+  await pass(1500)
+  found = ['10.0.0.9']
+  await pass(1000)
+  expect(told).toEqual([['a.b:1'], ['a.b:1', '10.0.0.9:5052']])
+})
+
+it('keeps what a name gave beside listed seeds, too, for ten seconds of looks in vain', async () => {
+  found = ['10.0.0.9']
+  start({ seeds: [{ host: 'a.b', port: 1 }], seedsDns })
+  await pass(500)
+  found = undefined
+  await pass(39_000)
+  expect(told).toEqual([['a.b:1'], ['a.b:1', '10.0.0.9:5052']])
+  await pass(2500)
+  expect(told.slice(2)).toEqual([['a.b:1']])
+})
+
 it('says nothing after it was stopped', async () => {
   start({ seeds: [], seedsDns })
   watch?.stop()
