@@ -158,14 +158,15 @@ export function askWitnesses(state: SwarmState, session: Session, index: number,
 }
 
 /**
- * Itself, or another at its address who has told or may yet: else who makes peer IDs at will is asked by each of them before anybody
+ * Itself, or another at its address who has told of this part or may yet: else who makes peer IDs at will is asked by each of them before anybody
  * else, and remembered.
  */
 function isAsked(state: SwarmState, { doubts, neighbours, vouches }: Session, peer: Peer, start: number): boolean {
   for (const [id, parts] of doubts) {
     if (!parts.has(start)) continue
     if (id === peer.id) return true
-    if (addressOf(state, id) === peer.address && (vouches.has(id) || neighbours.has(id))) return true
+    const hasTold = vouches.get(id)?.[start] !== undefined
+    if (addressOf(state, id) === peer.address && (hasTold || neighbours.has(id))) return true
   }
   return false
 }

@@ -270,6 +270,43 @@ describe('who is asked for its word', () => {
     expect(teller.take('vouch')).toMatchObject([{ start: 0, end: limits.vouchChunks }])
   })
 
+  it('of two behind one address, as a NAT has it, is the other for a part of which the one has gone without a word', () => {
+    const count = limits.vouchChunks + 2
+    const size = count * limits.chunkSizeMaxBytes
+    const [first, next] = [0, limits.vouchChunks]
+    const bench = createBench({ witnesses: 2 })
+    bench.handle({ type: 'held', digest, size, have: bitsOf(count, [first, next]), complete: false })
+    bench.handle({ type: 'entries', digest, entries: span(0, count).map((index) => entryOf(size, index, 'a', proved)) })
+    const reads = (reader: number, index: number): void => {
+      const start = index * limits.chunkSizeMaxBytes
+      bench.read({ reader, size, start, end: start + limits.chunkSizeMaxBytes, whole: false })
+    }
+    const asked = (): object[] => bench.told('doubt').map(({ to, start }) => ({ to, start }))
+    reads(1, first)
+    for (const [peer, address] of [
+      ['a', '10.0.0.1'],
+      ['goes', '10.0.0.66'],
+      ['stays', '10.0.0.66'],
+    ] as const) {
+      connects(bench, peer, address)
+      bench.says(peer, {
+        type: 'join',
+        digest,
+        size,
+        have: peer === 'a' ? bitsOf(count, [first]) : fullBitfield(count),
+      })
+    }
+    bench.pass(25)
+    expect(asked()).toEqual([{ to: 'goes', start: first }])
+    vouches(bench, 'goes', span(first, next).map(hashOf), first)
+    reads(2, next)
+    bench.pass(limits.doubtAgainMs)
+    expect(asked()).toEqual([{ to: 'goes', start: next }])
+    bench.handle({ type: 'peer-disconnected', peer: 'goes' })
+    bench.pass(limits.doubtAgainMs)
+    expect(asked()).toEqual([{ to: 'stays', start: next }])
+  })
+
   it('answers once it has proved the blob, for what the blob has', () => {
     const bench = createBench({ chunks })
     const have = Uint8Array.of(0b1111)
