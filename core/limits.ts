@@ -331,7 +331,7 @@ export const limits = {
   uploadReadsPerBlobMax: 2,
   /** Requests that wait; beyond, whoever would be served last is told `busy`. With half as many, uplinks run dry. */
   uploadsWaitingMax: 8,
-  /** Requests of one peer, active and waiting. */
+  /** Requests of one peer, active and waiting. Those that one host has beyond so many, whatever peers it comes as, come after all others'. */
   uploadsPerPeer: 2,
   /**
    * A host that has had places for so long, all its uploads together, and taken no chunk whole, is left to others; with large chunks

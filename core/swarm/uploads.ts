@@ -1,6 +1,7 @@
 /** What peers ask of us: one queue for all digests, nearly serial, fair between peers. */
 import type { PeerId } from '../ports.ts'
 import { hasBit } from './bitfield.ts'
+import { addressOf } from './hosts.ts'
 import { activePlaces, waitingPlaces } from './load.ts'
 import type { PeerMessage } from './messages.ts'
 import { isLeftToOthers, leaveIdleTakers, noteTaken, placesTaken } from './idle-takers.ts'
@@ -75,10 +76,11 @@ function offerInstead(state: SwarmState, session: Session, upload: Upload, inste
 function turnAwayLast(state: SwarmState): Upload | undefined {
   const { waiting } = state.uploads
   if (waiting.length <= waitingPlaces(state)) return undefined
+  const ranks = ranksOf(state)
   let last = 0
   let lastRank = -Infinity
   for (const [place, upload] of waiting.entries()) {
-    const rank = rankOf(state, upload)
+    const rank = ranks.get(upload)!
     if (rank < lastRank) continue
     last = place
     lastRank = rank
@@ -129,10 +131,11 @@ function mayStart(state: SwarmState, { digest }: Upload): boolean {
 }
 
 function nextUpload(state: SwarmState): number {
+  const ranks = ranksOf(state)
   let best = 0
   let bestRank = Infinity
   for (const [place, upload] of state.uploads.waiting.entries()) {
-    const rank = rankOf(state, upload)
+    const rank = ranks.get(upload)!
     if (rank >= bestRank) continue
     best = place
     bestRank = rank
@@ -140,18 +143,40 @@ function nextUpload(state: SwarmState): number {
   return best
 }
 
+/** More than any chunk has copies here. */
+const servedLater = 1e6
+const beyondLater = 2 * servedLater
+
 /**
- * Lowest first: peers that are not being served; of theirs what nobody else has; then who has least, and the chunk that fewest
- * have; of equals who came first.
+ * Lowest first: askers that are not being served; of theirs what nobody else has; then who has least, and the chunk that fewest
+ * have; of equals who came first. What an asker wants beyond what one peer may comes after all else.
  */
+function ranksOf(state: SwarmState): Map<Upload, number> {
+  const ranks = new Map<Upload, number>()
+  for (const requests of byAsker(state).values()) {
+    const isServed = requests.some((upload) => state.uploads.active.includes(upload))
+    for (const [place, upload] of requests.entries()) {
+      const isBeyond = place >= state.limits.uploadsPerPeer
+      ranks.set(upload, rankOf(state, upload) + (isServed ? servedLater : 0) + (isBeyond ? beyondLater : 0))
+    }
+  }
+  return ranks
+}
+
+/** All requests, the oldest first, of each host: peer IDs are made at will. Of each peer where all are at one address, as behind a NAT. */
+function byAsker(state: SwarmState): Map<string, Upload[]> {
+  const requests = [...state.uploads.active, ...state.uploads.waiting]
+  const byHost = Map.groupBy(requests, ({ peer }) => addressOf(state, peer) ?? peer)
+  return byHost.size > 1 ? byHost : Map.groupBy(requests, ({ peer }) => peer)
+}
+
 function rankOf(state: SwarmState, upload: Upload): number {
-  const { limits, uploads } = state
-  const isServed = uploads.active.some(({ peer }) => peer === upload.peer)
+  const { limits } = state
   const waitedMs = state.clock.now() - upload.askedAtMs
   const lead = leadOf(state, upload) / limits.uploadLeadChunks
   const copies = copiesOf(state, upload)
-  const order = (isServed ? servedLater : 0) - (copies === 0 ? limits.uploadSoleMs / limits.uploadAgeMs : 0)
-  return order + copies + lead - waitedMs / limits.uploadAgeMs
+  const sole = copies === 0 ? limits.uploadSoleMs / limits.uploadAgeMs : 0
+  return copies + lead - sole - waitedMs / limits.uploadAgeMs
 }
 
 /** How many chunks more than we the peer has. */
@@ -160,9 +185,6 @@ function leadOf(state: SwarmState, { digest, peer }: Upload): number {
   const neighbour = session?.neighbours.get(peer)
   return session === undefined || neighbour === undefined ? 0 : neighbour.held - session.heldCount
 }
-
-/** More than any chunk has copies here. */
-const servedLater = 1e6
 
 /** Copies of a chunk among the neighbours; those that this node has sent count before they are told of. */
 function copiesOf(state: SwarmState, { digest, index }: Upload): number {

@@ -4,7 +4,7 @@ import { fullBitfield } from '../../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../../core/swarm/chunks.ts'
 import type { PeerMessage } from '../../../core/swarm/messages.ts'
 import { GiB, MiB, minute, second } from '../../../core/units.ts'
-import { allOf, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
+import { allOf, connects, createBench, digest, sizeOf, span, type Bench } from './bench.ts'
 
 /** A node that holds the whole blob. */
 function createSeed(): Bench {
@@ -160,6 +160,48 @@ describe('the next turn', () => {
     bench.says('d', request(3))
     bench.handle({ type: 'uploaded', peer: 'a', id: 0, ok: true })
     expect(bench.take('upload').map(({ index }) => index)).toEqual([3])
+  })
+})
+
+/** A seed of which `count` peers at one address have asked for a chunk each. */
+function createCrowded(count: number): Bench {
+  const bench = createSeed()
+  for (const id of span(0, count)) {
+    connects(bench, `p${id}`, '10.0.0.66')
+    bench.says(`p${id}`, request(id))
+  }
+  return bench
+}
+
+describe('one host that asks as many peers', () => {
+  it('has one place while others ask, and turns none of them away', () => {
+    const bench = createCrowded(limits.uploadsActiveMax + limits.uploadsWaitingMax)
+    bench.pass(second)
+    asks(bench, 'honest', 50)
+    expect(bench.told('busy').map(({ to }) => to)).toEqual(['p9'])
+    bench.take('upload')
+    const ends = (peer: string, id: number): void => bench.handle({ type: 'uploaded', peer, id, ok: true })
+    ends('p0', 0)
+    expect(bench.take('upload')).toMatchObject([{ peer: 'honest' }])
+    ends('p1', 1)
+    expect(bench.take('upload')).toMatchObject([{ peer: 'p2' }])
+    asks(bench, 'other', 51)
+    ends('honest', 50)
+    expect(bench.take('upload')).toMatchObject([{ peer: 'other' }])
+    asks(bench, 'honest', 52)
+    ends('other', 51)
+    expect(bench.take('upload')).toMatchObject([{ peer: 'honest' }])
+  })
+
+  it('is served as many peers where nobody else asks, as where all are behind one address', () => {
+    const bench = createCrowded(3)
+    bench.says('p0', request(10))
+    bench.says('p1', request(11))
+    bench.says('p2', request(12))
+    bench.take('upload')
+    bench.handle({ type: 'uploaded', peer: 'p0', id: 0, ok: true })
+    bench.handle({ type: 'uploaded', peer: 'p1', id: 1, ok: true })
+    expect(bench.take('upload').map(({ peer }) => peer)).toEqual(['p2', 'p0'])
   })
 })
 
