@@ -49,19 +49,24 @@ export interface Surroundings {
 
 /** Runs one command line (without the first two words of `process.argv`); resolves to the exit code. */
 export async function runCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
-  let code: number = exitCodes.stopped
-  const program = shoalCommand(surroundings, (value) => {
-    code = value
-  })
+  const course: Course = { code: exitCodes.stopped, logLevel: levelAskedFor(args, surroundings.env) }
+  const program = shoalCommand(surroundings, course)
   try {
     await program.parseAsync([...args], { from: 'user' })
-    return code
+    return course.code
   } catch (error) {
-    return fail(error, args, surroundings)
+    return fail(error, course, surroundings)
   }
 }
 
-function shoalCommand(surroundings: Surroundings, setCode: (code: number) => void): Command {
+/** What becomes of a command line. */
+interface Course {
+  code: number
+  /** As far as it is known yet: what the command line and the environment say, then what the options do. */
+  logLevel: string | undefined
+}
+
+function shoalCommand(surroundings: Surroundings, course: Course): Command {
   const program = new Command('shoal')
     .description('Peer-to-peer image distribution for Kubernetes nodes')
     .exitOverride()
@@ -75,7 +80,9 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
     .description('Run the agent of this node')
     .configureHelp({ formatItem: indentedItem })
     .addHelpText('after', `\n${agentHelp}`)
-    .action(async (flags: OptionSources['flags']) => setCode(await agentCommand(flags, surroundings)))
+    .action(async (flags: OptionSources['flags']) => {
+      course.code = await agentCommand(flags, surroundings, course)
+    })
   for (const flag of flagsOf(configSchema)) agent.addOption(flag)
   const doctor = program
     .command('doctor')
@@ -85,7 +92,9 @@ function shoalCommand(surroundings: Surroundings, setCode: (code: number) => voi
     .option('--json', 'As JSON')
     .configureHelp({ formatItem: indentedItem })
     .addHelpText('after', `\n${doctorHelp}`)
-    .action(async (flags: DoctorFlags) => setCode(await doctorCommand(flags, surroundings)))
+    .action(async (flags: DoctorFlags) => {
+      course.code = await doctorCommand(flags, surroundings)
+    })
   for (const flag of flagsOf(doctorSchema)) doctor.addOption(flag)
   const configuring = program
     .command('configure')
@@ -243,12 +252,17 @@ SIGHUP has a running agent read the config file again; each option says whether 
 Exit codes: ${exitCodes.stopped} stopped, ${exitCodes.failed} failed, ${exitCodes.usage} wrong options.
 `
 
-async function agentCommand(flags: OptionSources['flags'], surroundings: Surroundings): Promise<number> {
+async function agentCommand(
+  flags: OptionSources['flags'],
+  surroundings: Surroundings,
+  course: Course,
+): Promise<number> {
   const read = () => readFrom(flags, surroundings)
   // Before all else: to the first process of a container a signal that nobody listens for does nothing.
   const stopped = firstSignal(surroundings)
   const config = await Promise.race([read(), stopped])
   if (config === undefined) return exitCodes.stopped
+  course.logLevel = config.logLevel
   const starting = surroundings.runAgent(config)
   let reloaded = Promise.resolve()
   surroundings.onSignal((signal) => {
@@ -302,15 +316,17 @@ async function stopWithin(
 }
 
 /** Says what went wrong; the stack only where somebody asked for it. */
-function fail(error: unknown, args: readonly string[], { env, printError }: Surroundings): number {
+function fail(error: unknown, { logLevel }: Course, { printError }: Surroundings): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.stopped : exitCodes.usage
   printError(`shoal: ${error instanceof Error ? error.message : String(error)}\n`)
-  if (asksForStack(args, env) && error instanceof Error) printError(`${error.stack}\n`)
+  const showsStack = logLevel === 'debug' || logLevel === 'trace'
+  if (showsStack && error instanceof Error) printError(`${error.stack}\n`)
   return isUsageError(error) ? exitCodes.usage : exitCodes.failed
 }
 
-function asksForStack(args: readonly string[], env: Surroundings['env']): boolean {
-  return /--log-level[= ](debug|trace)\b/.test(args.join(' ')) || /^(debug|trace)$/.test(env['SHOAL_LOG_LEVEL'] ?? '')
+/** For what fails before the options are read, and for commands that have no such option. */
+function levelAskedFor(args: readonly string[], env: Surroundings['env']): string | undefined {
+  return /--log-level[= ](\w+)/.exec(args.join(' '))?.[1] ?? env['SHOAL_LOG_LEVEL']
 }
 
 function isUsageError(error: unknown): boolean {

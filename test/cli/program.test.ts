@@ -244,6 +244,20 @@ describe('shoal agent', () => {
     expect(long.seen.err).toMatch(/^shoal: port taken\nError: port taken\n {4}at /)
   })
 
+  test('the stack comes with the debug of the config file too, unless a flag says otherwise', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'shoal-program-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = path.join(directory, 'shoal.yaml')
+    await writeFile(file, 'standalone: true\nlogLevel: debug\n')
+    const startFails = new Error('port taken')
+    const long = world({ startFails })
+    expect(await long.run('agent', '--config', file)).toBe(1)
+    expect(long.seen.err).toMatch(/^shoal: port taken\nError: port taken\n {4}at /)
+    const brief = world({ startFails })
+    expect(await brief.run('agent', '--config', file, '--log-level', 'info')).toBe(1)
+    expect(brief.seen.err).toBe('shoal: port taken\n')
+  })
+
   test('a flag with a slip is refused with a hint', async () => {
     const { run, seen } = world()
     expect(await run('agent', '--seed', 'a:1')).toBe(2)
