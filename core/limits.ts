@@ -897,6 +897,11 @@ export const limits = {
   accusationMs: 5 * second,
   contactFreshMs: 3 * second,
   falseAlarmMs: 1 * minute,
+  /**
+   * Who hears that it was taken for dead listens for `directoryLearnMs` before it grants: by the word of others alone, which may be
+   * lies, this often, so that they take a fifteenth of its time at most.
+   */
+  missedEveryMs: 30 * second,
   /** Seeds are asked this often until the list agrees with one of them, then while nobody else is known, then for good measure. */
   seedEagerMs: 250,
   seedLonelyMs: 1 * second,

@@ -46,7 +46,7 @@ export type MembersOutput =
   | { readonly type: 'heard'; readonly peer: PeerId }
   /** The list has agreed with a seed's for the first time. */
   | { readonly type: 'agreed' }
-  /** Others believed this agent dead, and it has told them better. */
+  /** Others believed this agent dead, or said so, and it has told them better; what may be a lie is told every `limits.missedEveryMs`. */
   | { readonly type: 'refuted' }
   /** Another process with this agent's identity says to have started later, and to listen there: the two take each other's place again and again. */
   | { readonly type: 'cloned'; readonly cluster: string }
@@ -119,6 +119,10 @@ interface State extends MembersComponents {
   contactMs: number
   /** Until then it was held up or cut off (contacts.ts). */
   deafUntilMs: number
+  /** When it came back after so long a time of that that others may have found it dead. */
+  returnedMs: number
+  /** When it last told that others believed it dead. */
+  missedMs: number
   roundMs: number
   newsMs: number
   seedMs: number
@@ -168,6 +172,8 @@ function createState(components: MembersComponents, self: MemberRecord): State {
     nextId: 0,
     contactMs: Number.NEGATIVE_INFINITY,
     deafUntilMs: Number.NEGATIVE_INFINITY,
+    returnedMs: Number.NEGATIVE_INFINITY,
+    missedMs: Number.NEGATIVE_INFINITY,
     roundMs: nowMs + components.random.below(limits.exchangeMs),
     newsMs: Number.POSITIVE_INFINITY,
     seedMs: Number.POSITIVE_INFINITY,
@@ -247,7 +253,15 @@ function defend(state: State, record: MemberRecord): void {
   const isOther = record.life > state.self.life && record.cluster !== state.self.cluster
   if (isOther && record.state === 'alive') state.emit({ type: 'cloned', cluster: record.cluster })
   setSelf(state, { ...state.self, incarnation: record.incarnation + 1 })
-  if (record.state !== 'alive' && state.self.state === 'alive') state.emit({ type: 'refuted' })
+  if (record.state !== 'alive' && state.self.state === 'alive') noteMissed(state)
+}
+
+/** One that lies could say so again and again: after the first time it counts for a while only if this agent knows itself that it was away. */
+function noteMissed(state: State): void {
+  const nowMs = state.clock.now()
+  if (state.returnedMs <= state.missedMs && nowMs - state.missedMs < limits.missedEveryMs) return
+  state.missedMs = nowMs
+  state.emit({ type: 'refuted' })
 }
 
 function setSelf(state: State, self: MemberRecord): void {
@@ -418,6 +432,7 @@ function regainContact(state: State): void {
   const nowMs = state.clock.now()
   if (nowMs - state.contactMs > limits.contactFreshMs) {
     state.deafUntilMs = nowMs
+    state.returnedMs = nowMs
     for (const peer of state.called) call(state, peer, [])
   }
   state.contactMs = nowMs
@@ -577,9 +592,11 @@ function tick(state: State): void {
 
 /** A tick that comes late means that this process was held up: answers may lie unread, and nobody is to blame. */
 function noteLag(state: State, nowMs: number): void {
-  if (nowMs - state.expectedTickMs < limits.lagMs) return
+  const lagMs = nowMs - state.expectedTickMs
+  if (lagMs < limits.lagMs) return
   state.health.late()
   state.deafUntilMs = nowMs
+  if (lagMs >= limits.memberSilentMs) state.returnedMs = nowMs
 }
 
 function round(state: State, nowMs: number): void {

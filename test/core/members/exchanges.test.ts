@@ -110,6 +110,27 @@ describe('records', () => {
   })
 
   it.each([
+    ['each second by others', 1000, 0, 1],
+    ['each second to one whose ticks come half a second late', 1000, limits.memberSilentMs / 2, 1],
+    ['every half a minute', limits.missedEveryMs, 0, 4],
+    ['each time that it was cut off', limits.contactFreshMs + 1, 0, 4],
+    ['each time that it was held up', 1000, limits.memberSilentMs, 4],
+  ])('about itself that say four times that it is dead, %s', (_when, everyMs, lagMs, missed) => {
+    const bench = createBench()
+    tell(bench, 'a')
+    let told = 0
+    for (let count = 1; count <= 4; count++) {
+      pass(bench, everyMs)
+      bench.clock.set(bench.members.nextMs() + lagMs)
+      bench.members.tick()
+      const { from } = tell(bench, 'a', recordOf('self', { incarnation: 10 * count, state: 'dead' }))
+      expect(from).toEqual(recordOf('self', { incarnation: 10 * count + 1 }))
+      told += bench.taken().filter(({ type }) => type === 'refuted').length
+    }
+    expect(told).toBe(missed)
+  })
+
+  it.each([
     ['later, elsewhere', { life: 9, cluster: 'elsewhere:5052' }, [{ type: 'cloned', cluster: 'elsewhere:5052' }]],
     ['later, as its clock was set back since', { life: 9 }, []],
     ['earlier, elsewhere, as its address was another', { life: 0, cluster: 'elsewhere:5052' }, []],
