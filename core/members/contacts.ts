@@ -79,9 +79,13 @@ export function silenceMs({ calledMs }: Contact, { nowMs, deafUntilMs }: Circums
 }
 
 /** How many others must have found the same; more after a false alarm. */
-export function witnessesNeeded({ wrongedMs }: Contact, { nowMs, others, patience }: Circumstances): number {
-  const wasWronged = nowMs - wrongedMs < limits.falseAlarmMs
-  return Math.min(others, 1 + (wasWronged ? 1 : 0) + (patience > 1 ? 1 : 0))
+export function witnessesNeeded(contact: Contact, { nowMs, others, patience }: Circumstances): number {
+  return Math.min(others, 1 + (wasWronged(contact, nowMs) ? 1 : 0) + (patience > 1 ? 1 : 0))
+}
+
+/** Others took it for gone lately, and were wrong. */
+export function wasWronged({ wrongedMs }: Contact, nowMs: number): boolean {
+  return nowMs - wrongedMs < limits.falseAlarmMs
 }
 
 export type Verdict = 'well' | 'silent' | 'dead'

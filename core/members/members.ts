@@ -21,6 +21,7 @@ import {
   isTold,
   silenceMs,
   verdictOn,
+  wasWronged,
   witnessesNeeded,
 } from './contacts.ts'
 import { createHealth, type Health } from './health.ts'
@@ -206,9 +207,13 @@ function isNews(state: State, record: MemberRecord): boolean {
   return known === undefined ? isWelcome(state, record) : replaces(record, known)
 }
 
-/** A death is hearsay: fresh contact of one's own outweighs it until a look confirms it. */
+/**
+ * A death is hearsay: fresh contact of one's own outweighs it until a look confirms it. A goodbye is too, whoever seems to say it, once
+ * a member was wrongly said to be gone: a liar could say so again and again.
+ */
 function isDoubtful(state: State, { peer, state: told }: MemberRecord): boolean {
-  return told === 'dead' && state.list.get(peer)?.state === 'alive' && isFresh(state, peer)
+  if (told === 'alive' || state.list.get(peer)?.state !== 'alive') return false
+  return told === 'dead' ? isFresh(state, peer) : wasWronged(contactOf(state, peer), state.clock.now())
 }
 
 /** A departed member that is not in the list has been forgotten, or was never known. */
@@ -351,7 +356,11 @@ function exchanged(state: State, id: number, answer: ExchangeAnswer): void {
     if (flight.seed && flight.cluster === state.seeds?.[0]) agree(state)
     return
   }
-  learn(state, [answer.from], peer)
+  // Who answers where that member listens says it itself.
+  if (isNews(state, answer.from)) {
+    put(state, answer.from)
+    spread(state, peer)
+  }
   heard(state, peer)
   learn(state, answer.news, peer)
   if (flight.seed) state.seedHeard = true

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { markOf } from '../../../core/directory/rendezvous.ts'
 import { limits } from '../../../core/limits.ts'
 import { createMemberList } from '../../../core/members/list.ts'
-import type { ExchangeRequest } from '../../../core/members/messages.ts'
+import type { ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
 import {
   accusationsIn,
   agreedBench,
@@ -34,6 +34,15 @@ function isDeadByOneWitness(afterMs: number): boolean {
   bench.members.suspect('x', 'a')
   talk(bench, limits.memberDeadMs, others)
   return bench.members.get('x')?.state === 'dead'
+}
+
+/** The call by which `x` is looked for. */
+function lookOf(bench: Bench): number {
+  return callsTo(bench.taken(), 'x')[0]!.id
+}
+
+function answerOf(bench: Bench, from: MemberRecord): void {
+  bench.members.exchanged(lookOf(bench), { ...answerFrom(bench, from.peer), from })
 }
 
 /** Neither `self` nor `a` is in that bucket. */
@@ -566,6 +575,44 @@ describe('a goodbye', () => {
     bench.clock.advance(limits.memberCallMs)
     bench.members.tick()
     expect([bench.taken(), bench.members.nextMs()]).toEqual([[], Number.POSITIVE_INFINITY])
+  })
+
+  it.each([
+    ['who has it from another', recordOf('a'), [recordOf('x', { incarnation: 2, state: 'left' })]],
+    ['who seems to say it', recordOf('x', { incarnation: 2, state: 'left' }), []],
+  ])('of one that was wrongly said to be gone is looked into, whether said by %s', (_who, from, news) => {
+    for (const [afterMs, ends] of [
+      [0, 'alive'],
+      [limits.falseAlarmMs, 'left'],
+    ] as const) {
+      const bench = benchOf('a', 'x')
+      tell(bench, 'a', recordOf('x', { state: 'left' }))
+      expect(bench.members.get('x')?.state).toBe('left')
+      tell(bench, 'a', recordOf('x', { incarnation: 2 }))
+      bench.clock.advance(afterMs)
+      bench.taken()
+      bench.members.handle({ ...requestFrom(from.peer), from, news })
+      expect(bench.members.get('x')?.state).toBe(ends)
+      const told = accusationsIn(bench.taken())
+      expect(told).toEqual(ends === 'alive' ? [['x', 'x']] : [])
+    }
+  })
+
+  it.each([
+    [
+      'says so where it listens',
+      'left',
+      (bench: Bench) => answerOf(bench, recordOf('x', { incarnation: 2, state: 'left' })),
+    ],
+    ['has nobody listen there any more', 'dead', (bench: Bench) => bench.members.failed(lookOf(bench), true)],
+  ] as const)('of such a one counts when it %s', (_what, ends, find) => {
+    const bench = benchOf('a', 'x')
+    tell(bench, 'a', recordOf('x', { state: 'left' }))
+    tell(bench, 'a', recordOf('x', { incarnation: 2 }))
+    bench.taken()
+    tell(bench, 'a', recordOf('x', { incarnation: 2, state: 'left' }))
+    find(bench)
+    expect(bench.members.get('x')?.state).toBe(ends)
   })
 
   it('does not go to who is silent', () => {
