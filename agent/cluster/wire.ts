@@ -18,7 +18,7 @@ import type { PeerId } from '../../core/ports.ts'
 import { isRepositoryName } from '../../core/oci/reference.ts'
 import { isBitfieldFor } from '../../core/swarm/bitfield.ts'
 import { chunkCountOf } from '../../core/swarm/chunks.ts'
-import { hour } from '../../core/units.ts'
+import { hour, second } from '../../core/units.ts'
 import { parseJson } from '../parse-json.ts'
 import type { ContentAnswer, ContentRequest } from './ask-content.ts'
 
@@ -206,6 +206,15 @@ function hasRoomAbove(told: number): boolean {
   return told <= limits.incarnationMax + Date.now()
 }
 
+/**
+ * Who was lied about where clocks are ahead of this one tells better than is read here. It is heard all the same, as above all lies that
+ * were read here until this second; what would rise each millisecond would be news each time.
+ */
+function asHeard(record: WrittenRecord): WrittenRecord {
+  if (hasRoomAbove(record.incarnation)) return record
+  return { ...record, incarnation: limits.incarnationMax + Math.floor(Date.now() / second) * second }
+}
+
 const memberRecord = z.strictObject({
   peer,
   addresses,
@@ -224,7 +233,7 @@ function isTakeable(record: WrittenRecord): boolean {
   return isShort && hasRoomAbove(record.incarnation) && hasRoomAbove(record.life)
 }
 
-const speaker = memberRecord.refine(isTakeable, 'a record too large, or of too high an incarnation')
+const speaker = memberRecord.transform(asHeard).refine(isTakeable, 'a record too large, or of too high a life')
 
 /**
  * Whole buckets are sent, so a message may pass `limits.membersPerMessage` by one bucket, and carries news besides. What is not

@@ -13,7 +13,7 @@ import type { AnnounceAnswer, AnnounceRequest } from '../../../core/directory/me
 import { limits } from '../../../core/limits.ts'
 import { createMembers } from '../../../core/members/members.ts'
 import type { ExchangeAnswer, ExchangeRequest, MemberRecord } from '../../../core/members/messages.ts'
-import { GiB } from '../../../core/units.ts'
+import { GiB, hour } from '../../../core/units.ts'
 import { bitsOf, digestOf, sizeOf } from '../../core/directory/world.ts'
 import { allOf, createBench, digest } from '../../core/swarm/bench.ts'
 import { seededRandom } from '../../support/seeded-random.ts'
@@ -296,9 +296,10 @@ it('leaves out a member that says so much of itself that a message full of such 
   expect(exchangeCall.writeRequest(fullest).length).toBeLessThan(limits.clusterRequestMaxBytes)
 })
 
-it('refuses a member whose incarnation leaves no room above it, and leaves out others’ word of one', () => {
+it('refuses a member whose life leaves no room above it, and leaves out others’ word of one, or of such an incarnation', () => {
   const none = { ...record, incarnation: 2 ** 53 - 1 }
-  expect(exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, from: none }))).toBeUndefined()
+  const from = { ...record, life: 2 ** 53 - 1 }
+  expect(exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, from }))).toBeUndefined()
   const news = [none, { ...record, life: 2 ** 53 - 1 }, record]
   const accusations = [none, record].map((of) => ({ peer, incarnation: of.incarnation }))
   const read = exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, news, accusations }))
@@ -324,5 +325,31 @@ describe('a lie about the incarnation of a member', () => {
     vi.advanceTimersByTime(1)
     const read = exchangeCall.readAnswer(exchangeCall.writeAnswer(refuted))
     expect(read?.from).toEqual({ ...self, incarnation: highest + 1 })
+  })
+
+  it('that is read where clocks are ahead is refuted to those whose clocks are behind as well, as news each second at most', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: hour })
+    const others = createMembers(
+      { clock: { now: () => 0 }, random: seededRandom('others'), emit: () => {} },
+      { self: { ...record, peer: `12D3KooW${'B'.repeat(44)}` } },
+    )
+    const hear = (from: MemberRecord, news: MemberRecord[]): MemberRecord | undefined => {
+      const read = exchangeCall.readRequest(exchangeCall.writeRequest({ ...exchange, from, news, accusations: [] }))
+      if (read !== undefined) others.handle(read)
+      return others.get(peer)
+    }
+    const highest = limits.incarnationMax + hour
+    const gone: MemberRecord = { ...record, incarnation: highest, state: 'left' }
+    const refuting = { ...record, incarnation: highest + 2 * hour }
+    hear(record, [])
+    expect(hear({ ...record, peer: `12D3KooW${'C'.repeat(44)}` }, [gone])).toEqual(gone)
+    for (const [afterMs, incarnation] of [
+      [1000, highest + 1000],
+      [999, highest + 1000],
+      [1, highest + 2000],
+    ] as const) {
+      vi.advanceTimersByTime(afterMs)
+      expect(hear(refuting, [])).toEqual({ ...record, incarnation })
+    }
   })
 })
