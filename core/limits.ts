@@ -666,6 +666,11 @@ export const limits = {
   laneQueueMaxBytes: 256 * KiB,
   /** A control stream that just opened says hello within this time, and a link's lanes open within as much. */
   helloMs: 5 * second,
+  /**
+   * Handshakes of lanes under way from one address, of which the first gives way: those of 32 links that open at once, as among agents
+   * that share an address. A handshake takes milliseconds, and who says nothing would keep its connection for `helloMs`.
+   */
+  laneHandshakesPerHostMax: 64,
   /** When the agent stops, uploads under way have this long to end: a chunk of 4 MiB at 16 Mbit/s. Peers ask others for the rest. */
   uploadsEndMs: 2 * second,
   /** What was said before a goodbye has left by then, or the peer does not take it. */

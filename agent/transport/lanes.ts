@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type OnReadOpts } from 'node:net'
+import { createServer, type OnReadOpts, type Socket } from 'node:net'
 import tls, { type TLSSocket } from 'node:tls'
 import { limits } from '../../core/limits.ts'
 import { type LanesOffer, laneIdLength, laneKeyLength } from '../../core/wire/hello.ts'
@@ -17,6 +17,7 @@ import type { HostPort } from '../config-values.ts'
 import { listenError } from '../listen-error.ts'
 import { portOf } from '../system/port-of.ts'
 import { plainHost } from './addresses.ts'
+import { createCrowds } from './crowds.ts'
 import type { Gate } from './gate.ts'
 
 /** Takes what has come; it is overwritten afterwards. */
@@ -54,6 +55,8 @@ const suite = { ciphers: 'PSK-AES128-GCM-SHA256', minVersion: 'TLSv1.2', maxVers
 export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lanes {
   const awaited = new Map<string, Awaited>()
   const named = new WeakMap<TLSSocket, string>()
+  /** Those whose handshake is not over, by address and port. */
+  const shaking = createCrowds<number, Socket>()
   const handshakes = tls.createServer({
     ...suite,
     handshakeTimeout: limits.helloMs,
@@ -64,14 +67,20 @@ export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lan
   })
   // A banned address costs no handshake.
   const server = createServer((socket) => {
-    if (gate.isBanned(plainHost(socket.remoteAddress ?? ''))) socket.destroy()
-    else handshakes.emit('connection', socket)
+    const address = plainHost(socket.remoteAddress ?? '')
+    if (gate.isBanned(address)) {
+      socket.destroy()
+      return
+    }
+    awaitHandshake(socket, address)
+    handshakes.emit('connection', socket)
   })
-  // Two for each of as many links.
-  server.maxConnections = 2 * limits.peerConnectionsMax
+  // Two for each of as many links, whoever else connects from one address.
+  server.maxConnections = 2 * limits.peerConnectionsMax + limits.laneHandshakesPerHostMax
   // Whose time for it is over Node.js only tells of, and leaves connected.
   handshakes.on('tlsClientError', (_error, socket) => socket.destroy())
   handshakes.on('secureConnection', (socket) => {
+    shaking.delete(plainHost(socket.remoteAddress ?? ''), socket.remotePort ?? 0)
     const name = named.get(socket) ?? ''
     const lane = awaited.get(name)
     awaited.delete(name)
@@ -79,6 +88,14 @@ export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lan
     if (lane === undefined) socket.destroy()
     else lane.came.resolve(prepared(socket))
   })
+
+  /** Where one address has too many, the first of them ends. By its port, since TLS makes another socket of each. */
+  function awaitHandshake(socket: Socket, address: string): void {
+    const port = socket.remotePort ?? 0
+    socket.once('close', () => shaking.delete(address, port))
+    shaking.add(address, port, socket)
+    if (shaking.countOf(address) > limits.laneHandshakesPerHostMax) shaking.takeFirst(address)?.destroy()
+  }
 
   function expected(name: string, key: Uint8Array): Promise<TLSSocket> {
     const came = Promise.withResolvers<TLSSocket>()
@@ -111,7 +128,13 @@ export function createLanes(gate: Pick<Gate, 'isBanned'>, listen: HostPort): Lan
     async stop() {
       if (!server.listening) return
       server.close()
+      for (const socket of shaking) socket.destroy()
       await once(server, 'close')
+      for (const { came, late } of awaited.values()) {
+        clearTimeout(late)
+        came.reject(new Error('its listener was closed'))
+      }
+      awaited.clear()
     },
   }
 }

@@ -1,12 +1,15 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import tls from 'node:tls'
 import { afterEach, expect, test } from 'vitest'
 import { createLanes, laneTo, type Lanes } from '../../../agent/transport/lanes.ts'
+import { limits } from '../../../core/limits.ts'
+import { until } from '../../support/until.ts'
 
 const host = '127.0.0.1'
 const banned = new Set<string>()
 const running: Lanes[] = []
+const silent: Socket[] = []
 
 async function listening(): Promise<Lanes> {
   const lanes = createLanes({ isBanned: (who) => banned.has(who) }, { host, port: 0 })
@@ -17,6 +20,7 @@ async function listening(): Promise<Lanes> {
 
 afterEach(async () => {
   banned.clear()
+  for (const stranger of silent.splice(0)) stranger.destroy()
   for (const lanes of running.splice(0)) await lanes.stop()
 })
 
@@ -66,4 +70,37 @@ test('who connects and says nothing, or no end of a greeting, is closed out in t
   strangers[1]?.write(greeting)
   const closed = await Promise.all(strangers.map((stranger) => once(stranger.resume(), 'close')))
   expect(closed).toEqual([[false], [false]])
+})
+
+/** A connection from another address than ours, which says nothing. */
+async function strangerTo(port: number): Promise<Socket> {
+  const stranger = connect({ port, host, localAddress: '127.0.0.2' }).on('error', () => {})
+  await once(stranger, 'connect')
+  silent.push(stranger)
+  return stranger.resume()
+}
+
+test('however many connect from one address and say nothing, lanes of others come', async () => {
+  const { offer, open } = (await listening()).offer()
+  const most = 2 * limits.peerConnectionsMax + limits.laneHandshakesPerHostMax
+  for (let count = 0; count < most; count++) await strangerTo(offer.port)
+  const opened = laneTo(host, offer)('messages', () => {})
+  await open('messages', () => {})
+  ;(await opened).destroy()
+  const firstOnes = silent.slice(0, -limits.laneHandshakesPerHostMax)
+  await until(() => firstOnes.every(({ closed }) => closed))
+  expect(silent.filter(({ closed }) => !closed)).toHaveLength(limits.laneHandshakesPerHostMax)
+})
+
+test('a stop waits for no handshake, and nobody for a lane after it', async () => {
+  const lanes = await listening()
+  const { offer, open } = lanes.offer()
+  // Awaited for as long as a handshake may take that begins now.
+  const awaited = open('chunks', () => {}).catch((error: Error) => error.message)
+  await strangerTo(offer.port)
+  // Taken after the one before it.
+  const lane = await laneTo(host, offer)('messages', () => {})
+  lane.destroy()
+  await lanes.stop()
+  expect(await awaited).toBe('its listener was closed')
 })
