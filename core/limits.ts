@@ -937,6 +937,13 @@ export const limits = {
   clusterDrainMaxBytes: 64 * KiB,
   /** Answers to 128 digests with neighbours and counts: 1.5 MiB usually, 13 MiB at their largest. */
   clusterAnswerMaxBytes: 16 * MiB,
+  /**
+   * Of all answers that their callers have not taken yet: four at their largest, or some forty usual ones to 128 digests. Beyond, the
+   * first of them gives way.
+   */
+  clusterAnswersMaxBytes: 64 * MiB,
+  /** An answer is taken within this time: callers give up after `announceTimeoutMaxMs`, in which they are awake. */
+  clusterAnswerMs: 15 * second,
   /** Request headers: 0.6 KiB of ours. */
   clusterHeadersMaxBytes: 4 * KiB,
   /** Connections to the cluster listener: a thousand agents that announce here, twice over. */

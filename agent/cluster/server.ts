@@ -67,19 +67,31 @@ interface State extends ClusterServerComponents {
   readonly epochs: Epochs
   readonly turns: Turns
   /** Bodies that are being read, the first one first. */
-  readonly readings: Set<Reading>
+  readonly readings: Set<Held>
   /** What has come of them. */
   bodiesBytes: number
+  /** Answers that their callers have not taken yet, the first one first. */
+  readonly answers: Set<Held>
+  answersBytes: number
 }
 
-interface Reading {
+/** What a caller has this host keep. */
+interface Held {
   giveWay(): void
 }
 
 export function createClusterServer(components: ClusterServerComponents): ClusterServer {
   const { clock } = components
   const turns = createTurns({ clock, soon: setImmediate })
-  const state: State = { ...components, epochs: createEpochs(clock), turns, readings: new Set(), bodiesBytes: 0 }
+  const state: State = {
+    ...components,
+    epochs: createEpochs(clock),
+    turns,
+    readings: new Set(),
+    bodiesBytes: 0,
+    answers: new Set(),
+    answersBytes: 0,
+  }
   const server = createServer(
     {
       maxHeaderSize: limits.clusterHeadersMaxBytes,
@@ -167,7 +179,7 @@ async function readBody(state: State, request: IncomingMessage): Promise<Buffer 
   const { promise, resolve } = Promise.withResolvers<boolean>()
   // Cut off while it waited for its turn: it says no more.
   if (request.destroyed) resolve(false)
-  const reading: Reading = { giveWay: () => resolve(false) }
+  const reading: Held = { giveWay: () => resolve(false) }
   state.readings.add(reading)
   const parts: Buffer[] = []
   let length = 0
@@ -194,6 +206,31 @@ function send(state: State, response: ServerResponse, key: MacKey, to: MacHeader
   response.sendDate = false
   response.writeHead(status, { ...writeAnswerHeaders({ epoch, mac }), 'content-length': body.length })
   response.end(body)
+  awaitTaken(state, response, body.length)
+}
+
+/**
+ * Who does not read it has its connection closed when nobody waits for such an answer any more; or before, where all that are not taken
+ * are too much together: the first of them gives way.
+ */
+function awaitTaken(state: State, response: ServerResponse, length: number): void {
+  const answer: Held = { giveWay }
+  const late = setTimeout(giveWay, limits.clusterAnswerMs)
+  function giveWay(): void {
+    response.destroy()
+    over()
+  }
+  function over(): void {
+    clearTimeout(late)
+    if (state.answers.delete(answer)) state.answersBytes -= length
+  }
+  state.answers.add(answer)
+  state.answersBytes += length
+  response.once('close', over)
+  for (const first of state.answers) {
+    if (state.answersBytes <= limits.clusterAnswersMaxBytes || first === answer) return
+    first.giveWay()
+  }
 }
 
 /** Says nothing. A small body is read and dropped, since closing before it would cost its sender the answer. */

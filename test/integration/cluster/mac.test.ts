@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer, request as httpRequest } from 'node:http'
 import type { IncomingMessage, RequestListener } from 'node:http'
 import { connect, createServer as createTcpServer } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createClusterClient } from '../../../agent/cluster/client.ts'
 import { createEpochs, randomToken } from '../../../agent/cluster/epochs.ts'
 import {
@@ -17,7 +17,7 @@ import {
 import { answerMac, anyMember, hashOf, macKeysOf, requestMac } from '../../../agent/cluster/mac.ts'
 import type { AnswerFields, MacKeys, RequestFields } from '../../../agent/cluster/mac.ts'
 import { createClusterServer, routeOf } from '../../../agent/cluster/server.ts'
-import { announceCall, exchangeCall, possessionCall } from '../../../agent/cluster/wire.ts'
+import { announceCall, contentCall, exchangeCall, possessionCall } from '../../../agent/cluster/wire.ts'
 import { createIdentity } from '../../../agent/identity/identity.ts'
 import { systemClock } from '../../../agent/system/clock.ts'
 import { portOf } from '../../../agent/system/port-of.ts'
@@ -27,6 +27,7 @@ import type { ExchangeRequest, MemberRecord } from '../../../core/members/messag
 import { limits } from '../../../core/limits.ts'
 import type { Clock, PeerId } from '../../../core/ports.ts'
 import { headersBytes } from '../../sim/wire-size.ts'
+import { until } from '../../support/until.ts'
 
 const server = createIdentity().peer
 const caller = createIdentity().peer
@@ -490,6 +491,63 @@ describe('what is too large', () => {
     const answer = await sendForged(port, { fields: fieldsFor(large, epoch), body: large }).catch(() => undefined)
     if (answer !== undefined) expectBare(answer, 401)
     expect(heard).toEqual([])
+  })
+})
+
+async function isWhole(response: IncomingMessage): Promise<boolean> {
+  response.on('error', () => {}).resume()
+  await new Promise((resolve) => response.once('close', resolve))
+  return response.complete
+}
+
+describe('an answer', () => {
+  const bytes = Buffer.alloc(limits.clusterAnswersMaxBytes / 4 - 1024)
+  const digest = digestFromHex('ab'.repeat(32))
+  const asked = contentCall.writeRequest({ from: caller, digest })
+
+  async function listenWithContent(): Promise<number> {
+    const route = routeOf(
+      contentCall,
+      { byAddress: false, inTurn: () => false },
+      ({ from }) => from,
+      () => ({ kind: 'content' as const, bytes }),
+    )
+    const listener = createClusterServer({ clock: systemClock, self: server, keys, routes: [route] })
+    const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
+    closers.push(() => listener.close())
+    const stale = await sendForged(port, { fields: fieldsFor(asked, '', { path: contentCall.path }), body: asked })
+    epoch = readAnswerHeaders(stale.headers)?.epoch ?? ''
+    return port
+  }
+  let epoch = ''
+
+  /** An answer whose head has come, and of which nothing else is read until it is asked for. */
+  async function unread(port: number): Promise<IncomingMessage> {
+    const fields = fieldsFor(asked, epoch, { path: contentCall.path })
+    const headers = writeMacHeaders({ key: keys[0].id, ...fields, mac: requestMac(keys[0], fields) })
+    const request = httpRequest({ host: '127.0.0.1', port, path: fields.path, method: 'POST', headers, agent: false })
+    request.on('error', () => {})
+    request.end(asked)
+    const [response]: IncomingMessage[] = await once(request, 'response')
+    return response!
+  }
+
+  it('that is not taken gives way to later ones, where all such are too much together', async () => {
+    const port = await listenWithContent()
+    const answers: IncomingMessage[] = []
+    for (let count = 0; count < 6; count++) answers.push(await unread(port))
+    expect(await Promise.all(answers.map(isWhole))).toEqual([false, false, true, true, true, true])
+  })
+
+  it('that is not taken in time ends, and one that is taken leaves nothing', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    closers.push(async () => vi.useRealTimers())
+    const port = await listenWithContent()
+    expect(await isWhole(await unread(port))).toBe(true)
+    await until(() => vi.getTimerCount() === 0)
+    const response = await unread(port)
+    vi.advanceTimersByTime(limits.clusterAnswerMs)
+    expect(await isWhole(response)).toBe(false)
   })
 })
 
