@@ -949,6 +949,11 @@ export const limits = {
   /** Connections to the cluster listener: a thousand agents that announce here, twice over. */
   clusterConnectionsMax: 4096,
   /**
+   * Those from one address, of which the first gives way: of 64 agents that share one, each with all that it may have
+   * (`clusterConnectionsPerMember`).
+   */
+  clusterConnectionsPerHostMax: 512,
+  /**
    * Those of them that wait to be let in, one a turn of the event loop. Node.js says 511 unless told otherwise, and a system takes no more
    * than its own limit (Linux: 4096); who finds no room there tries again a second later.
    */

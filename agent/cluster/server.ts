@@ -4,6 +4,7 @@
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { createTurns, type Turns } from '../../core/directory/turns.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
@@ -11,6 +12,7 @@ import type { HostPort } from '../config-values.ts'
 import { listenError } from '../listen-error.ts'
 import { portOf } from '../system/port-of.ts'
 import { plainHost } from '../transport/addresses.ts'
+import { createCrowds } from '../transport/crowds.ts'
 import { createEpochs } from './epochs.ts'
 import type { Epochs } from './epochs.ts'
 import { readMacHeaders, writeAnswerHeaders } from './headers.ts'
@@ -104,9 +106,21 @@ export function createClusterServer(components: ClusterServerComponents): Cluste
     (request, response) => void serve(state, request, response).catch(() => response.destroy()),
   )
   server.maxConnections = limits.clusterConnectionsMax
+  server.on('connection', createDoor())
   return {
     listen: (at) => listen(server, at),
     close: () => close(server),
+  }
+}
+
+/** Of those of one address the first gives way: its caller calls once more where it was idle. */
+function createDoor(): (socket: Socket) => void {
+  const open = createCrowds<Socket, Socket>()
+  return (socket) => {
+    const address = plainHost(socket.remoteAddress ?? '')
+    socket.once('close', () => open.delete(address, socket))
+    open.add(address, socket, socket)
+    if (open.countOf(address) > limits.clusterConnectionsPerHostMax) open.takeFirst(address)?.destroy()
   }
 }
 

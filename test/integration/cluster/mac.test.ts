@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, request as httpRequest } from 'node:http'
 import type { IncomingMessage, RequestListener } from 'node:http'
-import { connect, createServer as createTcpServer } from 'node:net'
+import { connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createClusterClient } from '../../../agent/cluster/client.ts'
 import { createEpochs, randomToken } from '../../../agent/cluster/epochs.ts'
@@ -549,6 +549,21 @@ describe('an answer', () => {
     vi.advanceTimersByTime(limits.clusterAnswerMs)
     expect(await isWhole(response)).toBe(false)
   })
+})
+
+it('of those that connect from one address the first gives way to who comes', async () => {
+  const { port, heard, cluster } = await listen()
+  const crowd: Socket[] = []
+  for (let count = 0; count <= limits.clusterConnectionsPerHostMax; count++) {
+    const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' }).on('error', () => {})
+    closers.push(async () => socket.destroy())
+    await once(socket, 'connect')
+    crowd.push(socket.resume())
+  }
+  await once(crowd[0]!, 'close')
+  await client().call(exchangeCall, server, cluster, exchangeFrom(caller))
+  expect(heard).toEqual([`exchange ${caller}`])
+  expect(crowd.flatMap(({ closed }, index) => (closed ? [index] : []))).toEqual([0])
 })
 
 it('of requests that come slowly no more is kept than all may take, and the first of them give way to who comes', async () => {
