@@ -690,6 +690,8 @@ export const limits = {
   peerConnectionsMax: 160,
   /** Inbound handshakes under way: each costs 6-9 ms of CPU, and with more a control message waits longer than a chunk takes. Who is refused dials another. */
   peerHandshakesMax: 16,
+  /** Those of one address: who connects and says nothing for `peerDialMs` leaves others a few, which make hundreds a second. */
+  peerHandshakesPerHostMax: 12,
   /** New connections per second from one address. libp2p's own 5 throttles agents behind one address, such as loopback. */
   peerConnectionsPerHostMax: 64,
   /** Handshake and first stream: hundreds of milliseconds while a rollout starts; a lost SYN is re-sent after 1 s and 3 s. */

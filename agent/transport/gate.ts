@@ -1,10 +1,14 @@
-/** Who may connect at all: members with an Ed25519 identity that are not banned, at addresses that nodes have and that are not banned either. */
-import type { ConnectionGater, PeerId as Libp2pPeerId } from '@libp2p/interface'
+/**
+ * Who may connect at all: members with an Ed25519 identity that are not banned, at addresses that nodes have and that are neither banned
+ * nor have too many handshakes under way.
+ */
+import type { ConnectionGater, MultiaddrConnection, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import { limits } from '../../core/limits.ts'
 import type { Clock, PeerId } from '../../core/ports.ts'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { hostOf, isDialable } from './addresses.ts'
+import { createCrowds } from './crowds.ts'
 
 export interface Gate {
   readonly gater: ConnectionGater
@@ -15,6 +19,8 @@ export interface Gate {
 }
 
 export function createGate(components: { readonly clock: Clock }): Gate {
+  /** Handshakes of others that are under way. */
+  const shaking = createCrowds<MultiaddrConnection, MultiaddrConnection>()
   /** By peer ID and by IP address; no text is both. */
   const bannedUntil = createBoundedMap<string, number>(limits.bansMax)
 
@@ -28,6 +34,15 @@ export function createGate(components: { readonly clock: Clock }): Gate {
     return peer.type !== 'Ed25519' || isBanned(peer.toString())
   }
 
+  /** An address with as many as it may have is refused further ones, as all are when there are `peerHandshakesMax`: who is refused dials another. */
+  function mayShake(connection: MultiaddrConnection): boolean {
+    const address = hostOf(connection.remoteAddr)
+    if (shaking.countOf(address) >= limits.peerHandshakesPerHostMax) return false
+    shaking.add(address, connection, connection)
+    connection.addEventListener('close', () => shaking.delete(address, connection))
+    return true
+  }
+
   return {
     isBanned,
     ban(peer, durationMs, address) {
@@ -38,7 +53,11 @@ export function createGate(components: { readonly clock: Clock }): Gate {
       denyDialPeer: refuses,
       denyDialMultiaddr: (address) => !isDialable(address) || isAddressBanned(address),
       // Before the handshake, which costs us milliseconds.
-      denyInboundConnection: ({ remoteAddr }) => isAddressBanned(remoteAddr),
+      denyInboundConnection: (connection) => isAddressBanned(connection.remoteAddr) || !mayShake(connection),
+      denyInboundUpgradedConnection(_peer, connection) {
+        shaking.delete(hostOf(connection.remoteAddr), connection)
+        return false
+      },
       // A name leads where its resolver says.
       denyOutboundConnection: (_peer, { remoteAddr }) => isAddressBanned(remoteAddr),
       denyInboundEncryptedConnection: refuses,

@@ -9,11 +9,12 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { ClusterSecrets } from '../../../agent/cluster-secret.ts'
 import { encryptersOf } from '../../../agent/transport/secrets.ts'
 import type { PeerTransport } from '../../../agent/transport/peer-transport.ts'
+import { limits } from '../../../core/limits.ts'
 import { createLoopbackTransport, secretOf } from '../../support/libp2p-transport.ts'
 import { connect, createRawPeer } from '../../support/raw-peer.ts'
 import { probe, type Probe } from '../../support/transport-probe.ts'
 
-const running: (PeerTransport | Libp2p)[] = []
+const running: Pick<PeerTransport | Libp2p, 'stop'>[] = []
 
 async function agent(secrets?: ClusterSecrets): Promise<Probe> {
   const transport = await createLoopbackTransport(secrets)
@@ -101,6 +102,22 @@ test('an outsider learns none of our protocols', async () => {
   })
   await once(socket, 'close')
   expect(heard).toBe(`\x13/multistream/1.0.0\n${'\x03na\n'.repeat(asked.length)}`)
+})
+
+test('however many connect from one address and say no more than they must, others come in', async () => {
+  const [alice, bob] = [await agent({ current: old }), await agent({ current: old })]
+  const port = Number(/tcp\/(\d+)/.exec(alice.transport.addresses()[0] ?? '')?.[1])
+  const heard: Promise<unknown>[] = []
+  for (let count = 0; count < 2 * limits.peerHandshakesMax; count++) {
+    const socket = connectTcp({ port, host: '127.0.0.1', localAddress: '127.0.0.2' }).on('error', () => {})
+    running.push({ stop: async () => void socket.destroy() })
+    socket.write(line('/multistream/1.0.0'))
+    heard.push(new Promise((resolve) => socket.once('data', resolve).once('close', resolve)))
+  }
+  await Promise.all(heard)
+  await bob.transport.dial(alice.transport.self, alice.transport.addresses())
+  await alice.until(() => alice.events.length > 0)
+  expect(alice.links(bob.transport.self)).toEqual({ connected: 1, disconnected: 0 })
 })
 
 test.each(['RSA', 'secp256k1'] as const)(
