@@ -228,6 +228,8 @@ function send(state: State, response: ServerResponse, key: MacKey, to: MacHeader
  * are too much together: the first of them gives way.
  */
 function awaitTaken(state: State, response: ServerResponse, length: number): void {
+  // Its caller has gone already: nothing of it is kept, and that it is over is said no more.
+  if (response.closed) return
   const answer: Held = { giveWay }
   const late = setTimeout(giveWay, limits.clusterAnswerMs)
   function giveWay(): void {

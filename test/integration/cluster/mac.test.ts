@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, request as httpRequest } from 'node:http'
-import type { IncomingMessage, RequestListener } from 'node:http'
+import type { ClientRequest, IncomingMessage, RequestListener } from 'node:http'
 import { connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createClusterClient } from '../../../agent/cluster/client.ts'
@@ -505,12 +505,17 @@ describe('an answer', () => {
   const digest = digestFromHex('ab'.repeat(32))
   const asked = contentCall.writeRequest({ from: caller, digest })
 
-  async function listenWithContent(): Promise<number> {
+  async function listenWithContent(answered = Promise.resolve()): Promise<number> {
+    heard = 0
     const route = routeOf(
       contentCall,
       { byAddress: false, inTurn: () => false },
       ({ from }) => from,
-      () => ({ kind: 'content' as const, bytes }),
+      async () => {
+        heard++
+        await answered
+        return { kind: 'content' as const, bytes }
+      },
     )
     const listener = createClusterServer({ clock: systemClock, self: server, keys, routes: [route] })
     const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
@@ -520,15 +525,19 @@ describe('an answer', () => {
     return port
   }
   let epoch = ''
+  let heard = 0
 
-  /** An answer whose head has come, and of which nothing else is read until it is asked for. */
-  async function unread(port: number): Promise<IncomingMessage> {
+  function ask(port: number): ClientRequest {
     const fields = fieldsFor(asked, epoch, { path: contentCall.path })
     const headers = writeMacHeaders({ key: keys[0].id, ...fields, mac: requestMac(keys[0], fields) })
     const request = httpRequest({ host: '127.0.0.1', port, path: fields.path, method: 'POST', headers, agent: false })
     request.on('error', () => {})
-    request.end(asked)
-    const [response]: IncomingMessage[] = await once(request, 'response')
+    return request.end(asked)
+  }
+
+  /** An answer whose head has come, and of which nothing else is read until it is asked for. */
+  async function unread(port: number): Promise<IncomingMessage> {
+    const [response]: IncomingMessage[] = await once(ask(port), 'response')
     return response!
   }
 
@@ -537,6 +546,21 @@ describe('an answer', () => {
     const answers: IncomingMessage[] = []
     for (let count = 0; count < 6; count++) answers.push(await unread(port))
     expect(await Promise.all(answers.map(isWhole))).toEqual([false, false, true, true, true, true])
+  })
+
+  it('for which nobody waits any more leaves nothing', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    closers.push(async () => vi.useRealTimers())
+    const answered = Promise.withResolvers<void>()
+    const port = await listenWithContent(answered.promise)
+    const request = ask(port)
+    await until(() => heard === 1)
+    request.destroy()
+    // Heard after that it is gone.
+    await send(port, '/', {}, Buffer.alloc(0))
+    answered.resolve()
+    expect(await isWhole(await unread(port))).toBe(true)
+    await until(() => vi.getTimerCount() === 0)
   })
 
   it('that is not taken in time ends, and one that is taken leaves nothing', async () => {
