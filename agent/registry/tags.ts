@@ -3,7 +3,7 @@ import { limits } from '../../core/limits.ts'
 import type { Clock } from '../../core/ports.ts'
 import { createBoundedMap } from '../../core/bounded-map.ts'
 import type { PolicyOf } from '../access/policy.ts'
-import type { Credential } from '../upstream/credential.ts'
+import { anonymous, type Credential } from '../upstream/credential.ts'
 import type { ManifestHead, OriginRepository } from '../upstream/origin-client.ts'
 import { isOriginError, isOutage } from '../upstream/origin-error.ts'
 import type { Origin } from './ports.ts'
@@ -28,7 +28,7 @@ interface KnownTag {
 }
 
 export interface TagsComponents {
-  readonly origin: Pick<Origin, 'headManifest'>
+  readonly origin: Pick<Origin, 'headManifest' | 'passThrough'>
   readonly clock: Clock
   readonly policyOf: PolicyOf
   /** A tag is told as the origin last said it. `isNews`: for the first time since that answered. */
@@ -49,8 +49,8 @@ export function createTags({ origin, clock, policyOf, onStale }: TagsComponents)
     credential: Credential,
     signal: AbortSignal,
   ): Promise<ManifestHead> {
-    const head = await origin.headManifest(at, reference, credential, signal).catch((error: unknown) => {
-      if (isOriginError(error, 'not-found')) forget(keyOf(at, reference), credential)
+    const head = await origin.headManifest(at, reference, credential, signal).catch(async (error: unknown) => {
+      if (isOriginError(error, 'not-found')) await noteMissing(at, reference, credential, signal)
       throw error
     })
     if (head.digest !== reference) {
@@ -62,9 +62,30 @@ export function createTags({ origin, clock, policyOf, onStale }: TagsComponents)
     return head
   }
 
-  /** Some origins hide from whom they do not let in: that a tag is gone they say to whom they have shown it. */
-  function forget(key: string, credential: Credential): void {
-    if (last.get(key)?.saidTo === credential.key) last.delete(key)
+  /**
+   * Some origins hide from whom they do not let in: that a tag is gone they say to whom they have shown it, or show what else is there.
+   * A token is another one at each pull.
+   */
+  async function noteMissing(
+    at: OriginRepository,
+    tag: string,
+    credential: Credential,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const key = keyOf(at, tag)
+    const said = last.get(key)
+    if (said === undefined) return
+    const isGone = said.saidTo === credential.key || (await isLetIn(at, credential, signal))
+    if (isGone && last.get(key) === said) last.delete(key)
+  }
+
+  /** Nobody is not: access asks for nobody first, so that what is open to all was told to nobody. */
+  async function isLetIn(at: OriginRepository, credential: Credential, signal: AbortSignal): Promise<boolean> {
+    if (credential === anonymous) return false
+    return origin.passThrough(at, 'tags/list', 'n=1', credential, signal).then(
+      () => true,
+      () => false,
+    )
   }
 
   async function resolve(

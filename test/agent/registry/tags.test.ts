@@ -92,14 +92,29 @@ describe('while the origin is down', () => {
     await expect(tags.resolve(at, 'v1', anonymous, never)).rejects.toBe(down)
   })
 
-  test('a tag that the origin hides from one means to others what it meant', async () => {
+  test('a tag is gone that was gone to another token, which the origin lets in', async () => {
     const { origin, tags } = world({ failover: 'Allow' })
-    const asked = await tags.ask(at, 'v1', account, never)
-    origin.fail(new OriginError('not-found', 'hidden', { status: 404 }))
-    await expect(tags.ask(at, 'v1', anonymous, never)).rejects.toMatchObject({ kind: 'not-found' })
+    const [before, after] = ['before', 'after'].map((token) => createCredential(`Bearer ${token}`, new Uint8Array(32))!)
+    await tags.ask(at, 'v1', before!, never)
+    origin.hold({ [at.origin]: { [at.repository]: { ...repository('{}', []), tags: new Map() } } })
+    await expect(tags.ask(at, 'v1', after!, never)).rejects.toMatchObject({ kind: 'not-found' })
     origin.fail(down)
-    expect(await tags.resolve(at, 'v1', anonymous, never)).toEqual({ ...asked, staleMs: 0 })
+    await expect(tags.resolve(at, 'v1', anonymous, never)).rejects.toBe(down)
   })
+
+  const stranger = createCredential('Bearer stranger', new Uint8Array(32))!
+
+  test.each([anonymous, stranger])(
+    'a tag that the origin hides from one means to others what it meant',
+    async (one) => {
+      const { origin, tags } = world({ failover: 'Allow' })
+      const asked = await tags.ask(at, 'v1', account, never)
+      origin.fail(new OriginError('not-found', 'hidden', { status: 404 }))
+      await expect(tags.ask(at, 'v1', one, never)).rejects.toMatchObject({ kind: 'not-found' })
+      origin.fail(down)
+      expect(await tags.resolve(at, 'v1', anonymous, never)).toEqual({ ...asked, staleMs: 0 })
+    },
+  )
 
   test.each([
     ['rate-limited', 429],
