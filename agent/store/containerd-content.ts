@@ -38,7 +38,7 @@ export interface ContainerdContent {
   /** Begins to list, watch and hash. */
   start(): Promise<void>
   stop(): Promise<void>
-  /** A finished file is there, hashed or not, and not known to be bad or unreadable. */
+  /** A finished file is there, hashed or not, and not known to be bad, nor to have been unreadable when it was last looked into. */
   holds(digest: Digest): boolean
   /** Vouched copies only. */
   state(digest: Digest): StoredBlobState | undefined
@@ -103,9 +103,8 @@ export function createContainerdContent(
   }
 
   async function recall(digest: Digest, candidate: Candidate): Promise<boolean> {
-    const { failures, file } = candidate
-    // What could not be read since is hashed in whole before it is vouched for again.
-    const hashes = failures === undefined ? await kept.read(digest, file) : undefined
+    const { file } = candidate
+    const hashes = isDoubted(candidate) ? undefined : await kept.read(digest, file)
     if (hashes === undefined || candidates.get(digest) !== candidate || !isUnknown(candidate) || isStopped) return false
     candidate.copy = copyOf(digest, file.size, hashes, bitfieldOf(chunkCountOf(file.size)))
     onVouched(digest)
@@ -202,7 +201,7 @@ export function createContainerdContent(
     },
     holds(digest) {
       const candidate = candidates.get(digest)
-      return candidate !== undefined && candidate.isOut !== true
+      return candidate !== undefined && candidate.isOut !== true && !isDoubted(candidate)
     },
     state: (digest) => candidates.get(digest)?.copy,
     *list() {
@@ -211,7 +210,7 @@ export function createContainerdContent(
     consider,
     adopt(digest, size, hashes) {
       const candidate = candidates.get(digest)
-      if (candidate?.file.size !== size || !isUnknown(candidate)) return
+      if (candidate?.file.size !== size || !isUnknown(candidate) || isDoubted(candidate)) return
       candidate.copy = copyOf(digest, size, hashes, bitfieldOf(chunkCountOf(size)))
     },
     async open(digest) {
@@ -237,6 +236,11 @@ export function createContainerdContent(
 /** Neither vouched for nor out. */
 function isUnknown({ copy, isOut }: Candidate): boolean {
   return copy === undefined && isOut !== true
+}
+
+/** It could not be read: nothing is built on it until it has been hashed in whole. */
+function isDoubted({ copy, failures }: Candidate): boolean {
+  return copy === undefined && failures !== undefined
 }
 
 function copyOf(digest: Digest, size: number, hashes: Uint8Array, verified: Uint8Array): VouchedCopy {

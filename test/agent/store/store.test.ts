@@ -569,8 +569,15 @@ describe("a disk that fails to read containerd's copy", () => {
 
   async function openVouched() {
     const reading = { tries: 0, fails: false }
+    const writing = { failsOnce: false }
     const disk: Disk = {
       ...realDisk,
+      async write(...args) {
+        const { failsOnce } = writing
+        writing.failsOnce = false
+        failWith(failsOnce ? 'ENOSPC' : undefined)
+        return realDisk.write(...args)
+      },
       async read(...args) {
         reading.tries++
         failWith(reading.fails ? 'EIO' : undefined)
@@ -582,7 +589,7 @@ describe("a disk that fails to read containerd's copy", () => {
     commitContent(contentDirectory, small.bytes)
     await store.start()
     await eventually(() => isVouched(store))
-    return { ...opened, reading }
+    return { ...opened, reading, writing }
   }
 
   const isVouched = (store: DiskStore): boolean => store.state(small.digest)?.complete === true
@@ -607,6 +614,25 @@ describe("a disk that fails to read containerd's copy", () => {
     expect(small.bytes.equals(await blob.read(0, small.size))).toBe(true)
     await blob.close()
     expect(opened.lines).toEqual([])
+  })
+
+  test('has our own copy stay, which came in its place, as long as others can make room', async () => {
+    const opened = await openVouched()
+    const { store, writing } = opened
+    await failToRead(opened)
+    await keep(store, content)
+    const blob = await store.open(small.digest, small.size)
+    await fill(blob, small)
+    await blob.markComplete()
+    await blob.close()
+    await vi.advanceTimersByTimeAsync(limits.storeContainerdAgainMs)
+    await eventually(() => store.stats().containerdWaiting === 0)
+    const evicted: Digest[] = []
+    store.onEvicted((gone) => evicted.push(gone))
+    writing.failsOnce = true
+    await keep(store, several[0]!)
+    expect(evicted).toEqual([digest])
+    expect(store.stats()).toMatchObject({ evictedBlobs: 1, containerdBlobs: 0, completeBlobs: 2 })
   })
 
   test('has it tried a few times and no more', async () => {
