@@ -941,7 +941,7 @@ export const limits = {
   clusterAnswerMaxBytes: 16 * MiB,
   /**
    * Of all answers that their callers have not taken yet: four at their largest, or some forty usual ones to 128 digests. Beyond, the
-   * first of them gives way.
+   * first gives way of the address that has most.
    */
   clusterAnswersMaxBytes: 64 * MiB,
   /** An answer is taken within this time: callers give up after `announceTimeoutMaxMs`, in which they are awake. */

@@ -73,13 +73,19 @@ interface State extends ClusterServerComponents {
   /** What has come of them. */
   bodiesBytes: number
   /** Answers that their callers have not taken yet, the first one first. */
-  readonly answers: Set<Held>
+  readonly answers: Set<Untaken>
   answersBytes: number
 }
 
 /** What a caller has this host keep. */
 interface Held {
   giveWay(): void
+}
+
+interface Untaken extends Held {
+  /** The IP address of its caller. */
+  readonly address: string
+  readonly length: number
 }
 
 export function createClusterServer(components: ClusterServerComponents): ClusterServer {
@@ -225,12 +231,12 @@ function send(state: State, response: ServerResponse, key: MacKey, to: MacHeader
 
 /**
  * Who does not read it has its connection closed when nobody waits for such an answer any more; or before, where all that are not taken
- * are too much together: the first of them gives way.
+ * are too much together: the first gives way of the address that has most, so that who reads nothing cuts off nobody who reads slowly.
  */
 function awaitTaken(state: State, response: ServerResponse, length: number): void {
   // Its caller has gone already: nothing of it is kept, and that it is over is said no more.
   if (response.closed) return
-  const answer: Held = { giveWay }
+  const answer: Untaken = { address: plainHost(response.socket?.remoteAddress ?? ''), length, giveWay }
   const late = setTimeout(giveWay, limits.clusterAnswerMs)
   function giveWay(): void {
     response.destroy()
@@ -243,10 +249,22 @@ function awaitTaken(state: State, response: ServerResponse, length: number): voi
   state.answers.add(answer)
   state.answersBytes += length
   response.once('close', over)
-  for (const first of state.answers) {
-    if (state.answersBytes <= limits.clusterAnswersMaxBytes || first === answer) return
+  while (state.answersBytes > limits.clusterAnswersMaxBytes) {
+    const first = firstOfMost(state.answers, answer)
+    if (first === undefined) return
     first.giveWay()
   }
+}
+
+/** `last` stays: it has only begun. */
+function firstOfMost(answers: ReadonlySet<Untaken>, last: Untaken): Untaken | undefined {
+  const crowds = [...Map.groupBy(answers, ({ address }) => address).values()]
+  const mostFirst = crowds.toSorted((one, other) => bytesOf(other) - bytesOf(one))
+  return mostFirst.flat().find((answer) => answer !== last)
+}
+
+function bytesOf(answers: readonly Untaken[]): number {
+  return answers.reduce((bytes, { length }) => bytes + length, 0)
 }
 
 /** Says nothing. A small body is read and dropped, since closing before it would cost its sender the answer. */

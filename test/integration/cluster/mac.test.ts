@@ -527,17 +527,18 @@ describe('an answer', () => {
   let epoch = ''
   let heard = 0
 
-  function ask(port: number): ClientRequest {
+  function ask(port: number, localAddress = '127.0.0.1'): ClientRequest {
     const fields = fieldsFor(asked, epoch, { path: contentCall.path })
     const headers = writeMacHeaders({ key: keys[0].id, ...fields, mac: requestMac(keys[0], fields) })
-    const request = httpRequest({ host: '127.0.0.1', port, path: fields.path, method: 'POST', headers, agent: false })
+    const to = { host: '127.0.0.1', port, localAddress, path: fields.path }
+    const request = httpRequest({ ...to, method: 'POST', headers, agent: false })
     request.on('error', () => {})
     return request.end(asked)
   }
 
   /** An answer whose head has come, and of which nothing else is read until it is asked for. */
-  async function unread(port: number): Promise<IncomingMessage> {
-    const [response]: IncomingMessage[] = await once(ask(port), 'response')
+  async function unread(port: number, from?: string): Promise<IncomingMessage> {
+    const [response]: IncomingMessage[] = await once(ask(port, from), 'response')
     return response!
   }
 
@@ -546,6 +547,13 @@ describe('an answer', () => {
     const answers: IncomingMessage[] = []
     for (let count = 0; count < 6; count++) answers.push(await unread(port))
     expect(await Promise.all(answers.map(isWhole))).toEqual([false, false, true, true, true, true])
+  })
+
+  it('that is taken slowly stays, whatever others do not take', async () => {
+    const port = await listenWithContent()
+    const answers = [await unread(port)]
+    for (let count = 0; count < 5; count++) answers.push(await unread(port, '127.0.0.2'))
+    expect(await Promise.all(answers.map(isWhole))).toEqual([true, false, false, true, true, true])
   })
 
   it('for which nobody waits any more leaves nothing', async () => {
