@@ -392,6 +392,8 @@ export interface Uploads {
 /** A request of a peer. */
 export interface Upload {
   readonly peer: PeerId
+  /** The address that it asks from; its peer ID where that is unknown. */
+  readonly host: string
   readonly id: number
   readonly digest: Digest
   readonly index: number

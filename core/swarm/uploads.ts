@@ -25,6 +25,7 @@ export function onRequest(
   const { digest, id, index, offset } = request
   const upload: Upload = {
     peer,
+    host: addressOf(state, peer) ?? peer,
     id,
     digest,
     index,
@@ -76,11 +77,11 @@ function offerInstead(state: SwarmState, session: Session, upload: Upload, inste
 function turnAwayLast(state: SwarmState): Upload | undefined {
   const { waiting } = state.uploads
   if (waiting.length <= waitingPlaces(state)) return undefined
-  const ranks = ranksOf(state)
+  const asker = askers(state)
   let last = 0
   let lastRank = -Infinity
   for (const [place, upload] of waiting.entries()) {
-    const rank = ranks.get(upload)!
+    const rank = rankOf(state, upload, asker)
     if (rank < lastRank) continue
     last = place
     lastRank = rank
@@ -131,11 +132,11 @@ function mayStart(state: SwarmState, { digest }: Upload): boolean {
 }
 
 function nextUpload(state: SwarmState): number {
-  const ranks = ranksOf(state)
+  const asker = askers(state)
   let best = 0
   let bestRank = Infinity
   for (const [place, upload] of state.uploads.waiting.entries()) {
-    const rank = ranks.get(upload)!
+    const rank = rankOf(state, upload, asker)
     if (rank >= bestRank) continue
     best = place
     bestRank = rank
@@ -151,32 +152,35 @@ const beyondLater = 2 * servedLater
  * Lowest first: askers that are not being served; of theirs what nobody else has; then who has least, and the chunk that fewest
  * have; of equals who came first. What an asker wants beyond what one peer may comes after all else.
  */
-function ranksOf(state: SwarmState): Map<Upload, number> {
-  const ranks = new Map<Upload, number>()
-  for (const requests of byAsker(state).values()) {
-    const isServed = requests.some((upload) => state.uploads.active.includes(upload))
-    for (const [place, upload] of requests.entries()) {
-      const isBeyond = place >= state.limits.uploadsPerPeer
-      ranks.set(upload, rankOf(state, upload) + (isServed ? servedLater : 0) + (isBeyond ? beyondLater : 0))
-    }
-  }
-  return ranks
-}
-
-/** All requests, the oldest first, of each host: peer IDs are made at will. Of each peer where all are at one address, as behind a NAT. */
-function byAsker(state: SwarmState): Map<string, Upload[]> {
-  const requests = [...state.uploads.active, ...state.uploads.waiting]
-  const byHost = Map.groupBy(requests, ({ peer }) => addressOf(state, peer) ?? peer)
-  return byHost.size > 1 ? byHost : Map.groupBy(requests, ({ peer }) => peer)
-}
-
-function rankOf(state: SwarmState, upload: Upload): number {
+function rankOf(state: SwarmState, upload: Upload, asker: Asker): number {
   const { limits } = state
   const waitedMs = state.clock.now() - upload.askedAtMs
   const lead = leadOf(state, upload) / limits.uploadLeadChunks
   const copies = copiesOf(state, upload)
   const sole = copies === 0 ? limits.uploadSoleMs / limits.uploadAgeMs : 0
-  return copies + lead - sole - waitedMs / limits.uploadAgeMs
+  return laterBy(state, upload, asker) + copies + lead - sole - waitedMs / limits.uploadAgeMs
+}
+
+/** By what its asker has under way, and has asked for before. */
+function laterBy({ limits, uploads: { active, waiting } }: SwarmState, upload: Upload, asker: Asker): number {
+  let before = 0
+  for (const other of active) if (other[asker] === upload[asker]) before++
+  const servedBy = before > 0 ? servedLater : 0
+  for (const other of waiting) {
+    if (other === upload) break
+    if (other[asker] === upload[asker]) before++
+  }
+  return before < limits.uploadsPerPeer ? servedBy : servedBy + beyondLater
+}
+
+/** By what requests are an asker's. */
+type Asker = 'host' | 'peer'
+
+/** Each host is one, since peer IDs are made at will; each peer, where all are of one host, as behind a NAT. */
+function askers({ uploads: { active, waiting } }: SwarmState): Asker {
+  const first = active[0] ?? waiting[0]
+  const isOfIt = ({ host }: Upload): boolean => host === first?.host
+  return active.every(isOfIt) && waiting.every(isOfIt) ? 'peer' : 'host'
 }
 
 /** How many chunks more than we the peer has. */

@@ -26,6 +26,7 @@ function createDesk(): Desk {
 function asked({ clock }: Desk, index: number, change: Partial<Upload> = {}): Upload {
   return {
     peer: 'a',
+    host: 'a',
     id: index,
     digest,
     index,
