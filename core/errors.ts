@@ -22,6 +22,11 @@ export const errorTable = {
     oci: 'BLOB_UNKNOWN',
     help: 'The bytes that came do not match the digest and were thrown away. Pull again; if it repeats, the registry holds a broken blob.',
   },
+  BLOB_TOO_LARGE: {
+    status: 502,
+    oci: 'SIZE_INVALID',
+    help: 'A manifest or the origin says that the blob is larger than 256 GiB, which agents neither keep nor share. Clients that have the registry as their next host get it there.',
+  },
   CHUNK_CORRUPT: {
     status: 500,
     oci: 'BLOB_UNKNOWN',

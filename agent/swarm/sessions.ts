@@ -85,6 +85,9 @@ export function createSessions({ store, clock, pool, recent, onOpened, onLost }:
   async function acquire(digest: Digest, size: number): Promise<BlobSession> {
     // A read of it would end at once, without a byte that is held back until the digest matches.
     if (size === 0 && digest !== digestOfNothing) throw new ShoalError('SIZE_CONFLICT', `${digest} has bytes`)
+    // A manifest can name any size, and each chunk takes memory here.
+    if (size > limits.blobSizeMaxBytes)
+      throw new ShoalError('BLOB_TOO_LARGE', `${digest} is said to have ${size} bytes`)
     const session = open.get(digest) ?? (await (opening.get(digest) ?? start(digest, size)))
     // One of the two has it from a manifest that lies.
     if (session.size !== size) throw sizeConflict(session, size)

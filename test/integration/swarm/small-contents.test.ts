@@ -196,3 +196,11 @@ test('a wrong chunk that is being written when the right content comes is not ke
   await node.stop()
   await store.stop()
 })
+
+test('what is said to be larger than a blob may be is refused before any memory is set aside for its chunks', async () => {
+  const node = await nodes.add(originOf())
+  for (const size of [limits.blobSizeMaxBytes + 1, Number.MAX_SAFE_INTEGER])
+    await expect(readBytes(node, { ...small, size })).rejects.toMatchObject({ code: 'BLOB_TOO_LARGE' })
+  expect(node.runner.swarm.stats().sessions).toBe(0)
+  expect(await read(node, small)).toEqual(Buffer.from(bytes))
+})
