@@ -356,8 +356,9 @@ function exchanged(state: State, id: number, answer: ExchangeAnswer): void {
     if (flight.seed && flight.cluster === state.seeds?.[0]) agree(state)
     return
   }
-  // Who answers where that member listens says it itself.
-  if (isNews(state, answer.from)) {
+  // Who answers where that member listens says it itself. Where a seed listens anybody may.
+  if (flight.peer === undefined) learn(state, [answer.from], peer)
+  else if (isNews(state, answer.from)) {
     put(state, answer.from)
     spread(state, peer)
   }

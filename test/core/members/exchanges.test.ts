@@ -598,6 +598,20 @@ describe('a goodbye', () => {
     }
   })
 
+  it('of such a one is looked into though a seed answers as if it were that member', () => {
+    const bench = agreedBench(['x'])
+    tell(bench, 'a', recordOf('x', { state: 'left' }))
+    tell(bench, 'a', recordOf('x', { incarnation: 2 }))
+    bench.members.setSeeds(['seed:5052'])
+    bench.taken()
+    bench.members.tick()
+    const asked = callsTo(bench.taken(), undefined)[0]!
+    const from = recordOf('x', { incarnation: 2, state: 'left' })
+    bench.members.exchanged(asked.id, { ...answerFrom(bench, 'x'), from })
+    expect(bench.members.get('x')?.state).toBe('alive')
+    expect(accusationsIn(bench.taken())).toEqual([['x', 'x']])
+  })
+
   it.each([
     [
       'says so where it listens',
