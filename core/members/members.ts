@@ -440,9 +440,10 @@ function vouched(state: State, peer: PeerId, by: PeerId): void {
 /** Silence while this member reached nobody says nothing about others. */
 function regainContact(state: State): void {
   const nowMs = state.clock.now()
-  if (nowMs - state.contactMs > limits.contactFreshMs) {
+  const awayMs = nowMs - state.contactMs
+  if (awayMs >= limits.memberDeadMs) state.returnedMs = nowMs
+  if (awayMs > limits.contactFreshMs) {
     state.deafUntilMs = nowMs
-    state.returnedMs = nowMs
     for (const peer of state.called) call(state, peer, [])
   }
   state.contactMs = nowMs

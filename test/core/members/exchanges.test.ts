@@ -122,7 +122,7 @@ describe('records', () => {
     ['each second by others', 1000, 0, 1],
     ['each second to one whose ticks come half a second late', 1000, limits.memberSilentMs / 2, 1],
     ['every half a minute', limits.missedEveryMs, 0, 4],
-    ['each time that it was cut off', limits.contactFreshMs + 1, 0, 4],
+    ['each time that it was cut off', limits.memberDeadMs, 0, 4],
     ['each time that it was held up', 1000, limits.memberSilentMs, 4],
   ])('about itself that say four times that it is dead, %s', (_when, everyMs, lagMs, missed) => {
     const bench = createBench()
