@@ -411,7 +411,8 @@ function send(state: State, to: PeerId, subjects: readonly Subject[], nowMs: num
   let chunks = 0
   for (const subject of subjects) {
     const item = state.state(subject.digest)
-    if (item === undefined) {
+    // A host takes no larger one: containerd may hold it, and does so for itself.
+    if (item === undefined || item.size > limits.blobSizeMaxBytes) {
       for (const host of subject.lines.keys()) dropLine(state, subject, host)
       state.subjects.delete(subject.digest)
       continue

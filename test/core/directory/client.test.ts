@@ -276,6 +276,22 @@ describe('announces', () => {
     expect(told).toEqual([sizes.slice(0, 2), [1], [limits.blobSizeMaxBytes]])
   })
 
+  it('say nothing of a blob that no host takes, and all else at once', () => {
+    const bench = createBench()
+    const large = digestOf(7)
+    bench.items.set(large, itemOf({ digest: large, size: limits.blobSizeMaxBytes + 1, have: { complete: true } }))
+    bench.client.announce(large, true)
+    bench.items.set(digest, itemOf())
+    bench.client.announce(digest, true)
+    bench.pass(25)
+    const told = bench.calls().map(({ request, to }) => [to, request.items.map((item) => item.digest)])
+    expect(told).toEqual([
+      ['owner', [digest]],
+      ['standby', [digest]],
+    ])
+    expect(bench.client.nextMs()).toBeGreaterThan(bench.clock.now())
+  })
+
   it('come again after two minutes, however long a host says', () => {
     const bench = createBench()
     for (const call of start(bench)) bench.client.answered(call.id, answerTo(call, { announceAfterMs: hour }))
