@@ -489,7 +489,7 @@ function suspectAnew(state: State, peer: PeerId, contact: Contact): void {
   const isWatched = !contact.suspected && watched(state).includes(peer)
   contact.suspected = true
   // Whoever it watches over may have died with it, and has nobody else who notices.
-  if (isWatched) watch(state)
+  if (isWatched) watch(state, watched(state))
   contact.lookMs = state.clock.now() + limits.memberAgainMs
   if (!state.health.doubtsItself() || contact.refusals > 0) accuse(state, peer, contact)
 }
@@ -613,23 +613,24 @@ function noteLag(state: State, nowMs: number): void {
 function round(state: State, nowMs: number): void {
   state.roundMs = nowMs + limits.exchangeMs
   state.list.forgetDeparted(nowMs)
-  const [first] = watched(state)
-  watch(state)
-  const isOther = (peer: PeerId): boolean => peer !== first && isReachable(state, peer) && !isCalled(state, peer)
+  const next = watched(state)
+  watch(state, next)
+  const isOther = (peer: PeerId): boolean => peer !== next[0] && isReachable(state, peer) && !isCalled(state, peer)
   const other = state.list.pick(state.random, isOther)
   if (other !== undefined) exchangeWith(state, other, { compare: true })
 }
 
+type Watched = readonly [first: PeerId | undefined, second: PeerId | undefined]
+
 /** The next two on the ring of whom this member thinks that they live. */
-function watched(state: State): readonly (PeerId | undefined)[] {
+function watched(state: State): Watched {
   const first = state.list.successor(state.self.peer, (peer) => isReachable(state, peer))
   const second = state.list.successor(state.self.peer, (peer) => peer !== first && isReachable(state, peer))
   return [first, second]
 }
 
 /** Calls them, where they have not just been heard. */
-function watch(state: State): void {
-  const [first, second] = watched(state)
+function watch(state: State, [first, second]: Watched): void {
   const isDue = (peer: PeerId, ms: number): boolean =>
     state.clock.now() - contactOf(state, peer).heardMs >= ms && !isCalled(state, peer)
   if (second !== undefined && isDue(second, limits.exchangeMs)) exchangeWith(state, second, { compare: true })

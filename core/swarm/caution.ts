@@ -40,10 +40,10 @@ export function cautionOthers(state: SwarmState, signer: PeerId, origin?: string
   if (caution !== before?.caution || isNewTerm(state, before, renewed)) state.emit({ type: 'caution' })
 }
 
-/** What is renewed is told again once in half a ban: others heed it for no less after the last lie, and no liar has all called all the time. */
+/** Renewed, it is told again once in half a ban: others heed it for half a ban at least after the last lie, and no liar has all called all the time. */
 function isNewTerm({ limits }: SwarmState, before: Dated, renewed: Dated): boolean {
-  const [last, next] = [before, renewed].map(({ untilMs }) => Math.floor(untilMs / (limits.banMs / 2)))
-  return last !== next
+  const termOf = ({ untilMs }: Dated): number => Math.floor(untilMs / (limits.banMs / 2))
+  return termOf(before) !== termOf(renewed)
 }
 
 function cautionAgainst(peer: PeerId, address: string | undefined, origin: string | undefined): Caution {

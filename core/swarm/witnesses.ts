@@ -158,8 +158,8 @@ export function askWitnesses(state: SwarmState, session: Session, index: number,
 }
 
 /**
- * Itself, or another at its address who has told of this part or may yet: else who makes peer IDs at will is asked by each of them before anybody
- * else, and remembered.
+ * Itself, or another at its address who has told of this part or may yet: else who makes peer IDs at will is asked by each of them
+ * before anybody else, and remembered.
  */
 function isAsked(state: SwarmState, { doubts, neighbours, vouches }: Session, peer: Peer, start: number): boolean {
   for (const [id, parts] of doubts) {
